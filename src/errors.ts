@@ -1,0 +1,223 @@
+/**
+ * The one error type of the sandbox layers: a code, and a context whose type follows from the code.
+ *
+ * A message is made from code and context in this file only, so that programs decide by `code`, people read
+ * `message`, and the two cannot drift apart.
+ * @module
+ */
+
+/** One thing that is wrong with a spec. */
+export interface Problem {
+  /** Where: `ports[0].hostPort`, or `""` for the spec itself. */
+  readonly path: string;
+  /** What is wrong and what to write instead. */
+  readonly message: string;
+  /** The value that was given, when there was one. */
+  readonly received?: unknown;
+}
+
+/** What each {@linkcode SandboxErrorCode} carries. */
+export interface SandboxErrorContexts {
+  /** A spec or an argument is wrong. Nothing was done; every problem is listed. */
+  InvalidSpec: { readonly problems: readonly Problem[] };
+  /** No sandbox has this id, or this name in this namespace. */
+  SandboxNotFound: { readonly name: string; readonly namespace?: string };
+  /** A sandbox of this id exists and its spec is another one. */
+  SandboxConflict: {
+    readonly id: string;
+    readonly name: string;
+    readonly differences: readonly string[];
+  };
+  /** The sandbox has containers attached. */
+  SandboxInUse: { readonly id: string; readonly containers: readonly string[] };
+  /** The requested pod address is taken. */
+  AddressInUse: { readonly address: string; readonly owner?: string };
+  /** Every allocatable address of the pod CIDR is taken, or none was found in the bounded number of tries. */
+  AddressPoolExhausted: { readonly cidr: string; readonly size: number };
+  /** Another sandbox, or a socket of the node, has this host port. */
+  HostPortInUse: {
+    readonly protocol: string;
+    readonly hostIP: string;
+    readonly hostPort: number;
+    /** Who has it: `namespace/name (id)`, or `a socket of the node on 0.0.0.0:80`. */
+    readonly owner: string;
+  };
+  /** Two containers of one pod declare the same port. */
+  ContainerPortInUse: {
+    readonly port: number;
+    readonly protocol: string;
+    readonly containers: readonly [string, string];
+  };
+  /** A container of this name is attached with other ports. */
+  ContainerConflict: { readonly name: string };
+  /** No container of this name is attached. */
+  ContainerNotFound: { readonly name: string };
+  /** A host port asks for an address that the node does not have. */
+  HostAddressUnknown: { readonly hostIP: string };
+  /** A path or process does not lead to a network namespace. */
+  InvalidNamespace: { readonly path: string; readonly reason: string };
+  /** The node exists with other settings, or something of the machine is in its way. */
+  NodeConflict: { readonly name: string; readonly reason: string };
+  /** No node of this name is known in this state directory. */
+  NodeNotFound: { readonly name: string; readonly stateDir: string };
+  /** The process lacks a capability. */
+  NotPermitted: { readonly operation: string; readonly capability: string };
+  /** The kernel lacks something that podnet needs. */
+  UnsupportedKernel: { readonly feature: string };
+  /** The state directory cannot be used. */
+  StateUnusable: { readonly path: string; readonly reason: string };
+  /** A record on disk cannot be read as one. */
+  RecordInvalid: { readonly path: string; readonly reason: string };
+  /** Something took longer than it may. */
+  Timeout: { readonly operation: string; readonly timeoutMs: number };
+  /** An asynchronous function was to run inside a namespace. */
+  AsyncInNamespace: { readonly operation: string };
+}
+
+/** Tells {@linkcode SandboxError}s apart. */
+export type SandboxErrorCode = keyof SandboxErrorContexts;
+
+/** Options of the {@linkcode SandboxError} constructor. */
+export interface SandboxErrorOptions {
+  /** The lower error this one comes from, such as a `SyscallError`. */
+  readonly cause?: unknown;
+  /**
+   * Errors met while undoing what had been done.
+   * @default []
+   */
+  readonly undoFailures?: readonly unknown[];
+}
+
+const messages: {
+  readonly [C in SandboxErrorCode]: (
+    context: SandboxErrorContexts[C],
+  ) => string;
+} = {
+  InvalidSpec: ({ problems }) =>
+    `invalid input: ${
+      problems.map((p) => p.path === "" ? p.message : `${p.path}: ${p.message}`)
+        .join("; ")
+    }`,
+  SandboxNotFound: ({ name, namespace }) =>
+    namespace === undefined
+      ? `no sandbox has the id or name "${name}": see "podnet ls" or listSandboxes() for those that exist`
+      : `no sandbox is named "${name}" in namespace "${namespace}": see "podnet ls" or listSandboxes() for those that exist`,
+  SandboxConflict: ({ id, name, differences }) =>
+    `sandbox "${name}" (${id}) exists and differs in ${
+      differences.join(", ")
+    }: ask for the same spec, remove it first, or use another name`,
+  SandboxInUse: ({ id, containers }) =>
+    `sandbox ${id} has containers attached (${
+      containers.join(", ")
+    }): remove them first, or remove the sandbox with force`,
+  AddressInUse: ({ address, owner }) =>
+    `address ${address} is taken${
+      owner === undefined ? "" : ` by ${owner}`
+    }: request another one, or none to get a free one`,
+  AddressPoolExhausted: ({ cidr, size }) =>
+    `no free address found in ${cidr} (${size} allocatable): remove sandboxes that are not needed, or give the node a larger pod CIDR`,
+  HostPortInUse: ({ protocol, hostIP, hostPort, owner }) =>
+    `${protocol} host port ${
+      socketAddress(hostIP, hostPort)
+    } is taken by ${owner}: choose another host port or host IP, or free this one`,
+  ContainerPortInUse: ({ port, protocol, containers: [first, second] }) =>
+    `containers "${first}" and "${second}" both declare port ${port}/${protocol}: containers of a pod share its ports, so give one of them another`,
+  ContainerConflict: ({ name }) =>
+    `container "${name}" is attached with other ports: remove it first, or use another name`,
+  ContainerNotFound: ({ name }) =>
+    `no container "${name}" is attached: see the sandbox's containers for those that are`,
+  HostAddressUnknown: ({ hostIP }) =>
+    `the node has no address ${hostIP}: use one of the node's own, or leave the host IP out for all of them`,
+  InvalidNamespace: ({ path, reason }) =>
+    `${path} is no usable network namespace: ${reason}`,
+  NodeConflict: ({ name, reason }) =>
+    `node "${name}" cannot be opened: ${reason}`,
+  NodeNotFound: ({ name, stateDir }) =>
+    `no node "${name}" is known in ${stateDir}: name its pod CIDRs once to set it up, or check the node name and the state directory`,
+  NotPermitted: ({ operation, capability }) =>
+    `not permitted to ${operation}: it needs ${capability}, so run as root, or in a user namespace (unshare -Urnm)`,
+  UnsupportedKernel: ({ feature }) =>
+    `this kernel has no ${feature}: load its module, or use a kernel that has it`,
+  StateUnusable: ({ path, reason }) =>
+    `${path} cannot hold podnet's state: ${reason}`,
+  RecordInvalid: ({ path, reason }) =>
+    `${path} is not a valid record: ${reason}; remove the sandbox and create it again`,
+  Timeout: ({ operation, timeoutMs }) =>
+    `${operation} took longer than ${timeoutMs} ms: try again, and look for another process that holds it up`,
+  AsyncInNamespace: ({ operation }) =>
+    `${operation} must not be asynchronous: what runs after the first await is no longer in the namespace; use a worker or the sandbox's own listen, serve, connect and spawn`,
+};
+
+/** An IPv6 address needs brackets before a port (RFC 3986, 3.2.2). */
+function socketAddress(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Values in a message may hold anything; the message stays one line that a terminal can show. */
+function oneLine(text: string): string {
+  return text.replace(
+    // deno-lint-ignore no-control-regex
+    /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/**
+ * An error of the sandbox layers.
+ *
+ * Decide by {@linkcode SandboxError.code}, never by the message. The lower error, if there was one, is `cause`.
+ *
+ * @example
+ * ```ts
+ * import { isSandboxError, SandboxError } from "@podnet/podnet";
+ *
+ * const error: unknown = new SandboxError("AddressInUse", { address: "10.244.1.7" });
+ * if (isSandboxError(error, "AddressInUse")) console.log(error.context.address);
+ * ```
+ */
+export class SandboxError<C extends SandboxErrorCode = SandboxErrorCode>
+  extends Error {
+  /** `"SandboxError"`. */
+  override readonly name = "SandboxError";
+  /** What happened. */
+  readonly code: C;
+  /** The values that belong to the code. */
+  readonly context: Readonly<SandboxErrorContexts[C]>;
+  /** Errors met while undoing what had been done; set by the plan that failed, empty when all was undone. */
+  undoFailures: readonly unknown[];
+
+  /** Makes an error; its message follows from `code` and `context`. */
+  constructor(
+    code: C,
+    context: SandboxErrorContexts[C],
+    options: SandboxErrorOptions = {},
+  ) {
+    super(
+      oneLine(messages[code](context)),
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
+    this.code = code;
+    this.context = context;
+    this.undoFailures = options.undoFailures ?? [];
+  }
+}
+
+/** Every kind of {@linkcode SandboxError}, as a union: `switch (error.code)` narrows `error.context`. */
+export type AnySandboxError = {
+  [C in SandboxErrorCode]: SandboxError<C>;
+}[SandboxErrorCode];
+
+/** Whether `error` is a {@linkcode SandboxError} of any code, as the union that `switch (error.code)` narrows. */
+export function isSandboxError(error: unknown): error is AnySandboxError;
+/** Whether `error` is a {@linkcode SandboxError} with this code; narrows its context. */
+export function isSandboxError<C extends SandboxErrorCode>(
+  error: unknown,
+  code: C,
+): error is SandboxError<C>;
+export function isSandboxError(
+  error: unknown,
+  code?: SandboxErrorCode,
+): boolean {
+  return error instanceof SandboxError &&
+    (code === undefined || error.code === code);
+}

@@ -1,0 +1,150 @@
+/**
+ * IP addresses as values.
+ * @module
+ */
+
+import { parseIp, stringifyIp } from "ip-bigint";
+
+/** An IP version: 4 or 6. */
+export type IpFamily = 4 | 6;
+
+/** Length of an address of the family, in bits. */
+export function addressBits(family: IpFamily): 32 | 128 {
+  return family === 4 ? 32 : 128;
+}
+
+function toBigInt(bytes: Uint8Array): bigint {
+  let value = 0n;
+  for (const byte of bytes) value = value << 8n | BigInt(byte);
+  return value;
+}
+
+/** An IPv4 or IPv6 address without a zone. */
+export class IpAddress {
+  /** The address in network byte order: 4 or 16 bytes. Not to be written to. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+
+  private constructor(bytes: Uint8Array) {
+    this.bytes = new Uint8Array(bytes);
+  }
+
+  /**
+   * Reads an address.
+   *
+   * Strict: four decimal parts without leading zeros, or RFC 4291 text. A zone id, a prefix length, spaces
+   * and abbreviated IPv4 (`"10.1"`) are refused.
+   * @throws {RangeError} when the text is not an address
+   */
+  static parse(text: string): IpAddress {
+    const parsed = tryParse(text);
+    if (parsed === undefined) {
+      throw new RangeError(
+        `${
+          JSON.stringify(text)
+        } is not an IP address: write one like "10.244.1.7" or "fd00::7"`,
+      );
+    }
+    return IpAddress.fromBigInt(parsed.number, parsed.version);
+  }
+
+  /**
+   * Makes an address of 4 or 16 bytes in network byte order; the bytes are copied.
+   * @throws {RangeError} for any other length
+   */
+  static fromBytes(bytes: Uint8Array): IpAddress {
+    if (bytes.length !== 4 && bytes.length !== 16) {
+      throw new RangeError(
+        `an IP address has 4 or 16 bytes, not ${bytes.length}`,
+      );
+    }
+    return new IpAddress(bytes);
+  }
+
+  /**
+   * Makes an address of a number.
+   * @throws {RangeError} when the number is negative or too large for the family
+   */
+  static fromBigInt(value: bigint, family: IpFamily): IpAddress {
+    const bits = addressBits(family);
+    if (value < 0n || value >> BigInt(bits) !== 0n) {
+      throw new RangeError(
+        `${value} is outside the IPv${family} address space`,
+      );
+    }
+    const bytes = new Uint8Array(bits / 8);
+    for (let i = bytes.length - 1, rest = value; i >= 0; i--, rest >>= 8n) {
+      bytes[i] = Number(rest & 0xffn);
+    }
+    return new IpAddress(bytes);
+  }
+
+  /** The IP version. */
+  get family(): IpFamily {
+    return this.bytes.length === 4 ? 4 : 6;
+  }
+
+  /** The address as a number. */
+  toBigInt(): bigint {
+    return toBigInt(this.bytes);
+  }
+
+  /** Whether both are the same address of the same family. */
+  equals(other: IpAddress): boolean {
+    return this.bytes.length === other.bytes.length &&
+      this.bytes.every((byte, i) => byte === other.bytes[i]);
+  }
+
+  /** 127.0.0.0/8 (RFC 1122, 3.2.1.3) or ::1 (RFC 4291, 2.5.3). */
+  get isLoopback(): boolean {
+    return this.family === 4 ? this.bytes[0] === 127 : this.toBigInt() === 1n;
+  }
+
+  /** 0.0.0.0 or ::. */
+  get isUnspecified(): boolean {
+    return this.bytes.every((byte) => byte === 0);
+  }
+
+  /** 224.0.0.0/4 (RFC 5771) or ff00::/8 (RFC 4291, 2.7). */
+  get isMulticast(): boolean {
+    const first = this.bytes[0] ?? 0;
+    return this.family === 4 ? first >> 4 === 0xe : first === 0xff;
+  }
+
+  /** 169.254.0.0/16 (RFC 3927) or fe80::/10 (RFC 4291, 2.5.6). */
+  get isLinkLocal(): boolean {
+    const [first = 0, second = 0] = this.bytes;
+    return this.family === 4
+      ? first === 169 && second === 254
+      : first === 0xfe && second >> 6 === 0b10;
+  }
+
+  /** 255.255.255.255 (RFC 919). */
+  get isBroadcast(): boolean {
+    return this.family === 4 && this.bytes.every((byte) => byte === 255);
+  }
+
+  /** ::ffff:0:0/96 (RFC 4291, 2.5.5.2): IPv4 in IPv6 clothes. */
+  get isIpv4Mapped(): boolean {
+    return this.family === 6 && this.toBigInt() >> 32n === 0xffffn;
+  }
+
+  /** The canonical text (RFC 5952 for IPv6): equal addresses have equal texts. */
+  toString(): string {
+    return stringifyIp({
+      number: this.toBigInt(),
+      version: this.family,
+      ipv4mapped: this.isIpv4Mapped,
+    });
+  }
+}
+
+function tryParse(
+  text: string,
+): { number: bigint; version: IpFamily } | undefined {
+  try {
+    const { number, version, scopeid } = parseIp(text);
+    return scopeid === undefined ? { number, version } : undefined;
+  } catch {
+    return undefined;
+  }
+}
