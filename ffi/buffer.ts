@@ -1,0 +1,33 @@
+/**
+ * Strings and numbers as C wants them.
+ *
+ * A buffer given to C has to be in a local variable until the call has returned, unless it is an argument of the call.
+ * @module
+ */
+
+/**
+ * A string as C wants it: UTF-8, ended by a zero byte.
+ *
+ * @throws {TypeError} if the string contains a zero character, at which C would cut it off
+ */
+export function cString(text: string): Uint8Array<ArrayBuffer> {
+  if (text.includes("\0")) {
+    throw new TypeError(
+      `${JSON.stringify(text)} contains a zero character: write it without`,
+    );
+  }
+  return new TextEncoder().encode(text + "\0");
+}
+
+/** The string that begins at `offset` and ends before the next zero byte, or with the buffer. */
+export function fromCString(bytes: Uint8Array, offset = 0): string {
+  const end = bytes.indexOf(0, offset);
+  return new TextDecoder().decode(
+    bytes.subarray(offset, end === -1 ? bytes.length : end),
+  );
+}
+
+/** A C `int` in memory. */
+export function cInt(value: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Int32Array.of(value).buffer);
+}

@@ -1,0 +1,426 @@
+/**
+ * Files and directories, through the C library: no permission of the runtime is needed but that for FFI, `/proc` is
+ * always that of the calling thread, and nothing runs on another thread.
+ * @module
+ */
+import { cString, fromCString } from "./buffer.ts";
+import { check, Errno, SyscallError } from "./errno.ts";
+import { OwnedFd } from "./fd.ts";
+import { libc } from "./libc.ts";
+
+const ARM64 = Deno.build.arch === "aarch64";
+
+/** Open for reading. */
+export const O_RDONLY = 0;
+/** Open for writing. */
+export const O_WRONLY = 1;
+/** Open for reading and writing. */
+export const O_RDWR = 2;
+/** Create the file if it does not exist. */
+export const O_CREAT = 0o100;
+/** With O_CREAT: fail with EEXIST if the file exists. */
+export const O_EXCL = 0o200;
+/** Cut the file to length 0. */
+export const O_TRUNC = 0o1000;
+/** Write at the end. */
+export const O_APPEND = 0o2000;
+/** Do not wait, such as for the other end of a FIFO. */
+export const O_NONBLOCK = 0o4000;
+/** Fail with ENOTDIR if the file is no directory. */
+export const O_DIRECTORY: number = ARM64 ? 0o40000 : 0o200000;
+/** Fail with ELOOP if the last part of the path is a symbolic link. */
+export const O_NOFOLLOW: number = ARM64 ? 0o100000 : 0o400000;
+/** A place in the file tree, not the content. */
+export const O_PATH = 0o10000000;
+const O_CLOEXEC = 0o2000000;
+
+/**
+ * Opens a file; always close-on-exec (open(2)). Retries when a signal interrupts.
+ *
+ * @param flags O_RDONLY, O_WRONLY or O_RDWR, with any of the others
+ * @param mode permissions of a file that is created, less the umask
+ * @throws {SyscallError}
+ */
+export function open(path: string, flags: number, mode = 0): OwnedFd {
+  const name = cString(path);
+  const c = libc();
+  for (;;) {
+    const result = c.open(name, flags | O_CLOEXEC, mode);
+    const errno = result < 0 ? c.errno[0] : 0;
+    if (errno !== Errno.EINTR) {
+      return new OwnedFd(check("open", result, errno, path));
+    }
+  }
+}
+
+/**
+ * Reads what is there, once (read(2)). Retries when a signal interrupts.
+ *
+ * @returns how many bytes were read, 0 at the end
+ * @throws {SyscallError}
+ */
+export function read(
+  fd: OwnedFd,
+  buffer: Uint8Array<ArrayBuffer>,
+  path?: string,
+): number {
+  const number = fd.fd;
+  const size = BigInt(buffer.length);
+  const c = libc();
+  for (;;) {
+    const result = c.read(number, buffer, size);
+    const errno = result < 0 ? c.errno[0] : 0;
+    if (errno !== Errno.EINTR) return check("read", result, errno, path);
+  }
+}
+
+/**
+ * Writes all of `data` (write(2), repeated).
+ *
+ * A file of `/proc/sys` takes up to 4 KiB in one write, so short data is never split.
+ *
+ * @throws {SyscallError}
+ */
+export function writeAll(
+  fd: OwnedFd,
+  data: Uint8Array<ArrayBuffer>,
+  path?: string,
+): void {
+  const number = fd.fd;
+  const c = libc();
+  let written = 0;
+  do {
+    const rest = data.subarray(written);
+    const size = BigInt(rest.length);
+    const result = c.write(number, rest, size);
+    const errno = result < 0 ? c.errno[0] : 0;
+    if (errno !== Errno.EINTR) written += check("write", result, errno, path);
+  } while (written < data.length);
+}
+
+/** Options of {@linkcode readFile} and {@linkcode readTextFile}. */
+export interface ReadFileOptions {
+  /**
+   * Longest file accepted, in bytes.
+   * @default 16 MiB
+   */
+  readonly maxBytes?: number;
+  /**
+   * More open flags, such as O_NOFOLLOW.
+   * @default 0
+   */
+  readonly flags?: number;
+}
+
+/**
+ * Reads a whole file, also of `/proc`.
+ *
+ * @throws {SyscallError} EFBIG, as of `read`, when it is longer than `maxBytes`
+ */
+export function readFile(
+  path: string,
+  options: ReadFileOptions = {},
+): Uint8Array<ArrayBuffer> {
+  const maxBytes = options.maxBytes ?? 1 << 24;
+  using fd = open(path, O_RDONLY | (options.flags ?? 0));
+  // One byte more than allowed, to tell "as long as allowed" from "longer".
+  let buffer = new Uint8Array(Math.min(maxBytes + 1, FIRST_READ_BYTES));
+  let length = 0;
+  for (;;) {
+    const count = read(fd, buffer.subarray(length), path);
+    if (count === 0) return buffer.slice(0, length);
+    length += count;
+    if (length > maxBytes) throw new SyscallError("read", Errno.EFBIG, path);
+    if (length === buffer.length) {
+      const larger = new Uint8Array(Math.min(maxBytes + 1, 4 * length));
+      larger.set(buffer);
+      buffer = larger;
+    }
+  }
+}
+
+const FIRST_READ_BYTES = 4096;
+
+/**
+ * Reads a whole UTF-8 file, also of `/proc`.
+ *
+ * @throws {SyscallError} EFBIG, as of `read`, when it is longer than `maxBytes`
+ */
+export function readTextFile(
+  path: string,
+  options: ReadFileOptions = {},
+): string {
+  return new TextDecoder().decode(readFile(path, options));
+}
+
+/**
+ * Writes to an existing file, from its beginning, without cutting it: what files of `/proc` want.
+ *
+ * @throws {SyscallError}
+ */
+export function writeFile(
+  path: string,
+  data: string | Uint8Array<ArrayBuffer>,
+): void {
+  using fd = open(path, O_WRONLY);
+  writeAll(
+    fd,
+    typeof data === "string" ? new TextEncoder().encode(data) : data,
+    path,
+  );
+}
+
+/**
+ * Renames a file, replacing the target in one step (rename(2)).
+ *
+ * @throws {SyscallError}
+ */
+export function rename(from: string, to: string): void {
+  const c = libc();
+  check("rename", c.rename(cString(from), cString(to)), c.errno[0], from);
+}
+
+/**
+ * Removes a file (unlink(2)).
+ *
+ * @throws {SyscallError}
+ */
+export function unlink(path: string): void {
+  const c = libc();
+  check("unlink", c.unlink(cString(path)), c.errno[0], path);
+}
+
+/**
+ * Creates a directory (mkdir(2)).
+ *
+ * @param mode permissions, less the umask
+ * @throws {SyscallError}
+ */
+export function mkdir(path: string, mode = 0o700): void {
+  const c = libc();
+  check("mkdir", c.mkdir(cString(path), mode), c.errno[0], path);
+}
+
+/**
+ * Removes an empty directory (rmdir(2)).
+ *
+ * @throws {SyscallError}
+ */
+export function rmdir(path: string): void {
+  const c = libc();
+  check("rmdir", c.rmdir(cString(path)), c.errno[0], path);
+}
+
+/**
+ * Where a symbolic link points to, such as `"net:[4026531840]"` (readlink(2)).
+ *
+ * @throws {SyscallError}
+ */
+export function readLink(path: string): string {
+  const target = new Uint8Array(PATH_MAX);
+  const c = libc();
+  const length = check(
+    "readlink",
+    c.readlink(cString(path), target, BigInt(PATH_MAX)),
+    c.errno[0],
+    path,
+  );
+  return new TextDecoder().decode(target.subarray(0, length));
+}
+
+const PATH_MAX = 4096;
+
+/**
+ * Creates a directory of mode 0700 whose path is `prefix` and some random letters.
+ *
+ * @returns its path
+ * @throws {SyscallError}
+ */
+export function makeTempDirectory(prefix: string): string {
+  for (;;) {
+    const path = prefix + crypto.randomUUID().slice(-12);
+    try {
+      mkdir(path, 0o700);
+      return path;
+    } catch (error) {
+      if (!(error instanceof SyscallError) || error.errno !== Errno.EEXIST) {
+        throw error;
+      }
+    }
+  }
+}
+
+/**
+ * Locks an open file against other processes, without waiting (flock(2) with LOCK_NB).
+ *
+ * The lock belongs to the open file: it ends when the last descriptor of it is closed, also by a crash.
+ *
+ * @returns whether the lock was free
+ * @throws {SyscallError}
+ */
+export function tryLock(fd: OwnedFd, mode: "shared" | "exclusive"): boolean {
+  const operation = (mode === "shared" ? LOCK_SH : LOCK_EX) | LOCK_NB;
+  const c = libc();
+  for (;;) {
+    const result = c.flock(fd.fd, operation);
+    const errno = result < 0 ? c.errno[0] : 0;
+    if (errno === Errno.EAGAIN) return false;
+    if (errno !== Errno.EINTR) {
+      check("flock", result, errno);
+      return true;
+    }
+  }
+}
+
+/**
+ * Ends the lock of {@linkcode tryLock}.
+ *
+ * @throws {SyscallError}
+ */
+export function unlock(fd: OwnedFd): void {
+  const c = libc();
+  check("flock", c.flock(fd.fd, LOCK_UN), c.errno[0]);
+}
+
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const LOCK_UN = 8;
+
+/** What a file is. */
+export type FileKind =
+  | "file"
+  | "directory"
+  | "symlink"
+  | "socket"
+  | "fifo"
+  | "character"
+  | "block"
+  | "unknown";
+
+// The file type bits of st_mode, shifted right by 12, are the DT_* values of directory entries.
+const KINDS: Readonly<Record<number, FileKind>> = {
+  1: "fifo",
+  2: "character",
+  4: "directory",
+  6: "block",
+  8: "file",
+  10: "symlink",
+  12: "socket",
+};
+
+/** An entry of a directory. */
+export interface DirectoryEntry {
+  /** Its name, without the directory's path. */
+  readonly name: string;
+  /** What it is; `"unknown"` if the file system does not say. */
+  readonly kind: FileKind;
+}
+
+/**
+ * The entries of a directory but `.` and `..`, in no order (getdents64(2)).
+ *
+ * @throws {SyscallError}
+ */
+export function readDirectory(path: string): DirectoryEntry[] {
+  using fd = open(path, O_RDONLY | O_DIRECTORY);
+  const number = fd.fd;
+  const buffer = new Uint8Array(1 << 15);
+  const view = new DataView(buffer.buffer);
+  const c = libc();
+  const entries: DirectoryEntry[] = [];
+  for (;;) {
+    const end = check(
+      "getdents64",
+      c.getdents64(number, buffer, BigInt(buffer.length)),
+      c.errno[0],
+      path,
+    );
+    if (end === 0) return entries;
+    // struct linux_dirent64 { u64 ino; s64 offset; u16 length; u8 type; char name[]; }
+    for (let at = 0; at < end; at += view.getUint16(at + 16, true)) {
+      const name = fromCString(buffer, at + 19);
+      if (name === "." || name === "..") continue;
+      entries.push({ name, kind: KINDS[view.getUint8(at + 18)] ?? "unknown" });
+    }
+  }
+}
+
+/** What the kernel knows of a file. */
+export interface FileStatus {
+  /** What it is. */
+  readonly kind: FileKind;
+  /** Permission bits, such as 0o600. */
+  readonly mode: number;
+  /** Owner. */
+  readonly uid: number;
+  /** Group. */
+  readonly gid: number;
+  /** Number of hard links. */
+  readonly nlink: number;
+  /** Length in bytes. */
+  readonly size: number;
+  /** Number of the file in its file system. */
+  readonly ino: bigint;
+  /** The file system: its major device number in the upper 32 bits, the minor one in the lower. */
+  readonly dev: bigint;
+}
+
+/**
+ * The status of a file, that a symbolic link at the end of the path leads to (statx(2)).
+ *
+ * @throws {SyscallError}
+ */
+export function stat(path: string): FileStatus {
+  return statx(AT_FDCWD, path, 0);
+}
+
+/**
+ * The status of a file, or of the symbolic link at the end of the path (statx(2)).
+ *
+ * @throws {SyscallError}
+ */
+export function lstat(path: string): FileStatus {
+  return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW);
+}
+
+/**
+ * The status of an open file (statx(2)).
+ *
+ * @throws {SyscallError}
+ */
+export function fstat(fd: OwnedFd): FileStatus {
+  return statx(fd.fd, "", AT_EMPTY_PATH);
+}
+
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_EMPTY_PATH = 0x1000;
+const STATX_BASIC_STATS = 0x7ff;
+const SIZE_OF_STATX = 256;
+
+/** statx, since `struct stat` differs between architectures and `struct statx` does not (linux/stat.h). */
+function statx(directory: number, path: string, flags: number): FileStatus {
+  const bytes = new Uint8Array(SIZE_OF_STATX);
+  const name = cString(path);
+  const c = libc();
+  check(
+    "statx",
+    c.statx(directory, name, flags, STATX_BASIC_STATS, bytes),
+    c.errno[0],
+    path === "" ? undefined : path,
+  );
+  const view = new DataView(bytes.buffer);
+  const mode = view.getUint16(28, true);
+  return {
+    kind: KINDS[mode >> 12] ?? "unknown",
+    mode: mode & 0o7777,
+    uid: view.getUint32(20, true),
+    gid: view.getUint32(24, true),
+    nlink: view.getUint32(16, true),
+    size: Number(view.getBigUint64(40, true)),
+    ino: view.getBigUint64(32, true),
+    dev: BigInt(view.getUint32(136, true)) << 32n |
+      BigInt(view.getUint32(140, true)),
+  };
+}

@@ -1,0 +1,183 @@
+/**
+ * The C library of this process: every function that podnet calls.
+ *
+ * - Results of type `ssize_t` are declared `i32`, because a bigint result would be an allocation between the call and
+ *   the reading of `errno`. The kernel never transfers more than 0x7ffff000 bytes at once (`MAX_RW_COUNT`).
+ * - Arguments of type `size_t` are declared `usize` and given as bigints: a `u32` argument leaves the upper half of the
+ *   register undefined, and the kernel reads all of it.
+ * - A `buffer` argument stays valid for the duration of the call, whatever the garbage collector does.
+ * - No function that changes the namespace of its thread may ever be declared `nonblocking`: it would run on, and
+ *   pollute, a thread of the runtime's pool.
+ * @module
+ */
+import { Errno } from "./errno.ts";
+import {
+  assertSupportedPlatform,
+  UnsupportedPlatformError,
+} from "./platform.ts";
+
+/** What creating a sandbox needs. */
+const CORE = {
+  // int *__errno_location(void);
+  __errno_location: { parameters: [], result: "pointer" },
+  // int fcntl(int fd, int op, int arg);
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int open(const char *path, int flags, mode_t mode);
+  open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
+  // int close(int fd);
+  close: { parameters: ["i32"], result: "i32" },
+  // ssize_t read(int fd, void *buffer, size_t size);
+  read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  // ssize_t write(int fd, const void *buffer, size_t size);
+  write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  // int flock(int fd, int operation);
+  flock: { parameters: ["i32", "i32"], result: "i32" },
+  // int rename(const char *from, const char *to);
+  rename: { parameters: ["buffer", "buffer"], result: "i32" },
+  // int unlink(const char *path);
+  unlink: { parameters: ["buffer"], result: "i32" },
+  // int mkdir(const char *path, mode_t mode);
+  mkdir: { parameters: ["buffer", "u32"], result: "i32" },
+  // int rmdir(const char *path);
+  rmdir: { parameters: ["buffer"], result: "i32" },
+  // ssize_t readlink(const char *path, char *buffer, size_t size);
+  readlink: { parameters: ["buffer", "buffer", "usize"], result: "i32" },
+  // ssize_t getdents64(int fd, void *buffer, size_t size);
+  getdents64: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  // int statx(int directory, const char *path, int flags, unsigned mask, struct statx *status);
+  statx: {
+    parameters: ["i32", "buffer", "i32", "u32", "buffer"],
+    result: "i32",
+  },
+  // int ioctl(int fd, unsigned long request, void *argument);
+  ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
+  // int unshare(int flags);
+  unshare: { parameters: ["i32"], result: "i32" },
+  // int setns(int fd, int type);
+  setns: { parameters: ["i32", "i32"], result: "i32" },
+  // int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
+  mount: {
+    parameters: ["buffer", "buffer", "buffer", "usize", "buffer"],
+    result: "i32",
+  },
+  // int umount2(const char *target, int flags);
+  umount2: { parameters: ["buffer", "i32"], result: "i32" },
+  // int socket(int domain, int type, int protocol);
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int bind(int fd, const struct sockaddr *address, socklen_t length);
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int connect(int fd, const struct sockaddr *address, socklen_t length);
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int setsockopt(int fd, int level, int name, const void *value, socklen_t length);
+  setsockopt: {
+    parameters: ["i32", "i32", "i32", "buffer", "u32"],
+    result: "i32",
+  },
+  // int getsockname(int fd, struct sockaddr *address, socklen_t *length);
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  // ssize_t send(int fd, const void *buffer, size_t size, int flags);
+  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
+  // ssize_t recv(int fd, void *buffer, size_t size, int flags);
+  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
+  // int poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+  poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** What only some programs need: opening a symbol costs 0.1 ms, so these are opened apart. */
+const RARE = {
+  // int poll(struct pollfd *fds, nfds_t count, int timeout_ms); on a thread of the runtime's pool
+  pollOnPool: {
+    name: "poll",
+    parameters: ["buffer", "usize", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  // int eventfd(unsigned int value, int flags);
+  eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  // pid_t getpid(void);
+  getpid: { parameters: [], result: "i32" },
+  // pid_t gettid(void);
+  gettid: { parameters: [], result: "i32" },
+  // uid_t geteuid(void);
+  geteuid: { parameters: [], result: "u32" },
+  // int kill(pid_t pid, int signal);
+  kill: { parameters: ["i32", "i32"], result: "i32" },
+  // int gethostname(char *name, size_t size);
+  gethostname: { parameters: ["buffer", "usize"], result: "i32" },
+  // noreturn void _exit(int status);
+  _exit: { parameters: ["i32"], result: "void" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** `errno` of this thread: element 0 is the live variable, not a copy. */
+export interface ErrnoCell {
+  /** The error number of the last call that failed. */
+  readonly 0: number;
+}
+
+/** The functions that creating a sandbox needs, and `errno`. */
+export type Libc =
+  & Deno.DynamicLibrary<typeof CORE>["symbols"]
+  & { readonly errno: ErrnoCell };
+
+/** The functions that only some programs need. */
+export type RareLibc = Deno.DynamicLibrary<typeof RARE>["symbols"];
+
+// One table for each isolate, which is also one for each thread: `errno` belongs to the thread. Never closed, since
+// trampolines in use cannot be.
+let core: Libc | undefined;
+let rare: RareLibc | undefined;
+
+/**
+ * The C library, opened on first use.
+ *
+ * @throws {UnsupportedPlatformError} on a platform that podnet does not support
+ */
+export function libc(): Libc {
+  return core ??= openCore();
+}
+
+/**
+ * The functions of the C library that only some programs need, opened on first use.
+ *
+ * @throws {UnsupportedPlatformError} on a platform that podnet does not support
+ */
+export function rareLibc(): RareLibc {
+  return rare ??= openLibrary(RARE);
+}
+
+function openLibrary<const S extends Deno.ForeignLibraryInterface>(
+  symbols: S,
+): Deno.DynamicLibrary<S>["symbols"] {
+  assertSupportedPlatform();
+  try {
+    // The name the process itself is linked against, so that this is the library already loaded: its errno is ours.
+    return Deno.dlopen("libc.so.6", symbols).symbols;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    throw new UnsupportedPlatformError("podnet needs glibc 2.30 or later", {
+      cause: error,
+    });
+  }
+}
+
+function openCore(): Libc {
+  const symbols = openLibrary(CORE);
+  const location = symbols.__errno_location();
+  if (location === null) {
+    throw new UnsupportedPlatformError("the C library has no errno");
+  }
+  const errno = new Int32Array(
+    Deno.UnsafePointerView.getArrayBuffer(location, 4),
+  ) as unknown as ErrnoCell;
+  // A call that is sure to fail proves that errno is read from the right place, and warms the path up.
+  const result = symbols.fcntl(-1, F_GETFD, 0);
+  const failure = errno[0];
+  if (result !== -1 || failure !== Errno.EBADF) {
+    throw new UnsupportedPlatformError(
+      "the C library does not report errno where it says it does",
+    );
+  }
+  return { ...symbols, errno };
+}
+
+const F_GETFD = 1;

@@ -1,0 +1,84 @@
+/**
+ * The process and its threads.
+ * @module
+ */
+import { fromCString } from "./buffer.ts";
+import { check } from "./errno.ts";
+import { libc, rareLibc } from "./libc.ts";
+
+/** Number of the process. */
+export function getpid(): number {
+  return rareLibc().getpid();
+}
+
+/** Number of the calling thread, which is that of the process on its first thread only. */
+export function gettid(): number {
+  return rareLibc().gettid();
+}
+
+/** User that the process acts as, 0 for root. */
+export function geteuid(): number {
+  return rareLibc().geteuid();
+}
+
+/**
+ * Sends a signal to a process, or asks whether it exists with signal 0 (kill(2)).
+ *
+ * @throws {SyscallError} ESRCH if there is no such process
+ */
+export function kill(pid: number, signal: number): void {
+  const c = libc();
+  check("kill", rareLibc().kill(pid, signal), c.errno[0]);
+}
+
+/**
+ * The host name of the process's UTS namespace (gethostname(2)).
+ *
+ * @throws {SyscallError}
+ */
+export function hostName(): string {
+  const name = new Uint8Array(HOST_NAME_MAX + 1);
+  const c = libc();
+  check(
+    "gethostname",
+    rareLibc().gethostname(name, BigInt(name.length)),
+    c.errno[0],
+  );
+  return fromCString(name);
+}
+
+const HOST_NAME_MAX = 64;
+
+/**
+ * Writes a line to standard error and ends the process at once, running nothing: no `finally`, no `unload` listener.
+ *
+ * For a process that would do harm by going on.
+ */
+export function exitNow(code: number, message: string): never {
+  const line = new TextEncoder().encode(`${message}\n`);
+  libc().write(2, line, BigInt(line.length));
+  rareLibc()._exit(code);
+  // Not reached: _exit(2) does not return.
+  throw new TypeError("_exit returned");
+}
+
+/**
+ * Makes room for `count` descriptors in the process's table.
+ *
+ * The table grows at 64, 256, 512 … descriptors, and in a process with several threads each growth waits for an RCU
+ * grace period, some 10 ms (`expand_fdtable` in fs/file.c). Growing it once keeps that out of later calls. Does less,
+ * without failing, when the limit on open files is lower.
+ */
+export function growDescriptorTable(count: number): void {
+  const c = libc();
+  for (let size = count; size > 64; size >>>= 1) {
+    // Any open descriptor would do; 2 is open in nearly every process, and when it is not there is nothing to lose.
+    const fd = c.fcntl(2, F_DUPFD_CLOEXEC, size - 1);
+    if (fd >= 0) {
+      c.close(fd);
+      return;
+    }
+  }
+}
+
+const F_DUPFD_CLOEXEC = 1030;
