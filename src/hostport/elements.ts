@@ -1,0 +1,106 @@
+/**
+ * Host ports as set elements: what one mapping adds to the sets of the node's table. Pure data.
+ *
+ * @module
+ */
+import type { IpAddress, IpFamily } from "../net/ip.ts";
+import type { Element } from "../nftables/ruleset.ts";
+import type { HostPort } from "./mapping.ts";
+import { SETS } from "./sets.ts";
+
+/** IPPROTO_* of the protocols that have host ports. */
+export const IP_PROTOCOL = { tcp: 6, udp: 17, sctp: 132 } as const;
+
+/** An element and the name of its set. */
+export interface Placed {
+  readonly set: string;
+  readonly element: Element;
+}
+
+/** Fields of a concatenation take four bytes each, or a multiple. */
+function concatenate(...fields: readonly Uint8Array[]): Uint8Array {
+  const key = new Uint8Array(
+    fields.reduce((size, field) => size + (field.length + 3 & ~3), 0),
+  );
+  let at = 0;
+  for (const field of fields) {
+    key.set(field, at);
+    at += field.length + 3 & ~3;
+  }
+  return key;
+}
+
+function port(value: number): Uint8Array {
+  return Uint8Array.of(value >> 8, value & 0xff);
+}
+
+/** Key of a wildcard mapping: protocol and port. */
+export function wildcardKey(
+  protocol: keyof typeof IP_PROTOCOL,
+  hostPort: number,
+): Uint8Array {
+  return concatenate(Uint8Array.of(IP_PROTOCOL[protocol]), port(hostPort));
+}
+
+/** Key of a mapping for one host address. */
+export function specificKey(
+  hostIP: IpAddress,
+  protocol: keyof typeof IP_PROTOCOL,
+  hostPort: number,
+): Uint8Array {
+  return concatenate(
+    hostIP.bytes,
+    Uint8Array.of(IP_PROTOCOL[protocol]),
+    port(hostPort),
+  );
+}
+
+/** Whether the mapping is for every address of its families. */
+export function isWildcard({ hostIP }: HostPort): boolean {
+  return hostIP === undefined || hostIP.isUnspecified;
+}
+
+/** The element that claims the host port in a family, first, and those that go with it. */
+export function portElements(
+  mapping: HostPort,
+  pod: IpAddress,
+  owner: string,
+): Placed[] {
+  const { protocol, hostIP, hostPort, containerPort } = mapping;
+  const { family } = pod;
+  const sets = SETS[family];
+  const data = concatenate(pod.bytes, port(containerPort));
+  if (hostIP === undefined || hostIP.isUnspecified) {
+    const key = wildcardKey(protocol, hostPort);
+    return [
+      { set: sets.wildcard.name, element: { key, data, comment: owner } },
+      { set: sets.loopback.name, element: { key, comment: owner } },
+    ];
+  }
+  const key = specificKey(hostIP, protocol, hostPort);
+  const claim = {
+    set: sets.specific.name,
+    element: { key, data, comment: owner },
+  };
+  if (!hostIP.isLoopback) return [claim];
+  return [claim, {
+    set: sets.loopbackSpecific.name,
+    element: { key, comment: owner },
+  }];
+}
+
+/** The element that makes replies of a pod to itself come back through the node. */
+export function hairpinElement(pod: IpAddress, owner: string): Placed {
+  return {
+    set: SETS[pod.family].hairpin.name,
+    element: { key: concatenate(pod.bytes, pod.bytes), comment: owner },
+  };
+}
+
+/** The pod's address of a family, if it has one. */
+export function ofFamily(
+  addresses: readonly IpAddress[],
+  family: IpFamily,
+): IpAddress | undefined {
+  return addresses.find((address) => address.family === family);
+}

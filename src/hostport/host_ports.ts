@@ -1,0 +1,319 @@
+/**
+ * Claims and gives back host ports. The map element is the claim; NLM_F_EXCL decides between two who want it, and the
+ * ruleset's generation decides where one element cannot: a wildcard against single addresses, an owner against another.
+ *
+ * @module
+ */
+import { Errno } from "../../ffi/errno.ts";
+import { SandboxError } from "../errors.ts";
+import type { IpAddress } from "../net/ip.ts";
+import { IpAddress as Ip } from "../net/ip.ts";
+import type { Connection } from "../netlink/connection.ts";
+import { NetlinkError } from "../netlink/netlink_error.ts";
+import {
+  GenerationError,
+  type NftablesConnection,
+} from "../nftables/connection.ts";
+import { Transaction } from "../nftables/transaction.ts";
+import { flushConntrack } from "../conntrack/conntrack.ts";
+import {
+  hairpinElement,
+  IP_PROTOCOL,
+  isWildcard,
+  ofFamily,
+  type Placed,
+  portElements,
+  specificKey,
+  wildcardKey,
+} from "./elements.ts";
+import type { HostPort } from "./mapping.ts";
+import { listenerOn } from "./listeners.ts";
+import { ALL_SETS, SETS } from "./sets.ts";
+import { TABLE } from "./ruleset.ts";
+
+/** Everybody who commits in this namespace makes others try again; somebody always gets through. */
+const MAX_ATTEMPTS = 1000;
+
+/** The kernel sockets that host ports need, all of the node's namespace. */
+export interface HostPortSockets {
+  readonly nft: NftablesConnection;
+  readonly conntrack: Connection;
+  readonly diag: Connection;
+}
+
+/** A pod that has, or wants, host ports. */
+export interface PortOwner {
+  /** The sandbox's id, kept with each element. */
+  readonly id: string;
+  readonly addresses: readonly IpAddress[];
+}
+
+/** What {@linkcode claimHostPorts} asks of its caller. */
+export interface ClaimOptions {
+  /** Addresses of the node, loopback included. */
+  readonly nodeAddresses: readonly IpAddress[];
+  /** Names the sandbox behind an id, for the error. */
+  readonly describeOwner: (id: string) => string;
+  /** Also add the elements that every pod has. */
+  readonly withHairpin: boolean;
+}
+
+/**
+ * Claims all ports or none. Ports that the owner has already are fine.
+ *
+ * @throws {SandboxError} `HostPortInUse`, `HostAddressUnknown`
+ */
+export function claimHostPorts(
+  sockets: HostPortSockets,
+  owner: PortOwner,
+  mappings: readonly HostPort[],
+  options: ClaimOptions,
+): void {
+  for (const mapping of mappings) refuseUnusable(sockets, mapping, options);
+  const hairpins = options.withHairpin
+    ? owner.addresses.map((address) => hairpinElement(address, owner.id))
+    : [];
+  const wanted = mappings.flatMap((mapping) => elementsOf(mapping, owner));
+  if (hairpins.length + wanted.length === 0) return;
+  retryOnNewGeneration((generation) => {
+    for (const mapping of mappings) {
+      refuseOverlap(sockets.nft, owner, mapping, options);
+    }
+    const missing = wanted.filter((placed) =>
+      !has(sockets.nft, placed, owner.id)
+    );
+    const transaction = new Transaction();
+    addAll(transaction, [...missing, ...hairpins]);
+    try {
+      sockets.nft.commit(transaction, { generation });
+    } catch (error) {
+      if (error instanceof NetlinkError && error.errno === Errno.EEXIST) {
+        // Somebody was faster, or the address is another pod's by the table.
+        for (const mapping of mappings) {
+          refuseTaken(sockets.nft, owner, mapping, options);
+        }
+      }
+      throw error;
+    }
+  }, sockets.nft);
+  for (const mapping of mappings) {
+    if (mapping.protocol === "tcp") continue;
+    // A flow that began before the mapping keeps its old way until its entry is gone.
+    for (const address of owner.addresses) {
+      if (!mapping.families.includes(address.family)) continue;
+      flushConntrack(sockets.conntrack, {
+        family: address.family,
+        protocol: IP_PROTOCOL[mapping.protocol],
+        originalDestinationPort: mapping.hostPort,
+      });
+    }
+  }
+}
+
+/**
+ * Gives ports back: those of the mappings that are still this owner's, whatever else is in the table.
+ * Connections through them end.
+ */
+export function releaseHostPorts(
+  sockets: HostPortSockets,
+  owner: PortOwner,
+  mappings: readonly HostPort[],
+  options: { readonly withHairpin: boolean },
+): void {
+  const placed = [
+    ...mappings.flatMap((mapping) => elementsOf(mapping, owner)),
+    ...(options.withHairpin
+      ? owner.addresses.map((address) => hairpinElement(address, owner.id))
+      : []),
+  ];
+  deleteOwned(
+    sockets.nft,
+    () => placed.filter((element) => has(sockets.nft, element, owner.id)),
+  );
+  if (mappings.length === 0) return;
+  if (options.withHairpin) {
+    for (const address of owner.addresses) {
+      flushConntrack(sockets.conntrack, {
+        family: address.family,
+        replySource: address,
+      });
+    }
+    return;
+  }
+  for (const { protocol, hostPort } of mappings) {
+    for (const address of owner.addresses) {
+      flushConntrack(sockets.conntrack, {
+        family: address.family,
+        protocol: IP_PROTOCOL[protocol],
+        originalDestinationPort: hostPort,
+        replySource: address,
+      });
+    }
+  }
+}
+
+/**
+ * Every element that belongs to an owner, by reading whole sets: for a sandbox whose record is lost.
+ */
+export function findElementsOf(
+  nft: NftablesConnection,
+  isOwner: (id: string) => boolean,
+): Placed[] {
+  return ALL_SETS.flatMap((set) =>
+    nft.listElements(TABLE, set.name)
+      .filter(({ comment }) => comment !== undefined && isOwner(comment))
+      .map((element) => ({ set: set.name, element }))
+  );
+}
+
+/** Deletes elements as long as each is still its owner's. */
+export function deleteElements(
+  nft: NftablesConnection,
+  placed: readonly Placed[],
+): void {
+  deleteOwned(
+    nft,
+    () =>
+      placed.filter((element) =>
+        has(nft, element, element.element.comment ?? "")
+      ),
+  );
+}
+
+/** Adds elements to a transaction; an element that exists fails it. */
+export function addAll(
+  transaction: Transaction,
+  placed: readonly Placed[],
+): void {
+  for (const [set, elements] of bySet(placed)) {
+    transaction.addElements(TABLE, set, elements, { exclusive: true });
+  }
+}
+
+function deleteOwned(
+  nft: NftablesConnection,
+  find: () => readonly Placed[],
+): void {
+  retryOnNewGeneration((generation) => {
+    const placed = find();
+    if (placed.length === 0) return;
+    const transaction = new Transaction();
+    for (const [set, elements] of bySet(placed)) {
+      transaction.deleteElements(TABLE, set, elements);
+    }
+    nft.commit(transaction, { generation });
+  }, nft);
+}
+
+function bySet(placed: readonly Placed[]): Map<string, Placed["element"][]> {
+  return new Map(
+    Map.groupBy(placed, ({ set }) => set).entries()
+      .map(([set, items]) => [set, items.map(({ element }) => element)]),
+  );
+}
+
+function retryOnNewGeneration(
+  attempt: (generation: number) => void,
+  nft: NftablesConnection,
+): void {
+  for (let count = 1;; count++) {
+    try {
+      return attempt(nft.generation());
+    } catch (error) {
+      if (!(error instanceof GenerationError) || count === MAX_ATTEMPTS) {
+        throw error;
+      }
+    }
+  }
+}
+
+function elementsOf(mapping: HostPort, owner: PortOwner): Placed[] {
+  return mapping.families.flatMap((family) => {
+    const pod = ofFamily(owner.addresses, family);
+    return pod === undefined ? [] : portElements(mapping, pod, owner.id);
+  });
+}
+
+function has(
+  nft: NftablesConnection,
+  { set, element }: Placed,
+  owner: string,
+): boolean {
+  return nft.getElement(TABLE, set, element.key)?.comment === owner;
+}
+
+function refuseUnusable(
+  { diag }: HostPortSockets,
+  mapping: HostPort,
+  { nodeAddresses }: ClaimOptions,
+): void {
+  const { hostIP } = mapping;
+  if (
+    !isWildcard(mapping) && hostIP !== undefined &&
+    !nodeAddresses.some((address) => address.equals(hostIP))
+  ) {
+    throw new SandboxError("HostAddressUnknown", { hostIP: String(hostIP) });
+  }
+  const listener = listenerOn(diag, mapping);
+  if (listener === undefined) return;
+  throw inUse(
+    mapping,
+    `a socket of the node on ${listener.address}:${listener.port}`,
+  );
+}
+
+/** A wildcard and a single address do not meet in one map, so the other map is asked. */
+function refuseOverlap(
+  nft: NftablesConnection,
+  owner: PortOwner,
+  mapping: HostPort,
+  { nodeAddresses, describeOwner }: ClaimOptions,
+): void {
+  const { protocol, hostIP, hostPort } = mapping;
+  for (const family of mapping.families) {
+    const sets = SETS[family];
+    const others = isWildcard(mapping)
+      ? nodeAddresses.filter((address) => address.family === family)
+        .map((address) => ({
+          set: sets.specific.name,
+          key: specificKey(address, protocol, hostPort),
+        }))
+      : [{ set: sets.wildcard.name, key: wildcardKey(protocol, hostPort) }];
+    for (const { set, key } of others) {
+      const found = nft.getElement(TABLE, set, key);
+      if (found === undefined) continue;
+      throw inUse(
+        { ...mapping, hostIP: hostIP ?? unspecified(family) },
+        describeOwner(found.comment ?? owner.id),
+      );
+    }
+  }
+}
+
+/** Names who has a port that the kernel said is taken. */
+function refuseTaken(
+  nft: NftablesConnection,
+  owner: PortOwner,
+  mapping: HostPort,
+  { describeOwner }: ClaimOptions,
+): void {
+  for (const { set, element } of elementsOf(mapping, owner)) {
+    const found = nft.getElement(TABLE, set, element.key);
+    if (found !== undefined && found.comment !== owner.id) {
+      throw inUse(mapping, describeOwner(found.comment ?? "somebody else"));
+    }
+  }
+}
+
+function unspecified(family: 4 | 6): IpAddress {
+  return Ip.parse(family === 4 ? "0.0.0.0" : "::");
+}
+
+function inUse(mapping: HostPort, owner: string): SandboxError {
+  return new SandboxError("HostPortInUse", {
+    protocol: mapping.protocol,
+    hostIP: String(mapping.hostIP ?? "0.0.0.0"),
+    hostPort: mapping.hostPort,
+    owner,
+  });
+}

@@ -1,0 +1,36 @@
+/**
+ * Sockets of the node that a host port would shadow: packets are redirected before any socket sees them.
+ *
+ * @module
+ */
+import type { Connection } from "../netlink/connection.ts";
+import { type ListeningSocket, listListeners } from "../sockdiag/sockdiag.ts";
+import { isWildcard } from "./elements.ts";
+import type { HostPort } from "./mapping.ts";
+
+/** A socket that listens on what the mapping asks for. SCTP is not asked: the question alone would load its module. */
+export function listenerOn(
+  diag: Connection,
+  mapping: HostPort,
+): ListeningSocket | undefined {
+  const { protocol, hostPort } = mapping;
+  if (protocol === "sctp") return undefined;
+  // An IPv6 socket may take IPv4 clients as well, so that table is always read.
+  for (const family of [6, 4] as const) {
+    if (family === 4 && !mapping.families.includes(4)) continue;
+    const found = listListeners(diag, { protocol, family, port: hostPort })
+      .find((socket) => shadows(mapping, socket));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function shadows(mapping: HostPort, socket: ListeningSocket): boolean {
+  const { address } = socket;
+  if (address.isUnspecified) {
+    const families = address.family === 4 ? [4] : socket.v6Only ? [6] : [4, 6];
+    return mapping.families.some((family) => families.includes(family));
+  }
+  if (isWildcard(mapping)) return mapping.families.includes(address.family);
+  return mapping.hostIP?.equals(address) ?? false;
+}

@@ -1,0 +1,46 @@
+/**
+ * The sets and maps of the node's nf_tables table. All that changes with pods is elements of these; rules never do.
+ *
+ * @module
+ */
+import type { IpFamily } from "../net/ip.ts";
+import type { Datatype, NftSet } from "../nftables/ruleset.ts";
+
+/** The sets of one family. */
+export interface FamilySets {
+  /** Host IP unset or unspecified: protocol . port → pod . port. */
+  readonly wildcard: NftSet;
+  /** One host IP: address . protocol . port → pod . port. */
+  readonly specific: NftSet;
+  /** Which wildcard ports clients on the node's loopback may use. */
+  readonly loopback: NftSet;
+  /** Likewise for host IP 127.0.0.1 or ::1. */
+  readonly loopbackSpecific: NftSet;
+  /** pod . pod, for pods that reach themselves through a host port. */
+  readonly hairpin: NftSet;
+}
+
+function familySets(family: IpFamily): FamilySets {
+  const address: Datatype = family === 4 ? "ipv4_addr" : "ipv6_addr";
+  const key: readonly Datatype[] = ["inet_proto", "inet_service"];
+  const data: readonly Datatype[] = [address, "inet_service"];
+  return {
+    wildcard: { name: `hostports${family}`, key, data },
+    specific: { name: `hostports${family}_ip`, key: [address, ...key], data },
+    loopback: { name: `loopback${family}`, key },
+    loopbackSpecific: { name: `loopback${family}_ip`, key: [address, ...key] },
+    hairpin: { name: `hairpin${family}`, key: [address, address] },
+  };
+}
+
+/** The sets of each family. */
+export const SETS: Readonly<Record<IpFamily, FamilySets>> = {
+  4: familySets(4),
+  6: familySets(6),
+};
+
+/** All of them. */
+export const ALL_SETS: readonly NftSet[] = [
+  ...Object.values(SETS[4]),
+  ...Object.values(SETS[6]),
+];

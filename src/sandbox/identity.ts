@@ -1,0 +1,68 @@
+/**
+ * The names and numbers of a sandbox that follow from its id, and those that must be new each time.
+ *
+ * @module
+ */
+import { MacAddress } from "../net/mac.ts";
+
+/** Every host end of a pod's link begins with this; the anti-spoof rule matches it. */
+export const HOST_INTERFACE_PREFIX = "pn-";
+
+/** Where probing for a free address starts, and the MAC, both constant for one sandbox id. */
+export interface Identity {
+  /** 32 bytes. */
+  readonly seed: Uint8Array;
+  readonly mac: MacAddress;
+}
+
+/** The id of the sandbox `name` in `namespace`: 16 hexadecimal digits. */
+export async function sandboxId(
+  namespace: string,
+  name: string,
+): Promise<string> {
+  // No name holds a slash, so no two pairs give the same text.
+  return (await sha256(`${namespace}/${name}`)).subarray(0, 8).toHex();
+}
+
+/** Derives the constants of a sandbox. */
+export async function identity(id: string): Promise<Identity> {
+  const seed = await sha256(id);
+  // 02: locally administered, unicast.
+  const mac = MacAddress.fromBytes(
+    Uint8Array.of(0x02, ...seed.subarray(27, 32)),
+  );
+  return { seed, mac };
+}
+
+async function sha256(text: string): Promise<Uint8Array> {
+  const bytes = new TextEncoder().encode(text);
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+}
+
+/**
+ * Name and index for a new host end. Random, because the kernel destroys links on its own time: the one that
+ * a sandbox of this id had a moment ago may still bear its name.
+ */
+export function newHostLink(): { name: string; index: number } {
+  const random = crypto.getRandomValues(new Uint8Array(10));
+  const view = new DataView(random.buffer);
+  return {
+    name: HOST_INTERFACE_PREFIX + random.subarray(0, 6).toHex(),
+    // Far above the indices that the kernel counts up from 1, below 2^31.
+    index: 0x0100_0000 + view.getUint32(6) % 0x7e00_0000,
+  };
+}
+
+/** IFLA_IFALIAS of a host end. */
+export function linkAlias(node: string, id: string): string {
+  return `podnet:${node}/${id}`;
+}
+
+/** The sandbox id in an alias of this node, else undefined. */
+export function idOfAlias(
+  node: string,
+  alias: string | undefined,
+): string | undefined {
+  const prefix = linkAlias(node, "");
+  return alias?.startsWith(prefix) ? alias.slice(prefix.length) : undefined;
+}

@@ -1,0 +1,187 @@
+/**
+ * Where a node keeps its notes:
+ *
+ * ```text
+ * <stateDir>/<node>/node.cbor               the node's settings
+ *                   lock                    shared by those who work on sandboxes, exclusive for the node itself
+ *                   sandboxes/<id>/         the directory is the sandbox's lock
+ *                                 record.cbor  netns  resolv.conf  hosts
+ * ```
+ *
+ * @module
+ */
+import { Errno, SyscallError } from "../../ffi/errno.ts";
+import type { OwnedFd } from "../../ffi/fd.ts";
+import {
+  lstat,
+  mkdir,
+  O_CREAT,
+  O_RDONLY,
+  open,
+  readDirectory,
+  rmdir,
+} from "../../ffi/file.ts";
+import { acquireLock } from "../state/lock.ts";
+import {
+  ensurePrivateDirectory,
+  readRecord,
+  removeFile,
+  writeRecord,
+} from "../state/store.ts";
+import {
+  type NodeRecord,
+  nodeRecord,
+  type SandboxRecord,
+  sandboxRecord,
+} from "./records.ts";
+
+/** The files of one node. */
+export class NodeState {
+  readonly stateDir: string;
+  /** `<stateDir>/<node>`. */
+  readonly directory: string;
+  readonly #record: string;
+  readonly #lock: string;
+  readonly #sandboxes: string;
+
+  constructor(stateDir: string, name: string) {
+    this.stateDir = stateDir;
+    this.directory = `${stateDir}/${name}`;
+    this.#record = `${this.directory}/node.cbor`;
+    this.#lock = `${this.directory}/lock`;
+    this.#sandboxes = `${this.directory}/sandboxes`;
+  }
+
+  /**
+   * Makes what is missing.
+   *
+   * @throws {SandboxError} `StateUnusable`
+   */
+  ensure(): void {
+    ensurePrivateDirectory(this.stateDir);
+    ensurePrivateDirectory(this.directory);
+    ensurePrivateDirectory(this.#sandboxes);
+    open(this.#lock, O_RDONLY | O_CREAT, 0o600)[Symbol.dispose]();
+  }
+
+  /** The settings, or undefined for a node that was never opened. */
+  readNode(): NodeRecord | undefined {
+    return readRecord(nodeRecord, this.#record);
+  }
+
+  /** Keeps the settings. */
+  writeNode(record: NodeRecord): void {
+    writeRecord(nodeRecord, this.#record, record);
+  }
+
+  /** Locks the node: `shared` to work on a sandbox, `exclusive` to change the node itself. */
+  async lock(mode: "shared" | "exclusive"): Promise<OwnedFd> {
+    for (;;) {
+      const lock = await acquireLock(this.#lock, mode);
+      if (lock !== undefined) return lock;
+      this.ensure(); // the node was taken down in between
+    }
+  }
+
+  /** The directory of a sandbox. */
+  sandboxDirectory(id: string): string {
+    return `${this.#sandboxes}/${id}`;
+  }
+
+  /** The path that containers join. */
+  pinPath(id: string): string {
+    return `${this.sandboxDirectory(id)}/netns`;
+  }
+
+  /** Locks a sandbox, making its directory if need be. */
+  async lockNewSandbox(id: string): Promise<OwnedFd> {
+    const directory = this.sandboxDirectory(id);
+    for (;;) {
+      try {
+        mkdir(directory, 0o700);
+      } catch (error) {
+        if (!isErrno(error, Errno.EEXIST)) throw error;
+      }
+      const lock = await acquireLock(directory, "exclusive");
+      if (lock !== undefined) return lock;
+    }
+  }
+
+  /** Locks a sandbox that has a directory; undefined when it has none. */
+  lockSandbox(id: string): Promise<OwnedFd | undefined> {
+    return acquireLock(this.sandboxDirectory(id), "exclusive");
+  }
+
+  /** Whether a sandbox left anything here. */
+  hasSandbox(id: string): boolean {
+    try {
+      lstat(this.sandboxDirectory(id));
+      return true;
+    } catch (error) {
+      if (isErrno(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
+      throw error;
+    }
+  }
+
+  /** The record of a sandbox, or undefined when it has none. */
+  readSandbox(id: string): SandboxRecord | undefined {
+    return readRecord(
+      sandboxRecord,
+      `${this.sandboxDirectory(id)}/record.cbor`,
+    );
+  }
+
+  /** Keeps the record of a sandbox. */
+  writeSandbox(record: SandboxRecord): void {
+    writeRecord(
+      sandboxRecord,
+      `${this.sandboxDirectory(record.id)}/record.cbor`,
+      record,
+    );
+  }
+
+  /** The ids of all sandboxes that have a directory. */
+  sandboxIds(): string[] {
+    try {
+      return readDirectory(this.#sandboxes)
+        .filter(({ kind }) => kind === "directory")
+        .map(({ name }) => name).sort();
+    } catch (error) {
+      if (isErrno(error, Errno.ENOENT)) return [];
+      throw error;
+    }
+  }
+
+  /** Removes what a sandbox left here; its pin must be gone. The record goes last, so that a crash leaves it to be found. */
+  removeSandbox(id: string): void {
+    const directory = this.sandboxDirectory(id);
+    const names = readDirectory(directory).map(({ name }) => name);
+    for (const name of names) {
+      if (name !== "record.cbor") removeFile(`${directory}/${name}`);
+    }
+    removeFile(`${directory}/record.cbor`);
+    rmdir(directory);
+  }
+
+  /** Removes the node's own files; its sandboxes must be gone. */
+  removeNode(): void {
+    for (
+      const remove of [
+        () => rmdir(this.#sandboxes),
+        () => removeFile(this.#record),
+        () => removeFile(this.#lock),
+        () => rmdir(this.directory),
+      ]
+    ) {
+      try {
+        remove();
+      } catch (error) {
+        if (!isErrno(error, Errno.ENOENT)) throw error;
+      }
+    }
+  }
+}
+
+function isErrno(error: unknown, ...errnos: number[]): boolean {
+  return error instanceof SyscallError && errnos.includes(error.errno);
+}

@@ -1,0 +1,185 @@
+/**
+ * The state directory: private directories, files that appear whole or not at all.
+ *
+ * @module
+ */
+import {
+  fstat,
+  lstat,
+  mkdir,
+  O_CREAT,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  O_WRONLY,
+  open,
+  read,
+  rename,
+  unlink,
+  writeAll,
+} from "../../ffi/file.ts";
+import { Errno, SyscallError } from "../../ffi/errno.ts";
+import { geteuid } from "../../ffi/process.ts";
+import { SandboxError } from "../errors.ts";
+import { decodeRecord, encodeRecord, type RecordKind } from "./record.ts";
+
+/** A record larger than this is not one of ours. */
+const MAX_RECORD_BYTES = 1 << 20;
+
+/**
+ * Makes `path` a directory that only this user can enter, with its missing parents.
+ *
+ * @throws {SandboxError} `StateUnusable` when it is a file, a symbolic link, someone else's or cannot be made
+ */
+export function ensurePrivateDirectory(path: string): void {
+  try {
+    makeDirectories(path);
+  } catch (error) {
+    throw unusable(path, error);
+  }
+  const status = lstat(path);
+  if (status.kind !== "directory") {
+    throw new SandboxError("StateUnusable", {
+      path,
+      reason: status.kind === "symlink"
+        ? "is a symbolic link, give the directory itself"
+        : "is not a directory",
+    });
+  }
+  if (status.uid !== geteuid()) {
+    throw new SandboxError("StateUnusable", {
+      path,
+      reason: `belongs to user ${status.uid}, not to user ${geteuid()}`,
+    });
+  }
+  if ((status.mode & 0o022) !== 0) {
+    throw new SandboxError("StateUnusable", {
+      path,
+      reason: "can be written by other users, chmod it to 0700",
+    });
+  }
+}
+
+function makeDirectories(path: string): void {
+  try {
+    mkdir(path, 0o700);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    if (error.errno === Errno.EEXIST) return;
+    const parent = path.slice(0, path.lastIndexOf("/"));
+    if (error.errno !== Errno.ENOENT || parent === "") throw error;
+    makeDirectories(parent);
+    mkdir(path, 0o700);
+  }
+}
+
+/**
+ * Writes a file so that a reader, or a crash, sees the old content or the new and nothing between.
+ *
+ * @param mode permission bits, 0600 unless containers are to read it
+ * @throws {SandboxError} `StateUnusable`
+ */
+export function writeFileAtomic(
+  path: string,
+  data: Uint8Array,
+  mode = 0o600,
+): void {
+  const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+  try {
+    using file = open(
+      temporary,
+      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+      mode,
+    );
+    try {
+      writeAll(file, new Uint8Array(data));
+      rename(temporary, path);
+    } catch (error) {
+      unlink(temporary);
+      throw error;
+    }
+  } catch (error) {
+    throw unusable(path, error);
+  }
+}
+
+/** Writes a record; see {@linkcode writeFileAtomic}. */
+export function writeRecord<T>(
+  kind: RecordKind<T>,
+  path: string,
+  body: T,
+): void {
+  writeFileAtomic(path, encodeRecord(kind, body));
+}
+
+/**
+ * Reads a record.
+ *
+ * @returns undefined when there is none
+ * @throws {SandboxError} `RecordInvalid` when the file is not a plain file of this user or does not decode
+ */
+export function readRecord<T>(
+  kind: RecordKind<T>,
+  path: string,
+): T | undefined {
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    // O_NONBLOCK: a FIFO planted here must not hang us. O_NOFOLLOW: nor a link lead us away.
+    using file = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const status = fstat(file);
+    if (status.kind !== "file") return refuse(path, `is a ${status.kind}`);
+    if (status.uid !== geteuid()) {
+      return refuse(path, `belongs to user ${status.uid}`);
+    }
+    if (status.size > MAX_RECORD_BYTES) {
+      return refuse(path, `has ${status.size} bytes`);
+    }
+    bytes = new Uint8Array(status.size);
+    for (let at = 0; at < bytes.length;) {
+      const count = read(file, bytes.subarray(at), path);
+      if (count === 0) return refuse(path, "shrank while it was read");
+      at += count;
+    }
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    if (error.errno === Errno.ENOENT || error.errno === Errno.ENOTDIR) {
+      return undefined;
+    }
+    if (error.errno === Errno.ELOOP) {
+      return refuse(path, "is a symbolic link");
+    }
+    throw unusable(path, error);
+  }
+  return decodeRecord(kind, bytes, path);
+}
+
+/** Removes a file; absent is fine. */
+export function removeFile(path: string): void {
+  try {
+    unlink(path);
+  } catch (error) {
+    if (!(error instanceof SyscallError && error.errno === Errno.ENOENT)) {
+      throw error;
+    }
+  }
+}
+
+function refuse(path: string, reason: string): never {
+  throw new SandboxError("RecordInvalid", { path, reason });
+}
+
+function unusable(path: string, cause: unknown): unknown {
+  if (!(cause instanceof SyscallError)) return cause;
+  const reason: Record<number, string> = {
+    [Errno.ENOTDIR]: "has a file where a directory is needed",
+    [Errno.EROFS]: "is on a read-only file system",
+    [Errno.ENOSPC]: "is on a full file system",
+    [Errno.EACCES]: "is not accessible to this user",
+    [Errno.EPERM]: "is not accessible to this user",
+  };
+  return new SandboxError("StateUnusable", {
+    path,
+    reason: reason[cause.errno] ?? cause.message,
+  }, { cause });
+}
