@@ -1,0 +1,158 @@
+/**
+ * Netlink datagrams in and out: the seam at which tests put a fake kernel.
+ *
+ * @module
+ */
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import type { OwnedFd } from "../../ffi/fd.ts";
+import {
+  AF_NETLINK,
+  connect,
+  receive,
+  send,
+  setSocketOption,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  SOCK_RAW,
+  socket,
+  SOL_SOCKET,
+} from "../../ffi/socket.ts";
+import { IncompleteReplyError } from "./netlink_error.ts";
+
+/** rtnetlink: links, addresses, routes, neighbours. */
+export const NETLINK_ROUTE = 0;
+/** Socket statistics. */
+export const NETLINK_SOCK_DIAG = 4;
+/** nf_tables and conntrack. */
+export const NETLINK_NETFILTER = 12;
+
+const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+const NETLINK_GET_STRICT_CHK = 12;
+
+/** Sends and receives whole datagrams. */
+export interface Transport extends Disposable {
+  /**
+   * Sends one datagram of one or more messages. The kernel has done its work, and queued its answers, on return.
+   *
+   * @throws {SyscallError}
+   */
+  send(datagram: Uint8Array<ArrayBuffer>): void;
+  /**
+   * The next datagram, or `undefined` if none is there. The bytes are valid until the next call.
+   *
+   * @throws {IncompleteReplyError} if the datagram was longer than expected and is lost
+   * @throws {SyscallError} ENOBUFS if datagrams before the next one are lost
+   */
+  receive(): Uint8Array<ArrayBuffer> | undefined;
+}
+
+/**
+ * A netlink socket. It belongs for ever to the network namespace that the thread was in when it was opened.
+ */
+export class SocketTransport implements Transport {
+  readonly #fd: OwnedFd;
+  #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(FIRST_BUFFER_BYTES);
+  #largestDatagram = ALWAYS_ACCEPTED_BYTES;
+
+  private constructor(fd: OwnedFd) {
+    this.#fd = fd;
+  }
+
+  /**
+   * Opens a socket for a netlink protocol, such as {@linkcode NETLINK_ROUTE}.
+   *
+   * @throws {SyscallError}
+   */
+  static open(protocol: number): SocketTransport {
+    const fd = socket(AF_NETLINK, SOCK_RAW, protocol);
+    try {
+      // Errors carry text and place (since 4.12), without an echo of the request (4.3).
+      setSocketOption(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+      setSocketOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+      // Dumps honour the filters they are given, and refuse those they cannot honour (4.20).
+      setSocketOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+      // A connected socket takes unicasts from the kernel only (netlink_getsockbyportid, net/netlink/af_netlink.c).
+      connect(fd, KERNEL_ADDRESS.slice());
+      return new SocketTransport(fd);
+    } catch (error) {
+      fd[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** The descriptor, for waiting on it; the transport keeps owning it. */
+  get fd(): OwnedFd {
+    return this.#fd;
+  }
+
+  /**
+   * Receives the multicasts of a group from now on.
+   *
+   * @throws {SyscallError} EPERM if the protocol reserves its groups for CAP_NET_ADMIN
+   */
+  join(group: number): void {
+    setSocketOption(this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+  }
+
+  /** Sends one datagram; grows the socket's buffers first if it needs that. */
+  send(datagram: Uint8Array<ArrayBuffer>): void {
+    if (datagram.length > this.#largestDatagram) this.#accept(datagram.length);
+    send(this.#fd, datagram);
+  }
+
+  /** The next datagram, or `undefined`. */
+  receive(): Uint8Array<ArrayBuffer> | undefined {
+    const length = receive(this.#fd, this.#buffer);
+    if (length === undefined) return undefined;
+    if (length > this.#buffer.length) {
+      const had = this.#buffer.length;
+      // The next one like it fits.
+      this.#buffer = new Uint8Array(length);
+      throw new IncompleteReplyError(
+        "truncated",
+        `a datagram of ${length} bytes did not fit ${had}`,
+      );
+    }
+    return this.#buffer.subarray(0, length);
+  }
+
+  /** Closes the socket. */
+  [Symbol.dispose](): void {
+    this.#fd[Symbol.dispose]();
+  }
+
+  /** The kernel refuses a datagram larger than the send buffer with EMSGSIZE (netlink_sendmsg). */
+  #accept(bytes: number): void {
+    // The kernel doubles the value, and takes its own overhead from it.
+    const size = Math.min(bytes + SEND_OVERHEAD_BYTES, MAX_INT32 >> 1);
+    this.#grow(SO_SNDBUFFORCE, SO_SNDBUF, size);
+    // A failing batch is answered with one datagram a message.
+    this.#grow(SO_RCVBUFFORCE, SO_RCVBUF, size);
+    this.#largestDatagram = bytes;
+  }
+
+  #grow(force: number, capped: number, bytes: number): void {
+    try {
+      setSocketOption(this.#fd, SOL_SOCKET, force, bytes);
+    } catch (error) {
+      if (!isSyscallError(error, Errno.EPERM)) throw error;
+      setSocketOption(this.#fd, SOL_SOCKET, capped, bytes);
+    }
+  }
+}
+
+/** Dumps come in datagrams of at most 32 KiB (netlink_dump), as long as one object is not larger. */
+const FIRST_BUFFER_BYTES = 32 * 1024;
+/** Fits the smallest default send buffer, net.core.wmem_default of 208 KiB less the overhead. */
+const ALWAYS_ACCEPTED_BYTES = 128 * 1024;
+const SEND_OVERHEAD_BYTES = 4096;
+const MAX_INT32 = 0x7fffffff;
+
+/** `struct sockaddr_nl` of the kernel: family, pad, port 0, no groups. */
+const KERNEL_ADDRESS: Uint8Array<ArrayBuffer> = new Uint8Array(12);
+KERNEL_ADDRESS[0] = AF_NETLINK;
