@@ -5,6 +5,19 @@
  * @module
  */
 
+const ENCODER = new TextEncoder();
+const DECODER = new TextDecoder();
+
+/** The bytes of a string in UTF-8. */
+export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  return ENCODER.encode(text);
+}
+
+/** The string of UTF-8 bytes; what is not UTF-8 becomes U+FFFD. */
+export function fromUtf8(bytes: Uint8Array): string {
+  return DECODER.decode(bytes);
+}
+
 /**
  * A string as C wants it: UTF-8, ended by a zero byte.
  *
@@ -16,15 +29,13 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
       `${JSON.stringify(text)} contains a zero character: write it without`,
     );
   }
-  return new TextEncoder().encode(text + "\0");
+  return utf8(text + "\0");
 }
 
 /** The string that begins at `offset` and ends before the next zero byte, or with the buffer. */
 export function fromCString(bytes: Uint8Array, offset = 0): string {
   const end = bytes.indexOf(0, offset);
-  return new TextDecoder().decode(
-    bytes.subarray(offset, end === -1 ? bytes.length : end),
-  );
+  return fromUtf8(bytes.subarray(offset, end === -1 ? bytes.length : end));
 }
 
 /** A C `int` in memory. */

@@ -3,7 +3,7 @@
  * always that of the calling thread, and nothing runs on another thread.
  * @module
  */
-import { cString, fromCString } from "./buffer.ts";
+import { cString, fromCString, fromUtf8, utf8 } from "./buffer.ts";
 import { check, Errno, SyscallError } from "./errno.ts";
 import { OwnedFd } from "./fd.ts";
 import { libc } from "./libc.ts";
@@ -150,7 +150,7 @@ export function readTextFile(
   path: string,
   options: ReadFileOptions = {},
 ): string {
-  return new TextDecoder().decode(readFile(path, options));
+  return fromUtf8(readFile(path, options));
 }
 
 /**
@@ -165,7 +165,7 @@ export function writeFile(
   using fd = open(path, O_WRONLY);
   writeAll(
     fd,
-    typeof data === "string" ? new TextEncoder().encode(data) : data,
+    typeof data === "string" ? utf8(data) : data,
     path,
   );
 }
@@ -217,18 +217,24 @@ export function rmdir(path: string): void {
  * @throws {SyscallError}
  */
 export function readLink(path: string): string {
-  const target = new Uint8Array(PATH_MAX);
+  const name = cString(path);
   const c = libc();
-  const length = check(
-    "readlink",
-    c.readlink(cString(path), target, BigInt(PATH_MAX)),
-    c.errno[0],
-    path,
-  );
-  return new TextDecoder().decode(target.subarray(0, length));
+  for (let size = FIRST_LINK_BYTES;; size *= 4) {
+    const target = new Uint8Array(size);
+    const length = check(
+      "readlink",
+      c.readlink(name, target, BigInt(size)),
+      c.errno[0],
+      path,
+    );
+    // A target as long as the buffer may have been cut off.
+    if (length < size) {
+      return fromUtf8(target.subarray(0, length));
+    }
+  }
 }
 
-const PATH_MAX = 4096;
+const FIRST_LINK_BYTES = 256;
 
 /**
  * Creates a directory of mode 0700 whose path is `prefix` and some random letters.

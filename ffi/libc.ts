@@ -51,6 +51,8 @@ const CORE = {
   },
   // int ioctl(int fd, unsigned long request, void *argument);
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
+  // uid_t geteuid(void);
+  geteuid: { parameters: [], result: "u32" },
   // int unshare(int flags);
   unshare: { parameters: ["i32"], result: "i32" },
   // int setns(int fd, int type);
@@ -98,8 +100,6 @@ const RARE = {
   getpid: { parameters: [], result: "i32" },
   // pid_t gettid(void);
   gettid: { parameters: [], result: "i32" },
-  // uid_t geteuid(void);
-  geteuid: { parameters: [], result: "u32" },
   // int kill(pid_t pid, int signal);
   kill: { parameters: ["i32", "i32"], result: "i32" },
   // int gethostname(char *name, size_t size);

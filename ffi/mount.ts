@@ -15,12 +15,12 @@ const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
 
 /**
- * Makes what is at `source` appear at `target`, which has to exist (mount(2) with MS_BIND).
+ * Makes what is at `source`, with the mounts below it, appear at `target`, which has to exist (mount(2) with MS_BIND).
  *
  * @throws {SyscallError} EPERM without CAP_SYS_ADMIN
  */
 export function bindMount(source: string, target: string): void {
-  mount(source, target, MS_BIND, target);
+  mount(source, target, MS_BIND | MS_REC);
 }
 
 /**
@@ -29,7 +29,7 @@ export function bindMount(source: string, target: string): void {
  * @throws {SyscallError} EINVAL if `target` is not a mount point
  */
 export function makeShared(target: string): void {
-  mount("", target, MS_SHARED | MS_REC, target);
+  mount("", target, MS_SHARED | MS_REC);
 }
 
 /**
@@ -38,7 +38,7 @@ export function makeShared(target: string): void {
  * @throws {SyscallError} EINVAL if `target` is not a mount point
  */
 export function makePrivate(target: string): void {
-  mount("", target, MS_PRIVATE | MS_REC, target);
+  mount("", target, MS_PRIVATE | MS_REC);
 }
 
 /** Options of {@linkcode unmount}. */
@@ -62,19 +62,9 @@ export function unmount(target: string, options: UnmountOptions = {}): void {
   check("umount", c.umount2(name, flags), c.errno[0], target);
 }
 
-function mount(
-  source: string,
-  target: string,
-  flags: bigint,
-  path: string,
-): void {
+function mount(source: string, target: string, flags: bigint): void {
   const from = cString(source);
   const to = cString(target);
   const c = libc();
-  check(
-    "mount",
-    c.mount(from, to, null, flags, null),
-    c.errno[0],
-    path,
-  );
+  check("mount", c.mount(from, to, null, flags, null), c.errno[0], target);
 }

@@ -5,7 +5,8 @@
  * them has to bring the thread home before any other code runs.
  * @module
  */
-import { check, SyscallError } from "./errno.ts";
+import { cString, fromUtf8 } from "./buffer.ts";
+import { check } from "./errno.ts";
 import type { OwnedFd } from "./fd.ts";
 import { libc } from "./libc.ts";
 
@@ -43,7 +44,29 @@ export function isNetworkNamespace(fd: OwnedFd): boolean {
   return c.ioctl(fd.fd, NS_GET_NSTYPE, null) === CLONE_NEWNET;
 }
 
-/** Whether `error` is the kernel refusing for want of a capability. */
-export function isPermissionError(error: unknown): error is SyscallError {
-  return error instanceof SyscallError && error.code === "EPERM";
+/**
+ * The network namespace that the calling thread is in: `"net:[4026531840]"`.
+ *
+ * The number is that of the namespace's inode, unique among the namespaces that exist. Written for speed, since each
+ * way into and out of a namespace ends with it: 1 µs.
+ *
+ * @throws {SyscallError} ENOENT if `/proc` is not mounted
+ */
+export function threadNetworkNamespace(): string {
+  const target = new Uint8Array(SIZE_OF_ID);
+  const c = libc();
+  const length = check(
+    "readlink",
+    c.readlink(THREAD_NAMESPACE, target, SIZE_OF_ID_ARGUMENT),
+    c.errno[0],
+    THREAD_NETWORK_NAMESPACE_PATH,
+  );
+  return fromUtf8(target.subarray(0, length));
 }
+
+/** The network namespace of the calling thread, as a file. `/proc/self` would be that of the first thread. */
+export const THREAD_NETWORK_NAMESPACE_PATH = "/proc/thread-self/ns/net";
+const THREAD_NAMESPACE = cString(THREAD_NETWORK_NAMESPACE_PATH);
+// "net:[4294967295]" has 16 bytes.
+const SIZE_OF_ID = 32;
+const SIZE_OF_ID_ARGUMENT = BigInt(SIZE_OF_ID);

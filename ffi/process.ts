@@ -2,7 +2,7 @@
  * The process and its threads.
  * @module
  */
-import { fromCString } from "./buffer.ts";
+import { fromCString, utf8 } from "./buffer.ts";
 import { check } from "./errno.ts";
 import { libc, rareLibc } from "./libc.ts";
 
@@ -18,7 +18,7 @@ export function gettid(): number {
 
 /** User that the process acts as, 0 for root. */
 export function geteuid(): number {
-  return rareLibc().geteuid();
+  return libc().geteuid();
 }
 
 /**
@@ -55,7 +55,7 @@ const HOST_NAME_MAX = 64;
  * For a process that would do harm by going on.
  */
 export function exitNow(code: number, message: string): never {
-  const line = new TextEncoder().encode(`${message}\n`);
+  const line = utf8(`${message}\n`);
   libc().write(2, line, BigInt(line.length));
   rareLibc()._exit(code);
   // Not reached: _exit(2) does not return.
