@@ -1,0 +1,94 @@
+/**
+ * Installs from Debian the programs that the tests and the demo talk to: real
+ * OCI runtimes, `ip` and `nft` to read back what podnet did, header files to
+ * compare constants with. podnet itself needs none of them.
+ *
+ * @module
+ */
+
+/** A file that is there when the Debian package is installed. */
+const peers: Record<string, string> = {
+  conntrack: "/usr/sbin/conntrack",
+  crun: "/usr/bin/crun",
+  iproute2: "/usr/sbin/ip",
+  "linux-libc-dev": "/usr/include/linux/netlink.h",
+  nftables: "/usr/sbin/nft",
+  runc: "/usr/sbin/runc",
+  socat: "/usr/bin/socat",
+  strace: "/usr/bin/strace",
+  "util-linux": "/usr/bin/unshare",
+};
+
+/** Ends the wait for another package manager run, and for dead servers. */
+const APT_OPTIONS = [
+  "-qq",
+  "-o",
+  "DPkg::Lock::Timeout=120",
+  "-o",
+  "Acquire::Retries=2",
+];
+
+async function missingPackages(): Promise<string[]> {
+  const found = await Promise.all(
+    Object.entries(peers).map(async ([name, path]) => {
+      try {
+        await Deno.stat(path);
+        return undefined;
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return name;
+        throw error;
+      }
+    }),
+  );
+  return found.filter((name) => name !== undefined);
+}
+
+/** Runs apt-get; returns what it said when it failed. */
+async function aptGet(...args: string[]): Promise<string | undefined> {
+  try {
+    const { success, stdout, stderr } = await new Deno.Command("apt-get", {
+      args: [...APT_OPTIONS, ...args],
+      env: { DEBIAN_FRONTEND: "noninteractive" },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).output();
+    if (success) return undefined;
+    const decoder = new TextDecoder();
+    return `${decoder.decode(stdout)}${decoder.decode(stderr)}`.trim();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "there is no apt-get here";
+    throw error;
+  }
+}
+
+/** Installs what is missing; returns why it cannot, or undefined when all is there. */
+export async function installPeers(): Promise<string | undefined> {
+  const missing = await missingPackages();
+  if (missing.length === 0) return undefined;
+  const byHand = `install by hand: apt-get install ${missing.join(" ")}`;
+  if (Deno.uid() !== 0) {
+    return `Debian packages are missing and only root can install them; ${byHand}`;
+  }
+  console.error(`installing from Debian: ${missing.join(" ")}`);
+  const install = ["install", "-y", "--no-install-recommends", ...missing];
+  // The package lists of a fresh machine are empty or old: refresh, once more.
+  const refused = await aptGet(...install) === undefined
+    ? undefined
+    : await aptGet("update") ?? await aptGet(...install);
+  if (refused !== undefined) return `${refused}\n${byHand}`;
+  const still = await missingPackages();
+  return still.length === 0
+    ? undefined
+    : `installed, but still not found: ${
+      still.map((name) => `${peers[name]} of ${name}`).join(", ")
+    }`;
+}
+
+if (import.meta.main) {
+  const problem = await installPeers();
+  if (problem !== undefined) {
+    console.error(problem);
+    Deno.exit(1);
+  }
+}
