@@ -1,0 +1,209 @@
+/**
+ * What a rule can look at and change in a packet. Each selector knows its nft text, its type and its expressions.
+ *
+ * @module
+ */
+import {
+  type Datatype,
+  encodeValue,
+  formatValue,
+  type Value,
+  valueLength,
+} from "./datatype.ts";
+import type { Expression } from "./expression_tables.ts";
+
+/** The network protocol that a header field belongs to; a rule checks it before it reads the field. */
+export type NetworkProtocol = "ipv4" | "ipv6";
+
+/** Something that a rule can load into registers. */
+export interface Selector {
+  /** As nft writes it: `ip saddr`. */
+  readonly text: string;
+  readonly type: Datatype;
+  readonly needs?: NetworkProtocol;
+  /** nft writes `==` after a selector that is itself an operation. */
+  readonly operation?: true;
+  /** Loads into register `dreg`: the whole value, or its first `length` bytes where the selector can do that. */
+  load(dreg: number, length?: number): readonly Expression[];
+}
+
+/** A selector that a rule can also write. */
+export interface Writable extends Selector {
+  store(sreg: number): readonly Expression[];
+}
+
+/** A selector whose values have prefixes: IP addresses of a header. */
+export interface AddressSelector extends Writable {
+  readonly type: "ipv4_addr" | "ipv6_addr";
+}
+
+/** Words of 4 bytes in the register file (`NFT_REG32_15`). */
+const REGISTER_WORDS = 16;
+
+/**
+ * The register that starts at a word of 4 bytes, numbered as the kernel reports it: `NFT_REG_1`–`NFT_REG_4` at
+ * multiples of 16 bytes, `NFT_REG32_xx` between them.
+ * @throws {RangeError} beyond the 16 words there are
+ */
+export function register(word: number): number {
+  if (!Number.isInteger(word) || word < 0 || word >= REGISTER_WORDS) {
+    throw new RangeError(`register word ${word} is not within 0 to 15`);
+  }
+  return word % 4 === 0 ? 1 + word / 4 : 8 + word;
+}
+
+/** Words of 4 bytes that a value of the type fills. */
+export function registerWords(type: Datatype): number {
+  return Math.ceil(valueLength(type) / 4);
+}
+
+type MetaKey = Exclude<
+  Extract<Expression, { meta: unknown }>["meta"]["key"],
+  number | undefined
+>;
+type CtKey = Exclude<
+  Extract<Expression, { ct: unknown }>["ct"]["key"],
+  number | undefined
+>;
+
+function metaSelector(text: string, key: MetaKey, type: Datatype): Writable {
+  return {
+    text,
+    type,
+    load: (dreg) => [{ meta: { key, dreg } }],
+    store: (sreg) => [{ meta: { key, sreg } }],
+  };
+}
+
+function ctSelector(text: string, key: CtKey, type: Datatype): Writable {
+  return {
+    text,
+    type,
+    load: (dreg) => [{ ct: { key, dreg } }],
+    store: (sreg) => [{ ct: { key, sreg } }],
+  };
+}
+
+function address(
+  text: string,
+  needs: NetworkProtocol,
+  offset: number,
+): AddressSelector {
+  const type = needs === "ipv4" ? "ipv4_addr" : "ipv6_addr";
+  const len = valueLength(type);
+  return {
+    text,
+    type,
+    needs,
+    load: (dreg, length = len) => [
+      { payload: { dreg, base: "network", offset, len: length } },
+    ],
+    // The TCP and UDP checksums cover the addresses (csumFlags 1). IPv4 has a header checksum besides, at offset 10.
+    store: (sreg) => [{
+      payload: {
+        sreg,
+        base: "network",
+        offset,
+        len,
+        ...(needs === "ipv4"
+          ? { csumType: "inet", csumOffset: 10 }
+          : { csumType: "none", csumOffset: 0 }),
+        csumFlags: 1,
+      },
+    }],
+  };
+}
+
+function port(text: string, offset: number): Selector {
+  return {
+    text,
+    type: "inet_service",
+    load: (dreg) => [{ payload: { dreg, base: "transport", offset, len: 2 } }],
+  };
+}
+
+/** IPv4 header fields. */
+export const ip = {
+  saddr: address("ip saddr", "ipv4", 12),
+  daddr: address("ip daddr", "ipv4", 16),
+} as const;
+
+/** IPv6 header fields. */
+export const ip6 = {
+  saddr: address("ip6 saddr", "ipv6", 8),
+  daddr: address("ip6 daddr", "ipv6", 24),
+} as const;
+
+/** Ports of TCP, UDP, SCTP and DCCP, which all have them in the first 4 bytes. */
+export const th = {
+  sport: port("th sport", 0),
+  dport: port("th dport", 2),
+} as const;
+
+/** Properties of the packet that are not in its headers. */
+export const meta = {
+  nfproto: metaSelector("meta nfproto", "nfproto", "nf_proto"),
+  l4proto: metaSelector("meta l4proto", "l4proto", "inet_proto"),
+  mark: metaSelector("meta mark", "mark", "mark"),
+  iif: metaSelector("iif", "iif", "iface_index"),
+  oif: metaSelector("oif", "oif", "iface_index"),
+  iifname: metaSelector("iifname", "iifname", "ifname"),
+  oifname: metaSelector("oifname", "oifname", "ifname"),
+} as const;
+
+/** Properties of the packet's connection. */
+export const ct = {
+  state: ctSelector("ct state", "state", "ct_state"),
+  direction: ctSelector("ct direction", "direction", "ct_dir"),
+  status: ctSelector("ct status", "status", "ct_status"),
+  mark: ctSelector("ct mark", "mark", "mark"),
+} as const;
+
+/** What a routing lookup starts from, as nft writes it. */
+export type FibKey = "saddr" | "daddr" | "mark" | "iif" | "oif";
+
+const FIB_FLAGS: Readonly<Record<FibKey | "present", number>> = {
+  saddr: 1,
+  daddr: 2,
+  mark: 4,
+  iif: 8,
+  oif: 16,
+  present: 32,
+};
+
+/** `NFTA_FIB_FLAGS` of a lookup from these keys. */
+export function fibFlags(keys: readonly (FibKey | "present")[]): number {
+  return keys.reduce((flags, key) => flags | FIB_FLAGS[key], 0);
+}
+
+/** The kind of address that a routing lookup of `keys` finds: `fib daddr type`. */
+export function fibType(...keys: readonly FibKey[]): Selector {
+  const flags = fibFlags(keys);
+  return {
+    text: `fib ${keys.join(" . ")} type`,
+    type: "fib_addrtype",
+    load: (dreg) => [{ fib: { dreg, result: "type", flags } }],
+  };
+}
+
+/** A selector cut down to the bits of `mask`, such as one bit of a mark: `ct mark & 0x00010000`. */
+export function masked(of: Selector, mask: Value): Selector {
+  const value = encodeValue(of.type, mask);
+  return {
+    ...of,
+    text: `${of.text} & ${formatValue(of.type, value)}`,
+    operation: true,
+    load: (dreg) => [
+      ...of.load(dreg),
+      {
+        bitwise: {
+          sreg: dreg,
+          dreg,
+          len: value.length,
+          mask: { value },
+          xor: { value: new Uint8Array(value.length) },
+        },
+      },
+    ],
+  };
+}
