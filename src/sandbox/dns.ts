@@ -1,0 +1,87 @@
+/**
+ * The resolver's files for a pod, as text for the runtime to mount into its containers.
+ * @module
+ */
+
+import { IpAddress } from "../net/ip.ts";
+import type { NormalisedDns, NormalisedSpec } from "./spec.ts";
+
+/** Contents of the resolver's files. */
+export interface DnsFiles {
+  /** /etc/resolv.conf. */
+  readonly resolvConf: string;
+  /** /etc/hosts. */
+  readonly hosts: string;
+}
+
+/**
+ * Makes the resolver's files.
+ * @param addresses the pod's addresses
+ * @param nodeResolvConf the node's own resolv.conf, for what the spec leaves out
+ */
+export function dnsFiles(
+  spec: Pick<NormalisedSpec, "dns">,
+  addresses: readonly string[],
+  nodeResolvConf = "",
+): DnsFiles {
+  return {
+    resolvConf: resolvConf(spec.dns, nodeResolvConf),
+    hosts: hosts(spec.dns, addresses),
+  };
+}
+
+/** resolv.conf(5): `search` and `options` are one line each, of which the last counts. */
+function resolvConf(dns: NormalisedDns, nodeResolvConf: string): string {
+  const node = readResolvConf(nodeResolvConf);
+  const searches = dns.searches ?? node.searches;
+  const options = dns.options ?? node.options;
+  return [
+    ...(dns.nameservers ?? node.nameservers).map((ip) => `nameserver ${ip}\n`),
+    ...searches.length > 0 ? [`search ${searches.join(" ")}\n`] : [],
+    ...options.length > 0 ? [`options ${options.join(" ")}\n`] : [],
+  ].join("");
+}
+
+/** A resolver on the node's loopback, such as systemd-resolved's 127.0.0.53, is out of a pod's reach: it is left out. */
+function readResolvConf(
+  text: string,
+): Required<Pick<NormalisedDns, "nameservers" | "searches" | "options">> {
+  const nameservers: string[] = [];
+  let searches: string[] = [];
+  let options: string[] = [];
+  for (const line of text.split("\n")) {
+    const [keyword, ...values] = line.trim().split(/\s+/);
+    if (keyword === "nameserver" && values[0] !== undefined) {
+      if (!isLoopback(values[0])) nameservers.push(values[0]);
+    } else if (keyword === "search" || keyword === "domain") {
+      searches = values;
+    } else if (keyword === "options") {
+      options = values;
+    }
+  }
+  return { nameservers, searches, options };
+}
+
+/** The node's file may hold anything, an address with a zone for one. */
+function isLoopback(text: string): boolean {
+  try {
+    return IpAddress.parse(text).isLoopback;
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
+/** hosts(5), as kubelet writes it: localhost, the pod under its own name, the aliases. */
+function hosts(dns: NormalisedDns, addresses: readonly string[]): string {
+  return [
+    "127.0.0.1\tlocalhost",
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "ff02::1\tip6-allnodes",
+    "ff02::2\tip6-allrouters",
+    ...addresses.map((address) => `${address}\t${dns.hostname}`),
+    ...dns.hostAliases.map(({ ip, hostnames }) =>
+      `${ip}\t${hostnames.join(" ")}`
+    ),
+  ].map((line) => `${line}\n`).join("");
+}

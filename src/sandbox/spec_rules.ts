@@ -1,0 +1,224 @@
+/**
+ * Rules between the fields of a spec, each checked on those parts that are valid by themselves.
+ * @module
+ */
+
+import * as v from "valibot";
+import {
+  hostIPsConflict,
+  lastHostPort,
+  type PortMapping,
+} from "../hostport/mapping.ts";
+import { AddressPool } from "../ipam/pool.ts";
+import type { Cidr } from "../net/cidr.ts";
+import { IpAddress, type IpFamily } from "../net/ip.ts";
+import type { NormalisedContainer } from "./spec.ts";
+import { mtu as mtuField } from "./spec_fields.ts";
+import {
+  isObject,
+  joinPath,
+  type Placed,
+  type Problems,
+} from "./spec_problems.ts";
+import { isSafeSysctl, sysctlProblem } from "./spec_sysctls.ts";
+
+/** The least MTU that IPv6 works with (RFC 8200, 5). */
+const MIN_MTU_IPV6 = 1280;
+
+/** What host ports are checked against. */
+export interface PortContext {
+  /** The IP versions that the sandbox has addresses of. */
+  readonly families: readonly IpFamily[];
+  /** Whether the pod is on the node's own network. */
+  readonly hostNetwork: boolean;
+}
+
+/** Host ports: address families, the node's network, and no two that exclude each other. */
+export function checkPorts(
+  problems: Problems,
+  ports: readonly Placed<PortMapping>[],
+  context: PortContext,
+): void {
+  const entries = ports.map(({ path, value }, index) => ({
+    path,
+    index,
+    value,
+    protocol: value.protocol ?? "tcp",
+    hostIP: value.hostIP === undefined
+      ? undefined
+      : IpAddress.parse(value.hostIP),
+  }));
+  for (const { path, value, hostIP } of entries) {
+    if (context.hostNetwork) {
+      if (value.containerPort !== value.hostPort) {
+        problems.add(
+          `${path}.containerPort`,
+          `write ${value.hostPort} as in hostPort: on the node's network there is nothing to map`,
+          value.containerPort,
+        );
+      }
+    } else if (
+      hostIP !== undefined && !context.families.includes(hostIP.family)
+    ) {
+      problems.add(
+        `${path}.hostIP`,
+        `the sandbox has no IPv${hostIP.family} address that ${hostIP} could lead to: write an IPv${
+          hostIP.family === 4 ? 6 : 4
+        } address, or give the node an IPv${hostIP.family} pod CIDR`,
+        value.hostIP,
+      );
+    }
+  }
+  entries.sort((a, b) =>
+    a.protocol.localeCompare(b.protocol) || a.value.hostPort - b.value.hostPort
+  );
+  for (const [i, entry] of entries.entries()) {
+    for (let j = i + 1; j < entries.length; j++) {
+      const other = entries[j];
+      if (
+        other?.protocol !== entry.protocol ||
+        other.value.hostPort > lastHostPort(entry.value)
+      ) break;
+      if (!hostIPsConflict(entry.hostIP, other.hostIP)) continue;
+      const [first, second] = entry.index < other.index
+        ? [entry, other]
+        : [other, entry];
+      problems.add(
+        `${second.path}.hostPort`,
+        `${entry.protocol} port ${other.value.hostPort} is taken by ${first.path} already: write another port, or host IPs of which neither includes the other`,
+        second.value.hostPort,
+      );
+      break;
+    }
+  }
+}
+
+/** Containers: names once, and each port of a protocol once in the pod. */
+export function checkContainers(
+  problems: Problems,
+  containers: readonly Placed<NormalisedContainer>[],
+): void {
+  const names = new Map<string, string>();
+  const ports = new Map<string, string>();
+  for (const { path, value: { name, ports: declared } } of containers) {
+    const namesake = names.get(name);
+    if (namesake !== undefined) {
+      problems.add(
+        joinPath(path, "name"),
+        `"${name}" is the name of ${namesake} already: write another`,
+        name,
+      );
+    }
+    names.set(name, path);
+    for (const [i, { port, protocol }] of declared.entries()) {
+      const key = `${port}/${protocol}`;
+      const owner = ports.get(key);
+      if (owner !== undefined) {
+        problems.add(
+          joinPath(joinPath(path, "ports"), i),
+          `containers "${owner}" and "${name}" both declare port ${key}: containers of a pod share its ports, so give one of them another`,
+          port,
+        );
+      }
+      ports.set(key, name);
+    }
+  }
+}
+
+/** Requested addresses: of the node's pod CIDRs, free for pods, one a family. */
+export function checkAddresses(
+  problems: Problems,
+  addresses: readonly Placed<IpAddress>[],
+  podCidrs: readonly Cidr[],
+): void {
+  const families = new Map<IpFamily, string>();
+  for (const { path, value: address } of addresses) {
+    const earlier = families.get(address.family);
+    if (earlier !== undefined) {
+      problems.add(
+        path,
+        `a pod has one IPv${address.family} address, and ${earlier} asks for one: leave this one out`,
+        String(address),
+      );
+    }
+    families.set(address.family, path);
+    const cidr = podCidrs.find((cidr) => cidr.contains(address));
+    if (cidr === undefined) {
+      problems.add(
+        path,
+        `${address} is outside the node's pod CIDRs: write one of ${
+          podCidrs.join(" or ")
+        }`,
+        String(address),
+      );
+    } else if (!new AddressPool(cidr).isAllocatable(address)) {
+      problems.add(
+        path,
+        `${address} is the network, gateway or broadcast address of ${cidr}: write another of its addresses`,
+        String(address),
+      );
+    }
+  }
+}
+
+/** An MTU is enough for every IP version in use. */
+export function checkMtu(
+  problems: Problems,
+  mtu: unknown,
+  families: readonly IpFamily[],
+): void {
+  if (typeof mtu !== "number" || !v.is(mtuField, mtu)) return;
+  if (mtu < MIN_MTU_IPV6 && families.includes(6)) {
+    problems.add(
+      "mtu",
+      `write at least ${MIN_MTU_IPV6}, not ${mtu}: IPv6 does not work with less`,
+      mtu,
+    );
+  }
+}
+
+/** Sysctls: of the network namespace; those not on the safe list are asked for by name. */
+export function checkSysctls(
+  problems: Problems,
+  sysctls: unknown,
+  unsafeSysctls: unknown,
+): void {
+  const allowed: readonly unknown[] = Array.isArray(unsafeSysctls)
+    ? unsafeSysctls
+    : [];
+  for (const [i, name] of allowed.entries()) {
+    const problem = typeof name === "string" ? sysctlProblem(name) : undefined;
+    if (problem !== undefined) {
+      problems.add(joinPath("unsafeSysctls", i), problem, name);
+    }
+  }
+  if (!isObject(sysctls)) return;
+  for (const [name, value] of Object.entries(sysctls)) {
+    const problem = sysctlProblem(name) ??
+      (isSafeSysctl(name) || allowed.includes(name)
+        ? undefined
+        : "is not on the list of safe sysctls: name it in unsafeSysctls too if the pod is to have it");
+    if (problem !== undefined) {
+      problems.add(joinPath("sysctls", name), problem, value);
+    }
+  }
+}
+
+/** A pod on the node's network has no link, address or namespace of its own to configure. */
+export function checkHostNetwork(
+  problems: Problems,
+  fields: Readonly<Record<string, unknown>>,
+): void {
+  for (const field of ["addresses", "mac", "mtu", "sysctls"]) {
+    const value = fields[field];
+    const isEmpty = value === undefined ||
+      typeof value === "object" && value !== null &&
+        Object.keys(value).length === 0;
+    if (isEmpty) continue;
+    problems.add(
+      field,
+      "leave it out: with hostNetwork the pod has the node's own network, which podnet does not change",
+      value,
+    );
+  }
+}

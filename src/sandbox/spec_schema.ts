@@ -1,0 +1,195 @@
+/**
+ * Schemas of a spec's parts, made of fields. Outputs are plain data in canonical form, so that they are valid inputs again.
+ * @module
+ */
+
+import * as v from "valibot";
+import { lastHostPort, type PortMapping } from "../hostport/mapping.ts";
+import * as field from "./spec_fields.ts";
+import type { NormalisedContainer } from "./spec.ts";
+import { exactObject, instead } from "./spec_problems.ts";
+
+/** Kubernetes' limit for names. */
+const MAX_NAME_LENGTH = 253;
+/** An id stands with its node's name in a link's alias (255 characters, IFALIASZ) and alone in comments of 128. */
+const MAX_ID_LENGTH = 128;
+/** glibc reads no more (MAXNS in resolv.h). */
+const MAX_NAMESERVERS = 3;
+/** Kubernetes' limits for search lists; glibc has had none since 2.26. */
+const MAX_SEARCHES = 32;
+const MAX_SEARCH_CHARACTERS = 2048;
+
+const canonicalAddress = v.pipe(field.address, v.transform(String));
+
+/** A mapping of one port or a range. */
+export const portMapping: field.Field<PortMapping> = v.pipe(
+  exactObject("an object with hostPort and containerPort", {
+    protocol: v.exactOptional(field.protocol, "tcp"),
+    hostPort: field.port,
+    hostPortEnd: v.exactOptional(field.port),
+    containerPort: field.port,
+    containerPortEnd: v.exactOptional(field.port),
+    hostIP: v.exactOptional(v.pipe(field.hostIP, v.transform(String))),
+  }),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed || dataset.issues !== undefined) return;
+    const input = dataset.value;
+    const problem = rangeProblem(input);
+    if (problem === undefined) return;
+    const { key, message } = problem;
+    addIssue({
+      message,
+      path: [{
+        type: "object",
+        origin: "value",
+        input: { ...input },
+        key,
+        value: input[key],
+      }],
+    });
+  }),
+);
+
+/** A list of them. */
+export const portMappings: field.Field<PortMapping[]> = field.list(
+  "a list of port mappings",
+  portMapping,
+);
+
+function rangeProblem(
+  mapping: PortMapping,
+): { key: keyof PortMapping; message: string } | undefined {
+  const { hostPort, containerPort, containerPortEnd } = mapping;
+  const backwards =
+    "the range ends before it begins: write the smaller port first";
+  const count = lastHostPort(mapping) - hostPort + 1;
+  if (count < 1) return { key: "hostPortEnd", message: backwards };
+  const last = containerPort + count - 1;
+  if (containerPortEnd !== undefined && containerPortEnd < containerPort) {
+    return { key: "containerPortEnd", message: backwards };
+  }
+  if (last > 65535) {
+    return {
+      key: "containerPort",
+      message: `write at most ${
+        65536 - count
+      }, so that all ${count} ports of the range are below 65536`,
+    };
+  }
+  if (containerPortEnd !== undefined && containerPortEnd !== last) {
+    return {
+      key: "containerPortEnd",
+      message:
+        `write ${last}, so that both ranges have ${count} ports, or leave it out`,
+    };
+  }
+  return undefined;
+}
+
+const numberedPort = exactObject(
+  "a port, or an object with port and protocol",
+  {
+    port: field.port,
+    protocol: v.exactOptional(field.protocol, "tcp"),
+  },
+);
+
+/** A container with the ports it listens on, in ascending order. */
+export const container: field.Field<NormalisedContainer> = v.pipe(
+  exactObject("an object with name and ports", {
+    name: field.name(MAX_NAME_LENGTH),
+    ports: v.exactOptional(
+      v.pipe(
+        field.list(
+          "a list of ports",
+          v.lazy((input) =>
+            typeof input === "number"
+              ? v.pipe(
+                field.port,
+                v.transform((port) => ({ port, protocol: "tcp" as const })),
+              )
+              : numberedPort
+          ),
+        ),
+        v.transform((ports) =>
+          ports.toSorted((a, b) =>
+            a.port - b.port || a.protocol.localeCompare(b.protocol)
+          )
+        ),
+      ),
+      [],
+    ),
+  }),
+);
+
+const dns = exactObject("an object with nameservers, searches and the like", {
+  nameservers: v.exactOptional(
+    field.list("a list of IP addresses", canonicalAddress, MAX_NAMESERVERS),
+  ),
+  searches: v.exactOptional(
+    v.pipe(
+      field.list("a list of domain names", field.searchDomain, MAX_SEARCHES),
+      v.check(
+        (names) => names.join(" ").length <= MAX_SEARCH_CHARACTERS,
+        `write at most ${MAX_SEARCH_CHARACTERS} characters altogether`,
+      ),
+    ),
+  ),
+  options: v.exactOptional(
+    field.list("a list of options", field.resolverOption),
+  ),
+  hostname: v.exactOptional(field.hostname),
+  hostAliases: v.exactOptional(
+    field.list(
+      "a list of objects with ip and hostnames",
+      exactObject("an object with ip and hostnames", {
+        ip: canonicalAddress,
+        hostnames: v.pipe(
+          field.list("a list of host names", field.domain),
+          v.minLength(1, "write at least one host name"),
+        ),
+      }),
+    ),
+    [],
+  ),
+});
+
+/** All of a spec, without the rules between fields. */
+export const sandboxSpec = exactObject("an object with at least a name", {
+  name: field.name(MAX_NAME_LENGTH),
+  namespace: v.exactOptional(field.name(MAX_NAME_LENGTH), "default"),
+  id: v.exactOptional(field.name(MAX_ID_LENGTH)),
+  uid: v.exactOptional(field.name(MAX_NAME_LENGTH)),
+  labels: v.exactOptional(
+    field.strings("an object of strings", field.line),
+    {},
+  ),
+  ports: v.exactOptional(portMappings, []),
+  containers: v.exactOptional(
+    field.list("a list of containers", container),
+    [],
+  ),
+  mtu: v.exactOptional(field.mtu),
+  mac: v.exactOptional(v.pipe(field.mac, v.transform(String))),
+  addresses: v.exactOptional(
+    field.list("a list of IP addresses", field.address),
+    [],
+  ),
+  sysctls: v.exactOptional(
+    field.strings(
+      "an object of strings",
+      v.pipe(
+        field.line,
+        v.check((text) => text !== "", instead('a value like "1024 65535"')),
+      ),
+    ),
+    {},
+  ),
+  unsafeSysctls: v.exactOptional(
+    field.list("a list of sysctl names", v.string(instead("a sysctl name"))),
+    [],
+  ),
+  dns: v.exactOptional(dns, {}),
+  hostNetwork: v.exactOptional(field.flag, false),
+  interfaceName: v.exactOptional(field.interfaceName, "eth0"),
+});
