@@ -53,20 +53,19 @@ export function isNetworkNamespace(fd: OwnedFd): boolean {
  * @throws {SyscallError} ENOENT if `/proc` is not mounted
  */
 export function threadNetworkNamespace(): string {
-  const target = new Uint8Array(SIZE_OF_ID);
   const c = libc();
   const length = check(
     "readlink",
-    c.readlink(THREAD_NAMESPACE, target, SIZE_OF_ID_ARGUMENT),
+    c.readlink(THREAD_NAMESPACE, SCRATCH, SIZE_OF_SCRATCH),
     c.errno[0],
     THREAD_NETWORK_NAMESPACE_PATH,
   );
-  return fromUtf8(target.subarray(0, length));
+  return fromUtf8(SCRATCH.subarray(0, length));
 }
 
 /** The network namespace of the calling thread, as a file. `/proc/self` would be that of the first thread. */
 export const THREAD_NETWORK_NAMESPACE_PATH = "/proc/thread-self/ns/net";
 const THREAD_NAMESPACE = cString(THREAD_NETWORK_NAMESPACE_PATH);
-// "net:[4294967295]" has 16 bytes.
-const SIZE_OF_ID = 32;
-const SIZE_OF_ID_ARGUMENT = BigInt(SIZE_OF_ID);
+// "net:[4294967295]" has 17 bytes. Kept, since a new buffer for each call would double its cost; nothing stays in it.
+const SCRATCH = new Uint8Array(32);
+const SIZE_OF_SCRATCH = BigInt(SCRATCH.length);

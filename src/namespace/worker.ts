@@ -1,0 +1,79 @@
+/**
+ * Workers that live inside a network namespace.
+ * @module
+ */
+import { SandboxError } from "../errors.ts";
+import type { NetworkNamespace } from "./network_namespace.ts";
+import { threadNamespaces } from "./threads.ts";
+
+/** Options of {@linkcode PodWorker.start}: those of `Worker`, which is always a module here. */
+export type PodWorkerOptions = Omit<WorkerOptions, "type">;
+
+/** A `Worker` whose threads are all inside one network namespace. Made by {@linkcode PodWorker.start}. */
+export class PodWorker extends Worker implements AsyncDisposable {
+  /** Threads it was born with, and the namespace they are in. */
+  #threads: ReadonlySet<number> = new Set();
+  #namespace = "";
+
+  /**
+   * Starts a worker inside the namespace: any code, for its whole life, with no limits on what it awaits.
+   *
+   * The worker needs no permission or system call of its own for it. In it, `/proc/net` and `/proc/self/net` still show
+   * the namespace of the process's first thread: read `/proc/thread-self/net`.
+   *
+   * @param url of a module
+   * @throws {SandboxError} NotPermitted; InvalidNamespace if the worker is found to be elsewhere
+   */
+  static start(
+    namespace: NetworkNamespace,
+    url: string | URL,
+    options: PodWorkerOptions = {},
+  ): PodWorker {
+    const before = threadNamespaces();
+    // The runtime starts the thread before the constructor returns, and a thread inherits the namespace of the one
+    // that starts it. So everything the worker ever starts is inside as well: its pool, its children, its workers.
+    const worker = namespace.run(() =>
+      new PodWorker(url, { ...options, type: "module" })
+    );
+    const threads = [...threadNamespaces()]
+      .filter(([thread, id]) => !before.has(thread) && id === namespace.id)
+      .map(([thread]) => thread);
+    if (threads.length === 0) {
+      worker.terminate();
+      throw new SandboxError("InvalidNamespace", {
+        path: namespace.id,
+        reason: "the runtime started the worker outside of it",
+      });
+    }
+    worker.#threads = new Set(threads);
+    worker.#namespace = namespace.id;
+    return worker;
+  }
+
+  /**
+   * Ends the worker and waits until its thread is gone, so that nothing of it holds the namespace any longer.
+   *
+   * @throws {SandboxError} Timeout if it is still there after 5 s, blocked in a system call
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.terminate();
+    const deadline = performance.now() + END_TIMEOUT_MS;
+    while (this.#alive()) {
+      if (performance.now() > deadline) {
+        throw new SandboxError("Timeout", {
+          operation: "ending a worker",
+          timeoutMs: END_TIMEOUT_MS,
+        });
+      }
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+
+  #alive(): boolean {
+    return [...threadNamespaces()].some(([thread, id]) =>
+      this.#threads.has(thread) && id === this.#namespace
+    );
+  }
+}
+
+const END_TIMEOUT_MS = 5000;
