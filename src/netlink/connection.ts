@@ -39,7 +39,7 @@ import { SocketTransport, type Transport } from "./transport.ts";
 export class Connection implements Disposable {
   readonly #transport: Transport;
   readonly #out = new ByteWriter(4096);
-  #sequence = 0;
+  #sequence = 1;
 
   /** Takes ownership of a transport. */
   constructor(transport: Transport) {

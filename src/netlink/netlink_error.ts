@@ -57,11 +57,11 @@ export class NetlinkError extends Error implements NetlinkFailure {
   /** Name of the error number. */
   readonly code: string;
   /** The kernel's words, if it had any. */
-  readonly kernelMessage?: string;
+  declare readonly kernelMessage?: string;
   /** The attribute that the kernel blames, or misses. */
-  readonly attribute?: string;
+  declare readonly attribute?: string;
   /** The attribute is missing, not wrong. */
-  readonly missing?: true;
+  declare readonly missing?: true;
   /** All refused messages of the batch, in the order of the answers. */
   readonly failures: readonly NetlinkFailure[];
 

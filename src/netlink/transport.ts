@@ -25,7 +25,8 @@ import { IncompleteReplyError } from "./netlink_error.ts";
 export const NETLINK_ROUTE = 0;
 /** Socket statistics. */
 export const NETLINK_SOCK_DIAG = 4;
-/** nf_tables and conntrack. */
+
+/** nf_tables, conntrack and the rest of netfilter. */
 export const NETLINK_NETFILTER = 12;
 
 const SOL_NETLINK = 270;

@@ -1,0 +1,218 @@
+/**
+ * IP addresses of links.
+ *
+ * @module
+ */
+import { IpAddress, type IpFamily } from "../net/ip.ts";
+import { type Codec, converted, type Infer } from "../netlink/codec.ts";
+import {
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  type Request,
+} from "../netlink/message.ts";
+import {
+  IFA_F_DADFAILED,
+  IFA_F_NODAD,
+  IFA_F_NOPREFIXROUTE,
+  IFA_F_PERMANENT,
+  IFA_F_TENTATIVE,
+  RT_SCOPE_UNIVERSE,
+  RTM_DELADDR,
+  RTM_GETADDR,
+  RTM_NEWADDR,
+} from "./constants.ts";
+import { familyNumber, ipFamily } from "./family.ts";
+import { type AddressAttrs, addressMessage } from "./tables.ts";
+
+/** The body of an address message. */
+export type AddressMessage = Infer<typeof addressMessage>;
+
+/** An address of a link as the kernel reports it. */
+export interface Address {
+  /** Number of the link. */
+  readonly index: number;
+  /** IP version. */
+  readonly family: IpFamily;
+  /** The address. */
+  readonly address: IpAddress;
+  /** Length of the network part in bits. */
+  readonly prefixLength: number;
+  /** RT_SCOPE_*. */
+  readonly scope: number;
+  /** IFA_F_*. */
+  readonly flags: number;
+  /** Not usable yet: duplicate address detection is on, or the kernel has not come to it. */
+  readonly tentative: boolean;
+  /** Another node has the address. */
+  readonly duplicate: boolean;
+  /** Without a lifetime. */
+  readonly permanent: boolean;
+  /** Label, IPv4 only. */
+  readonly label?: string;
+  /** Who added it (IFA_PROTO), if it was said. */
+  readonly protocol?: number;
+  /** The whole message. */
+  readonly raw: AddressMessage;
+}
+
+/** The reply codec of address requests. */
+export const address: Codec<Address> = converted(addressMessage, toAddress);
+
+function toAddress(raw: AddressMessage): Address {
+  const { header, attrs } = raw;
+  const flags = attrs.flags ?? header.flags ?? 0;
+  return {
+    index: header.index ?? 0,
+    family: ipFamily(header.family),
+    address: IpAddress.fromBytes(
+      attrs.local ?? attrs.address ?? new Uint8Array(),
+    ),
+    prefixLength: header.prefixlen ?? 0,
+    scope: header.scope ?? RT_SCOPE_UNIVERSE,
+    flags,
+    tentative: (flags & IFA_F_TENTATIVE) !== 0,
+    duplicate: (flags & IFA_F_DADFAILED) !== 0,
+    permanent: (flags & IFA_F_PERMANENT) !== 0,
+    ...(attrs.label === undefined ? {} : { label: attrs.label }),
+    ...(attrs.proto === undefined ? {} : { protocol: attrs.proto }),
+    raw,
+  };
+}
+
+/** An address of a link. */
+export interface AddressReference {
+  /** Number of the link. */
+  readonly index: number;
+  /** The address. */
+  readonly address: IpAddress;
+  /** Length of the network part in bits. */
+  readonly prefixLength: number;
+}
+
+/** Options of {@linkcode newAddress}. */
+export interface NewAddressOptions extends AddressReference {
+  /**
+   * IPv6: use the address at once, without asking the link whether somebody has it.
+   * @default false
+   */
+  readonly noDad?: boolean;
+  /**
+   * Do not add a route to the network of the address.
+   * @default false
+   */
+  readonly noPrefixRoute?: boolean;
+  /**
+   * RT_SCOPE_*.
+   * @default RT_SCOPE_UNIVERSE
+   */
+  readonly scope?: number;
+  /** IPv4: label, at most 15 bytes, that has to begin with the name of the link. */
+  readonly label?: string;
+  /** Who adds it (IFA_PROTO, Linux 5.18; ignored before). */
+  readonly protocol?: number;
+  /**
+   * Refuse with EEXIST if the link has the address.
+   * @default false
+   */
+  readonly exclusive?: boolean;
+}
+
+/** Gives a link an address. */
+export function newAddress(
+  options: NewAddressOptions,
+): Request<AddressMessage> {
+  const { label, protocol } = options;
+  const flags = (options.noDad ? IFA_F_NODAD : 0) |
+    (options.noPrefixRoute ? IFA_F_NOPREFIXROUTE : 0);
+  return addressRequest("add", RTM_NEWADDR, options, {
+    ...(label === undefined ? {} : { label }),
+    ...(flags === 0 ? {} : { flags }),
+    ...(protocol === undefined ? {} : { proto: protocol }),
+  }, {
+    scope: options.scope ?? RT_SCOPE_UNIVERSE,
+    flags: NLM_F_CREATE | (options.exclusive ? NLM_F_EXCL : NLM_F_REPLACE),
+  });
+}
+
+/** Takes an address from a link. Refused with EADDRNOTAVAIL if the link does not have it. */
+export function deleteAddress(
+  options: AddressReference,
+): Request<AddressMessage> {
+  return addressRequest("delete", RTM_DELADDR, options, {});
+}
+
+function addressRequest(
+  verb: string,
+  type: number,
+  { index, address, prefixLength }: AddressReference,
+  attrs: AddressAttrs,
+  { scope = RT_SCOPE_UNIVERSE, flags = 0 } = {},
+): Request<AddressMessage> {
+  return {
+    operation: `${verb} address ${address}/${prefixLength} of link #${index}`,
+    type,
+    flags,
+    codec: addressMessage,
+    value: {
+      header: {
+        family: familyNumber(address.family),
+        prefixlen: prefixLength,
+        scope,
+        index,
+      },
+      attrs: { address: address.bytes, local: address.bytes, ...attrs },
+    },
+  };
+}
+
+/** Options of {@linkcode dumpAddresses}. */
+export interface DumpAddressesOptions {
+  /** Only addresses of the link with this number. */
+  readonly index?: number;
+  /** Only addresses of this IP version. */
+  readonly family?: IpFamily;
+}
+
+/** Asks for the addresses of the namespace's links. */
+export function dumpAddresses(
+  options: DumpAddressesOptions = {},
+): Request<AddressMessage, Address> {
+  return {
+    operation: "dump addresses",
+    type: RTM_GETADDR,
+    flags: 0,
+    codec: addressMessage,
+    value: {
+      header: {
+        family: familyNumber(options.family),
+        index: options.index ?? 0,
+      },
+      attrs: {},
+    },
+    reply: address,
+  };
+}
+
+/**
+ * Asks for one IPv6 address of a link, such as for whether it is still tentative. Refused with EADDRNOTAVAIL if it is not
+ * there; the kernel has no such question for IPv4.
+ */
+export function getAddress(
+  options: { readonly index: number; readonly address: IpAddress },
+): Request<AddressMessage, Address> {
+  return {
+    operation: `get address ${options.address} of link #${options.index}`,
+    type: RTM_GETADDR,
+    flags: 0,
+    codec: addressMessage,
+    value: {
+      header: {
+        family: familyNumber(options.address.family),
+        index: options.index,
+      },
+      attrs: { address: options.address.bytes },
+    },
+    reply: address,
+  };
+}

@@ -1,0 +1,119 @@
+/**
+ * Numbers of linux/rtnetlink.h, linux/if.h, linux/if_addr.h and linux/neighbour.h, under their names there.
+ *
+ * @module
+ */
+
+/** Message types. */
+export const RTM_NEWLINK = 16;
+/** Delete a link. */
+export const RTM_DELLINK = 17;
+/** Ask for links. */
+export const RTM_GETLINK = 18;
+/** Change a link. */
+export const RTM_SETLINK = 19;
+/** Create or change an address. */
+export const RTM_NEWADDR = 20;
+/** Delete an address. */
+export const RTM_DELADDR = 21;
+/** Ask for addresses. */
+export const RTM_GETADDR = 22;
+/** Create or change a route. */
+export const RTM_NEWROUTE = 24;
+/** Delete a route. */
+export const RTM_DELROUTE = 25;
+/** Ask for routes. */
+export const RTM_GETROUTE = 26;
+/** Create or change a neighbour. */
+export const RTM_NEWNEIGH = 28;
+/** Delete a neighbour. */
+export const RTM_DELNEIGH = 29;
+/** Ask for neighbours. */
+export const RTM_GETNEIGH = 30;
+
+/** Multicast groups. */
+export const RTNLGRP_LINK = 1;
+/** Neighbours. */
+export const RTNLGRP_NEIGH = 3;
+/** IPv4 addresses. */
+export const RTNLGRP_IPV4_IFADDR = 5;
+/** IPv4 routes. */
+export const RTNLGRP_IPV4_ROUTE = 7;
+/** IPv6 addresses. */
+export const RTNLGRP_IPV6_IFADDR = 9;
+/** IPv6 routes. */
+export const RTNLGRP_IPV6_ROUTE = 11;
+
+/** Flags of a link: administratively up. */
+export const IFF_UP = 0x1;
+/** Operational: up, and with a carrier. */
+export const IFF_RUNNING = 0x40;
+/** The link asks nobody for link-layer addresses. */
+export const IFF_NOARP = 0x80;
+/** The link below has a carrier. */
+export const IFF_LOWER_UP = 0x10000;
+
+/** Leave the IPv6 statistics of a link out. */
+export const RTEXT_FILTER_SKIP_STATS = 8;
+
+/** Flags of an address: no duplicate address detection. */
+export const IFA_F_NODAD = 0x02;
+/** Duplicate address detection found another owner. */
+export const IFA_F_DADFAILED = 0x08;
+/** Not usable yet. */
+export const IFA_F_TENTATIVE = 0x40;
+/** Without a lifetime. */
+export const IFA_F_PERMANENT = 0x80;
+/** Adding the address adds no route to its network. */
+export const IFA_F_NOPREFIXROUTE = 0x200;
+
+/** Scope of an address or a route: everywhere. */
+export const RT_SCOPE_UNIVERSE = 0;
+/** On the link. */
+export const RT_SCOPE_LINK = 253;
+/** In this host. */
+export const RT_SCOPE_HOST = 254;
+/** In deletions: any scope. */
+export const RT_SCOPE_NOWHERE = 255;
+
+/** Routing tables. */
+export const RT_TABLE_UNSPEC = 0;
+/** The table of routes that a number does not fit into the header. */
+export const RT_TABLE_COMPAT = 252;
+/** The table that all routes are in unless said otherwise. */
+export const RT_TABLE_MAIN = 254;
+/** The kernel's table of its own addresses. */
+export const RT_TABLE_LOCAL = 255;
+
+/** Who installed a route: nobody in particular; in dumps and deletions any. */
+export const RTPROT_UNSPEC = 0;
+/** The kernel. */
+export const RTPROT_KERNEL = 2;
+/** An administrator. */
+export const RTPROT_STATIC = 4;
+
+/** Kinds of routes: send to a gateway or device. */
+export const RTN_UNICAST = 1;
+/** Deliver here. */
+export const RTN_LOCAL = 2;
+/** Drop in silence. */
+export const RTN_BLACKHOLE = 6;
+/** Drop and tell the sender. */
+export const RTN_UNREACHABLE = 7;
+/** Drop and tell the sender that it is forbidden. */
+export const RTN_PROHIBIT = 8;
+
+/** Flags of a route: believe that the gateway is on the link. */
+export const RTNH_F_ONLINK = 4;
+/** The carrier of the route's link is down. */
+export const RTNH_F_LINKDOWN = 16;
+
+/** States of a neighbour: verified a short while ago. */
+export const NUD_REACHABLE = 0x02;
+/** Nobody answers. */
+export const NUD_FAILED = 0x20;
+/** Set by hand; never expires. */
+export const NUD_PERMANENT = 0x80;
+
+/** Flags of a neighbour: an entry of the device's own forwarding table. */
+export const NTF_SELF = 0x02;
