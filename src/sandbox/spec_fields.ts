@@ -52,11 +52,13 @@ export function name(maxLength: number): Field<string> {
   );
 }
 
-/** Any text that fits on one line. */
-export const line: Field<string> = matching(
-  "text without line breaks and other control characters",
-  (text) => !/\p{Cc}|\p{Zl}|\p{Zp}/u.test(text),
-);
+/** A string without line breaks and other control characters. */
+export function line(what: string, minLength = 0): Field<string> {
+  return matching(
+    what,
+    (text) => text.length >= minLength && !/\p{Cc}|\p{Zl}|\p{Zp}/u.test(text),
+  );
+}
 
 /** True or false. */
 export const flag: Field<boolean> = v.boolean(instead("true or false"));
@@ -184,12 +186,16 @@ export function list<T>(
 ): Field<T[]> {
   const entries = v.array(entry, instead(what));
   if (maxLength === undefined) return entries;
+  // Also counts when an entry is wrong, which maxLength() would not.
   return v.pipe(
     entries,
-    v.maxLength(
-      maxLength,
-      ({ input }) => `write at most ${maxLength} entries, not ${input.length}`,
-    ),
+    v.rawCheck(({ dataset, addIssue }) => {
+      const { value } = dataset;
+      if (!Array.isArray(value) || value.length <= maxLength) return;
+      addIssue({
+        message: `write at most ${maxLength} entries, not ${value.length}`,
+      });
+    }),
   );
 }
 

@@ -116,7 +116,9 @@ export function checkContainers(
       if (owner !== undefined) {
         problems.add(
           joinPath(joinPath(path, "ports"), i),
-          `containers "${owner}" and "${name}" both declare port ${key}: containers of a pod share its ports, so give one of them another`,
+          owner === name
+            ? `"${name}" declares port ${key} twice: leave one out`
+            : `containers "${owner}" and "${name}" both declare port ${key}: containers of a pod share its ports, so give one of them another`,
           port,
         );
       }
@@ -146,7 +148,7 @@ export function checkAddresses(
     if (cidr === undefined) {
       problems.add(
         path,
-        `${address} is outside the node's pod CIDRs: write one of ${
+        `${address} is outside the node's pod CIDRs: write an address of ${
           podCidrs.join(" or ")
         }`,
         String(address),

@@ -161,7 +161,7 @@ export const sandboxSpec = exactObject("an object with at least a name", {
   id: v.exactOptional(field.name(MAX_ID_LENGTH)),
   uid: v.exactOptional(field.name(MAX_NAME_LENGTH)),
   labels: v.exactOptional(
-    field.strings("an object of strings", field.line),
+    field.strings("an object of strings", field.line("a string on one line")),
     {},
   ),
   ports: v.exactOptional(portMappings, []),
@@ -178,10 +178,7 @@ export const sandboxSpec = exactObject("an object with at least a name", {
   sysctls: v.exactOptional(
     field.strings(
       "an object of strings",
-      v.pipe(
-        field.line,
-        v.check((text) => text !== "", instead('a value like "1024 65535"')),
-      ),
+      field.line('a string on one line like "1024 65535"', 1),
     ),
     {},
   ),

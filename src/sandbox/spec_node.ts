@@ -1,0 +1,209 @@
+/**
+ * What a node is to be: its options as callers write them, checked whole.
+ * @module
+ */
+
+import * as v from "valibot";
+import { AddressPool } from "../ipam/pool.ts";
+import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { Cidr } from "../net/cidr.ts";
+import type { IpFamily } from "../net/ip.ts";
+import * as field from "./spec_fields.ts";
+import {
+  exactObject,
+  instead,
+  isObject,
+  type Placed,
+  Problems,
+  wellFormed,
+} from "./spec_problems.ts";
+import { checkMtu } from "./spec_rules.ts";
+
+/** What a node is to be. A setting that is left out stays as it was when the node was first opened. */
+export interface NodeOptions {
+  /**
+   * At most 64 letters, digits, `_`, `.` and `-`.
+   * @default the host's name
+   */
+  readonly name?: string;
+  /** The networks that pods get their addresses from: one of each IP version, or of one. Needed the first time only. */
+  readonly podCidrs?: readonly string[];
+  /**
+   * The network namespace that plays the node: a path, the id of a process in it, or an open one.
+   * @default the one that the process is in
+   */
+  readonly netns?: string | number | NetworkNamespace;
+  /**
+   * Absolute path of the directory for records and pins, which should not outlive a reboot.
+   * @default "/run/podnet"
+   */
+  readonly stateDir?: string;
+  /**
+   * Whether pods reach the outside world by the node's address.
+   * @default true
+   */
+  readonly masquerade?: boolean;
+  /**
+   * Networks that pods reach by their own addresses, besides the pod CIDRs.
+   * @default []
+   */
+  readonly nonMasqueradeCidrs?: readonly string[];
+  /**
+   * MTU of pods in bytes, 68–65535, and at least 1280 with IPv6.
+   * @default that of the route to the outside world
+   */
+  readonly mtu?: number;
+}
+
+/** {@linkcode NodeOptions} in canonical form. */
+export interface NormalisedNodeOptions extends NodeOptions {
+  /** Without a slash at the end. */
+  readonly stateDir: string;
+}
+
+/** Room for the host's name (HOST_NAME_MAX). It stands with a sandbox id in a link's alias of 255 characters (IFALIASZ). */
+const MAX_NODE_NAME_LENGTH = 64;
+
+/** Networks that no pod can have an address of, and what they are for. */
+const SPECIAL_NETWORKS: readonly (readonly [string, string])[] = [
+  ["0.0.0.0/8", '"this network"'],
+  ["127.0.0.0/8", "loopback"],
+  ["169.254.0.0/16", "link-local"],
+  ["224.0.0.0/4", "multicast"],
+  ["255.255.255.255/32", "broadcast"],
+  ["::/127", "unspecified and loopback"],
+  ["::ffff:0:0/96", "IPv4-mapped"],
+  ["fe80::/10", "link-local"],
+  ["ff00::/8", "multicast"],
+];
+
+const namespaceReference = v.custom<string | number | NetworkNamespace>(
+  (input) =>
+    typeof input === "string"
+      ? /^[^\0]+$/.test(input)
+      : typeof input === "number"
+      ? Number.isInteger(input) && input > 0
+      : input instanceof NetworkNamespace,
+  instead("a path, the id of a process, or an open NetworkNamespace"),
+);
+
+const stateDirectory = field.parsed(
+  'an absolute path like "/run/podnet"',
+  (text) => {
+    const path = text.replace(/\/+$/, "");
+    if (!/^\/[^\0]+$/.test(path)) {
+      throw new RangeError(
+        `write an absolute path like "/run/podnet", not ${
+          JSON.stringify(text)
+        }`,
+      );
+    }
+    return path;
+  },
+);
+
+const nodeOptions = exactObject("an object", {
+  name: v.exactOptional(field.name(MAX_NODE_NAME_LENGTH)),
+  podCidrs: v.exactOptional(
+    v.pipe(
+      field.list("a list of networks", field.cidr),
+      v.minLength(1, 'write at least one network, like "10.244.1.0/24"'),
+    ),
+  ),
+  netns: v.exactOptional(namespaceReference),
+  stateDir: v.exactOptional(stateDirectory, "/run/podnet"),
+  masquerade: v.exactOptional(field.flag),
+  nonMasqueradeCidrs: v.exactOptional(
+    field.list("a list of networks", field.cidr),
+  ),
+  mtu: v.exactOptional(field.mtu),
+});
+
+/**
+ * Checks and normalises the options of a node.
+ * @throws {SandboxError} InvalidSpec with every problem
+ */
+export function parseNodeOptions(input: unknown): NormalisedNodeOptions {
+  const problems = new Problems();
+  const options = problems.parse(nodeOptions, input);
+  const fields = isObject(input) ? input : {};
+  const podCidrs = wellFormed(field.cidr, fields["podCidrs"], "podCidrs");
+  checkPodCidrs(problems, podCidrs);
+  checkMtu(problems, fields["mtu"], podCidrs.map(({ value }) => value.family));
+  checkNonMasqueradeCidrs(
+    problems,
+    wellFormed(field.cidr, fields["nonMasqueradeCidrs"], "nonMasqueradeCidrs"),
+  );
+  const { podCidrs: pods, nonMasqueradeCidrs, ...others } = problems.finish(
+    options,
+  );
+  return {
+    ...others,
+    ...pods !== undefined && { podCidrs: pods.map(String) },
+    ...nonMasqueradeCidrs !== undefined && {
+      nonMasqueradeCidrs: [...new Set(nonMasqueradeCidrs.map(String))].sort(),
+    },
+  };
+}
+
+function checkPodCidrs(
+  problems: Problems,
+  cidrs: readonly Placed<Cidr>[],
+): void {
+  const families = new Map<IpFamily, Placed<Cidr>>();
+  for (const { path, value: cidr } of cidrs) {
+    const earlier = families.get(cidr.family);
+    if (earlier !== undefined) {
+      problems.add(
+        path,
+        earlier.value.overlaps(cidr)
+          ? `${cidr} overlaps ${earlier.path}, ${earlier.value}: leave one of them out`
+          : `a node has one IPv${cidr.family} pod CIDR, and ${earlier.path} is one: leave this one out`,
+        String(cidr),
+      );
+    }
+    families.set(cidr.family, { path, value: cidr });
+    const special = SPECIAL_NETWORKS.find(([text]) =>
+      Cidr.parse(text).overlaps(cidr)
+    );
+    if (special !== undefined) {
+      problems.add(
+        path,
+        `${cidr} overlaps ${special[0]} (${
+          special[1]
+        }): write a private network like "10.244.1.0/24" or "fd00:10:244:1::/64"`,
+        String(cidr),
+      );
+    }
+    const tooSmall = poolProblem(cidr);
+    if (tooSmall !== undefined) problems.add(path, tooSmall, String(cidr));
+  }
+}
+
+function poolProblem(cidr: Cidr): string | undefined {
+  try {
+    new AddressPool(cidr);
+    return undefined;
+  } catch (error) {
+    if (error instanceof RangeError) return error.message;
+    throw error;
+  }
+}
+
+/** The node's rules have the multicast networks on the list already. */
+function checkNonMasqueradeCidrs(
+  problems: Problems,
+  cidrs: readonly Placed<Cidr>[],
+): void {
+  for (const { path, value: cidr } of cidrs) {
+    const multicast = Cidr.parse(
+      cidr.family === 4 ? "224.0.0.0/4" : "ff00::/8",
+    );
+    if (!cidr.overlaps(multicast)) continue;
+    problems.add(
+      path,
+      `${cidr} overlaps multicast, which is never masqueraded: leave it out, or set masquerade to false`,
+      String(cidr),
+    );
+  }
+}
