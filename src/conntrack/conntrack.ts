@@ -1,0 +1,260 @@
+/**
+ * Connections that the kernel tracks: forgetting them when what they were translated to has changed.
+ *
+ * @module
+ */
+import { Errno } from "../../ffi/errno.ts";
+import { IpAddress, type IpFamily } from "../net/ip.ts";
+import type { Connection } from "../netlink/connection.ts";
+import { NLM_F_ACK, type Request } from "../netlink/message.ts";
+import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { NfFamily } from "../netlink/nfnetlink.ts";
+import {
+  ConntrackMessage,
+  type EntryAttrs,
+  type EntryBody,
+  entryMessage,
+  FilterField,
+  type TupleAttrs,
+} from "./tables.ts";
+
+/** Which connections. Every given field must match; at least one besides the family is needed. */
+export interface ConntrackFilter {
+  readonly family: IpFamily;
+  /** IP protocol number: 6 TCP, 17 UDP, 132 SCTP. */
+  readonly protocol?: number;
+  /** The port that the client sent to, before any translation. Needs a protocol. */
+  readonly originalDestinationPort?: number;
+  /** The client. */
+  readonly originalSource?: IpAddress;
+  /** The address that the client sent to, before any translation. */
+  readonly originalDestination?: IpAddress;
+  /** Where answers come from: the server behind a destination translation. */
+  readonly replySource?: IpAddress;
+}
+
+/** One direction of a connection. */
+export interface ConntrackTuple {
+  readonly source: IpAddress;
+  readonly destination: IpAddress;
+  /** Of TCP, UDP, SCTP and DCCP. */
+  readonly sourcePort?: number;
+  /** Of TCP, UDP, SCTP and DCCP. */
+  readonly destinationPort?: number;
+}
+
+/** A tracked connection. */
+export interface ConntrackEntry {
+  readonly family: IpFamily;
+  /** IP protocol number. */
+  readonly protocol: number;
+  /** Packets of the client, as they were sent. */
+  readonly original: ConntrackTuple;
+  /** Packets of the server, as they are sent. */
+  readonly reply: ConntrackTuple;
+  /** `IPS_*` bits: 2 answered, 4 assured, 16 source translated, 32 destination translated. */
+  readonly status: number;
+  readonly mark: number;
+}
+
+/**
+ * Forgets all connections that match. Their next packets are tracked, and translated, anew.
+ *
+ * One message on Linux 6.8 and later, at a cost of one walk through the table; before that a dump and one deletion a
+ * connection.
+ * @param connection of the protocol NETLINK_NETFILTER
+ * @returns how many there were, or undefined when the kernel did it and does not tell
+ * @throws {TypeError} when the filter has no field besides the family, or a port without a protocol
+ * @throws {RangeError} when an address is not of the family
+ * @throws {NetlinkError} EPERM without CAP_NET_ADMIN
+ */
+export function flushConntrack(
+  connection: Connection,
+  filter: ConntrackFilter,
+): number | undefined {
+  const request = selection(filter, ConntrackMessage.delete, "flush conntrack");
+  try {
+    connection.request(request);
+    return undefined;
+  } catch (error) {
+    // Before 6.8 a deletion has no filter (EOPNOTSUPP), and what is sent is not a whole tuple (EINVAL). Nothing is
+    // deleted then: the message always has a tuple, without which the kernel would take it as "flush all".
+    if (!isNetlinkError(error, Errno.EINVAL, Errno.EOPNOTSUPP)) throw error;
+    return flushEach(connection, filter);
+  }
+}
+
+/**
+ * Does what {@linkcode flushConntrack} does with messages that every kernel knows.
+ * @returns how many connections there were
+ */
+export function flushEach(
+  connection: Connection,
+  filter: ConntrackFilter,
+): number {
+  // Kernels before 5.8 do not filter a dump.
+  const found = connection
+    .dump(selection(filter, ConntrackMessage.get, "list conntrack"))
+    .filter(({ attrs }) => matches(filter, attrs));
+  let deleted = 0;
+  for (const { header, attrs: { tupleOrig, zone, id } } of found) {
+    try {
+      connection.execute([{
+        operation: "delete a conntrack entry",
+        type: ConntrackMessage.delete,
+        flags: NLM_F_ACK,
+        codec: entryMessage,
+        value: {
+          header: { family: header.family ?? 0 },
+          attrs: {
+            ...(tupleOrig === undefined ? {} : { tupleOrig }),
+            ...(zone === undefined ? {} : { zone }),
+            ...(id === undefined ? {} : { id }),
+          },
+        },
+      }]);
+      deleted++;
+    } catch (error) {
+      // It has ended by itself meanwhile.
+      if (!isNetlinkError(error, Errno.ENOENT)) throw error;
+    }
+  }
+  return deleted;
+}
+
+/**
+ * All connections of a family. The cost grows with their number.
+ * @param connection of the protocol NETLINK_NETFILTER
+ * @throws {NetlinkError} EPERM without CAP_NET_ADMIN
+ */
+export function listConntrack(
+  connection: Connection,
+  options: { readonly family: IpFamily },
+): readonly ConntrackEntry[] {
+  const { family } = options;
+  return connection.dump({
+    operation: "list conntrack",
+    type: ConntrackMessage.get,
+    flags: 0,
+    codec: entryMessage,
+    value: { header: { family: NF_FAMILY[family] }, attrs: {} },
+  }).flatMap(({ attrs }) => {
+    const original = tupleOf(family, attrs.tupleOrig);
+    const reply = tupleOf(family, attrs.tupleReply);
+    if (original === undefined || reply === undefined) return [];
+    return [{
+      family,
+      protocol: attrs.tupleOrig?.proto?.num ?? 0,
+      original,
+      reply,
+      status: attrs.status ?? 0,
+      mark: attrs.mark ?? 0,
+    }];
+  });
+}
+
+const NF_FAMILY = { 4: NfFamily.ipv4, 6: NfFamily.ipv6 } as const;
+
+/** A request for the entries that match: tuples with the values, and which of their fields count. */
+function selection(
+  filter: ConntrackFilter,
+  type: number,
+  operation: string,
+): Request<EntryBody> {
+  const {
+    family,
+    protocol,
+    originalDestinationPort: port,
+    originalSource,
+    originalDestination,
+    replySource,
+  } = filter;
+  if (port !== undefined && protocol === undefined) {
+    throw new TypeError("a conntrack filter with a port needs a protocol");
+  }
+  const origFlags = (originalSource === undefined ? 0 : FilterField.source) |
+    (originalDestination === undefined ? 0 : FilterField.destination) |
+    (protocol === undefined ? 0 : FilterField.protocol) |
+    (port === undefined ? 0 : FilterField.destinationPort);
+  const replyFlags = replySource === undefined ? 0 : FilterField.source;
+  if (origFlags === 0 && replyFlags === 0) {
+    throw new TypeError("a conntrack filter needs more than a family");
+  }
+  const attrs: EntryAttrs = { filter: { origFlags, replyFlags } };
+  if (origFlags !== 0) {
+    attrs.tupleOrig = {
+      ...addresses(family, originalSource, originalDestination),
+      ...(protocol === undefined ? {} : {
+        proto: {
+          num: protocol,
+          ...(port === undefined ? {} : { dstPort: port }),
+        },
+      }),
+    };
+  }
+  if (replyFlags !== 0) attrs.tupleReply = addresses(family, replySource);
+  return {
+    operation,
+    type,
+    flags: 0,
+    codec: entryMessage,
+    value: { header: { family: NF_FAMILY[family] }, attrs },
+  };
+}
+
+function addresses(
+  family: IpFamily,
+  source?: IpAddress,
+  destination?: IpAddress,
+): Pick<TupleAttrs, "ip"> {
+  for (const address of [source, destination]) {
+    if (address !== undefined && address.family !== family) {
+      throw new RangeError(`${address} is not an IPv${family} address`);
+    }
+  }
+  if (source === undefined && destination === undefined) return {};
+  const src = source?.bytes;
+  const dst = destination?.bytes;
+  return {
+    ip: family === 4
+      ? {
+        ...(src === undefined ? {} : { v4Src: src }),
+        ...(dst === undefined ? {} : { v4Dst: dst }),
+      }
+      : {
+        ...(src === undefined ? {} : { v6Src: src }),
+        ...(dst === undefined ? {} : { v6Dst: dst }),
+      },
+  };
+}
+
+function matches(filter: ConntrackFilter, attrs: EntryAttrs): boolean {
+  const original = tupleOf(filter.family, attrs.tupleOrig);
+  const reply = tupleOf(filter.family, attrs.tupleReply);
+  if (original === undefined || reply === undefined) return false;
+  const same = (wanted: IpAddress | undefined, is: IpAddress) =>
+    wanted === undefined || wanted.equals(is);
+  const { protocol, originalDestinationPort: port } = filter;
+  return same(filter.originalSource, original.source) &&
+    same(filter.originalDestination, original.destination) &&
+    same(filter.replySource, reply.source) &&
+    (protocol === undefined || protocol === attrs.tupleOrig?.proto?.num) &&
+    (port === undefined || port === original.destinationPort);
+}
+
+/** Undefined when the tuple has no addresses of the family. */
+function tupleOf(
+  family: IpFamily,
+  attrs: TupleAttrs | undefined,
+): ConntrackTuple | undefined {
+  const { v4Src, v4Dst, v6Src, v6Dst } = attrs?.ip ?? {};
+  const [source, destination] = family === 4 ? [v4Src, v4Dst] : [v6Src, v6Dst];
+  if (source === undefined || destination === undefined) return undefined;
+  const { srcPort, dstPort } = attrs?.proto ?? {};
+  return {
+    source: IpAddress.fromBytes(source),
+    destination: IpAddress.fromBytes(destination),
+    ...(srcPort === undefined ? {} : { sourcePort: srcPort }),
+    ...(dstPort === undefined ? {} : { destinationPort: dstPort }),
+  };
+}

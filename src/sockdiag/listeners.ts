@@ -1,0 +1,109 @@
+/**
+ * Sockets that wait for packets of others (sock_diag(7)).
+ *
+ * @module
+ */
+import { IpAddress, type IpFamily } from "../net/ip.ts";
+import type { Connection } from "../netlink/connection.ts";
+import { SOCK_DIAG_BY_FAMILY, socketMessage, socketRequest } from "./tables.ts";
+
+/** A TCP socket that listens, or a UDP socket that is bound and not connected. */
+export interface ListeningSocket {
+  /** `0.0.0.0` or `::` for all addresses. */
+  readonly address: IpAddress;
+  readonly port: number;
+  /** Whether an IPv6 socket leaves IPv4 to others; one on `::` that does not takes packets of both. */
+  readonly v6Only: boolean;
+  /** As in `/proc/<pid>/fd`: `socket:[inode]`. */
+  readonly inode: number;
+  /** User id of the owner. */
+  readonly uid: number;
+}
+
+/** Which sockets {@linkcode listListeners} looks for. */
+export interface ListenerQuery {
+  /** Not SCTP: asking for it makes the kernel load its module. */
+  readonly protocol: "tcp" | "udp";
+  /** 6 is IPv6 sockets, among them those that take IPv4 too. */
+  readonly family: IpFamily;
+  readonly port: number;
+}
+
+const AF = { 4: 2, 6: 10 } as const;
+const PROTOCOL = { tcp: 6, udp: 17 } as const;
+
+/** Bits of socket states (net/tcp_states.h): TCP_LISTEN, and TCP_CLOSE, the state of an unconnected UDP socket. */
+const STATES = { tcp: 1 << 10, udp: 1 << 7 } as const;
+
+/**
+ * The sockets that wait on a port in the network namespace of the connection. The kernel compares the port.
+ * @param connection of the protocol NETLINK_SOCK_DIAG
+ * @throws {NetlinkError} when the kernel refuses, ENOENT when it has no statistics of this protocol
+ */
+export function listListeners(
+  connection: Connection,
+  query: ListenerQuery,
+): readonly ListeningSocket[] {
+  const { protocol, family, port } = query;
+  return connection.dump({
+    operation: `list ${protocol} listeners on port ${port}`,
+    type: SOCK_DIAG_BY_FAMILY,
+    flags: 0,
+    codec: socketRequest,
+    value: {
+      header: {
+        family: AF[family],
+        protocol: PROTOCOL[protocol],
+        states: STATES[protocol],
+        // No cookie: INET_DIAG_NOCOOKIE.
+        cookie0: 0xffffffff,
+        cookie1: 0xffffffff,
+      },
+      attrs: { bytecode: sourcePortIs(port) },
+    },
+    reply: socketMessage,
+  }).map(({ header, attrs }) => ({
+    address: addressOf(family, [
+      header.source0,
+      header.source1,
+      header.source2,
+      header.source3,
+    ]),
+    port: header.sourcePort ?? 0,
+    v6Only: attrs.skv6only === 1,
+    inode: header.inode ?? 0,
+    uid: header.uid ?? 0,
+  }));
+}
+
+/**
+ * A filter program: one instruction, which compares the source port with the number in the slot after it. `yes` leads
+ * to the end of the program, which accepts; `no` leads 4 bytes beyond it, which rejects (net/ipv4/inet_diag.c,
+ * inet_diag_bc_run).
+ */
+function sourcePortIs(port: number): Uint8Array {
+  if (!Number.isInteger(port) || port < 0 || port > 0xffff) {
+    throw new RangeError(`${port} is not a port`);
+  }
+  /** `struct inet_diag_bc_op`: u8 code, u8 yes, u16 no. */
+  const INSTRUCTION_BYTES = 4;
+  const INET_DIAG_BC_S_EQ = 11;
+  const length = 2 * INSTRUCTION_BYTES;
+  const program = new Uint8Array(length);
+  const view = new DataView(program.buffer);
+  view.setUint8(0, INET_DIAG_BC_S_EQ);
+  view.setUint8(1, length);
+  view.setUint16(2, length + INSTRUCTION_BYTES, true);
+  view.setUint16(INSTRUCTION_BYTES + 2, port, true);
+  return program;
+}
+
+function addressOf(
+  family: IpFamily,
+  words: readonly (number | undefined)[],
+): IpAddress {
+  const bytes = new Uint8Array(
+    new Uint32Array(words.map((w) => w ?? 0)).buffer,
+  );
+  return IpAddress.fromBytes(family === 4 ? bytes.subarray(0, 4) : bytes);
+}
