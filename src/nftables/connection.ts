@@ -8,7 +8,7 @@ import { SandboxError } from "../errors.ts";
 import { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { NfFamily } from "../netlink/nfnetlink.ts";
-import { NETLINK_NETFILTER } from "../netlink/transport.ts";
+import { NETLINK_NETFILTER } from "../netlink/message.ts";
 import { decodeElements, encodeElements } from "./element.ts";
 import type { LiveChain, LiveRule, LiveSet, LiveTable } from "./live.ts";
 import type { Element, Hook, NftSet } from "./ruleset.ts";

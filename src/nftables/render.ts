@@ -4,12 +4,13 @@
  * @module
  */
 import { formatKey, formatRange, splitKey } from "./datatype.ts";
+import { compareBytes } from "./element.ts";
 import type { Chain, Element, Hook, NftSet, Rule, Table } from "./ruleset.ts";
 
 /** Elements of a set line up under the first one, as nft does it. */
 const ELEMENT_INDENT = "\t\t\t     ";
 
-/** A table as text. Elements are in the given order, one a line. */
+/** A table as text. Elements are in the order of their keys, one a line. */
 export function renderTable(table: Table): string {
   const parts = [
     ...(table.comment === undefined ? [] : [`\tcomment "${table.comment}"\n`]),
@@ -28,7 +29,8 @@ function renderSet(set: NftSet): string {
     ...(interval === true ? ["flags interval"] : []),
     ...(elements.length === 0 ? [] : [
       `elements = { ${
-        elements.map((e) => renderElement(set, e))
+        elements.toSorted((a, b) => compareBytes(a.key, b.key))
+          .map((e) => renderElement(set, e))
           .join(`,\n${ELEMENT_INDENT}`)
       } }`,
     ]),

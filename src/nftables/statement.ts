@@ -257,7 +257,8 @@ export function fibMissing(...keys: readonly FibKey[]): Statement {
           flags: fibFlags([...keys, "present"]),
         },
       },
-      cmp("eq", new Uint8Array(1)),
+      // "present" is a word: 0 or 1.
+      cmp("eq", new Uint8Array(4)),
     ],
   };
 }
