@@ -53,6 +53,7 @@ export const Errno = {
   EBADMSG: 74,
   EOVERFLOW: 75,
   EILSEQ: 84,
+  ERESTART: 85,
   EUSERS: 87,
   ENOTSOCK: 88,
   EDESTADDRREQ: 89,

@@ -356,7 +356,7 @@ export function readDirectory(path: string): DirectoryEntry[] {
 export interface FileStatus {
   /** What it is. */
   readonly kind: FileKind;
-  /** Permission bits, such as 0o600. */
+  /** Permission bits with set-uid, set-gid and sticky, such as 0o600. */
   readonly mode: number;
   /** Owner. */
   readonly uid: number;

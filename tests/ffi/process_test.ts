@@ -1,0 +1,85 @@
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import { O_RDONLY, open, readDirectory, readTextFile } from "../../ffi/file.ts";
+import {
+  geteuid,
+  getpid,
+  gettid,
+  growDescriptorTable,
+  hostName,
+  kill,
+} from "../../ffi/process.ts";
+
+Deno.test("getpid(), gettid(), geteuid() and hostName() agree with the runtime and /proc", () => {
+  assertEquals(getpid(), Deno.pid);
+  assertEquals(
+    readTextFile("/proc/thread-self/status").match(/^Pid:\s*(\d+)$/m)?.[1],
+    String(gettid()),
+  );
+  assertEquals(geteuid(), Deno.uid());
+  assertEquals(hostName(), Deno.hostname());
+});
+
+Deno.test("kill() reaches a process, and says when there is none", async () => {
+  const child = new Deno.Command("sleep", { args: ["100"] }).spawn();
+  kill(child.pid, 0);
+  kill(child.pid, 9);
+  assertEquals((await child.status).signal, "SIGKILL");
+  assert(isSyscallError(assertThrows(() => kill(child.pid, 0)), Errno.ESRCH));
+});
+
+Deno.test("growDescriptorTable() makes room once, and leaves nothing open", () => {
+  const tableSize = () =>
+    Number(readTextFile("/proc/self/status").match(/^FDSize:\s*(\d+)$/m)?.[1]);
+  const before = readDirectory("/proc/self/fd").length;
+  growDescriptorTable(2048);
+  assert(tableSize() >= 2048, `${tableSize()}`);
+  // More than the limit on open files allows.
+  growDescriptorTable(2 ** 30);
+  assertEquals(readDirectory("/proc/self/fd").length, before);
+});
+
+Deno.test("exitNow() ends the process with a message, running nothing else", async () => {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "eval",
+      "--no-lock",
+      `import { exitNow } from ${
+        JSON.stringify(new URL("../../ffi/process.ts", import.meta.url))
+      };
+      addEventListener("unload", () => console.log("unload"));
+      try { exitNow(70, "the reason"); } finally { console.log("finally"); }`,
+    ],
+  }).output();
+  assertEquals(code, 70);
+  assertEquals(new TextDecoder().decode(stdout), "");
+  assertEquals(new TextDecoder().decode(stderr), "the reason\n");
+});
+
+Deno.test("everything in ffi/ runs with --allow-ffi alone", async () => {
+  const script = new URL("./fixtures/ffi_alone.ts", import.meta.url);
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-lock", "--no-prompt", "--allow-ffi", script.href],
+  }).output();
+  assertStringIncludes(new TextDecoder().decode(stdout), "done");
+  assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
+});
+
+Deno.test("libc() opens nothing, and asks for nothing, before it is used", async () => {
+  const script = new URL("./fixtures/import_only.ts", import.meta.url);
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-lock", "--no-prompt", script.href],
+  }).output();
+  assertEquals([code, new TextDecoder().decode(stdout)], [0, "NotCapable\n"]);
+});
+
+Deno.test("/proc/self/fd shows the descriptors that the leak tests count", () => {
+  const before = readDirectory("/proc/self/fd").length;
+  using _fd = open("/dev/null", O_RDONLY);
+  assertEquals(readDirectory("/proc/self/fd").length, before + 1);
+});
