@@ -6,7 +6,15 @@
 import { type ByteWindow, ByteWriter, HOST_LITTLE_ENDIAN } from "./bytes.ts";
 import { type Codec, CodecError } from "./codec.ts";
 
-// Flags and types of linux/netlink.h.
+// Protocols, flags and types of linux/netlink.h.
+
+/** rtnetlink: links, addresses, routes, neighbours. */
+export const NETLINK_ROUTE = 0;
+/** Socket statistics. */
+export const NETLINK_SOCK_DIAG = 4;
+
+/** nf_tables, conntrack and the rest of netfilter. */
+export const NETLINK_NETFILTER = 12;
 
 /** Every request carries it; {@linkcode writeMessage} adds it. */
 export const NLM_F_REQUEST = 0x01;

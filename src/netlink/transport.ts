@@ -21,14 +21,6 @@ import {
 } from "../../ffi/socket.ts";
 import { IncompleteReplyError } from "./netlink_error.ts";
 
-/** rtnetlink: links, addresses, routes, neighbours. */
-export const NETLINK_ROUTE = 0;
-/** Socket statistics. */
-export const NETLINK_SOCK_DIAG = 4;
-
-/** nf_tables, conntrack and the rest of netfilter. */
-export const NETLINK_NETFILTER = 12;
-
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_CAP_ACK = 10;
@@ -58,14 +50,13 @@ export interface Transport extends Disposable {
 export class SocketTransport implements Transport {
   readonly #fd: OwnedFd;
   #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(FIRST_BUFFER_BYTES);
-  #largestDatagram = ALWAYS_ACCEPTED_BYTES;
 
   private constructor(fd: OwnedFd) {
     this.#fd = fd;
   }
 
   /**
-   * Opens a socket for a netlink protocol, such as {@linkcode NETLINK_ROUTE}.
+   * Opens a socket for a netlink protocol, such as `NETLINK_ROUTE`.
    *
    * @throws {SyscallError}
    */
@@ -78,7 +69,9 @@ export class SocketTransport implements Transport {
       // Dumps honour the filters they are given, and refuse those they cannot honour (4.20).
       setSocketOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
       // A connected socket takes unicasts from the kernel only (netlink_getsockbyportid, net/netlink/af_netlink.c).
-      connect(fd, KERNEL_ADDRESS.slice());
+      const kernel = new Uint8Array(SIZE_OF_SOCKADDR_NL);
+      kernel[0] = AF_NETLINK;
+      connect(fd, kernel);
       return new SocketTransport(fd);
     } catch (error) {
       fd[Symbol.dispose]();
@@ -100,10 +93,21 @@ export class SocketTransport implements Transport {
     setSocketOption(this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
   }
 
-  /** Sends one datagram; grows the socket's buffers first if it needs that. */
+  /** Makes room for datagrams that are not received yet, in bytes of kernel memory. */
+  growReceiveBuffer(bytes: number): void {
+    // The kernel doubles the value (sk_setsockopt, net/core/sock.c).
+    this.#grow(SO_RCVBUFFORCE, SO_RCVBUF, bytes >> 1);
+  }
+
+  /** Sends one datagram; grows the socket's buffers if it needs that. */
   send(datagram: Uint8Array<ArrayBuffer>): void {
-    if (datagram.length > this.#largestDatagram) this.#accept(datagram.length);
-    send(this.#fd, datagram);
+    try {
+      send(this.#fd, datagram);
+    } catch (error) {
+      if (!isSyscallError(error, Errno.EMSGSIZE)) throw error;
+      this.#accept(datagram.length);
+      send(this.#fd, datagram);
+    }
   }
 
   /** The next datagram, or `undefined`. */
@@ -134,7 +138,6 @@ export class SocketTransport implements Transport {
     this.#grow(SO_SNDBUFFORCE, SO_SNDBUF, size);
     // A failing batch is answered with one datagram a message.
     this.#grow(SO_RCVBUFFORCE, SO_RCVBUF, size);
-    this.#largestDatagram = bytes;
   }
 
   #grow(force: number, capped: number, bytes: number): void {
@@ -149,11 +152,7 @@ export class SocketTransport implements Transport {
 
 /** Dumps come in datagrams of at most 32 KiB (netlink_dump), as long as one object is not larger. */
 const FIRST_BUFFER_BYTES = 32 * 1024;
-/** Fits the smallest default send buffer, net.core.wmem_default of 208 KiB less the overhead. */
-const ALWAYS_ACCEPTED_BYTES = 128 * 1024;
 const SEND_OVERHEAD_BYTES = 4096;
 const MAX_INT32 = 0x7fffffff;
-
-/** `struct sockaddr_nl` of the kernel: family, pad, port 0, no groups. */
-const KERNEL_ADDRESS: Uint8Array<ArrayBuffer> = new Uint8Array(12);
-KERNEL_ADDRESS[0] = AF_NETLINK;
+/** Family, pad, port, groups: all zero but the family means the kernel. */
+const SIZE_OF_SOCKADDR_NL = 12;

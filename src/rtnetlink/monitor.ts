@@ -1,0 +1,92 @@
+/**
+ * Changes of links, addresses, routes and neighbours as they happen.
+ *
+ * @module
+ */
+import { type Codec, converted } from "../netlink/codec.ts";
+import { NETLINK_ROUTE } from "../netlink/message.ts";
+import { Subscription } from "../netlink/subscription.ts";
+import { type Address, address } from "./address.ts";
+import {
+  RTM_DELADDR,
+  RTM_DELLINK,
+  RTM_DELNEIGH,
+  RTM_DELROUTE,
+  RTM_NEWADDR,
+  RTM_NEWLINK,
+  RTM_NEWNEIGH,
+  RTM_NEWROUTE,
+  RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV4_ROUTE,
+  RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV6_ROUTE,
+  RTNLGRP_LINK,
+  RTNLGRP_NEIGH,
+} from "./constants.ts";
+import { type Link, link } from "./link.ts";
+import { type Neighbour, neighbour } from "./neighbour.ts";
+import { type Route, route } from "./route.ts";
+
+/** The object of a change, under its name. */
+export type Changed =
+  | { readonly link: Link }
+  | { readonly address: Address }
+  | { readonly route: Route }
+  | { readonly neighbour: Neighbour };
+
+/** A change in the namespace: `set` when an object is new or different, `delete` when it is gone. */
+export type Change = Changed & { readonly action: "set" | "delete" };
+
+const topics = {
+  link: {
+    groups: [RTNLGRP_LINK],
+    set: RTM_NEWLINK,
+    delete: RTM_DELLINK,
+    codec: converted(link, (link): Changed => ({ link })),
+  },
+  address: {
+    groups: [RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR],
+    set: RTM_NEWADDR,
+    delete: RTM_DELADDR,
+    codec: converted(address, (address): Changed => ({ address })),
+  },
+  route: {
+    groups: [RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE],
+    set: RTM_NEWROUTE,
+    delete: RTM_DELROUTE,
+    codec: converted(route, (route): Changed => ({ route })),
+  },
+  neighbour: {
+    groups: [RTNLGRP_NEIGH],
+    set: RTM_NEWNEIGH,
+    delete: RTM_DELNEIGH,
+    codec: converted(neighbour, (neighbour): Changed => ({ neighbour })),
+  },
+} as const;
+
+/** What {@linkcode monitor} can report. */
+export type Topic = keyof typeof topics;
+
+/**
+ * Reports the changes in the network namespace that the thread is in, from now on.
+ *
+ * IPv4 routes that vanish together with their link are not reported one by one (fib_sync_down_dev,
+ * net/ipv4/fib_semantics.c): the link is.
+ *
+ * @throws {SyscallError}
+ */
+export function monitor(wanted: readonly Topic[]): Subscription<Change> {
+  const groups: number[] = [];
+  const codecs = new Map<number, Codec<Change>>();
+  for (const name of wanted) {
+    const topic = topics[name];
+    groups.push(...topic.groups);
+    for (const action of ["set", "delete"] as const) {
+      codecs.set(
+        topic[action],
+        converted(topic.codec, (changed) => ({ ...changed, action })),
+      );
+    }
+  }
+  return Subscription.open({ protocol: NETLINK_ROUTE, groups, codecs });
+}
