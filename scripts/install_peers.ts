@@ -28,9 +28,11 @@ const APT_OPTIONS = [
   "Acquire::Retries=2",
 ];
 
-async function missingPackages(): Promise<string[]> {
+async function missingPackages(names: readonly string[]): Promise<string[]> {
   const found = await Promise.all(
-    Object.entries(peers).map(async ([name, path]) => {
+    names.map(async (name) => {
+      const path = peers[name];
+      if (path === undefined) throw new RangeError(`unknown peer ${name}`);
       try {
         await Deno.stat(path);
         return undefined;
@@ -57,14 +59,21 @@ async function aptGet(...args: string[]): Promise<string | undefined> {
     const decoder = new TextDecoder();
     return `${decoder.decode(stdout)}${decoder.decode(stderr)}`.trim();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "there is no apt-get here";
+    if (error instanceof Deno.errors.NotFound) {
+      return "there is no apt-get here";
+    }
     throw error;
   }
 }
 
-/** Installs what is missing; returns why it cannot, or undefined when all is there. */
-export async function installPeers(): Promise<string | undefined> {
-  const missing = await missingPackages();
+/**
+ * Installs those of the named packages that are missing. Returns why it cannot,
+ * or undefined when all are there.
+ */
+export async function installPeers(
+  names: readonly string[] = Object.keys(peers),
+): Promise<string | undefined> {
+  const missing = await missingPackages(names);
   if (missing.length === 0) return undefined;
   const byHand = `install by hand: apt-get install ${missing.join(" ")}`;
   if (Deno.uid() !== 0) {
@@ -77,7 +86,7 @@ export async function installPeers(): Promise<string | undefined> {
     ? undefined
     : await aptGet("update") ?? await aptGet(...install);
   if (refused !== undefined) return `${refused}\n${byHand}`;
-  const still = await missingPackages();
+  const still = await missingPackages(names);
   return still.length === 0
     ? undefined
     : `installed, but still not found: ${
@@ -86,7 +95,9 @@ export async function installPeers(): Promise<string | undefined> {
 }
 
 if (import.meta.main) {
-  const problem = await installPeers();
+  const problem = await installPeers(
+    Deno.args.length > 0 ? Deno.args : undefined,
+  );
   if (problem !== undefined) {
     console.error(problem);
     Deno.exit(1);

@@ -66,7 +66,14 @@ export async function runIsolated(
     return 1;
   }
   const child = new Deno.Command("unshare", {
-    args: [...unshareArguments(), "sh", "-c", firstProcess, Deno.execPath(), ...words],
+    args: [
+      ...unshareArguments(),
+      "sh",
+      "-c",
+      firstProcess,
+      Deno.execPath(),
+      ...words,
+    ],
     env: { ...env, TMPDIR: TEMPORARY_DIRECTORY },
     cwd: root,
   }).spawn();

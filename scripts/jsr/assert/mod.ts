@@ -15,7 +15,9 @@ export class AssertionError extends Error {
 }
 
 function failure(message: string, note?: string): AssertionError {
-  return new AssertionError(note === undefined ? message : `${message}: ${note}`);
+  return new AssertionError(
+    note === undefined ? message : `${message}: ${note}`,
+  );
 }
 
 function shown(value: unknown): string {
@@ -71,7 +73,9 @@ export function assertStrictEquals<T>(
 ): asserts actual is T {
   if (!Object.is(actual, expected)) {
     throw failure(
-      `Expected the identical value ${shown(expected)}, received ${shown(actual)}`,
+      `Expected the identical value ${shown(expected)}, received ${
+        shown(actual)
+      }`,
       msg,
     );
   }
@@ -121,7 +125,10 @@ function assertOrder<T>(
   msg: string | undefined,
 ): void {
   if (!holds) {
-    throw failure(`Expected ${shown(actual)} ${relation} ${shown(expected)}`, msg);
+    throw failure(
+      `Expected ${shown(actual)} ${relation} ${shown(expected)}`,
+      msg,
+    );
   }
 }
 
@@ -182,7 +189,10 @@ export function assertStringIncludes(
   msg?: string,
 ): void {
   if (!actual.includes(expected)) {
-    throw failure(`Expected ${shown(actual)} to contain ${shown(expected)}`, msg);
+    throw failure(
+      `Expected ${shown(actual)} to contain ${shown(expected)}`,
+      msg,
+    );
   }
 }
 
@@ -197,7 +207,10 @@ export function assertArrayIncludes<T>(
     !present.some((element) => equal(element, wanted))
   );
   if (missing.length > 0) {
-    throw failure(`Expected ${shown(present)} to include ${shown(missing)}`, msg);
+    throw failure(
+      `Expected ${shown(present)} to include ${shown(missing)}`,
+      msg,
+    );
   }
 }
 

@@ -1,0 +1,106 @@
+/**
+ * Reads what `deno test` prints: its reporter is the only place where tests are
+ * counted without their steps and with the modules that failed to load.
+ *
+ * @module
+ */
+
+/** What came of a run of tests. */
+export interface TestCounts {
+  /** Tests that held; steps of a test are not counted. */
+  passed: number;
+  /** Tests and modules that failed, and ways in which the run itself failed. */
+  failed: number;
+  /** Names of tests that were not run. */
+  skipped: string[];
+}
+
+/** What a reader wants to see at once. */
+export interface Listener {
+  /** All tests of a module ended. */
+  module(line: string): void;
+  /** The report of the failures, at the end, line by line. */
+  failure(line: string): void;
+}
+
+const MODULE = /^running (\d+) tests? from (?:\.\/)?(.+)$/;
+const RESULT = /^(.+) \.\.\. (ok|FAILED|ignored)(?: |$)/;
+const SUMMARY = /^(?:ok|FAILED) \| (\d+) passed(?: \([^)]*\))? \| (\d+) failed/;
+
+/** A line of a stack trace within Deno's own test runner. */
+const RUNNER_FRAME = /^ {4}at .*\(?ext:cli\/40_test\.js/;
+
+/** Follows the output of one `deno test`, line by line. */
+export class TestOutput {
+  readonly counts: TestCounts = { passed: 0, failed: 0, skipped: [] };
+  /** The last lines, to tell what was running when it hung. */
+  readonly recent: string[] = [];
+  readonly #listener: Listener;
+  #module:
+    | { name: string; tests: number; failed: number; start: number }
+    | undefined;
+  #inFailures = false;
+  #complete = false;
+
+  constructor(listener: Listener) {
+    this.#listener = listener;
+  }
+
+  /** Whether the summary was seen, so that the counts are those of Deno. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  line(line: string): void {
+    this.recent.push(line);
+    if (this.recent.length > 10) this.recent.shift();
+    const summary = SUMMARY.exec(line);
+    if (summary) {
+      this.#endModule();
+      this.counts.passed = Number(summary[1]);
+      this.counts.failed = Number(summary[2]);
+      this.#complete = true;
+      this.#inFailures = false;
+    } else if (this.#inFailures) {
+      if (!RUNNER_FRAME.test(line)) this.#listener.failure(line);
+    } else if (line === " ERRORS ") {
+      this.#endModule();
+      this.#inFailures = true;
+    } else {
+      this.#progress(line);
+    }
+  }
+
+  #progress(line: string): void {
+    const module = MODULE.exec(line);
+    if (module) {
+      this.#endModule();
+      const [, tests, name = ""] = module;
+      this.#module = {
+        name,
+        tests: Number(tests),
+        failed: 0,
+        start: performance.now(),
+      };
+      return;
+    }
+    const [, name = "", result] = RESULT.exec(line) ?? [];
+    // Steps are indented. These counts serve when no summary ever comes.
+    if (result === undefined || name.startsWith(" ")) return;
+    if (result === "ok") this.counts.passed++;
+    if (result === "ignored") this.counts.skipped.push(name);
+    if (result === "FAILED") {
+      this.counts.failed++;
+      if (this.#module) this.#module.failed++;
+    }
+  }
+
+  #endModule(): void {
+    if (!this.#module) return;
+    const { name, tests, failed, start } = this.#module;
+    const ms = Math.round(performance.now() - start);
+    const result = failed === 0 ? "ok    " : "FAILED";
+    this.#listener.module(`${result} ${name}: ${tests} (${ms} ms)`);
+    this.#module = undefined;
+  }
+}

@@ -1,0 +1,332 @@
+/**
+ * The rules of the architecture, checked on the real module graph: which layer
+ * may import which, and what only some layers may touch.
+ */
+import { fail } from "@std/assert";
+
+const root = new URL("../", import.meta.url);
+
+/** What a layer may import besides itself. */
+const layers: Record<
+  string,
+  { layers: readonly string[]; packages?: readonly string[] }
+> = {
+  "ffi": { layers: [] },
+  "src/errors.ts": { layers: [] },
+  "src/net": { layers: [], packages: ["ip-bigint"] },
+  "src/oci": { layers: [] },
+  "src/netlink": { layers: ["ffi"] },
+  "src/rtnetlink": { layers: ["ffi", "src/net", "src/netlink"] },
+  "src/nftables": {
+    layers: ["ffi", "src/errors.ts", "src/net", "src/netlink"],
+  },
+  "src/conntrack": { layers: ["ffi", "src/net", "src/netlink"] },
+  "src/sockdiag": { layers: ["ffi", "src/net", "src/netlink"] },
+  "src/namespace": { layers: ["ffi", "src/errors.ts", "src/net"] },
+  "src/state": {
+    layers: ["ffi", "src/errors.ts"],
+    packages: ["cbor-x", "valibot"],
+  },
+  "src/ipam": { layers: ["src/errors.ts", "src/net"] },
+  "src/hostport": {
+    layers: [
+      "ffi",
+      "src/conntrack",
+      "src/errors.ts",
+      "src/net",
+      "src/netlink",
+      "src/nftables",
+      "src/sockdiag",
+    ],
+  },
+  "src/attachment": {
+    layers: [
+      "ffi",
+      "src/errors.ts",
+      "src/namespace",
+      "src/net",
+      "src/netlink",
+      "src/rtnetlink",
+    ],
+  },
+  "src/sandbox": {
+    layers: [
+      "ffi",
+      "src/attachment",
+      "src/conntrack",
+      "src/errors.ts",
+      "src/hostport",
+      "src/ipam",
+      "src/namespace",
+      "src/net",
+      "src/netlink",
+      "src/nftables",
+      "src/oci",
+      "src/rtnetlink",
+      "src/sockdiag",
+      "src/state",
+    ],
+    packages: ["valibot"],
+  },
+  "mod.ts": {
+    layers: [
+      "ffi",
+      "src/errors.ts",
+      "src/namespace",
+      "src/net",
+      "src/netlink",
+      "src/oci",
+      "src/sandbox",
+    ],
+  },
+  "src/testing": {
+    layers: [
+      "ffi",
+      "mod.ts",
+      "src/errors.ts",
+      "src/namespace",
+      "src/net",
+      "src/netlink",
+      "src/rtnetlink",
+      "src/sandbox",
+    ],
+  },
+  "src/cli": {
+    layers: ["deno.json", "mod.ts", "src/testing"],
+    packages: ["@std/cli"],
+  },
+  "deno.json": { layers: [] },
+};
+
+/** Global objects with effects, and where they may be used. */
+const effects: readonly {
+  readonly pattern: RegExp;
+  readonly in: readonly string[];
+  readonly why: string;
+}[] = [
+  {
+    pattern: /\bconsole\.\w+/g,
+    in: ["src/cli"],
+    why: "a library prints nothing",
+  },
+  {
+    pattern: /\bDeno\.exit\b/g,
+    in: ["src/cli"],
+    why: "a library throws",
+  },
+  {
+    pattern: /\bDeno\.(?:dlopen|Unsafe\w+)/g,
+    in: ["ffi"],
+    why: "libc is reached through ffi/",
+  },
+  {
+    pattern: /\bnew Worker\b|\bDeno\.(?:listen|serve|connect)\b/g,
+    in: ["src/namespace", "src/testing", "src/cli"],
+    why: "where a socket or a worker is born decides its namespace",
+  },
+  {
+    pattern: /\bDeno\.Command\b/g,
+    in: ["src/namespace", "src/testing", "src/cli"],
+    why: "where a process is born decides its namespace",
+  },
+  {
+    // Types, errors, and what needs neither a permission nor a file.
+    pattern:
+      /\bDeno\.(?!(?:build|inspect|errors|dlopen|Unsafe\w+|exit|Command|CommandOptions|ChildProcess|listen|serve|connect|Serve\w+|HttpServer|NetAddr|Tcp\w+|DynamicLibrary|ForeignLibraryInterface|Pointer\w+)\b)\w+/g,
+    in: ["src/cli"],
+    why: "--allow-ffi alone must do, and /proc has to be read on this thread",
+  },
+  {
+    pattern: /from "node:[^"]*"/g,
+    in: ["src/cli"],
+    why: "the Node API moves work to threads of other namespaces",
+  },
+];
+
+/** A file past this has two subjects. */
+const MAX_LINES = 420;
+
+interface Module {
+  readonly specifier: string;
+  readonly dependencies?: readonly {
+    readonly specifier: string;
+    readonly isDynamic?: boolean;
+    readonly code?: { readonly specifier?: string };
+    readonly type?: { readonly specifier?: string };
+  }[];
+}
+
+function* sourceFiles(path: string): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(new URL(path, root))) {
+    if (isDirectory) yield* sourceFiles(`${path}/${name}`);
+    else if (name.endsWith(".ts")) yield `${path}/${name}`;
+  }
+}
+
+const sources = ["mod.ts", ...sourceFiles("ffi"), ...sourceFiles("src")].sort();
+
+function layerOf(path: string): string | undefined {
+  return Object.keys(layers).find((layer) =>
+    path === layer || path.startsWith(`${layer}/`)
+  );
+}
+
+/** The path within the repository. */
+function pathOf(url: string): string {
+  return url.startsWith(root.href) ? url.slice(root.href.length) : url;
+}
+
+/** The package a bare specifier names: "cbor-x" of "cbor-x/encode". */
+function packageOf(specifier: string): string {
+  return /^(?:@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier;
+}
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+  readonly isDynamic: boolean;
+}
+
+/** Every import of every source file, as Deno resolves it. */
+function imports(): Import[] {
+  const all = sources.map((path) => `import "${new URL(path, root)}";`);
+  const entry = Deno.makeTempFileSync({ suffix: ".ts" });
+  try {
+    Deno.writeTextFileSync(entry, all.join("\n"));
+    const { stdout, success } = new Deno.Command(Deno.execPath(), {
+      args: [
+        "info",
+        "--json",
+        "--config",
+        new URL("deno.json", root).pathname,
+        entry,
+      ],
+      stderr: "inherit",
+    }).outputSync();
+    if (!success) throw new Error("deno info failed");
+    const { modules }: { modules: readonly Module[] } = JSON.parse(
+      new TextDecoder().decode(stdout),
+    );
+    return modules.flatMap(({ specifier: from, dependencies = [] }) =>
+      dependencies.map(({ specifier, isDynamic = false, code, type }) => ({
+        from: pathOf(from),
+        to: specifier.startsWith(".")
+          ? pathOf(code?.specifier ?? type?.specifier ?? specifier)
+          : packageOf(specifier),
+        isDynamic,
+      }))
+    ).filter(({ from }) => sources.includes(from));
+  } finally {
+    Deno.removeSync(entry);
+  }
+}
+
+const graph = imports();
+
+/** Fails with one line per violation. */
+function assertNone(violations: readonly string[]): void {
+  if (violations.length > 0) fail(`\n  ${violations.join("\n  ")}`);
+}
+
+Deno.test("every source file belongs to a layer", () => {
+  assertNone(sources.filter((path) => layerOf(path) === undefined));
+});
+
+Deno.test("a file imports only the layers below its own", () => {
+  const violations = graph.flatMap(({ from, to }) => {
+    const own = layerOf(from) ?? "";
+    const rule = layers[own];
+    if (rule === undefined || to.startsWith("node:")) return [];
+    const target = layerOf(to);
+    const allowed = target === undefined
+      ? rule.packages?.includes(to) ?? false
+      : target === own || rule.layers.includes(target);
+    return allowed ? [] : [
+      `${from} imports ${to}; ${own} may import ${
+        [...rule.layers, ...rule.packages ?? []].join(", ") || "nothing"
+      }`,
+    ];
+  });
+  assertNone(violations);
+});
+
+Deno.test("the layers have no cycle", () => {
+  const ordered: string[] = [];
+  function visit(layer: string, path: readonly string[]): void {
+    if (path.includes(layer)) {
+      throw new Error(`cycle: ${[...path, layer].join(" -> ")}`);
+    }
+    if (ordered.includes(layer)) return;
+    for (const below of layers[layer]?.layers ?? []) {
+      visit(below, [...path, layer]);
+    }
+    ordered.push(layer);
+  }
+  for (const layer of Object.keys(layers)) visit(layer, []);
+});
+
+Deno.test("no file imports itself through others", () => {
+  const next = new Map<string, string[]>();
+  for (const { from, to, isDynamic } of graph) {
+    if (isDynamic) continue;
+    next.set(from, [...next.get(from) ?? [], to]);
+  }
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  function visit(file: string, path: readonly string[]): void {
+    if (path.includes(file)) {
+      cycles.push([...path.slice(path.indexOf(file)), file].join(" -> "));
+      return;
+    }
+    if (done.has(file)) return;
+    for (const to of next.get(file) ?? []) visit(to, [...path, file]);
+    done.add(file);
+  }
+  for (const file of sources) visit(file, []);
+  assertNone(cycles);
+});
+
+Deno.test("every source file is reachable from an export", () => {
+  const { exports } = JSON.parse(
+    Deno.readTextFileSync(new URL("deno.json", root)),
+  ) as { exports: Record<string, string> };
+  const reached = new Set<string>();
+  const queue = Object.values(exports).map((path) => path.slice(2));
+  for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
+    if (reached.has(file)) continue;
+    reached.add(file);
+    queue.push(
+      ...graph.filter(({ from }) => from === file).map(({ to }) => to),
+    );
+  }
+  assertNone(sources.filter((path) => !reached.has(path)));
+});
+
+/** The code without its comments; a "//" in a string ends the line too early. */
+function withoutComments(code: string): string {
+  return code.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(?<!:)\/\/.*$/gm, "");
+}
+
+Deno.test("effects happen only in the layers made for them", () => {
+  const violations = sources.flatMap((path) => {
+    const code = withoutComments(Deno.readTextFileSync(new URL(path, root)));
+    return effects.flatMap(({ pattern, in: allowed, why }) =>
+      allowed.includes(layerOf(path) ?? "")
+        ? []
+        : [...code.matchAll(pattern)].map(([found]) =>
+          `${path}: ${found} (${why})`
+        )
+    );
+  });
+  assertNone(violations);
+});
+
+Deno.test(`no file is longer than ${MAX_LINES} lines`, () => {
+  const everywhere = ["ffi", "src", "scripts", "tests"]
+    .flatMap((directory) => [...sourceFiles(directory)]);
+  const long = everywhere.flatMap((path) => {
+    const lines = Deno.readTextFileSync(new URL(path, root)).split("\n").length;
+    return lines > MAX_LINES ? [`${path}: ${lines}`] : [];
+  });
+  assertNone(long);
+});
