@@ -152,20 +152,20 @@ function claim(
   throw wish.exhausted(last);
 }
 
-/** The host's messages that make an address the pod's. */
+/** The host's messages that make an address the pod's; not exclusive, they renew what was lost. */
 export function claimRequests(
   link: Pick<PodLink, "hostIndex" | "mac">,
   address: IpAddress,
   gateway: IpAddress,
+  options: { readonly exclusive: boolean } = { exclusive: true },
 ): Request<unknown, unknown>[] {
   return [
     newRoute({
       destination: Cidr.host(address),
       index: link.hostIndex,
       source: gateway,
-      scope: "link",
       protocol: ROUTE_PROTOCOL,
-      exclusive: true,
+      exclusive: options.exclusive,
     }),
     newNeighbour({ index: link.hostIndex, address, mac: link.mac }),
   ];

@@ -4,16 +4,16 @@
  * @module
  */
 import type { IpAddress, IpFamily } from "../net/ip.ts";
-import type { Element } from "../nftables/ruleset.ts";
+import type { Element, NftSet } from "../nftables/ruleset.ts";
 import type { HostPort } from "./mapping.ts";
 import { SETS } from "./sets.ts";
 
 /** IPPROTO_* of the protocols that have host ports. */
 export const IP_PROTOCOL = { tcp: 6, udp: 17, sctp: 132 } as const;
 
-/** An element and the name of its set. */
+/** An element and its set. */
 export interface Placed {
-  readonly set: string;
+  readonly set: NftSet;
   readonly element: Element;
 }
 
@@ -73,18 +73,18 @@ export function portElements(
   if (hostIP === undefined || hostIP.isUnspecified) {
     const key = wildcardKey(protocol, hostPort);
     return [
-      { set: sets.wildcard.name, element: { key, data, comment: owner } },
-      { set: sets.loopback.name, element: { key, comment: owner } },
+      { set: sets.wildcard, element: { key, data, comment: owner } },
+      { set: sets.loopback, element: { key, comment: owner } },
     ];
   }
   const key = specificKey(hostIP, protocol, hostPort);
   const claim = {
-    set: sets.specific.name,
+    set: sets.specific,
     element: { key, data, comment: owner },
   };
   if (!hostIP.isLoopback) return [claim];
   return [claim, {
-    set: sets.loopbackSpecific.name,
+    set: sets.loopbackSpecific,
     element: { key, comment: owner },
   }];
 }
@@ -92,7 +92,7 @@ export function portElements(
 /** The element that makes replies of a pod to itself come back through the node. */
 export function hairpinElement(pod: IpAddress, owner: string): Placed {
   return {
-    set: SETS[pod.family].hairpin.name,
+    set: SETS[pod.family].hairpin,
     element: { key: concatenate(pod.bytes, pod.bytes), comment: owner },
   };
 }

@@ -14,6 +14,7 @@ import {
   GenerationError,
   type NftablesConnection,
 } from "../nftables/connection.ts";
+import type { NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import { flushConntrack } from "../conntrack/conntrack.ts";
 import {
@@ -37,7 +38,6 @@ const MAX_ATTEMPTS = 1000;
 /** The kernel sockets that host ports need, all of the node's namespace. */
 export interface HostPortSockets {
   readonly nft: NftablesConnection;
-  readonly conntrack: Connection;
   readonly diag: Connection;
 }
 
@@ -70,11 +70,10 @@ export function claimHostPorts(
   options: ClaimOptions,
 ): void {
   for (const mapping of mappings) refuseUnusable(sockets, mapping, options);
-  const hairpins = options.withHairpin
-    ? owner.addresses.map((address) => hairpinElement(address, owner.id))
-    : [];
-  const wanted = mappings.flatMap((mapping) => elementsOf(mapping, owner));
-  if (hairpins.length + wanted.length === 0) return;
+  const wanted = options.withHairpin
+    ? elementsOf(mappings, owner)
+    : portsOf(mappings, owner);
+  if (wanted.length === 0) return;
   retryOnNewGeneration((generation) => {
     for (const mapping of mappings) {
       refuseOverlap(sockets.nft, owner, mapping, options);
@@ -83,7 +82,7 @@ export function claimHostPorts(
       !has(sockets.nft, placed, owner.id)
     );
     const transaction = new Transaction();
-    addAll(transaction, [...missing, ...hairpins]);
+    addAll(transaction, missing);
     try {
       sockets.nft.commit(transaction, { generation });
     } catch (error) {
@@ -96,17 +95,44 @@ export function claimHostPorts(
       throw error;
     }
   }, sockets.nft);
+  for (const mapping of mappings) forgetOldFlows(sockets, mapping, options);
+}
+
+/** A flow of UDP or SCTP that began before the mapping keeps its old way until its entry is gone. */
+function forgetOldFlows(
+  { nft }: HostPortSockets,
+  mapping: HostPort,
+  { nodeAddresses }: ClaimOptions,
+): void {
+  const { protocol, hostIP, hostPort, families } = mapping;
+  if (protocol === "tcp") return;
+  for (const address of nodeAddresses) {
+    if (!families.includes(address.family)) continue;
+    if (!isWildcard(mapping) && !hostIP?.equals(address)) continue;
+    flushConntrack(nft.netlink, {
+      family: address.family,
+      protocol: IP_PROTOCOL[protocol],
+      originalDestinationPort: hostPort,
+      originalDestination: address,
+    });
+  }
+}
+
+/**
+ * For a sandbox on the node's own network, whose ports need no claim: refuses what would never reach it.
+ *
+ * @throws {SandboxError} `HostPortInUse`, `HostAddressUnknown`
+ */
+export function refuseTakenHostPorts(
+  sockets: HostPortSockets,
+  owner: PortOwner,
+  mappings: readonly HostPort[],
+  options: Omit<ClaimOptions, "withHairpin">,
+): void {
   for (const mapping of mappings) {
-    if (mapping.protocol === "tcp") continue;
-    // A flow that began before the mapping keeps its old way until its entry is gone.
-    for (const address of owner.addresses) {
-      if (!mapping.families.includes(address.family)) continue;
-      flushConntrack(sockets.conntrack, {
-        family: address.family,
-        protocol: IP_PROTOCOL[mapping.protocol],
-        originalDestinationPort: mapping.hostPort,
-      });
-    }
+    refuseUnusable(sockets, mapping, options);
+    refuseOverlap(sockets.nft, owner, mapping, options);
+    refuseTaken(sockets.nft, owner, mapping, options);
   }
 }
 
@@ -120,12 +146,9 @@ export function releaseHostPorts(
   mappings: readonly HostPort[],
   options: { readonly withHairpin: boolean },
 ): void {
-  const placed = [
-    ...mappings.flatMap((mapping) => elementsOf(mapping, owner)),
-    ...(options.withHairpin
-      ? owner.addresses.map((address) => hairpinElement(address, owner.id))
-      : []),
-  ];
+  const placed = options.withHairpin
+    ? elementsOf(mappings, owner)
+    : portsOf(mappings, owner);
   deleteOwned(
     sockets.nft,
     () => placed.filter((element) => has(sockets.nft, element, owner.id)),
@@ -133,7 +156,7 @@ export function releaseHostPorts(
   if (mappings.length === 0) return;
   if (options.withHairpin) {
     for (const address of owner.addresses) {
-      flushConntrack(sockets.conntrack, {
+      flushConntrack(sockets.nft.netlink, {
         family: address.family,
         replySource: address,
       });
@@ -142,7 +165,7 @@ export function releaseHostPorts(
   }
   for (const { protocol, hostPort } of mappings) {
     for (const address of owner.addresses) {
-      flushConntrack(sockets.conntrack, {
+      flushConntrack(sockets.nft.netlink, {
         family: address.family,
         protocol: IP_PROTOCOL[protocol],
         originalDestinationPort: hostPort,
@@ -160,9 +183,9 @@ export function findElementsOf(
   isOwner: (id: string) => boolean,
 ): Placed[] {
   return ALL_SETS.flatMap((set) =>
-    nft.listElements(TABLE, set.name)
+    nft.listElements(TABLE, set)
       .filter(({ comment }) => comment !== undefined && isOwner(comment))
-      .map((element) => ({ set: set.name, element }))
+      .map((element) => ({ set, element }))
   );
 }
 
@@ -205,7 +228,7 @@ function deleteOwned(
   }, nft);
 }
 
-function bySet(placed: readonly Placed[]): Map<string, Placed["element"][]> {
+function bySet(placed: readonly Placed[]): Map<NftSet, Placed["element"][]> {
   return new Map(
     Map.groupBy(placed, ({ set }) => set).entries()
       .map(([set, items]) => [set, items.map(({ element }) => element)]),
@@ -227,11 +250,24 @@ function retryOnNewGeneration(
   }
 }
 
-function elementsOf(mapping: HostPort, owner: PortOwner): Placed[] {
-  return mapping.families.flatMap((family) => {
-    const pod = ofFamily(owner.addresses, family);
-    return pod === undefined ? [] : portElements(mapping, pod, owner.id);
-  });
+/** All elements of a pod: those every pod has, and those of its host ports. */
+export function elementsOf(
+  mappings: readonly HostPort[],
+  owner: PortOwner,
+): Placed[] {
+  return [
+    ...owner.addresses.map((address) => hairpinElement(address, owner.id)),
+    ...portsOf(mappings, owner),
+  ];
+}
+
+function portsOf(mappings: readonly HostPort[], owner: PortOwner): Placed[] {
+  return mappings.flatMap((mapping) =>
+    mapping.families.flatMap((family) => {
+      const pod = ofFamily(owner.addresses, family);
+      return pod === undefined ? [] : portElements(mapping, pod, owner.id);
+    })
+  );
 }
 
 function has(
@@ -245,7 +281,7 @@ function has(
 function refuseUnusable(
   { diag }: HostPortSockets,
   mapping: HostPort,
-  { nodeAddresses }: ClaimOptions,
+  { nodeAddresses }: Pick<ClaimOptions, "nodeAddresses">,
 ): void {
   const { hostIP } = mapping;
   if (
@@ -267,7 +303,7 @@ function refuseOverlap(
   nft: NftablesConnection,
   owner: PortOwner,
   mapping: HostPort,
-  { nodeAddresses, describeOwner }: ClaimOptions,
+  { nodeAddresses, describeOwner }: Omit<ClaimOptions, "withHairpin">,
 ): void {
   const { protocol, hostIP, hostPort } = mapping;
   for (const family of mapping.families) {
@@ -275,10 +311,10 @@ function refuseOverlap(
     const others = isWildcard(mapping)
       ? nodeAddresses.filter((address) => address.family === family)
         .map((address) => ({
-          set: sets.specific.name,
+          set: sets.specific,
           key: specificKey(address, protocol, hostPort),
         }))
-      : [{ set: sets.wildcard.name, key: wildcardKey(protocol, hostPort) }];
+      : [{ set: sets.wildcard, key: wildcardKey(protocol, hostPort) }];
     for (const { set, key } of others) {
       const found = nft.getElement(TABLE, set, key);
       if (found === undefined) continue;
@@ -295,9 +331,9 @@ function refuseTaken(
   nft: NftablesConnection,
   owner: PortOwner,
   mapping: HostPort,
-  { describeOwner }: ClaimOptions,
+  { describeOwner }: Pick<ClaimOptions, "describeOwner">,
 ): void {
-  for (const { set, element } of elementsOf(mapping, owner)) {
+  for (const { set, element } of portsOf([mapping], owner)) {
     const found = nft.getElement(TABLE, set, element.key);
     if (found !== undefined && found.comment !== owner.id) {
       throw inUse(mapping, describeOwner(found.comment ?? "somebody else"));

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Connection } from "../netlink/connection.ts";
-import { type ListeningSocket, listListeners } from "../sockdiag/sockdiag.ts";
+import { type ListeningSocket, listListeners } from "../sockdiag/listeners.ts";
 import { isWildcard } from "./elements.ts";
 import type { HostPort } from "./mapping.ts";
 

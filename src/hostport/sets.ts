@@ -4,7 +4,8 @@
  * @module
  */
 import type { IpFamily } from "../net/ip.ts";
-import type { Datatype, NftSet } from "../nftables/ruleset.ts";
+import type { Datatype } from "../nftables/datatype.ts";
+import type { NftSet } from "../nftables/ruleset.ts";
 
 /** The sets of one family. */
 export interface FamilySets {

@@ -64,6 +64,11 @@ export class NodeState {
     open(this.#lock, O_RDONLY | O_CREAT, 0o600)[Symbol.dispose]();
   }
 
+  /** Whether the node was ever opened. */
+  exists(): boolean {
+    return present(this.#record);
+  }
+
   /** The settings, or undefined for a node that was never opened. */
   readNode(): NodeRecord | undefined {
     return readRecord(nodeRecord, this.#record);
@@ -114,13 +119,7 @@ export class NodeState {
 
   /** Whether a sandbox left anything here. */
   hasSandbox(id: string): boolean {
-    try {
-      lstat(this.sandboxDirectory(id));
-      return true;
-    } catch (error) {
-      if (isErrno(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
-      throw error;
-    }
+    return present(this.sandboxDirectory(id));
   }
 
   /** The record of a sandbox, or undefined when it has none. */
@@ -179,6 +178,16 @@ export class NodeState {
         if (!isErrno(error, Errno.ENOENT)) throw error;
       }
     }
+  }
+}
+
+function present(path: string): boolean {
+  try {
+    lstat(path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
+    throw error;
   }
 }
 

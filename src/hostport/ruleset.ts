@@ -1,0 +1,234 @@
+/**
+ * The node's nf_tables table: a constant number of rules, whatever the number of pods. Pure data.
+ *
+ * One packet's way, in the order of the hooks:
+ *
+ * - `guard` (before anything else): what comes from outside must not claim to be loopback, and a pod must not claim
+ *   an address that is not routed to it.
+ * - `loopback_out` (before connection tracking): a client on 127.0.0.1 or ::1 gets the node's gateway address as its
+ *   source, because a pod can answer to that. `loopback_in` turns the reply's destination back. So no switch of the
+ *   kernel is ever needed that lets loopback addresses onto a wire (route_localnet, CVE-2020-8558).
+ * - `prerouting` and `output`: destinations that are the node's own (CVE-2025-67499) are looked up in the host port maps.
+ * - `postrouting`: a pod that reaches itself through the node must see the node (CVE-2021-20199: nobody else's source
+ *   is touched), and what leaves for the outside world gets the node's address.
+ *
+ * @module
+ */
+import { Cidr } from "../net/cidr.ts";
+import type { IpAddress } from "../net/ip.ts";
+import { ct, fibType, ip, ip6, meta, th } from "../nftables/expression.ts";
+import type {
+  Chain,
+  Element,
+  NftSet,
+  Rule,
+  Table,
+} from "../nftables/ruleset.ts";
+import {
+  differs,
+  dnatToMap,
+  equals,
+  fibMissing,
+  goto,
+  has,
+  inSet,
+  masquerade,
+  notInSet,
+  rule,
+  set,
+  snatTo,
+  verdict,
+} from "../nftables/statement.ts";
+import { ALL_SETS, SETS } from "./sets.ts";
+
+/** Name of the table. */
+export const TABLE = "podnet";
+
+/** What the rules of a node depend on. */
+export interface RulesetOptions {
+  /** Kept in the table, so that the node behind a table is known, and with what its rules were made. */
+  readonly comment: string;
+  /** Pod links' host ends are named with this prefix. */
+  readonly interfacePrefix: string;
+  /** The node's own address in each pod CIDR. */
+  readonly gateways: readonly IpAddress[];
+  readonly podCidrs: readonly Cidr[];
+  /** Whether pods get the node's address towards the outside world. */
+  readonly masquerade: boolean;
+  /** Destinations besides the pod CIDRs that see pods' own addresses. */
+  readonly nonMasqueradeCidrs: readonly Cidr[];
+}
+
+/** The table of a node, its host port sets empty. */
+export function nodeTable(options: RulesetOptions): Table {
+  const fromPods = equals(meta.iifname, `${options.interfacePrefix}*`);
+  return {
+    family: "inet",
+    name: TABLE,
+    comment: options.comment,
+    sets: [...ALL_SETS, ...networkSets(options)],
+    chains: [
+      {
+        name: "guard",
+        hook: { type: "filter", hook: "prerouting", priority: -300 },
+        rules: [
+          rule([equals(meta.iifname, "lo"), verdict("accept")]),
+          rule([equals(ip.daddr, "127.0.0.0/8"), verdict("drop")]),
+          rule([equals(ip.saddr, "127.0.0.0/8"), verdict("drop")]),
+          rule([fromPods, fibMissing("saddr", "iif"), verdict("drop")]),
+        ],
+      },
+      loopbackOut(options.gateways),
+      {
+        name: "loopback_in",
+        hook: { type: "filter", hook: "input", priority: 150 },
+        // By now the source is what the client had connected to, which only address translation can have made.
+        rules: options.gateways.map((gateway) =>
+          gateway.family === 4
+            ? rule([
+              fromPods,
+              equals(ip.saddr, "127.0.0.0/8"),
+              equals(ip.daddr, String(gateway)),
+              set(ip.daddr, "127.0.0.1"),
+            ])
+            : rule([
+              fromPods,
+              equals(ip6.saddr, "::1"),
+              equals(ip6.daddr, String(gateway)),
+              set(ip6.daddr, "::1"),
+            ])
+        ),
+      },
+      {
+        name: "prerouting",
+        hook: { type: "nat", hook: "prerouting", priority: -100 },
+        rules: [toHostPorts()],
+      },
+      {
+        name: "output",
+        hook: { type: "nat", hook: "output", priority: -100 },
+        rules: [toHostPorts()],
+      },
+      { name: "hostports", rules: hostPortRules() },
+      {
+        name: "postrouting",
+        hook: { type: "nat", hook: "postrouting", priority: 100 },
+        rules: postroutingRules(options),
+      },
+    ],
+  };
+}
+
+function toHostPorts(): Rule {
+  return rule([equals(fibType("daddr"), "local"), goto("hostports")]);
+}
+
+/** One address before all addresses, as with sockets. */
+function hostPortRules(): Rule[] {
+  const port = [meta.l4proto, th.dport];
+  return [
+    rule([dnatToMap("ip", [ip.daddr, ...port], SETS[4].specific.name)]),
+    rule([
+      equals(meta.nfproto, "ipv4"),
+      dnatToMap("ip", port, SETS[4].wildcard.name),
+    ]),
+    rule([dnatToMap("ip6", [ip6.daddr, ...port], SETS[6].specific.name)]),
+    rule([
+      equals(meta.nfproto, "ipv6"),
+      dnatToMap("ip6", port, SETS[6].wildcard.name),
+    ]),
+  ];
+}
+
+function loopbackOut(gateways: readonly IpAddress[]): Chain {
+  const port = [meta.l4proto, th.dport];
+  return {
+    name: "loopback_out",
+    hook: { type: "filter", hook: "output", priority: -310 },
+    rules: gateways.flatMap((gateway) => {
+      const { loopback, loopbackSpecific } = SETS[gateway.family];
+      const [fields, client, servers] = gateway.family === 4
+        ? [ip, "127.0.0.1", "127.0.0.0/8"] as const
+        : [ip6, "::1", "::1"] as const;
+      return [
+        rule([
+          equals(fields.saddr, client),
+          equals(fields.daddr, servers),
+          inSet(port, loopback.name),
+          set(fields.saddr, String(gateway)),
+        ]),
+        rule([
+          equals(fields.saddr, client),
+          inSet([fields.daddr, ...port], loopbackSpecific.name),
+          set(fields.saddr, String(gateway)),
+        ]),
+      ];
+    }),
+  };
+}
+
+function postroutingRules(options: RulesetOptions): Rule[] {
+  const rules = options.gateways.map((gateway) => {
+    const fields = gateway.family === 4 ? ip : ip6;
+    return rule([
+      has(ct.status, "dnat"),
+      inSet([fields.saddr, fields.daddr], SETS[gateway.family].hairpin.name),
+      snatTo(String(gateway)),
+    ]);
+  });
+  if (!options.masquerade) return rules;
+  return [
+    ...rules,
+    ...options.gateways.map(({ family }) => {
+      const fields = family === 4 ? ip : ip6;
+      return rule([
+        inSet([fields.saddr], podsSet(family)),
+        notInSet([fields.daddr], clusterSet(family)),
+        // The gateway address is in the pod CIDR too, and is the node's own.
+        differs(fibType("saddr"), "local"),
+        masquerade,
+      ]);
+    }),
+  ];
+}
+
+const podsSet = (family: 4 | 6) => `pods${family}`;
+const clusterSet = (family: 4 | 6) => `cluster${family}`;
+
+/** Whose packets may be masqueraded, and to where they never are. */
+function networkSets(options: RulesetOptions): NftSet[] {
+  return options.podCidrs.flatMap((podCidr) => {
+    const { family } = podCidr;
+    const cluster = [podCidr, ...options.nonMasqueradeCidrs]
+      .filter((cidr) => cidr.family === family);
+    const base = {
+      key: [family === 4 ? "ipv4_addr" : "ipv6_addr"],
+      interval: true,
+    } as const;
+    return [
+      { ...base, name: podsSet(family), elements: [podCidr].map(range) },
+      {
+        ...base,
+        name: clusterSet(family),
+        elements: [...withoutCovered(cluster), multicast(family)].map(range),
+      },
+    ];
+  });
+}
+
+function multicast(family: 4 | 6): Cidr {
+  return Cidr.parse(family === 4 ? "224.0.0.0/4" : "ff00::/8");
+}
+
+/** Networks nest or are apart; the kernel's interval sets want them apart. */
+function withoutCovered(cidrs: readonly Cidr[]): Cidr[] {
+  return cidrs.filter((cidr, i) =>
+    !cidrs.some((other, j) =>
+      j !== i && other.contains(cidr) && !(cidr.contains(other) && i < j)
+    )
+  );
+}
+
+function range(cidr: Cidr): Element {
+  return { key: cidr.network.bytes, keyEnd: cidr.at(cidr.size - 1n).bytes };
+}

@@ -1,0 +1,272 @@
+/**
+ * What a node needs before its first pod: forwarding, its own address in each pod CIDR, the table.
+ * Each part is looked at first and changed only when it is not as it must be.
+ *
+ * @module
+ */
+import { readFile } from "../../ffi/file.ts";
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import { isSandboxError, SandboxError } from "../errors.ts";
+import type { Placed } from "../hostport/elements.ts";
+import { addAll, elementsOf } from "../hostport/host_ports.ts";
+import { nodeTable, type RulesetOptions, TABLE } from "../hostport/ruleset.ts";
+import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
+import { Cidr } from "../net/cidr.ts";
+import type { IpAddress } from "../net/ip.ts";
+import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { Transaction } from "../nftables/transaction.ts";
+import { renderTable } from "../nftables/render.ts";
+import type { Table } from "../nftables/ruleset.ts";
+import {
+  deleteAddress,
+  dumpAddresses,
+  newAddress,
+} from "../rtnetlink/address.ts";
+import { RT_SCOPE_LINK } from "../rtnetlink/constants.ts";
+import { getLink, setLink } from "../rtnetlink/link.ts";
+import { ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
+import type { NodeContext } from "./context.ts";
+import { HOST_INTERFACE_PREFIX } from "./identity.ts";
+import type { NodeState } from "./node_state.ts";
+import { addressesOf, hostPortsOf, type SandboxRecord } from "./records.ts";
+
+const LOOPBACK_INDEX = 1;
+
+/** Without forwarding no packet gets from one pod to another. The only switches of the host that podnet touches. */
+function forwardingSysctls({ pools }: NodeContext): string[] {
+  return pools.map(({ cidr: { family } }) =>
+    family === 4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding"
+  );
+}
+
+/** A part of the baseline that is not as it must be. */
+export interface BaselineDifference {
+  readonly object: string;
+  readonly problem: string;
+  /** What mending it does, in plain words. */
+  readonly change: string;
+  readonly mend: () => void;
+}
+
+/**
+ * Makes the node ready. Several processes may do so at once.
+ *
+ * @returns what was changed, in plain words; nothing when all was in place
+ * @throws {SandboxError} `NodeConflict` when the namespace has another node's table
+ */
+export async function ensureBaseline(context: NodeContext): Promise<string[]> {
+  const changes = baselineDifferences(context).map(({ mend, change }) => {
+    mend();
+    return change;
+  });
+  return [...changes, ...await ensureTable(context)];
+}
+
+/** All but the table, which has its own comparison. */
+export function baselineDifferences(
+  context: NodeContext,
+): BaselineDifference[] {
+  return [
+    ...loopbackDifferences(context),
+    ...forwardingDifferences(context),
+    ...gatewayDifferences(context),
+  ];
+}
+
+/** Of a namespace that was just made, lo is down, and then it has no address that works. */
+function loopbackDifferences({ sockets }: NodeContext): BaselineDifference[] {
+  const [lo] = sockets.route.request(getLink({ index: LOOPBACK_INDEX }));
+  if (lo?.up) return [];
+  return [{
+    object: "link lo",
+    problem: "is down",
+    change: "set lo up",
+    mend: () =>
+      sockets.route.execute([setLink({ index: LOOPBACK_INDEX, up: true })]),
+  }];
+}
+
+function forwardingDifferences(context: NodeContext): BaselineDifference[] {
+  const { namespace } = context;
+  const off = namespace.run(() =>
+    forwardingSysctls(context).filter((name) => !isOne(sysctlPath(name)))
+  );
+  return off.map((name) => {
+    const dotted = name.replaceAll("/", ".");
+    return {
+      object: `sysctl ${dotted}`,
+      problem: "is off",
+      change: `set ${dotted} to 1`,
+      mend: () => writeSysctl(namespace, name, "1"),
+    };
+  });
+}
+
+function isOne(path: string): boolean {
+  try {
+    return readFile(path)[0] === 0x31;
+  } catch (error) {
+    if (isSyscallError(error, Errno.ENOENT)) {
+      throw new SandboxError("UnsupportedKernel", {
+        feature: path.includes("ipv6") ? "IPv6" : "IPv4 forwarding",
+      }, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/**
+ * The node's own address in each pod CIDR: the source of what it sends to pods, the pods' gateway. On lo and of link
+ * scope, so that the kernel chooses it for nothing else and no lease or cable takes it away.
+ */
+function gatewayDifferences(context: NodeContext): BaselineDifference[] {
+  return missingGateways(context).map((gateway) => {
+    const { prefixLength } = Cidr.host(gateway);
+    const object = `${gateway}/${prefixLength}`;
+    return {
+      object: `address ${object} of lo`,
+      problem: "is missing",
+      change: `added ${object} to lo`,
+      mend: () =>
+        context.sockets.route.execute([
+          newAddress({
+            index: LOOPBACK_INDEX,
+            address: gateway,
+            prefixLength,
+            noDad: true,
+            protocol: ROUTE_PROTOCOL,
+            ...(gateway.family === 4
+              ? { scope: RT_SCOPE_LINK, label: "lo:podnet" }
+              : {}),
+          }),
+        ]),
+    };
+  });
+}
+
+/** The gateway addresses that are not on lo. */
+function missingGateways({ sockets, pools }: NodeContext): IpAddress[] {
+  const present = sockets.route.dump(dumpAddresses({ index: LOOPBACK_INDEX }));
+  return pools.map(({ gateway }) => gateway)
+    .filter((gateway) =>
+      !present.some(({ address }) => address.equals(gateway))
+    );
+}
+
+async function ensureTable(context: NodeContext): Promise<string[]> {
+  const { sockets: { nft }, settings } = context;
+  const table = await tableOf(context);
+  for (;;) {
+    const found = nft.getTable(TABLE);
+    if (found === undefined) {
+      if (!createTable(context, table)) continue; // another process did, just now
+      return [`added nf_tables table inet ${TABLE}`];
+    }
+    const owner = ownerOf(found.comment);
+    if (owner !== settings.name) {
+      throw new SandboxError("NodeConflict", {
+        name: settings.name,
+        reason: `this network namespace has the nf_tables table "${TABLE}" of ${
+          owner === undefined ? "somebody else" : `node "${owner}"`
+        }: take that down first, or use the node's name`,
+      });
+    }
+    if (found.comment === table.comment) return [];
+    rebuildTable(context, table);
+    return [`renewed the rules of nf_tables table inet ${TABLE}`];
+  }
+}
+
+/** Makes the table with all that the sandboxes have in it: somebody may have flushed the ruleset under them. */
+function createTable(context: NodeContext, table: Table): boolean {
+  const transaction = new Transaction();
+  transaction.createTable(table);
+  addAll(transaction, elementsOfNode(context));
+  try {
+    context.sockets.nft.commit(transaction);
+    return true;
+  } catch (error) {
+    if (isNetlinkError(error, Errno.EEXIST)) return false;
+    throw error;
+  }
+}
+
+/** Renews chains and rules; elements, and so connections, stay. */
+export function rebuildTable(context: NodeContext, table: Table): void {
+  const { nft } = context.sockets;
+  const transaction = new Transaction();
+  transaction.rebuildTable(table, nft.listChains(TABLE));
+  for (const set of table.sets) {
+    transaction.addElements(TABLE, set, set.elements ?? []);
+  }
+  nft.commit(transaction);
+}
+
+/** What the node's sandboxes should have in the table. */
+export function elementsOfNode({ state }: NodeContext): Placed[] {
+  return state.sandboxIds().flatMap((id) => {
+    const record = readable(state, id);
+    return record?.state === "ready" && record.link !== undefined
+      ? elementsOf(hostPortsOf(record), { id, addresses: addressesOf(record) })
+      : [];
+  });
+}
+
+function readable(state: NodeState, id: string): SandboxRecord | undefined {
+  try {
+    return state.readSandbox(id);
+  } catch (error) {
+    if (isSandboxError(error, "RecordInvalid")) return undefined;
+    throw error;
+  }
+}
+
+/** The node whose table bears this comment. */
+function ownerOf(comment: string | undefined): string | undefined {
+  return comment?.split(" ")[1];
+}
+
+/** The node's table. Its comment holds a digest of the rules: equal comments mean equal rules. */
+export async function tableOf(
+  { settings, pools }: NodeContext,
+): Promise<Table> {
+  const options: Omit<RulesetOptions, "comment"> = {
+    interfacePrefix: HOST_INTERFACE_PREFIX,
+    gateways: pools.map(({ gateway }) => gateway),
+    podCidrs: pools.map(({ cidr }) => cidr),
+    masquerade: settings.masquerade,
+    nonMasqueradeCidrs: settings.nonMasqueradeCidrs.map((text) =>
+      Cidr.parse(text)
+    ),
+  };
+  const rules = renderTable(nodeTable({ ...options, comment: "" }));
+  const digest = new Uint8Array(
+    await crypto.subtle.digest("SHA-256", new TextEncoder().encode(rules)),
+  );
+  return nodeTable({
+    ...options,
+    comment: `node ${settings.name} rules ${digest.subarray(0, 6).toHex()}`,
+  });
+}
+
+/** Takes the baseline away; forwarding stays on, because others may rely on it by now. */
+export function removeBaseline(context: NodeContext): string[] {
+  const { sockets: { nft, route }, pools } = context;
+  const removed: string[] = [];
+  if (nft.getTable(TABLE) !== undefined) {
+    const transaction = new Transaction();
+    transaction.deleteTable(TABLE);
+    nft.commit(transaction);
+    removed.push(`nf_tables table inet ${TABLE}`);
+  }
+  const missing = missingGateways(context);
+  for (const { gateway } of pools) {
+    if (missing.includes(gateway)) continue;
+    const { prefixLength } = Cidr.host(gateway);
+    route.execute([
+      deleteAddress({ index: LOOPBACK_INDEX, address: gateway, prefixLength }),
+    ]);
+    removed.push(`address ${gateway}/${prefixLength} of lo`);
+  }
+  return removed;
+}

@@ -1,0 +1,92 @@
+/**
+ * What every operation on a node works with.
+ *
+ * @module
+ */
+import { SandboxError } from "../errors.ts";
+import type { HostPortSockets } from "../hostport/host_ports.ts";
+import type { AddressPool } from "../ipam/pool.ts";
+import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { IpAddress } from "../net/ip.ts";
+import { Connection } from "../netlink/connection.ts";
+import { NETLINK_ROUTE, NETLINK_SOCK_DIAG } from "../netlink/message.ts";
+import { NftablesConnection } from "../nftables/connection.ts";
+import { dumpAddresses } from "../rtnetlink/address.ts";
+import { RT_SCOPE_UNIVERSE } from "../rtnetlink/constants.ts";
+import type { NodeState } from "./node_state.ts";
+import type { NodeRecord } from "./records.ts";
+
+/** The node's sockets, each bound for life to the node's namespace. */
+export class NodeSockets implements HostPortSockets, Disposable {
+  readonly route: Connection;
+  readonly nft: NftablesConnection;
+  readonly diag: Connection;
+
+  /** Opens all of them inside `namespace`, in one visit. */
+  constructor(namespace: NetworkNamespace) {
+    using opened = new DisposableStack();
+    [this.route, this.nft, this.diag] = namespace.run(() =>
+      [
+        opened.use(Connection.open(NETLINK_ROUTE)),
+        opened.use(NftablesConnection.open()),
+        opened.use(Connection.open(NETLINK_SOCK_DIAG)),
+      ] as const
+    );
+    opened.move();
+  }
+
+  [Symbol.dispose](): void {
+    this.route[Symbol.dispose]();
+    this.nft[Symbol.dispose]();
+    this.diag[Symbol.dispose]();
+  }
+}
+
+/** An open node. */
+export interface NodeContext {
+  readonly settings: NodeRecord;
+  readonly state: NodeState;
+  readonly namespace: NetworkNamespace;
+  readonly sockets: NodeSockets;
+  /** One a family, in the order of the node's pod CIDRs. */
+  readonly pools: readonly AddressPool[];
+}
+
+const LOOPBACK: readonly IpAddress[] = ["127.0.0.1", "::1"].map((text) =>
+  IpAddress.parse(text)
+);
+
+/** Every address of the node, loopback included. Links of pods have none, so this does not grow with them. */
+export function nodeAddresses({ sockets }: NodeContext): IpAddress[] {
+  const found = sockets.route.dump(dumpAddresses({}))
+    .map(({ address }) => address);
+  return [
+    ...found,
+    ...LOOPBACK.filter((address) => !found.some((a) => a.equals(address))),
+  ];
+}
+
+/** The address that a pod on the node's own network has in each family: the node's first global one, else its gateway. */
+export function hostNetworkAddresses(
+  { sockets, pools }: NodeContext,
+): IpAddress[] {
+  const found = sockets.route.dump(dumpAddresses({}));
+  return pools.map(({ gateway }) =>
+    found.find(({ address, scope }) =>
+      address.family === gateway.family && scope === RT_SCOPE_UNIVERSE &&
+      !address.equals(gateway)
+    )?.address ?? gateway
+  );
+}
+
+/** A sandbox of the node by its id, for people: `namespace/name (id)`. */
+export function describeOwner({ state }: NodeContext, id: string): string {
+  try {
+    const record = state.readSandbox(id);
+    if (record === undefined) return `sandbox ${id}`;
+    return `sandbox ${record.spec.namespace}/${record.spec.name} (${id})`;
+  } catch (error) {
+    if (error instanceof SandboxError) return `sandbox ${id}`;
+    throw error;
+  }
+}

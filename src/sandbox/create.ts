@@ -1,0 +1,295 @@
+/**
+ * How a sandbox is made, step by step. Each step that changes the kernel has its undo beside it.
+ *
+ * @module
+ */
+import { SyscallError } from "../../ffi/errno.ts";
+import { readTextFile, writeFile } from "../../ffi/file.ts";
+import {
+  type AddressWish,
+  attachHost,
+  attachPod,
+  awaitReady,
+  hardenHostLink,
+  type PodLink,
+  releaseAddresses,
+} from "../attachment/routed_veth.ts";
+import { SandboxError } from "../errors.ts";
+import { hairpinElement, ofFamily } from "../hostport/elements.ts";
+import {
+  claimHostPorts,
+  refuseTakenHostPorts,
+  releaseHostPorts,
+} from "../hostport/host_ports.ts";
+import { TABLE } from "../hostport/ruleset.ts";
+import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
+import { IpAddress } from "../net/ip.ts";
+import { MacAddress } from "../net/mac.ts";
+import { Connection } from "../netlink/connection.ts";
+import { NETLINK_ROUTE } from "../netlink/message.ts";
+import { writeFileAtomic } from "../state/store.ts";
+import { isAlive } from "./alive.ts";
+import {
+  describeOwner,
+  hostNetworkAddresses,
+  nodeAddresses,
+  type NodeContext,
+} from "./context.ts";
+import { dnsFiles } from "./dns.ts";
+import {
+  type Identity,
+  identity,
+  linkAlias,
+  newHostLink,
+  sandboxId,
+} from "./identity.ts";
+import type { NodeState } from "./node_state.ts";
+import { hostPortsOf, type SandboxRecord } from "./records.ts";
+import { removeRemains } from "./remove.ts";
+import {
+  type NormalisedSpec,
+  parseSandboxSpec,
+  type SandboxSpec,
+  specDifferences,
+} from "./spec.ts";
+import { UndoStack } from "./undo.ts";
+
+/** A router advertisement or redirect is never to change what a pod was given. */
+const POD_SYSCTLS: readonly (readonly [string, string])[] = [
+  ["net/ipv6/conf/default/accept_ra", "0"],
+  ["net/ipv6/conf/default/accept_redirects", "0"],
+  ["net/ipv4/conf/all/accept_redirects", "0"],
+];
+
+/**
+ * Makes the sandbox, or finds it when it exists with the same spec.
+ *
+ * @throws {SandboxError} `InvalidSpec`, `SandboxConflict`, `AddressInUse`, `AddressPoolExhausted`, `HostPortInUse`,
+ * `HostAddressUnknown`, `StateUnusable`, `NotPermitted`; the node is then as it was
+ */
+export async function createSandbox(
+  context: NodeContext,
+  input: SandboxSpec,
+): Promise<SandboxRecord> {
+  const { state, pools } = context;
+  const spec = parseSandboxSpec(input, {
+    podCidrs: pools.map(({ cidr }) => cidr),
+  });
+  const id = spec.id ?? await sandboxId(spec.namespace, spec.name);
+  using _node = await state.lock("shared");
+  using _sandbox = await state.lockNewSandbox(id);
+  const existing = state.readSandbox(id);
+  if (existing?.state === "ready") {
+    const differences = specDifferences(existing.spec, spec);
+    if (differences.length > 0) {
+      throw new SandboxError("SandboxConflict", {
+        id,
+        name: spec.name,
+        differences,
+      });
+    }
+    if (isAlive(context, existing)) return existing;
+  }
+  // What a crash or a reboot left of this sandbox; mostly there is nothing.
+  removeRemains(context, id, existing);
+  const undo = new UndoStack();
+  undo.push(() => state.removeSandbox(id));
+  try {
+    const record = spec.hostNetwork
+      ? buildOnHostNetwork(context, id, spec, undo)
+      : build(context, id, spec, await identity(id), undo);
+    const ready: SandboxRecord = { ...record, state: "ready" };
+    state.writeSandbox(ready);
+    return ready;
+  } catch (error) {
+    throw undo.rollBack(error);
+  }
+}
+
+/** Of the pod's own network: a namespace, a link, addresses, host ports. */
+function build(
+  context: NodeContext,
+  id: string,
+  spec: NormalisedSpec,
+  { seed, mac }: Identity,
+  undo: UndoStack,
+): SandboxRecord {
+  const { state, sockets, settings } = context;
+  const { name: hostInterface, index: hostIndex } = newHostLink();
+  const link: PodLink = {
+    hostInterface,
+    hostIndex,
+    alias: linkAlias(settings.name, id),
+    interfaceName: spec.interfaceName,
+    mac: spec.mac === undefined ? mac : MacAddress.parse(spec.mac),
+    mtu: spec.mtu ?? settings.mtu,
+  };
+  using opened = new DisposableStack();
+  const { namespace, podRoute } = newPodNamespace(opened);
+  pinFor(state, id, namespace, undo);
+
+  const claimed = attachHost(
+    sockets.route,
+    namespace,
+    link,
+    addressWishes(context, spec, seed),
+  );
+  const addresses = claimed.map(({ address }) => address);
+  undo.push(() => releaseAddresses(sockets.route, hostIndex, addresses));
+  if (addresses.some(({ family }) => family === 6)) {
+    hardenHostLink(context.namespace, hostInterface);
+  }
+  attachPod(podRoute, claimed);
+  for (const [name, value] of Object.entries(spec.sysctls)) {
+    writeSysctl(namespace, name, value);
+  }
+  const record: SandboxRecord = {
+    ...recordOf(id, spec, namespace, addresses),
+    mtu: link.mtu,
+    link: { hostInterface, hostIndex, mac: String(link.mac) },
+  };
+  writeFiles(state, record);
+  // From here on there is something that only the record leads back to.
+  state.writeSandbox(record);
+  const ports = hostPortsOf(record);
+  const owner = { id, addresses };
+  undo.push(() =>
+    releaseHostPorts(sockets, owner, ports, { withHairpin: true })
+  );
+  claimHostPorts(sockets, owner, ports, {
+    nodeAddresses: ports.length === 0 ? [] : nodeAddresses(context),
+    describeOwner: (other) => describeOwner(context, other),
+    withHairpin: true,
+  });
+  awaitReady(sockets.route, podRoute, link, claimed);
+  return record;
+}
+
+/** On the node's network: nothing is made but the pin, so that the path to join is there as for any sandbox. */
+function buildOnHostNetwork(
+  context: NodeContext,
+  id: string,
+  spec: NormalisedSpec,
+  undo: UndoStack,
+): SandboxRecord {
+  const { state, sockets, settings, namespace } = context;
+  const addresses = hostNetworkAddresses(context);
+  const record: SandboxRecord = {
+    ...recordOf(id, spec, namespace, addresses),
+    mtu: settings.mtu,
+  };
+  refuseTakenHostPorts(sockets, { id, addresses }, hostPortsOf(record), {
+    nodeAddresses: nodeAddresses(context),
+    describeOwner: (other) => describeOwner(context, other),
+  });
+  pinFor(state, id, namespace, undo);
+  writeFiles(state, record);
+  return record;
+}
+
+function newPodNamespace(
+  opened: DisposableStack,
+): { namespace: NetworkNamespace; podRoute: Connection } {
+  const sockets: Connection[] = [];
+  const namespace = opened.use(NetworkNamespace.create(() => {
+    sockets.push(opened.use(Connection.open(NETLINK_ROUTE)));
+    for (const [name, value] of POD_SYSCTLS) writeFile(sysctlPath(name), value);
+  }));
+  const [podRoute] = sockets;
+  if (podRoute === undefined) {
+    throw new TypeError("create() did not run inside");
+  }
+  return { namespace, podRoute };
+}
+
+function pinFor(
+  state: NodeState,
+  id: string,
+  namespace: NetworkNamespace,
+  undo: UndoStack,
+): void {
+  const path = state.pinPath(id);
+  namespace.pin(path);
+  undo.push(() => NetworkNamespace.unpin(path));
+}
+
+function recordOf(
+  id: string,
+  spec: NormalisedSpec,
+  namespace: NetworkNamespace,
+  addresses: readonly IpAddress[],
+): Omit<SandboxRecord, "mtu"> {
+  return {
+    id,
+    state: "creating",
+    spec,
+    netnsId: namespace.id,
+    addresses: addresses.map(String),
+    ports: spec.ports,
+    containers: spec.containers,
+    createdAt: new Date().toISOString(),
+  };
+}
+
+/** The files that the runtime mounts into containers, so readable by any user there. */
+function writeFiles(state: NodeState, { id, spec, addresses }: SandboxRecord) {
+  const directory = state.sandboxDirectory(id);
+  const text = new TextEncoder();
+  const { resolvConf, hosts } = dnsFiles(spec, addresses, nodeResolvConf());
+  writeFileAtomic(`${directory}/resolv.conf`, text.encode(resolvConf), 0o644);
+  writeFileAtomic(`${directory}/hosts`, text.encode(hosts), 0o644);
+}
+
+function nodeResolvConf(): string {
+  try {
+    return readTextFile("/etc/resolv.conf");
+  } catch (error) {
+    // A node without a resolver has nothing to hand on; names are never fatal to connectivity.
+    if (error instanceof SyscallError) return "";
+    throw error;
+  }
+}
+
+/** In each family the requested address and no other, or any free one. */
+function addressWishes(
+  context: NodeContext,
+  spec: NormalisedSpec,
+  seed: Uint8Array,
+): AddressWish[] {
+  const requested = spec.addresses.map((text) => IpAddress.parse(text));
+  return context.pools.map((pool) => {
+    const { gateway, cidr, size } = pool;
+    const address = ofFamily(requested, cidr.family);
+    if (address === undefined) {
+      return {
+        gateway,
+        candidates: pool.candidates(seed),
+        exhausted: () =>
+          new SandboxError("AddressPoolExhausted", {
+            cidr: String(cidr),
+            size: Number(size),
+          }),
+      };
+    }
+    return {
+      gateway,
+      candidates: [address],
+      exhausted: () =>
+        new SandboxError("AddressInUse", addressOwner(context, address)),
+    };
+  });
+}
+
+/** Every pod's hairpin element says whose the address is. */
+function addressOwner(
+  context: NodeContext,
+  address: IpAddress,
+): { address: string; owner?: string } {
+  const { set, element } = hairpinElement(address, "");
+  const owner = context.sockets.nft.getElement(TABLE, set, element.key)
+    ?.comment;
+  return owner === undefined
+    ? { address: String(address) }
+    : { address: String(address), owner: describeOwner(context, owner) };
+}

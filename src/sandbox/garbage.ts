@@ -1,0 +1,164 @@
+/**
+ * Finds what has no living owner, from both sides: notes without a sandbox, and parts in the kernel without a note.
+ *
+ * Everything of ours leads back to a sandbox id, and each id is looked at again under its own lock, so what another
+ * process is making at that moment is never touched.
+ *
+ * @module
+ */
+import { rename } from "../../ffi/file.ts";
+import { isSandboxError } from "../errors.ts";
+import { findElementsOf } from "../hostport/host_ports.ts";
+import { dumpLinks } from "../rtnetlink/link.ts";
+import { ensurePrivateDirectory } from "../state/store.ts";
+import { isAlive } from "./alive.ts";
+import type { NodeContext } from "./context.ts";
+import { HOST_INTERFACE_PREFIX, idOfAlias } from "./identity.ts";
+import type { SandboxRecord } from "./records.ts";
+import { removeOrphans, removeRemains } from "./remove.ts";
+
+/** The kernel takes about 50 ms for one namespace, 300 ms for a thousand. */
+const SETTLE_MS = 400;
+
+/** Something without an owner. */
+export interface Garbage {
+  readonly kind: "sandbox" | "link" | "element" | "record";
+  /** Id of the sandbox that it belonged to. */
+  readonly id: string;
+  /** In plain words. */
+  readonly reason: string;
+  /** False in a dry run, and for a damaged record unless forced. */
+  readonly removed: boolean;
+}
+
+/** What to collect. */
+export interface GarbageOptions {
+  /**
+   * Tell, but touch nothing.
+   * @default false
+   */
+  readonly dryRun?: boolean;
+  /**
+   * Also sandboxes whose record cannot be read: the record is moved to `<stateDir>/<node>/damaged`, never deleted.
+   * @default false
+   */
+  readonly force?: boolean;
+}
+
+/** Collects garbage; see {@linkcode GarbageOptions}. */
+export async function collectGarbage(
+  context: NodeContext,
+  options: GarbageOptions = {},
+): Promise<Garbage[]> {
+  const dryRun = options.dryRun ?? false;
+  const { state } = context;
+  using _node = await state.lock("shared");
+  const garbage: Garbage[] = [];
+  for (const id of state.sandboxIds()) {
+    using lock = await state.lockSandbox(id);
+    if (lock === undefined) continue; // removed by now
+    const found = judge(context, id, options.force ?? false);
+    if (found === undefined) continue;
+    const removed = found.removed && !dryRun;
+    garbage.push({ ...found, removed });
+    if (!removed) continue;
+    if (found.kind === "record") setAside(context, id);
+    removeRemains(context, id, readableRecord(context, id));
+    if (found.kind === "record") removeOrphans(context, id);
+    state.removeSandbox(id);
+  }
+  for (const [id, kind, reason] of await settledOrphans(context)) {
+    if (state.hasSandbox(id)) continue; // made since the kernel was asked
+    garbage.push({ kind, id, reason, removed: !dryRun });
+    if (!dryRun) removeOrphans(context, id);
+  }
+  return garbage;
+}
+
+/** Why a sandbox with a directory is garbage, if it is. Its lock is held, so nobody is at work on it. */
+function judge(
+  context: NodeContext,
+  id: string,
+  force: boolean,
+): Garbage | undefined {
+  let record: SandboxRecord | undefined;
+  try {
+    record = context.state.readSandbox(id);
+  } catch (error) {
+    if (!isSandboxError(error, "RecordInvalid")) throw error;
+    return { kind: "record", id, reason: error.message, removed: force };
+  }
+  const garbage = (reason: string): Garbage => ({
+    kind: "sandbox",
+    id,
+    reason,
+    removed: true,
+  });
+  if (record === undefined) return garbage("its creation was cut short");
+  if (record.state === "creating") {
+    return garbage("its creation was cut short before it was ready");
+  }
+  return isAlive(context, record)
+    ? undefined
+    : garbage("its network namespace is gone");
+}
+
+function readableRecord(
+  { state }: NodeContext,
+  id: string,
+): SandboxRecord | undefined {
+  try {
+    return state.readSandbox(id);
+  } catch (error) {
+    if (isSandboxError(error, "RecordInvalid")) return undefined;
+    throw error;
+  }
+}
+
+function setAside({ state }: NodeContext, id: string): void {
+  const damaged = `${state.directory}/damaged`;
+  ensurePrivateDirectory(damaged);
+  rename(
+    `${state.sandboxDirectory(id)}/record.cbor`,
+    `${damaged}/${id}.${Date.now()}.cbor`,
+  );
+}
+
+type Orphan = readonly [id: string, kind: "link" | "element", reason: string];
+
+/** The kernel destroys the link of a removed sandbox on its own time; one that goes by itself is no garbage. */
+async function settledOrphans(context: NodeContext): Promise<Orphan[]> {
+  const first = orphans(context);
+  if (first.length === 0) return [];
+  await new Promise((done) => setTimeout(done, SETTLE_MS));
+  return orphans(context).filter(([id]) =>
+    first.some(([other]) => other === id)
+  );
+}
+
+/** Ids that the kernel knows and the state directory does not. */
+function orphans({ sockets, settings, state }: NodeContext): Orphan[] {
+  const known = new Set(state.sandboxIds());
+  const found = new Map<string, ["link" | "element", string]>();
+  for (const { name, alias } of sockets.route.dump(dumpLinks({}))) {
+    const id = idOfAlias(settings.name, alias);
+    if (
+      id !== undefined && !known.has(id) &&
+      name.startsWith(HOST_INTERFACE_PREFIX)
+    ) {
+      found.set(id, ["link", `link ${name} belongs to no sandbox`]);
+    }
+  }
+  for (
+    const { set, element } of findElementsOf(
+      sockets.nft,
+      (id) => !known.has(id) && !found.has(id),
+    )
+  ) {
+    found.set(element.comment ?? "", [
+      "element",
+      `elements of set ${set.name} belong to no sandbox`,
+    ]);
+  }
+  return [...found].map(([id, [kind, reason]]) => [id, kind, reason]);
+}

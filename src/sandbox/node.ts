@@ -1,0 +1,444 @@
+/**
+ * A node: the namespace that pods hang on, and all that is done to it.
+ *
+ * @module
+ */
+import { hostName } from "../../ffi/process.ts";
+import { isSandboxError, SandboxError } from "../errors.ts";
+import type { SinglePortMapping } from "../hostport/mapping.ts";
+import { AddressPool } from "../ipam/pool.ts";
+import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { Cidr } from "../net/cidr.ts";
+import { ensureBaseline, removeBaseline } from "./baseline.ts";
+import { checkNode, type Finding, repairNode } from "./check.ts";
+import { type NodeContext, NodeSockets } from "./context.ts";
+import { createSandbox } from "./create.ts";
+import { type NodeWatch, watchNode } from "./events.ts";
+import {
+  collectGarbage,
+  type Garbage,
+  type GarbageOptions,
+} from "./garbage.ts";
+import { sandboxId } from "./identity.ts";
+import { outsideMtu } from "./mtu.ts";
+import { NodeState } from "./node_state.ts";
+import type { NodeRecord, SandboxRecord } from "./records.ts";
+import { type RemoveOptions, removeSandbox } from "./remove.ts";
+import { Sandbox } from "./sandbox.ts";
+import type { NormalisedContainer, SandboxSpec } from "./spec.ts";
+import {
+  type NodeOptions,
+  type NormalisedNodeOptions,
+  parseNodeOptions,
+} from "./spec_node.ts";
+
+/** A sandbox in a list. */
+export interface SandboxSummary {
+  readonly id: string;
+  /** `damaged`: the record cannot be read, see `reason`; only the id is known. */
+  readonly state: "ready" | "creating" | "damaged";
+  readonly reason?: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly addresses: readonly string[];
+  readonly netnsPath: string;
+  readonly hostInterface?: string;
+  readonly hostNetwork: boolean;
+  readonly ports: readonly SinglePortMapping[];
+  readonly containers: readonly NormalisedContainer[];
+  readonly createdAt: string;
+}
+
+/** Which sandbox a name means. */
+export interface SandboxReference {
+  /**
+   * The namespace of the name.
+   * @default "default", or else the only one that has the name
+   */
+  readonly namespace?: string;
+}
+
+/** What taking a node down took away. */
+export interface NodeRemoval {
+  /** In plain words, one object each. */
+  readonly removed: readonly string[];
+}
+
+/** What taking a node down may do. */
+export interface NodeRemoveOptions {
+  /**
+   * Remove its sandboxes too, attached containers or not.
+   * @default false
+   */
+  readonly force?: boolean;
+}
+
+/**
+ * Opens a node, making ready what is not: forwarding, the node's address in each pod CIDR, the nf_tables table.
+ * `changes` tells what was done. Any number of processes may have a node open.
+ *
+ * @throws {SandboxError} `InvalidSpec`; `NodeNotFound` when it was never opened and no pod CIDRs are given; `NodeConflict`
+ * when it has other settings or belongs to another network namespace; `NotPermitted`, `StateUnusable`, `UnsupportedKernel`
+ */
+export async function openNode(options: NodeOptions = {}): Promise<Node> {
+  const parsed = parseNodeOptions(options);
+  const name = parsed.name ?? hostName();
+  const state = new NodeState(parsed.stateDir, name);
+  using opened = new DisposableStack();
+  const namespace = openNamespace(opened, parsed.netns);
+  if (parsed.podCidrs === undefined && !state.exists()) {
+    throw new SandboxError("NodeNotFound", { name, stateDir: state.stateDir });
+  }
+  const sockets = opened.use(new NodeSockets(namespace));
+  const isNew = !state.exists();
+  state.ensure();
+  // Making ready is safe side by side; deciding what the node is, is not.
+  using _lock = await state.lock(isNew ? "exclusive" : "shared");
+  const known = state.readNode();
+  const settings = settle(
+    name,
+    parsed,
+    known,
+    namespace.id,
+    () => outsideMtu(sockets.route),
+  );
+  if (settings === undefined) {
+    throw new SandboxError("NodeNotFound", { name, stateDir: state.stateDir });
+  }
+  const context: NodeContext = {
+    settings,
+    state,
+    namespace,
+    sockets,
+    pools: settings.podCidrs.map((text) => new AddressPool(Cidr.parse(text))),
+  };
+  const changes = await ensureBaseline(context);
+  if (known === undefined) state.writeNode(settings);
+  return new Node(context, changes, opened.move());
+}
+
+/**
+ * Takes a node down: the table, the gateway addresses, the records. What is gone already is no error.
+ *
+ * @throws {SandboxError} `NodeConflict` while it has sandboxes, unless forced
+ */
+export async function removeNode(
+  options:
+    & Pick<NodeOptions, "name" | "netns" | "stateDir">
+    & NodeRemoveOptions = {},
+): Promise<NodeRemoval> {
+  const { force = false, ...reference } = options;
+  try {
+    await using node = await openNode(reference);
+    return await node.remove({ force });
+  } catch (error) {
+    if (isSandboxError(error, "NodeNotFound")) return { removed: [] };
+    throw error;
+  }
+}
+
+function openNamespace(
+  opened: DisposableStack,
+  netns: NodeOptions["netns"],
+): NetworkNamespace {
+  if (netns instanceof NetworkNamespace) return netns;
+  return opened.use(
+    netns === undefined
+      ? NetworkNamespace.current()
+      : typeof netns === "number"
+      ? NetworkNamespace.fromPid(netns)
+      : NetworkNamespace.open(netns),
+  );
+}
+
+/** The node's settings: those it has, which the options must not contradict, or new ones. */
+function settle(
+  name: string,
+  options: NormalisedNodeOptions,
+  known: NodeRecord | undefined,
+  netnsId: string,
+  defaultMtu: () => number,
+): NodeRecord | undefined {
+  if (known === undefined) {
+    if (options.podCidrs === undefined) return undefined;
+    return {
+      name,
+      netnsId,
+      podCidrs: options.podCidrs,
+      masquerade: options.masquerade ?? true,
+      nonMasqueradeCidrs: options.nonMasqueradeCidrs ?? [],
+      mtu: options.mtu ?? defaultMtu(),
+    };
+  }
+  if (known.netnsId !== netnsId) {
+    throw new SandboxError("NodeConflict", {
+      name,
+      reason:
+        `it was set up in network namespace ${known.netnsId}, this is ${netnsId}: use another node name or state directory, or take it down there first`,
+    });
+  }
+  for (
+    const key of [
+      "podCidrs",
+      "masquerade",
+      "nonMasqueradeCidrs",
+      "mtu",
+    ] as const
+  ) {
+    const wanted = options[key];
+    if (wanted !== undefined && String(wanted) !== String(known[key])) {
+      throw new SandboxError("NodeConflict", {
+        name,
+        reason: `its ${key} is ${
+          known[key]
+        }, not ${wanted}: leave the option out, or take the node down first`,
+      });
+    }
+  }
+  return known;
+}
+
+/**
+ * An open node. Get one from {@linkcode openNode}.
+ *
+ * Disposing it closes this process's sockets. Node and pods stay; {@linkcode Node.remove} takes the node down.
+ */
+export class Node implements AsyncDisposable {
+  readonly #context: NodeContext;
+  readonly #opened: DisposableStack;
+  /** What opening it changed on the node, in plain words; empty when all was in place. */
+  readonly changes: readonly string[];
+
+  /** @ignore Use {@linkcode openNode}. */
+  constructor(
+    context: NodeContext,
+    changes: readonly string[],
+    opened: DisposableStack,
+  ) {
+    this.#context = context;
+    this.changes = changes;
+    this.#opened = opened;
+  }
+
+  /** Unique in the state directory. */
+  get name(): string {
+    return this.#context.settings.name;
+  }
+
+  /** The directory of records and pins. */
+  get stateDir(): string {
+    return this.#context.state.stateDir;
+  }
+
+  /** The network namespace that the node is, as `net:[inode]`. */
+  get netnsId(): string {
+    return this.#context.namespace.id;
+  }
+
+  /** Where pods' addresses come from, in the order of pods' addresses. */
+  get podCidrs(): readonly string[] {
+    return this.#context.settings.podCidrs;
+  }
+
+  /** The node's own address in each pod CIDR: pods' gateway, and source of what the node sends to pods. */
+  get gateways(): readonly string[] {
+    return this.#context.pools.map(({ gateway }) => String(gateway));
+  }
+
+  /** MTU of pods in bytes, unless their spec says otherwise. */
+  get mtu(): number {
+    return this.#context.settings.mtu;
+  }
+
+  /** Whether pods reach the outside world by the node's address. */
+  get masquerade(): boolean {
+    return this.#context.settings.masquerade;
+  }
+
+  /** Networks besides the pod CIDRs that pods reach by their own addresses. */
+  get nonMasqueradeCidrs(): readonly string[] {
+    return this.#context.settings.nonMasqueradeCidrs;
+  }
+
+  /**
+   * Makes a sandbox that is complete when this resolves: its first packet gets through. One that exists with the same
+   * spec is returned as it is.
+   *
+   * @throws {SandboxError} `InvalidSpec` with every problem; `SandboxConflict` when it exists with another spec;
+   * `AddressInUse`, `AddressPoolExhausted`, `HostPortInUse`, `HostAddressUnknown`; the node is then as it was
+   */
+  async createSandbox(spec: SandboxSpec): Promise<Sandbox> {
+    return new Sandbox(this.#context, await createSandbox(this.#context, spec));
+  }
+
+  /**
+   * Finds a sandbox by id or name.
+   *
+   * @throws {SandboxError} `SandboxNotFound`; `RecordInvalid` when its record is damaged
+   */
+  async openSandbox(
+    idOrName: string,
+    reference: SandboxReference = {},
+  ): Promise<Sandbox> {
+    const { state } = this.#context;
+    const id = await this.#resolve(idOrName, reference.namespace);
+    const record = id === undefined ? undefined : state.readSandbox(id);
+    if (record?.state !== "ready") {
+      throw new SandboxError("SandboxNotFound", {
+        name: idOrName,
+        ...reference,
+      });
+    }
+    return new Sandbox(this.#context, record);
+  }
+
+  /** All sandboxes, by namespace and name. */
+  listSandboxes(): Promise<SandboxSummary[]> {
+    const { state } = this.#context;
+    const found = state.sandboxIds().flatMap((id) => {
+      try {
+        const record = state.readSandbox(id);
+        return record === undefined ? [] : [this.#summary(record)];
+      } catch (error) {
+        if (!isSandboxError(error, "RecordInvalid")) throw error;
+        return [this.#damaged(id, error.message)];
+      }
+    });
+    return Promise.resolve(
+      found.sort((a, b) =>
+        compare(a.namespace, b.namespace) || compare(a.name, b.name) ||
+        compare(a.id, b.id)
+      ),
+    );
+  }
+
+  /**
+   * Removes a sandbox by id or name, whatever is left of it: its record, link or namespace may be gone.
+   *
+   * @returns false when there was nothing
+   * @throws {SandboxError} `SandboxInUse` while containers are attached, `RecordInvalid`; neither when forced
+   */
+  async removeSandbox(
+    idOrName: string,
+    options: SandboxReference & RemoveOptions = {},
+  ): Promise<boolean> {
+    const id = await this.#resolve(idOrName, options.namespace) ?? idOrName;
+    return await removeSandbox(this.#context, id, options);
+  }
+
+  /** Compares node and sandboxes with the kernel; an empty list means that all is as it should be. */
+  check(): Promise<Finding[]> {
+    return checkNode(this.#context);
+  }
+
+  /** Mends what {@linkcode Node.check} finds, and returns it. */
+  repair(): Promise<Finding[]> {
+    return repairNode(this.#context);
+  }
+
+  /** Removes what has no living owner; see {@linkcode GarbageOptions}. */
+  collectGarbage(options?: GarbageOptions): Promise<Garbage[]> {
+    return collectGarbage(this.#context, options);
+  }
+
+  /** Tells of sandboxes' links as they come and go, whichever process makes them. */
+  watch(): NodeWatch {
+    return watchNode(this.#context);
+  }
+
+  /**
+   * Takes the node down.
+   *
+   * @throws {SandboxError} `NodeConflict` while it has sandboxes, unless forced
+   */
+  async remove(options: NodeRemoveOptions = {}): Promise<NodeRemoval> {
+    const { state } = this.#context;
+    const ids = state.sandboxIds();
+    if (ids.length > 0 && !options.force) throw this.#inUse(ids.length);
+    for (const id of ids) {
+      await removeSandbox(this.#context, id, { force: true });
+    }
+    using _lock = await state.lock("exclusive");
+    const late = state.sandboxIds();
+    if (late.length > 0) throw this.#inUse(late.length);
+    const removed = removeBaseline(this.#context);
+    state.removeNode();
+    return {
+      removed: [...ids.map((id) => `sandbox ${id}`), ...removed],
+    };
+  }
+
+  /** Closes this process's sockets. Node and pods stay. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#opened.dispose();
+    return Promise.resolve();
+  }
+
+  /** The id behind an id or a name; undefined when there is none. */
+  async #resolve(
+    idOrName: string,
+    namespace: string | undefined,
+  ): Promise<string | undefined> {
+    const { state } = this.#context;
+    if (!/^[\w][\w.-]*$/.test(idOrName)) return undefined;
+    if (namespace === undefined && state.hasSandbox(idOrName)) return idOrName;
+    const derived = await sandboxId(namespace ?? "default", idOrName);
+    if (state.hasSandbox(derived)) return derived;
+    // Its id was given by the caller, or it is in a namespace that was not said.
+    const found = (await this.listSandboxes()).filter((sandbox) =>
+      sandbox.name === idOrName &&
+      (namespace === undefined || sandbox.namespace === namespace)
+    );
+    return found.length === 1 ? found[0]?.id : undefined;
+  }
+
+  #summary(record: SandboxRecord): SandboxSummary {
+    const { id, state, spec, addresses, link, ports, containers, createdAt } =
+      record;
+    return {
+      id,
+      state,
+      name: spec.name,
+      namespace: spec.namespace,
+      labels: spec.labels,
+      addresses,
+      netnsPath: this.#context.state.pinPath(id),
+      ...(link === undefined ? {} : { hostInterface: link.hostInterface }),
+      hostNetwork: spec.hostNetwork,
+      ports,
+      containers,
+      createdAt,
+    };
+  }
+
+  #damaged(id: string, reason: string): SandboxSummary {
+    return {
+      id,
+      state: "damaged",
+      reason,
+      name: "",
+      namespace: "",
+      labels: {},
+      addresses: [],
+      netnsPath: this.#context.state.pinPath(id),
+      hostNetwork: false,
+      ports: [],
+      containers: [],
+      createdAt: "",
+    };
+  }
+
+  #inUse(count: number): SandboxError {
+    return new SandboxError("NodeConflict", {
+      name: this.name,
+      reason: `it has ${count} ${
+        count === 1 ? "sandbox" : "sandboxes"
+      }: remove them first, or take it down with force`,
+    });
+  }
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,466 @@
+/**
+ * A pod sandbox: a handle of this process to what the kernel and the record hold.
+ *
+ * @module
+ */
+import { SandboxError } from "../errors.ts";
+import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
+import {
+  comparePortMappings,
+  type PortMapping,
+  type SinglePortMapping,
+  toHostPort,
+} from "../hostport/mapping.ts";
+import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import {
+  connect,
+  listen,
+  type PodConnectOptions,
+  type PodListenOptions,
+  type PodServeOptions,
+  serve,
+  spawn,
+} from "../namespace/pod_io.ts";
+import { readSysctl, writeSysctl } from "../namespace/sysctl.ts";
+import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
+import { describeOwner, nodeAddresses, type NodeContext } from "./context.ts";
+import { addressesOf, type SandboxRecord } from "./records.ts";
+import { type RemoveOptions, removeSandbox } from "./remove.ts";
+import {
+  type ContainerSpec,
+  type NormalisedContainer,
+  parseContainerSpec,
+  parsePortMappings,
+} from "./spec.ts";
+
+/** A route of a pod. */
+export interface SandboxRoute {
+  /** `0.0.0.0/0` or `::/0`. */
+  readonly destination: string;
+  readonly gateway: string;
+}
+
+/** What the runtime mounts into the pod's containers. */
+export interface SandboxDns {
+  readonly hostname: string;
+  /** Path of the file for `/etc/resolv.conf`. */
+  readonly resolvConfPath: string;
+  /** Path of the file for `/etc/hosts`. */
+  readonly hostsPath: string;
+}
+
+/** The sysctls of a pod. */
+export interface SandboxSysctl {
+  /** Reads `net.*`; the name as sysctl(8) has it. */
+  get(name: string): string;
+  /** Writes `net.*` until the sandbox is removed. */
+  set(name: string, value: string | number): void;
+}
+
+/** The fragment of an OCI runtime's `config.json` that puts a container into the sandbox: an entry of `linux.namespaces`. */
+export interface OciNamespace {
+  readonly type: "network";
+  readonly path: string;
+}
+
+/** A sandbox as plain data, what `podnet inspect` prints. */
+export interface SandboxJson {
+  readonly id: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly addresses: readonly string[];
+  readonly mac?: string;
+  readonly mtu: number;
+  readonly netnsPath: string;
+  readonly hostInterface?: string;
+  readonly interfaceName: string;
+  readonly routes: readonly SandboxRoute[];
+  readonly ports: readonly SinglePortMapping[];
+  readonly containers: readonly NormalisedContainer[];
+  readonly hostNetwork: boolean;
+  readonly dns: SandboxDns;
+  readonly createdAt: string;
+}
+
+/**
+ * A pod sandbox. Made by `Node.createSandbox()` and found again by `Node.openSandbox()`, by any process.
+ *
+ * Disposing it closes what this process holds. The sandbox itself lives until {@linkcode Sandbox.remove}.
+ */
+export class Sandbox implements AsyncDisposable {
+  readonly #context: NodeContext;
+  #record: SandboxRecord;
+  #opened: NetworkNamespace | undefined;
+
+  /** @ignore Use `Node.createSandbox()` or `Node.openSandbox()`. */
+  constructor(context: NodeContext, record: SandboxRecord) {
+    this.#context = context;
+    this.#record = record;
+  }
+
+  /** Unique on the node. */
+  get id(): string {
+    return this.#record.id;
+  }
+
+  /** Unique in its namespace. */
+  get name(): string {
+    return this.#record.spec.name;
+  }
+
+  /** The group of names that the sandbox is in; not a network namespace. */
+  get namespace(): string {
+    return this.#record.spec.namespace;
+  }
+
+  /** As given in the spec. */
+  get uid(): string | undefined {
+    return this.#record.spec.uid;
+  }
+
+  /** As given in the spec. */
+  get labels(): Readonly<Record<string, string>> {
+    return this.#record.spec.labels;
+  }
+
+  /** One of each IP version that the node has a pod CIDR of, in the order of these. */
+  get addresses(): readonly string[] {
+    return this.#record.addresses;
+  }
+
+  /** MAC address of the pod's interface; undefined on the host network. */
+  get mac(): string | undefined {
+    return this.#record.link?.mac;
+  }
+
+  /** MTU of the pod's interface in bytes. */
+  get mtu(): number {
+    return this.#record.mtu;
+  }
+
+  /** The path that a container's runtime joins; it stays until the sandbox is removed. */
+  get netnsPath(): string {
+    return this.#context.state.pinPath(this.id);
+  }
+
+  /** The node's end of the pod's link; undefined on the host network. */
+  get hostInterface(): string | undefined {
+    return this.#record.link?.hostInterface;
+  }
+
+  /** The pod's end of the link. */
+  get interfaceName(): string {
+    return this.#record.spec.interfaceName;
+  }
+
+  /** The pod's default routes; none on the host network, where the node's apply. */
+  get routes(): readonly SandboxRoute[] {
+    if (this.hostNetwork) return [];
+    return this.#context.pools.map(({ gateway }) => ({
+      destination: gateway.family === 4 ? "0.0.0.0/0" : "::/0",
+      gateway: String(gateway),
+    }));
+  }
+
+  /** Host ports that lead to the pod, one entry a port. */
+  get ports(): readonly SinglePortMapping[] {
+    return this.#record.ports;
+  }
+
+  /** Containers attached, with the ports they declare. */
+  get containers(): readonly NormalisedContainer[] {
+    return this.#record.containers;
+  }
+
+  /** Whether the pod has the node's own network. */
+  get hostNetwork(): boolean {
+    return this.#record.spec.hostNetwork;
+  }
+
+  /** RFC 3339. */
+  get createdAt(): string {
+    return this.#record.createdAt;
+  }
+
+  /** Host name and resolver files for the pod's containers. */
+  get dns(): SandboxDns {
+    const directory = this.#context.state.sandboxDirectory(this.id);
+    return {
+      hostname: this.#record.spec.dns.hostname,
+      resolvConfPath: `${directory}/resolv.conf`,
+      hostsPath: `${directory}/hosts`,
+    };
+  }
+
+  /** The pod's sysctls. Unlike those of a spec, names are not held against the safe list. */
+  get sysctl(): SandboxSysctl {
+    return {
+      get: (name) => readSysctl(this.#netns(), name),
+      set: (name, value) => writeSysctl(this.#netns(), name, value),
+    };
+  }
+
+  /** For an OCI runtime's `config.json`. */
+  ociNamespace(): OciNamespace {
+    return { type: "network", path: this.netnsPath };
+  }
+
+  /**
+   * Listens on a TCP port of the pod; this process accepts. Needs `--allow-net`.
+   *
+   * @throws {SandboxError} `InvalidSpec`, `InvalidNamespace`
+   */
+  listen(options: PodListenOptions): Deno.TcpListener {
+    return listen(this.#netns(), options);
+  }
+
+  /**
+   * Serves HTTP on a port of the pod; this process answers. Needs `--allow-net`.
+   *
+   * @throws {SandboxError} `InvalidSpec`, `InvalidNamespace`
+   */
+  serve(
+    options: PodServeOptions,
+    handler: Deno.ServeHandler<Deno.NetAddr>,
+  ): Deno.HttpServer<Deno.NetAddr> {
+    return serve(this.#netns(), options, handler);
+  }
+
+  /**
+   * Connects from inside the pod by TCP. Takes IP addresses only: a name would be resolved outside. Needs `--allow-net`.
+   *
+   * @throws {SandboxError} `InvalidSpec`, `InvalidNamespace`
+   */
+  connect(options: PodConnectOptions): Promise<Deno.TcpConn> {
+    return connect(this.#netns(), options);
+  }
+
+  /**
+   * Starts a process inside the pod's network; its files are this process's. Needs `--allow-run`.
+   *
+   * @throws {SandboxError} `InvalidNamespace`
+   */
+  spawn(
+    command: string | URL,
+    options?: Deno.CommandOptions,
+  ): Deno.ChildProcess {
+    return spawn(this.#netns(), command, options);
+  }
+
+  /**
+   * Runs a module in a worker born inside the pod: every socket and name lookup of it, however asynchronous, is the pod's.
+   * Needs `--allow-read` of the module.
+   *
+   * @throws {SandboxError} `InvalidNamespace`
+   */
+  worker(url: string | URL, options?: PodWorkerOptions): PodWorker {
+    return PodWorker.start(this.#netns(), url, options);
+  }
+
+  /**
+   * Attaches a container, so that the sandbox is not removed under it. Attaching it again with the same ports does nothing.
+   *
+   * @throws {SandboxError} `ContainerPortInUse`, `ContainerConflict`, `InvalidSpec`, `SandboxNotFound`
+   */
+  async addContainer(container: ContainerSpec): Promise<void> {
+    const added = parseContainerSpec(container);
+    await this.#change((record) => {
+      const same = record.containers.find(({ name }) => name === added.name);
+      if (same !== undefined) {
+        if (JSON.stringify(same) === JSON.stringify(added)) return record;
+        throw new SandboxError("ContainerConflict", { name: added.name });
+      }
+      refuseSharedPort(record.containers, added);
+      return { ...record, containers: [...record.containers, added] };
+    });
+  }
+
+  /**
+   * Detaches a container. Detaching one that is not attached does nothing.
+   *
+   * @throws {SandboxError} `SandboxNotFound`
+   */
+  async removeContainer(name: string): Promise<void> {
+    await this.#change((record) => ({
+      ...record,
+      containers: record.containers.filter((other) => other.name !== name),
+    }));
+  }
+
+  /**
+   * Opens more host ports, all of them or none. Those that are open already stay.
+   *
+   * @throws {SandboxError} `HostPortInUse`, `HostAddressUnknown`, `InvalidSpec`, `SandboxNotFound`
+   */
+  async addPorts(mappings: readonly PortMapping[]): Promise<void> {
+    await this.#change((record) => {
+      const wanted = this.#parse(mappings, record);
+      const added = wanted.filter((port) => !includes(record.ports, port));
+      // Ports of this very sandbox that lead elsewhere are as taken as any.
+      this.#parse([...record.ports, ...added], record);
+      const changed = {
+        ...record,
+        ports: [...record.ports, ...added].sort(comparePortMappings),
+      };
+      if (record.spec.hostNetwork || added.length === 0) return changed;
+      // The note goes first: what it names in vain is harmless, what it does not name would be lost.
+      this.#context.state.writeSandbox(changed);
+      try {
+        this.#claim(record, added);
+      } catch (error) {
+        this.#context.state.writeSandbox(record);
+        throw error;
+      }
+      return changed;
+    });
+  }
+
+  /**
+   * Closes host ports; connections through them end. Ports that are not open are no error.
+   *
+   * @throws {SandboxError} `InvalidSpec`, `SandboxNotFound`
+   */
+  async removePorts(mappings: readonly PortMapping[]): Promise<void> {
+    await this.#change((record) => {
+      const unwanted = this.#parse(mappings, record);
+      const removed = record.ports.filter((port) => includes(unwanted, port));
+      if (!record.spec.hostNetwork) {
+        const addresses = addressesOf(record);
+        releaseHostPorts(
+          this.#context.sockets,
+          { id: record.id, addresses },
+          hostPorts(record, removed),
+          { withHairpin: false },
+        );
+      }
+      return {
+        ...record,
+        ports: record.ports.filter((port) => !removed.includes(port)),
+      };
+    });
+  }
+
+  /**
+   * Removes the sandbox. Addresses and host ports are free when this resolves; the kernel destroys the link on its own
+   * time, a few milliseconds later, or once the last process has left. Removing it again does nothing.
+   *
+   * @throws {SandboxError} `SandboxInUse` while containers are attached, unless forced
+   */
+  async remove(options?: RemoveOptions): Promise<void> {
+    await this[Symbol.asyncDispose]();
+    await removeSandbox(this.#context, this.id, options);
+  }
+
+  /** The sandbox as plain data. */
+  toJSON(): SandboxJson {
+    const { uid, mac, hostInterface } = this;
+    return {
+      id: this.id,
+      name: this.name,
+      namespace: this.namespace,
+      ...(uid === undefined ? {} : { uid }),
+      labels: this.labels,
+      addresses: this.addresses,
+      ...(mac === undefined ? {} : { mac }),
+      mtu: this.mtu,
+      netnsPath: this.netnsPath,
+      ...(hostInterface === undefined ? {} : { hostInterface }),
+      interfaceName: this.interfaceName,
+      routes: this.routes,
+      ports: this.ports,
+      containers: this.containers,
+      hostNetwork: this.hostNetwork,
+      dns: this.dns,
+      createdAt: this.createdAt,
+    };
+  }
+
+  /** Closes this process's descriptor of the namespace. The sandbox stays. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#opened?.[Symbol.dispose]();
+    this.#opened = undefined;
+    return Promise.resolve();
+  }
+
+  #netns(): NetworkNamespace {
+    return this.#opened ??= NetworkNamespace.open(this.netnsPath);
+  }
+
+  #parse(
+    mappings: readonly PortMapping[],
+    record: SandboxRecord,
+  ): readonly SinglePortMapping[] {
+    return parsePortMappings(mappings, {
+      families: addressesOf(record).map(({ family }) => family),
+      hostNetwork: record.spec.hostNetwork,
+    });
+  }
+
+  #claim(record: SandboxRecord, added: readonly SinglePortMapping[]): void {
+    claimHostPorts(
+      this.#context.sockets,
+      { id: record.id, addresses: addressesOf(record) },
+      hostPorts(record, added),
+      {
+        nodeAddresses: nodeAddresses(this.#context),
+        describeOwner: (id) => describeOwner(this.#context, id),
+        withHairpin: false,
+      },
+    );
+  }
+
+  /** Changes the record under its lock, whoever else is at it. */
+  async #change(
+    change: (record: SandboxRecord) => SandboxRecord,
+  ): Promise<void> {
+    const { state } = this.#context;
+    using _node = await state.lock("shared");
+    using lock = await state.lockSandbox(this.id);
+    const record = lock && state.readSandbox(this.id);
+    if (record?.state !== "ready") {
+      throw new SandboxError("SandboxNotFound", {
+        name: this.name,
+        namespace: this.namespace,
+      });
+    }
+    const changed = change(record);
+    if (changed !== record) state.writeSandbox(changed);
+    this.#record = changed;
+  }
+}
+
+function hostPorts(
+  record: SandboxRecord,
+  ports: readonly SinglePortMapping[],
+) {
+  const families = addressesOf(record).map(({ family }) => family);
+  return ports.map((port) => toHostPort(port, families));
+}
+
+function includes(
+  ports: readonly SinglePortMapping[],
+  port: SinglePortMapping,
+): boolean {
+  return ports.some((other) => comparePortMappings(other, port) === 0);
+}
+
+function refuseSharedPort(
+  containers: readonly NormalisedContainer[],
+  added: NormalisedContainer,
+): void {
+  for (const other of containers) {
+    for (const { port, protocol } of added.ports) {
+      if (
+        other.ports.some((p) => p.port === port && p.protocol === protocol)
+      ) {
+        throw new SandboxError("ContainerPortInUse", {
+          port,
+          protocol,
+          containers: [other.name, added.name],
+        });
+      }
+    }
+  }
+}
