@@ -80,15 +80,17 @@ function* temporaryFiles(): Generator<string> {
   for (const { name } of directory(path)) yield `file ${path}/${name}`;
 }
 
-/** Everything that one test may leave behind and that is cheap to look at. */
+/** What is cheap to look at, save this process's own descriptors. */
+function* surroundings(): Generator<string> {
+  yield* processes();
+  yield* links();
+  yield* mounts();
+  yield* temporaryFiles();
+}
+
+/** What one test may leave behind in its process and around it. */
 export function processState(): string[] {
-  return [
-    ...descriptors(),
-    ...processes(),
-    ...links(),
-    ...mounts(),
-    ...temporaryFiles(),
-  ];
+  return [...descriptors(), ...surroundings()];
 }
 
 function* output(program: string, ...args: string[]): Generator<string> {
@@ -123,7 +125,7 @@ function* runFiles(): Generator<string> {
 /** Everything a whole run may leave behind in its private namespaces. */
 export function namespaceState(): string[] {
   return [
-    ...processState(),
+    ...surroundings(),
     ...output("nft", "list", "tables"),
     ...output("ip", "-o", "address"),
     ...output("ip", "-4", "route", "show", "table", "all"),

@@ -33,27 +33,32 @@ function seconds(start: number): string {
   return `${((performance.now() - start) / 1000).toFixed(1)} s`;
 }
 
+/** Runs a Deno command in the checkout; returns what it said when it failed. */
+async function deno(args: readonly string[]): Promise<string | undefined> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: root,
+    env: { NO_COLOR: "1", RUST_BACKTRACE: "0" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  if (success) return undefined;
+  const decoder = new TextDecoder();
+  return decoder.decode(stdout) + decoder.decode(stderr);
+}
+
 /** Runs the checks one after another; returns how many failed. */
 async function runChecks(): Promise<number> {
   let failed = 0;
   for (const [name, args] of Object.entries(checks)) {
     const start = performance.now();
-    const { success, stdout, stderr } = await new Deno.Command(
-      Deno.execPath(),
-      {
-        args: [...args],
-        cwd: root,
-        env: { NO_COLOR: "1", RUST_BACKTRACE: "0" },
-        stdin: "null",
-        stdout: "piped",
-        stderr: "piped",
-      },
-    ).output();
-    console.log(`${success ? "ok    " : "FAILED"} ${name} (${seconds(start)})`);
-    if (success) continue;
+    const problem = await deno(args);
+    const result = problem === undefined ? "ok    " : "FAILED";
+    console.log(`${result} ${name} (${seconds(start)})`);
+    if (problem === undefined) continue;
     failed++;
-    const decoder = new TextDecoder();
-    console.log(decoder.decode(stdout) + decoder.decode(stderr));
+    console.log(problem);
   }
   return failed;
 }
@@ -91,7 +96,9 @@ function skippedWithoutReason(skipped: readonly string[]): string[] {
 
 async function main(args: string[]): Promise<number> {
   const start = performance.now();
-  const problem = await installPeers();
+  const problem = await installPeers() ??
+    // Inside there is no network to load dependencies from.
+    await deno(["install", "--frozen", "--quiet"]);
   if (problem !== undefined) {
     console.error(problem);
     return 1;
