@@ -105,9 +105,7 @@ function address(
         base: "network",
         offset,
         len,
-        ...(needs === "ipv4"
-          ? { csumType: "inet", csumOffset: 10 }
-          : { csumType: "none", csumOffset: 0 }),
+        ...(needs === "ipv4" ? { csumType: "inet", csumOffset: 10 } : {}),
         csumFlags: 1,
       },
     }],
@@ -200,6 +198,7 @@ export function masked(of: Selector, mask: Value): Selector {
           sreg: dreg,
           dreg,
           len: value.length,
+          op: "maskXor",
           mask: { value },
           xor: { value: new Uint8Array(value.length) },
         },
