@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Errno } from "../../ffi/errno.ts";
 import { Cidr } from "../net/cidr.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Connection } from "../netlink/connection.ts";
@@ -125,7 +126,7 @@ function findLink(route: Connection, index: number): Link | undefined {
   try {
     return route.request(getLink({ index })).at(0);
   } catch (error) {
-    if (isNetlinkError(error)) return undefined;
+    if (isNetlinkError(error, Errno.ENODEV)) return undefined;
     throw error;
   }
 }

@@ -5,7 +5,7 @@
  */
 import { IpAddress } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
-import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { NetlinkError } from "../netlink/netlink_error.ts";
 import { getLink } from "../rtnetlink/link.ts";
 import { getRoute } from "../rtnetlink/route.ts";
 
@@ -27,7 +27,7 @@ export function outsideMtu(route: Connection): number {
           : route.request(getLink({ index })).map(({ mtu }) => mtu)
       );
     } catch (error) {
-      if (isNetlinkError(error)) return []; // no route
+      if (error instanceof NetlinkError) return []; // no route
       throw error;
     }
   });

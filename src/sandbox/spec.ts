@@ -162,7 +162,9 @@ export interface NormalisedContainer {
 
 /** {@linkcode DnsSpec} with everything said that does not depend on the node. */
 export interface NormalisedDns extends DnsSpec {
+  /** Host name of the pod. */
   readonly hostname: string;
+  /** More lines for /etc/hosts, in order. */
   readonly hostAliases: readonly HostAlias[];
 }
 
@@ -171,16 +173,25 @@ export interface NormalisedDns extends DnsSpec {
  * ascending order where order means nothing. It is a valid spec itself, with itself as the normalised form.
  */
 export interface NormalisedSpec extends SandboxSpec {
+  /** Grouping of names. */
   readonly namespace: string;
+  /** Free text, by key. */
   readonly labels: Readonly<Record<string, string>>;
   /** One entry a port, no ranges. */
   readonly ports: readonly SinglePortMapping[];
+  /** By name. */
   readonly containers: readonly NormalisedContainer[];
+  /** The requested ones, IPv4 before IPv6. */
   readonly addresses: readonly string[];
+  /** By name. */
   readonly sysctls: Readonly<Record<string, string>>;
+  /** Those of `sysctls` that are not on the safe list. */
   readonly unsafeSysctls: readonly string[];
+  /** How names resolve. */
   readonly dns: NormalisedDns;
+  /** Whether the pod has the node's own network. */
   readonly hostNetwork: boolean;
+  /** Name of the pod's interface. */
   readonly interfaceName: string;
 }
 
