@@ -17,3 +17,69 @@
  *
  * @module
  */
+
+export {
+  Node,
+  type NodeRemoval,
+  type NodeRemoveOptions,
+  openNode,
+  removeNode,
+  type SandboxReference,
+  type SandboxSummary,
+} from "./src/sandbox/node.ts";
+export type { NodeOptions } from "./src/sandbox/spec_node.ts";
+export {
+  type OciNamespace,
+  Sandbox,
+  type SandboxDns,
+  type SandboxJson,
+  type SandboxRoute,
+  type SandboxSysctl,
+} from "./src/sandbox/sandbox.ts";
+export type {
+  ContainerPort,
+  ContainerSpec,
+  DnsSpec,
+  HostAlias,
+  NormalisedContainer,
+  SandboxSpec,
+} from "./src/sandbox/spec.ts";
+export type { Finding } from "./src/sandbox/check.ts";
+export type { Garbage, GarbageOptions } from "./src/sandbox/garbage.ts";
+export type { RemoveOptions } from "./src/sandbox/remove.ts";
+export type {
+  NodeEvent,
+  NodeWatch,
+  OverflowEvent,
+  SandboxEvent,
+} from "./src/sandbox/events.ts";
+export {
+  formatPublish,
+  parsePublish,
+  type PortMapping,
+  type PortProtocol,
+  type SinglePortMapping,
+} from "./src/hostport/mapping.ts";
+export { NetworkNamespace } from "./src/namespace/network_namespace.ts";
+export type {
+  PodConnectOptions,
+  PodListenOptions,
+  PodServeOptions,
+} from "./src/namespace/pod_io.ts";
+export { PodWorker, type PodWorkerOptions } from "./src/namespace/worker.ts";
+export {
+  type AnySandboxError,
+  isSandboxError,
+  type Problem,
+  SandboxError,
+  type SandboxErrorCode,
+  type SandboxErrorContexts,
+  type SandboxErrorOptions,
+} from "./src/errors.ts";
+export {
+  NetlinkError,
+  type NetlinkFailure,
+} from "./src/netlink/netlink_error.ts";
+export { CodecError } from "./src/netlink/codec_error.ts";
+export { SyscallError } from "./ffi/errno.ts";
+export { UnsupportedPlatformError } from "./ffi/platform.ts";
