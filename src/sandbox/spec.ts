@@ -326,8 +326,10 @@ function normalisePorts(ports: readonly PortMapping[]): SinglePortMapping[] {
   return ports.flatMap(expandPortMapping).sort(comparePortMappings);
 }
 
+/** Names may have `_`, and labels that begin or end with `-` or are empty; host names may not. */
 function hostnameOf(name: string): string {
-  return name.replaceAll("_", "-").slice(0, 63).replace(/[-.]+$/, "");
+  return name.replaceAll("_", "-").replace(/[-.]*\.[-.]*/g, ".").slice(0, 63)
+    .replace(/[-.]+$/, "");
 }
 
 function sortedByKey<T>(

@@ -31,13 +31,18 @@ export class Problems {
   parse<T>(
     schema: v.GenericSchema<unknown, T>,
     input: unknown,
-    path = "",
+    basePath = "",
   ): T | undefined {
     const result = v.safeParse(schema, input);
     if (result.success) return result.output;
     for (const issue of result.issues) {
-      const keys = issue.path?.map((item) => item.key) ?? [];
-      this.add(keys.reduce(joinPath, path), issue.message, issue.input);
+      const path = issue.path ?? [];
+      const last = path.at(-1);
+      this.add(
+        path.map(({ key }) => key).reduce(joinPath, basePath),
+        issue.message,
+        last === undefined ? issue.input : last.value,
+      );
     }
     return undefined;
   }

@@ -1,0 +1,181 @@
+import {
+  type BadInput,
+  DUAL,
+  IPV4_ONLY,
+  IPV6_ONLY,
+  port,
+  ports,
+  testBadInput,
+} from "./spec_cases.ts";
+
+testBadInput({
+  "a requested address is wrong": [
+    [{ addresses: "10.244.1.7" }, "addresses", "write a list of IP addresses"],
+    [{ addresses: [7] }, "addresses[0]", "write an IP address"],
+    [{ addresses: ["10.244.1"] }, "addresses[0]", "is not an IP address"],
+    [{ addresses: ["10.244.1.7/24"] }, "addresses[0]", "is not an IP address"],
+    [{ addresses: ["::ffff:10.244.1.7"] }, "addresses[0]", "write 10.244.1.7"],
+    [
+      { addresses: ["10.244.2.7"] },
+      "addresses[0]",
+      "outside the node's pod CIDRs",
+    ],
+    [
+      { addresses: ["fd00:10:244:1::7"] },
+      "addresses[0]",
+      "outside the node's pod CIDRs",
+      IPV4_ONLY,
+    ],
+    [
+      { addresses: ["10.244.1.0"] },
+      "addresses[0]",
+      "network, gateway or broadcast address",
+    ],
+    [
+      { addresses: ["10.244.1.1"] },
+      "addresses[0]",
+      "network, gateway or broadcast address",
+    ],
+    [
+      { addresses: ["10.244.1.255"] },
+      "addresses[0]",
+      "network, gateway or broadcast address",
+    ],
+    [
+      { addresses: ["fd00:10:244:1::"] },
+      "addresses[0]",
+      "network, gateway or broadcast address",
+    ],
+    [
+      { addresses: ["fd00:10:244:1::1"] },
+      "addresses[0]",
+      "network, gateway or broadcast address",
+    ],
+    [
+      { addresses: ["10.244.1.7", "10.244.1.8"] },
+      "addresses[1]",
+      "addresses[0] asks for one",
+    ],
+  ],
+  "the MTU is wrong": [
+    ...[0, 67, 65536, 70000, -1, 1500.5, "1500", NaN].map((
+      mtu,
+    ): BadInput => [{ mtu }, "mtu", "from 68 to 65535"]),
+    [{ mtu: 1279 }, "mtu", "write at least 1280", IPV6_ONLY],
+    [{ mtu: 1279 }, "mtu", "write at least 1280", DUAL],
+  ],
+  "the MAC address is wrong": [
+    [{ mac: "02:00:5e:10:00" }, "mac", "is not a MAC address"],
+    [{ mac: "02-00-5e-10-00-01" }, "mac", "is not a MAC address"],
+    [{ mac: 2 }, "mac", "write a MAC address"],
+    [{ mac: "01:00:5e:00:00:01" }, "mac", "multicast"],
+    [{ mac: "ff:ff:ff:ff:ff:ff" }, "mac", "multicast"],
+    [{ mac: "00:00:00:00:00:00" }, "mac", "not zero"],
+  ],
+  "a sysctl is not for pods": [
+    [
+      { sysctls: ["net.ipv4.tcp_rmem"] },
+      "sysctls",
+      "write an object of strings",
+    ],
+    [
+      { sysctls: { "net.ipv4.tcp_rmem": 4096 } },
+      'sysctls["net.ipv4.tcp_rmem"]',
+      "write a string on one line",
+    ],
+    [
+      { sysctls: { "net.ipv4.tcp_rmem": "" } },
+      'sysctls["net.ipv4.tcp_rmem"]',
+      "write a string on one line",
+    ],
+    [
+      { sysctls: { "net.ipv4.tcp_rmem": "1\n2" } },
+      'sysctls["net.ipv4.tcp_rmem"]',
+      "write a string on one line",
+    ],
+    [
+      { sysctls: { "kernel.shm_rmid_forced": "1" } },
+      'sysctls["kernel.shm_rmid_forced"]',
+      "IPC namespace",
+    ],
+    [
+      { sysctls: { "vm.swappiness": "1" } },
+      'sysctls["vm.swappiness"]',
+      "not a sysctl of the network",
+    ],
+    [
+      { sysctls: { "net/ipv4/tcp_rmem": "1" } },
+      'sysctls["net/ipv4/tcp_rmem"]',
+      'begins with "net."',
+    ],
+    [
+      { sysctls: { "net.../../vm": "1" } },
+      'sysctls["net.../../vm"]',
+      'begins with "net."',
+    ],
+    [
+      { sysctls: { "net.ipv4..x": "1" } },
+      'sysctls["net.ipv4..x"]',
+      'begins with "net."',
+    ],
+    [{ sysctls: { net: "1" } }, "sysctls.net", 'begins with "net."'],
+    ...[
+      "net.netfilter.nf_conntrack_max",
+      "net.nf_conntrack_max",
+      "net.core.rmem_max",
+      "net.ipv4.tcp_mem",
+    ]
+      .map((
+        name,
+      ): BadInput => [
+        { sysctls: { [name]: "1" } },
+        `sysctls["${name}"]`,
+        "the whole machine",
+      ]),
+    [
+      { sysctls: { "net.core.somaxconn": "1" } },
+      'sysctls["net.core.somaxconn"]',
+      "name it in unsafeSysctls",
+    ],
+    [
+      { unsafeSysctls: "net.core.somaxconn" },
+      "unsafeSysctls",
+      "write a list of sysctl names",
+    ],
+    [{ unsafeSysctls: [1] }, "unsafeSysctls[0]", "write a sysctl name"],
+    [
+      { unsafeSysctls: ["net.core.rmem_max"] },
+      "unsafeSysctls[0]",
+      "the whole machine",
+    ],
+    [{ unsafeSysctls: ["kernel.sem"] }, "unsafeSysctls[0]", "IPC namespace"],
+  ],
+  "a pod on the node's network wants its own (H4)": [
+    [{ hostNetwork: "yes" }, "hostNetwork", 'write true or false, not "yes"'],
+    [
+      { hostNetwork: true, ...port({}) },
+      "ports[0].containerPort",
+      "write 8080 as in hostPort",
+    ],
+    [
+      { hostNetwork: true, addresses: ["10.244.1.7"] },
+      "addresses",
+      "leave it out",
+    ],
+    [{ hostNetwork: true, mac: "02:00:5e:10:00:01" }, "mac", "leave it out"],
+    [{ hostNetwork: true, mtu: 1400 }, "mtu", "leave it out"],
+    [
+      { hostNetwork: true, sysctls: { "net.ipv4.tcp_syncookies": "1" } },
+      "sysctls",
+      "leave it out",
+    ],
+    [
+      {
+        hostNetwork: true,
+        ...ports({ containerPort: 8080 }, { containerPort: 8080 }),
+      },
+      "ports[1].hostPort",
+      "is taken by ports[0]",
+    ],
+  ],
+});
