@@ -30,7 +30,6 @@ export function dnsFiles(
   };
 }
 
-/** resolv.conf(5): `search` and `options` are one line each, of which the last counts. */
 function resolvConf(dns: NormalisedDns, nodeResolvConf: string): string {
   const node = readResolvConf(nodeResolvConf);
   const searches = dns.searches ?? node.searches;
@@ -42,13 +41,16 @@ function resolvConf(dns: NormalisedDns, nodeResolvConf: string): string {
   ].join("");
 }
 
-/** A resolver on the node's loopback, such as systemd-resolved's 127.0.0.53, is out of a pod's reach: it is left out. */
+/**
+ * Reads resolv.conf(5): of several search lists the last counts, options add up.
+ * A resolver on the node's loopback, such as systemd-resolved's 127.0.0.53, is out of a pod's reach: it is left out.
+ */
 function readResolvConf(
   text: string,
 ): Required<Pick<NormalisedDns, "nameservers" | "searches" | "options">> {
   const nameservers: string[] = [];
   let searches: string[] = [];
-  let options: string[] = [];
+  const options: string[] = [];
   for (const line of text.split("\n")) {
     const [keyword, ...values] = line.trim().split(/\s+/);
     if (keyword === "nameserver" && values[0] !== undefined) {
@@ -56,7 +58,7 @@ function readResolvConf(
     } else if (keyword === "search" || keyword === "domain") {
       searches = values;
     } else if (keyword === "options") {
-      options = values;
+      options.push(...values);
     }
   }
   return { nameservers, searches, options };
