@@ -16,49 +16,58 @@ import {
 import { exitNow } from "../../ffi/process.ts";
 import { threadNamespacePath, threadNamespaces } from "./threads.ts";
 
-interface Home {
-  readonly id: string;
-  fd: OwnedFd;
-}
-
-// The namespace this isolate's thread was in when it first left it, which in a worker born inside a pod is the pod's.
-// Never handed out, so that nobody else closes it; open for as long as the thread lives, since every way back needs it.
-let home: Home | undefined;
-
 /** Exit code of a process that cannot get back: EX_SOFTWARE of sysexits.h. */
 export const EXIT_LOST = 70;
 
+/** Where the thread came from: it is away for as long as this is not disposed. */
+class Journey implements Disposable {
+  readonly #home: string;
+  readonly #fd: OwnedFd;
+
+  constructor(home: string) {
+    this.#home = home;
+    this.#fd = open(THREAD_NETWORK_NAMESPACE_PATH, O_RDONLY);
+  }
+
+  [Symbol.dispose](): void {
+    const failure = failureToReturn(this.#fd, this.#home);
+    if (failure === undefined) {
+      this.#fd[Symbol.dispose]();
+    } else if (returnThroughSibling(this.#home)) {
+      // Given up and not closed: whoever closed the number may have opened something else with it.
+      this.#fd.release();
+    } else {
+      exitNow(
+        EXIT_LOST,
+        `podnet: cannot return to network namespace ${this.#home} (${failure}): ` +
+          "the process ends, since whatever it did next would happen in a pod",
+      );
+    }
+    journey = undefined;
+  }
+}
+
+// The journey this isolate's thread is on. The state of a thread is global by nature; it ends with the call that began
+// it. A descriptor kept for longer would save a microsecond, and hold the namespace after a worker has been terminated.
+let journey: Journey | undefined;
+
 /**
- * Prepares to leave the thread's own namespace. Disposing what this returns brings the thread back, or ends the process.
+ * Prepares to leave the namespace the thread is in. Disposing what this returns brings it back, or ends the process.
  *
  * Until then no other code may run: nothing may await.
  *
  * @param at the namespace the thread is in
- * @throws {TypeError} when the thread has left already: a window into one namespace cannot open another
+ * @throws {TypeError} when the thread is away already: a window into one namespace cannot open another
  * @throws {SyscallError}
  */
 export function leaveHome(at: string = threadNetworkNamespace()): Disposable {
-  home ??= { id: at, fd: open(THREAD_NETWORK_NAMESPACE_PATH, O_RDONLY) };
-  if (at !== home.id) {
+  if (journey !== undefined) {
     throw new TypeError(
-      `the thread is in network namespace ${at} and not in its own, ${home.id}: ` +
-        "finish what runs inside one namespace before entering another",
+      `the thread is inside network namespace ${at}: ` +
+        "finish what runs there before entering another one",
     );
   }
-  return RETURN;
-}
-
-const RETURN: Disposable = { [Symbol.dispose]: comeHome };
-
-function comeHome(): void {
-  if (home === undefined) return;
-  const failure = failureToReturn(home.fd, home.id);
-  if (failure === undefined || returnThroughSibling(home)) return;
-  exitNow(
-    EXIT_LOST,
-    `podnet: cannot return to network namespace ${home.id} (${failure}): ` +
-      "the process ends, since whatever it did next would happen in a pod",
-  );
+  return journey = new Journey(at);
 }
 
 /** Moves the thread to `fd` and sees that it has arrived: what went wrong, if anything did. */
@@ -79,18 +88,12 @@ function failureToReturn(fd: OwnedFd, id: string): unknown {
 }
 
 /** Finds the way home through a thread that never left. */
-function returnThroughSibling(home: Home): boolean {
+function returnThroughSibling(home: string): boolean {
   try {
     for (const [thread, id] of threadNamespaces()) {
-      if (id !== home.id) continue;
-      const fd = open(threadNamespacePath(thread), O_RDONLY);
-      if (failureToReturn(fd, home.id) === undefined) {
-        // Given up and not closed: whoever closed the old number may have opened something else with it.
-        home.fd.release();
-        home.fd = fd;
-        return true;
-      }
-      fd[Symbol.dispose]();
+      if (id !== home) continue;
+      using fd = open(threadNamespacePath(thread), O_RDONLY);
+      if (failureToReturn(fd, home) === undefined) return true;
     }
   } catch {
     // The caller reports the first failure, which is the cause of this one.

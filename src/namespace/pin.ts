@@ -39,17 +39,34 @@ export function shareMounts(directory: string): void {
 }
 
 /**
+ * Ends what {@linkcode shareMounts} began; does nothing when it has ended already.
+ *
+ * @throws {SyscallError} EPERM without CAP_SYS_ADMIN
+ */
+export function unshareMounts(directory: string): void {
+  for (;;) {
+    try {
+      unmount(directory, { detach: true });
+    } catch (error) {
+      if (isSyscallError(error, Errno.EINVAL, Errno.ENOENT)) return;
+      throw error;
+    }
+  }
+}
+
+/**
  * Creates the file `path` and mounts the namespace `fd` on it.
  *
  * @throws {SyscallError} EEXIST if there is a file already; EPERM without CAP_SYS_ADMIN
  */
 export function pin(fd: number, path: string): void {
-  open(path, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o400)
-    [Symbol.dispose]();
+  using file = open(path, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o400);
   try {
-    bindMount(`/proc/self/fd/${fd}`, path);
+    // Through its descriptor, so that it is this very file, whatever other processes do at the path.
+    bindMount(`/proc/self/fd/${fd}`, `/proc/self/fd/${file.fd}`);
   } catch (error) {
-    unlink(path);
+    // Another process has removed the file already.
+    if (!isSyscallError(error, Errno.ENOENT)) unlink(path);
     throw error;
   }
 }

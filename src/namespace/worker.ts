@@ -53,7 +53,8 @@ export class PodWorker extends Worker implements AsyncDisposable {
   /**
    * Ends the worker and waits until its thread is gone, so that nothing of it holds the namespace any longer.
    *
-   * @throws {SandboxError} Timeout if it is still there after 5 s, blocked in a system call
+   * @throws {SandboxError} Timeout if it is still there after 5 s: the runtime cannot end a thread that is blocked in a
+   * system call or in an endless loop
    */
   async [Symbol.asyncDispose](): Promise<void> {
     this.terminate();
