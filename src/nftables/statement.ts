@@ -94,9 +94,10 @@ function compare(
   const { type } = selector;
   if (typeof value === "string") {
     if (type === "ifname" && value.endsWith("*")) {
+      const prefix = encodeValue(type, value.slice(0, -1));
       return [
         ...selector.load(OPERAND),
-        cmp(op, new TextEncoder().encode(value.slice(0, -1))),
+        cmp(op, prefix.subarray(0, prefix.indexOf(0))),
       ];
     }
     if ((type === "ipv4_addr" || type === "ipv6_addr") && value.includes("/")) {
