@@ -199,8 +199,11 @@ const clusterSet = (family: 4 | 6) => `cluster${family}`;
 function networkSets(options: RulesetOptions): NftSet[] {
   return options.podCidrs.flatMap((podCidr) => {
     const { family } = podCidr;
-    const cluster = [podCidr, ...options.nonMasqueradeCidrs]
-      .filter((cidr) => cidr.family === family);
+    const cluster = [
+      podCidr,
+      multicast(family),
+      ...options.nonMasqueradeCidrs.filter((cidr) => cidr.family === family),
+    ];
     const base = {
       key: [family === 4 ? "ipv4_addr" : "ipv6_addr"],
       interval: true,
@@ -210,7 +213,7 @@ function networkSets(options: RulesetOptions): NftSet[] {
       {
         ...base,
         name: clusterSet(family),
-        elements: [...withoutCovered(cluster), multicast(family)].map(range),
+        elements: withoutCovered(cluster).map(range),
       },
     ];
   });

@@ -82,8 +82,8 @@ export interface NodeRemoveOptions {
  * when it has other settings or belongs to another network namespace; `NotPermitted`, `StateUnusable`, `UnsupportedKernel`
  */
 export async function openNode(options: NodeOptions = {}): Promise<Node> {
-  const parsed = parseNodeOptions(options);
-  const name = parsed.name ?? hostName();
+  const name = options.name ?? hostName();
+  const parsed = parseNodeOptions({ ...options, name });
   const state = new NodeState(parsed.stateDir, name);
   using opened = new DisposableStack();
   const namespace = openNamespace(opened, parsed.netns);

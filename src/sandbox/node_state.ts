@@ -21,6 +21,7 @@ import {
   readDirectory,
   rmdir,
 } from "../../ffi/file.ts";
+import { shareMounts, unshareMounts } from "../namespace/pin.ts";
 import { acquireLock } from "../state/lock.ts";
 import {
   ensurePrivateDirectory,
@@ -61,6 +62,7 @@ export class NodeState {
     ensurePrivateDirectory(this.stateDir);
     ensurePrivateDirectory(this.directory);
     ensurePrivateDirectory(this.#sandboxes);
+    shareMounts(this.#sandboxes);
     open(this.#lock, O_RDONLY | O_CREAT, 0o600)[Symbol.dispose]();
   }
 
@@ -166,6 +168,7 @@ export class NodeState {
   removeNode(): void {
     for (
       const remove of [
+        () => unshareMounts(this.#sandboxes),
         () => rmdir(this.#sandboxes),
         () => removeFile(this.#record),
         () => removeFile(this.#lock),
