@@ -17,7 +17,7 @@ import {
 } from "./platform.ts";
 
 /** What creating a sandbox needs. */
-const CORE = {
+export const CORE = {
   // int *__errno_location(void);
   __errno_location: { parameters: [], result: "pointer" },
   // int fcntl(int fd, int op, int arg);
@@ -86,7 +86,7 @@ const CORE = {
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** What only some programs need: opening a symbol costs 0.1 ms, so these are opened apart. */
-const RARE = {
+export const RARE = {
   // int poll(struct pollfd *fds, nfds_t count, int timeout_ms); on a thread of the runtime's pool
   pollOnPool: {
     name: "poll",

@@ -1,5 +1,11 @@
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertNotEquals,
+  assertThrows,
+} from "@std/assert";
 import { threadNetworkNamespace } from "../../ffi/namespace.ts";
+import { isSandboxError, SandboxError } from "../../src/errors.ts";
 import { threadNamespaces } from "../../src/namespace/threads.ts";
 import { PodWorker } from "../../src/namespace/worker.ts";
 import { listen } from "../../src/namespace/pod_io.ts";
@@ -41,6 +47,19 @@ Deno.test("PodWorker.start() puts all the threads of the worker inside, and none
     );
     assertEquals(new Set(ours), new Set([home]));
   }));
+
+Deno.test("PodWorker.start() refuses a worker that it finds elsewhere", () => {
+  using pod = createPod();
+  // As if the runtime started threads later than it does, when this thread is back home.
+  const late: typeof pod = Object.create(pod, {
+    run: { value: (fn: () => unknown) => fn() },
+  });
+  const error = assertThrows(
+    () => PodWorker.start(late, script("")),
+    SandboxError,
+  );
+  assert(isSandboxError(error, "InvalidNamespace"));
+});
 
 Deno.test("PodWorker can await, look up names and connect inside", () =>
   leavesNothing(async () => {
