@@ -170,10 +170,11 @@ export async function createLab(options: LabOptions = {}): Promise<Lab> {
   };
   const outside = addHost("outside", OUTSIDE_NUMBER);
   const numbers = Array.from({ length: count }, (_, i) => i + 1);
-  const nonMasqueradeCidrs = [
-    ...cidrs.map(String),
-    ...numbers.flatMap((number) => podCidrs(number, families)),
-  ];
+  // Nodes and pods see pods as they are; the outside host is the outside world.
+  const nonMasqueradeCidrs = numbers.flatMap((number) => [
+    ...podCidrs(number, families),
+    ...cidrs.map((cidr) => String(Cidr.host(cidr.at(BigInt(number))))),
+  ]);
   const nodes: LabNode[] = [];
   for (const number of numbers) {
     const host = addHost(`node-${number}`, number);
@@ -183,9 +184,7 @@ export async function createLab(options: LabOptions = {}): Promise<Lab> {
         netns: host.namespace,
         stateDir: directory.path,
         podCidrs: podCidrs(number, families),
-        nonMasqueradeCidrs: nonMasqueradeCidrs.filter((cidr) =>
-          !cidrs.map(String).includes(cidr) || !masquerade
-        ),
+        nonMasqueradeCidrs,
         masquerade,
       }),
     );
