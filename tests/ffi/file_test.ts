@@ -174,15 +174,20 @@ Deno.test("stat(), lstat() and fstat() agree with the runtime", () => {
   using directory = temporaryDirectory();
   const path = `${directory.path}/file`;
   create(path, "12345");
+  try {
+    Deno.chownSync(path, 12, 34);
+  } catch (error) {
+    // In a user namespace there may be no such users; the owner is seen all the same.
+    if (!(error instanceof TypeError)) throw error;
+  }
   Deno.chmodSync(path, 0o2640);
-  Deno.chownSync(path, 12, 34);
   Deno.linkSync(path, `${path}2`);
   Deno.symlinkSync("file", `${directory.path}/link`);
   const expected = {
     kind: "file",
     mode: 0o2640,
-    uid: 12,
-    gid: 34,
+    uid: Deno.statSync(path).uid ?? -1,
+    gid: Deno.statSync(path).gid ?? -1,
     nlink: 2,
     size: 5,
     ino: BigInt(Deno.statSync(path).ino ?? -1),

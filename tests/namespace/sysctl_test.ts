@@ -63,9 +63,9 @@ Deno.test("writeSysctl() sets a parameter of the namespace alone, and readSysctl
     using pod = NetworkNamespace.create();
     const before = readSysctl(home, "net.core.somaxconn");
     writeSysctl(pod, "net.core.somaxconn", 17);
-    writeSysctl(pod, "net/ipv4/ping_group_range", "0 100");
+    writeSysctl(pod, "net/ipv4/ip_local_port_range", "1024 2001");
     assertEquals(readSysctl(pod, "net.core.somaxconn"), "17");
-    assertEquals(readSysctl(pod, "net.ipv4.ping_group_range"), "0\t100");
+    assertEquals(readSysctl(pod, "net.ipv4.ip_local_port_range"), "1024\t2001");
     assertEquals(readSysctl(home, "net.core.somaxconn"), before);
     assertEquals(readTextFile("/proc/sys/net/core/somaxconn"), `${before}\n`);
   }));

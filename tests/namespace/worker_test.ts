@@ -9,7 +9,7 @@ import { isSandboxError, SandboxError } from "../../src/errors.ts";
 import { threadNamespaces } from "../../src/namespace/threads.ts";
 import { PodWorker } from "../../src/namespace/worker.ts";
 import { listen } from "../../src/namespace/pod_io.ts";
-import { createPod, leavesNothing } from "./helpers.ts";
+import { createPod, leavesNothing, openFiles } from "./helpers.ts";
 
 function script(source: string): string {
   return `data:text/javascript,${encodeURIComponent(source)}`;
@@ -48,18 +48,27 @@ Deno.test("PodWorker.start() puts all the threads of the worker inside, and none
     assertEquals(new Set(ours), new Set([home]));
   }));
 
-Deno.test("PodWorker.start() refuses a worker that it finds elsewhere", () => {
-  using pod = createPod();
-  // As if the runtime started threads later than it does, when this thread is back home.
-  const late: typeof pod = Object.create(pod, {
-    run: { value: (fn: () => unknown) => fn() },
-  });
-  const error = assertThrows(
-    () => PodWorker.start(late, script("")),
-    SandboxError,
-  );
-  assert(isSandboxError(error, "InvalidNamespace"));
-});
+Deno.test("PodWorker.start() refuses a worker that it finds elsewhere, and ends it", () =>
+  leavesNothing(async () => {
+    const before = openFiles().length;
+    {
+      using pod = createPod();
+      // As if the runtime started threads later than it does, when this thread is back home.
+      const late: typeof pod = Object.create(pod, {
+        run: { value: (fn: () => unknown) => fn() },
+      });
+      const error = assertThrows(
+        () => PodWorker.start(late, script("onmessage = () => {}")),
+        SandboxError,
+      );
+      assert(isSandboxError(error, "InvalidNamespace"));
+    }
+    // A worker that goes on keeps its files open, which fails the test.
+    const deadline = performance.now() + 5000;
+    while (openFiles().length > before && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }));
 
 Deno.test("PodWorker can await, look up names and connect inside", () =>
   leavesNothing(async () => {
