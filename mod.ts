@@ -25,17 +25,19 @@ export {
   openNode,
   removeNode,
   type SandboxReference,
-  type SandboxSummary,
 } from "./src/sandbox/node.ts";
 export type { NodeOptions } from "./src/sandbox/spec_node.ts";
 export {
   type OciNamespace,
   Sandbox,
-  type SandboxDns,
-  type SandboxJson,
-  type SandboxRoute,
   type SandboxSysctl,
 } from "./src/sandbox/sandbox.ts";
+export type {
+  SandboxDns,
+  SandboxJson,
+  SandboxRoute,
+  SandboxSummary,
+} from "./src/sandbox/description.ts";
 export type {
   ContainerPort,
   ContainerSpec,
@@ -60,6 +62,7 @@ export {
   type PortProtocol,
   type SinglePortMapping,
 } from "./src/hostport/mapping.ts";
+export type { Sync } from "./src/namespace/sync.ts";
 export { NetworkNamespace } from "./src/namespace/network_namespace.ts";
 export type {
   PodConnectOptions,

@@ -25,11 +25,13 @@ export interface SandboxEvent {
   readonly time: string;
   /** Id of the sandbox. */
   readonly id: string;
+  /** The node's end of its link. */
   readonly hostInterface: string;
 }
 
 /** More happened than could be kept: list the sandboxes anew. */
 export interface OverflowEvent {
+  /** Always `overflow`. */
   readonly type: "overflow";
   /** RFC 3339. */
   readonly time: string;

@@ -22,6 +22,7 @@ const SETTLE_MS = 400;
 
 /** Something without an owner. */
 export interface Garbage {
+  /** `record`: a sandbox whose record cannot be read. `link`, `element`: parts in the kernel that no record tells of. */
   readonly kind: "sandbox" | "link" | "element" | "record";
   /** Id of the sandbox that it belonged to. */
   readonly id: string;

@@ -5,14 +5,17 @@
  */
 import { hostName } from "../../ffi/process.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
-import type { SinglePortMapping } from "../hostport/mapping.ts";
 import { AddressPool } from "../ipam/pool.ts";
-import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Cidr } from "../net/cidr.ts";
 import { ensureBaseline, removeBaseline } from "./baseline.ts";
 import { checkNode, type Finding, repairNode } from "./check.ts";
 import { type NodeContext, NodeSockets } from "./context.ts";
 import { createSandbox } from "./create.ts";
+import {
+  describeDamaged,
+  describeSandbox,
+  type SandboxSummary,
+} from "./description.ts";
 import { type NodeWatch, watchNode } from "./events.ts";
 import {
   collectGarbage,
@@ -21,34 +24,12 @@ import {
 } from "./garbage.ts";
 import { sandboxId } from "./identity.ts";
 import { outsideMtu } from "./mtu.ts";
+import { openNamespace, settle } from "./node_settings.ts";
 import { NodeState } from "./node_state.ts";
-import type { NodeRecord, SandboxRecord } from "./records.ts";
 import { type RemoveOptions, removeSandbox } from "./remove.ts";
 import { Sandbox } from "./sandbox.ts";
-import type { NormalisedContainer, SandboxSpec } from "./spec.ts";
-import {
-  type NodeOptions,
-  type NormalisedNodeOptions,
-  parseNodeOptions,
-} from "./spec_node.ts";
-
-/** A sandbox in a list. */
-export interface SandboxSummary {
-  readonly id: string;
-  /** `damaged`: the record cannot be read, see `reason`; only the id is known. */
-  readonly state: "ready" | "creating" | "damaged";
-  readonly reason?: string;
-  readonly name: string;
-  readonly namespace: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly addresses: readonly string[];
-  readonly netnsPath: string;
-  readonly hostInterface?: string;
-  readonly hostNetwork: boolean;
-  readonly ports: readonly SinglePortMapping[];
-  readonly containers: readonly NormalisedContainer[];
-  readonly createdAt: string;
-}
+import type { SandboxSpec } from "./spec.ts";
+import { type NodeOptions, parseNodeOptions } from "./spec_node.ts";
 
 /** Which sandbox a name means. */
 export interface SandboxReference {
@@ -136,67 +117,6 @@ export async function removeNode(
     if (isSandboxError(error, "NodeNotFound")) return { removed: [] };
     throw error;
   }
-}
-
-function openNamespace(
-  opened: DisposableStack,
-  netns: NodeOptions["netns"],
-): NetworkNamespace {
-  if (netns instanceof NetworkNamespace) return netns;
-  return opened.use(
-    netns === undefined
-      ? NetworkNamespace.current()
-      : typeof netns === "number"
-      ? NetworkNamespace.fromPid(netns)
-      : NetworkNamespace.open(netns),
-  );
-}
-
-/** The node's settings: those it has, which the options must not contradict, or new ones. */
-function settle(
-  name: string,
-  options: NormalisedNodeOptions,
-  known: NodeRecord | undefined,
-  netnsId: string,
-  defaultMtu: () => number,
-): NodeRecord | undefined {
-  if (known === undefined) {
-    if (options.podCidrs === undefined) return undefined;
-    return {
-      name,
-      netnsId,
-      podCidrs: options.podCidrs,
-      masquerade: options.masquerade ?? true,
-      nonMasqueradeCidrs: options.nonMasqueradeCidrs ?? [],
-      mtu: options.mtu ?? defaultMtu(),
-    };
-  }
-  if (known.netnsId !== netnsId) {
-    throw new SandboxError("NodeConflict", {
-      name,
-      reason:
-        `it was set up in network namespace ${known.netnsId}, this is ${netnsId}: use another node name or state directory, or take it down there first`,
-    });
-  }
-  for (
-    const key of [
-      "podCidrs",
-      "masquerade",
-      "nonMasqueradeCidrs",
-      "mtu",
-    ] as const
-  ) {
-    const wanted = options[key];
-    if (wanted !== undefined && String(wanted) !== String(known[key])) {
-      throw new SandboxError("NodeConflict", {
-        name,
-        reason: `its ${key} is ${
-          known[key]
-        }, not ${wanted}: leave the option out, or take the node down first`,
-      });
-    }
-  }
-  return known;
 }
 
 /**
@@ -296,13 +216,15 @@ export class Node implements AsyncDisposable {
   /** All sandboxes, by namespace and name. */
   listSandboxes(): Promise<SandboxSummary[]> {
     const { state } = this.#context;
-    const found = state.sandboxIds().flatMap((id) => {
+    const found = state.sandboxIds().flatMap((id): SandboxSummary[] => {
       try {
         const record = state.readSandbox(id);
-        return record === undefined ? [] : [this.#summary(record)];
+        if (record === undefined) return [];
+        const sandbox = describeSandbox(this.#context, record);
+        return [{ ...sandbox, state: record.state }];
       } catch (error) {
         if (!isSandboxError(error, "RecordInvalid")) throw error;
-        return [this.#damaged(id, error.message)];
+        return [describeDamaged(this.#context, id, error.message)];
       }
     });
     return Promise.resolve(
@@ -391,42 +313,6 @@ export class Node implements AsyncDisposable {
       (namespace === undefined || sandbox.namespace === namespace)
     );
     return found.length === 1 ? found[0]?.id : undefined;
-  }
-
-  #summary(record: SandboxRecord): SandboxSummary {
-    const { id, state, spec, addresses, link, ports, containers, createdAt } =
-      record;
-    return {
-      id,
-      state,
-      name: spec.name,
-      namespace: spec.namespace,
-      labels: spec.labels,
-      addresses,
-      netnsPath: this.#context.state.pinPath(id),
-      ...(link === undefined ? {} : { hostInterface: link.hostInterface }),
-      hostNetwork: spec.hostNetwork,
-      ports,
-      containers,
-      createdAt,
-    };
-  }
-
-  #damaged(id: string, reason: string): SandboxSummary {
-    return {
-      id,
-      state: "damaged",
-      reason,
-      name: "",
-      namespace: "",
-      labels: {},
-      addresses: [],
-      netnsPath: this.#context.state.pinPath(id),
-      hostNetwork: false,
-      ports: [],
-      containers: [],
-      createdAt: "",
-    };
   }
 
   #inUse(count: number): SandboxError {

@@ -24,6 +24,14 @@ import {
 import { readSysctl, writeSysctl } from "../namespace/sysctl.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
 import { describeOwner, nodeAddresses, type NodeContext } from "./context.ts";
+import {
+  describeSandbox,
+  dnsOf,
+  routesOf,
+  type SandboxDns,
+  type SandboxJson,
+  type SandboxRoute,
+} from "./description.ts";
 import { addressesOf, type SandboxRecord } from "./records.ts";
 import { type RemoveOptions, removeSandbox } from "./remove.ts";
 import {
@@ -32,22 +40,6 @@ import {
   parseContainerSpec,
   parsePortMappings,
 } from "./spec.ts";
-
-/** A route of a pod. */
-export interface SandboxRoute {
-  /** `0.0.0.0/0` or `::/0`. */
-  readonly destination: string;
-  readonly gateway: string;
-}
-
-/** What the runtime mounts into the pod's containers. */
-export interface SandboxDns {
-  readonly hostname: string;
-  /** Path of the file for `/etc/resolv.conf`. */
-  readonly resolvConfPath: string;
-  /** Path of the file for `/etc/hosts`. */
-  readonly hostsPath: string;
-}
 
 /** The sysctls of a pod. */
 export interface SandboxSysctl {
@@ -59,29 +51,10 @@ export interface SandboxSysctl {
 
 /** The fragment of an OCI runtime's `config.json` that puts a container into the sandbox: an entry of `linux.namespaces`. */
 export interface OciNamespace {
+  /** Always `network`. */
   readonly type: "network";
+  /** The sandbox's {@linkcode Sandbox.netnsPath}. */
   readonly path: string;
-}
-
-/** A sandbox as plain data, what `podnet inspect` prints. */
-export interface SandboxJson {
-  readonly id: string;
-  readonly name: string;
-  readonly namespace: string;
-  readonly uid?: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly addresses: readonly string[];
-  readonly mac?: string;
-  readonly mtu: number;
-  readonly netnsPath: string;
-  readonly hostInterface?: string;
-  readonly interfaceName: string;
-  readonly routes: readonly SandboxRoute[];
-  readonly ports: readonly SinglePortMapping[];
-  readonly containers: readonly NormalisedContainer[];
-  readonly hostNetwork: boolean;
-  readonly dns: SandboxDns;
-  readonly createdAt: string;
 }
 
 /**
@@ -157,11 +130,7 @@ export class Sandbox implements AsyncDisposable {
 
   /** The pod's default routes; none on the host network, where the node's apply. */
   get routes(): readonly SandboxRoute[] {
-    if (this.hostNetwork) return [];
-    return this.#context.pools.map(({ gateway }) => ({
-      destination: gateway.family === 4 ? "0.0.0.0/0" : "::/0",
-      gateway: String(gateway),
-    }));
+    return routesOf(this.#context, this.#record);
   }
 
   /** Host ports that lead to the pod, one entry a port. */
@@ -186,12 +155,7 @@ export class Sandbox implements AsyncDisposable {
 
   /** Host name and resolver files for the pod's containers. */
   get dns(): SandboxDns {
-    const directory = this.#context.state.sandboxDirectory(this.id);
-    return {
-      hostname: this.#record.spec.dns.hostname,
-      resolvConfPath: `${directory}/resolv.conf`,
-      hostsPath: `${directory}/hosts`,
-    };
+    return dnsOf(this.#context, this.#record);
   }
 
   /** The pod's sysctls. Unlike those of a spec, names are not held against the safe list. */
@@ -355,26 +319,7 @@ export class Sandbox implements AsyncDisposable {
 
   /** The sandbox as plain data. */
   toJSON(): SandboxJson {
-    const { uid, mac, hostInterface } = this;
-    return {
-      id: this.id,
-      name: this.name,
-      namespace: this.namespace,
-      ...(uid === undefined ? {} : { uid }),
-      labels: this.labels,
-      addresses: this.addresses,
-      ...(mac === undefined ? {} : { mac }),
-      mtu: this.mtu,
-      netnsPath: this.netnsPath,
-      ...(hostInterface === undefined ? {} : { hostInterface }),
-      interfaceName: this.interfaceName,
-      routes: this.routes,
-      ports: this.ports,
-      containers: this.containers,
-      hostNetwork: this.hostNetwork,
-      dns: this.dns,
-      createdAt: this.createdAt,
-    };
+    return describeSandbox(this.#context, this.#record);
   }
 
   /** Closes this process's descriptor of the namespace. The sandbox stays. */

@@ -1,0 +1,151 @@
+/**
+ * A sandbox as plain data.
+ *
+ * @module
+ */
+import type { SinglePortMapping } from "../hostport/mapping.ts";
+import type { NodeContext } from "./context.ts";
+import type { SandboxRecord } from "./records.ts";
+import type { NormalisedContainer } from "./spec.ts";
+
+/** A route of a pod. */
+export interface SandboxRoute {
+  /** `0.0.0.0/0` or `::/0`. */
+  readonly destination: string;
+  /** The node's address in the pod CIDR. */
+  readonly gateway: string;
+}
+
+/** What the runtime mounts into the pod's containers. */
+export interface SandboxDns {
+  /** Host name of the pod. */
+  readonly hostname: string;
+  /** Path of the file for `/etc/resolv.conf`. */
+  readonly resolvConfPath: string;
+  /** Path of the file for `/etc/hosts`. */
+  readonly hostsPath: string;
+}
+
+/** A sandbox as plain data, what `podnet inspect` prints. Each field is that of `Sandbox`. */
+export interface SandboxJson {
+  /** Unique on the node. */
+  readonly id: string;
+  /** Unique in its namespace. */
+  readonly name: string;
+  /** The group of names that the sandbox is in. */
+  readonly namespace: string;
+  /** As given in the spec. */
+  readonly uid?: string;
+  /** As given in the spec. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** One of each IP version. */
+  readonly addresses: readonly string[];
+  /** Missing on the host network. */
+  readonly mac?: string;
+  /** Bytes. */
+  readonly mtu: number;
+  /** The path that containers join. */
+  readonly netnsPath: string;
+  /** The node's end of the pod's link; missing on the host network. */
+  readonly hostInterface?: string;
+  /** The pod's end of the link. */
+  readonly interfaceName: string;
+  /** Default routes; none on the host network. */
+  readonly routes: readonly SandboxRoute[];
+  /** Host ports, one entry a port. */
+  readonly ports: readonly SinglePortMapping[];
+  /** Containers attached. */
+  readonly containers: readonly NormalisedContainer[];
+  /** Whether the pod has the node's own network. */
+  readonly hostNetwork: boolean;
+  /** Host name and resolver files. */
+  readonly dns: SandboxDns;
+  /** RFC 3339. */
+  readonly createdAt: string;
+}
+
+/** A sandbox in a list. */
+export interface SandboxSummary extends SandboxJson {
+  /** `creating`: being made, or cut short by a crash. `damaged`: the record cannot be read, only the id is known. */
+  readonly state: "ready" | "creating" | "damaged";
+  /** Why the record cannot be read. */
+  readonly reason?: string;
+}
+
+/** What a record tells. */
+export function describeSandbox(
+  context: NodeContext,
+  record: SandboxRecord,
+): SandboxJson {
+  const { id, spec, link } = record;
+  return {
+    id,
+    name: spec.name,
+    namespace: spec.namespace,
+    ...(spec.uid === undefined ? {} : { uid: spec.uid }),
+    labels: spec.labels,
+    addresses: record.addresses,
+    ...(link === undefined ? {} : { mac: link.mac }),
+    mtu: record.mtu,
+    netnsPath: context.state.pinPath(id),
+    ...(link === undefined ? {} : { hostInterface: link.hostInterface }),
+    interfaceName: spec.interfaceName,
+    routes: routesOf(context, record),
+    ports: record.ports,
+    containers: record.containers,
+    hostNetwork: spec.hostNetwork,
+    dns: dnsOf(context, record),
+    createdAt: record.createdAt,
+  };
+}
+
+/** What is known of a sandbox whose record cannot be read. */
+export function describeDamaged(
+  { state, settings }: NodeContext,
+  id: string,
+  reason: string,
+): SandboxSummary {
+  return {
+    id,
+    state: "damaged",
+    reason,
+    name: "",
+    namespace: "",
+    labels: {},
+    addresses: [],
+    mtu: settings.mtu,
+    netnsPath: state.pinPath(id),
+    interfaceName: "",
+    routes: [],
+    ports: [],
+    containers: [],
+    hostNetwork: false,
+    dns: { hostname: "", resolvConfPath: "", hostsPath: "" },
+    createdAt: "",
+  };
+}
+
+/** The default routes of a pod. */
+export function routesOf(
+  { pools }: NodeContext,
+  { link }: SandboxRecord,
+): SandboxRoute[] {
+  if (link === undefined) return [];
+  return pools.map(({ gateway }) => ({
+    destination: gateway.family === 4 ? "0.0.0.0/0" : "::/0",
+    gateway: String(gateway),
+  }));
+}
+
+/** The resolver's files of a pod. */
+export function dnsOf(
+  { state }: NodeContext,
+  { id, spec }: SandboxRecord,
+): SandboxDns {
+  const directory = state.sandboxDirectory(id);
+  return {
+    hostname: spec.dns.hostname,
+    resolvConfPath: `${directory}/resolv.conf`,
+    hostsPath: `${directory}/hosts`,
+  };
+}

@@ -1,0 +1,71 @@
+/**
+ * Which namespace a node is, and what its settings are: kept from the first time it is opened.
+ *
+ * @module
+ */
+import { SandboxError } from "../errors.ts";
+import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import type { NodeRecord } from "./records.ts";
+import type { NodeOptions, NormalisedNodeOptions } from "./spec_node.ts";
+
+/** The namespace that an option means; one that is given open stays its owner's. */
+export function openNamespace(
+  opened: DisposableStack,
+  netns: NodeOptions["netns"],
+): NetworkNamespace {
+  if (netns instanceof NetworkNamespace) return netns;
+  return opened.use(
+    netns === undefined
+      ? NetworkNamespace.current()
+      : typeof netns === "number"
+      ? NetworkNamespace.fromPid(netns)
+      : NetworkNamespace.open(netns),
+  );
+}
+
+/** The node's settings: those it has, which the options must not contradict, or new ones. */
+export function settle(
+  name: string,
+  options: NormalisedNodeOptions,
+  known: NodeRecord | undefined,
+  netnsId: string,
+  defaultMtu: () => number,
+): NodeRecord | undefined {
+  if (known === undefined) {
+    if (options.podCidrs === undefined) return undefined;
+    return {
+      name,
+      netnsId,
+      podCidrs: options.podCidrs,
+      masquerade: options.masquerade ?? true,
+      nonMasqueradeCidrs: options.nonMasqueradeCidrs ?? [],
+      mtu: options.mtu ?? defaultMtu(),
+    };
+  }
+  if (known.netnsId !== netnsId) {
+    throw new SandboxError("NodeConflict", {
+      name,
+      reason:
+        `it was set up in network namespace ${known.netnsId}, this is ${netnsId}: use another node name or state directory, or take it down there first`,
+    });
+  }
+  for (
+    const key of [
+      "podCidrs",
+      "masquerade",
+      "nonMasqueradeCidrs",
+      "mtu",
+    ] as const
+  ) {
+    const wanted = options[key];
+    if (wanted !== undefined && String(wanted) !== String(known[key])) {
+      throw new SandboxError("NodeConflict", {
+        name,
+        reason: `its ${key} is ${
+          known[key]
+        }, not ${wanted}: leave the option out, or take the node down first`,
+      });
+    }
+  }
+  return known;
+}
