@@ -6,6 +6,13 @@
 import { cString, fromCString, fromUtf8, utf8 } from "./buffer.ts";
 import { check, Errno, SyscallError } from "./errno.ts";
 import { OwnedFd } from "./fd.ts";
+import {
+  decodeStatx,
+  type FileKind,
+  fileKind,
+  type FileStatus,
+  SIZE_OF_STATX,
+} from "./file_status.ts";
 import { libc } from "./libc.ts";
 
 const ARM64 = Deno.build.arch === "aarch64";
@@ -293,28 +300,6 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
 
-/** What a file is. */
-export type FileKind =
-  | "file"
-  | "directory"
-  | "symlink"
-  | "socket"
-  | "fifo"
-  | "character"
-  | "block"
-  | "unknown";
-
-// The file type bits of st_mode, shifted right by 12, are the DT_* values of directory entries.
-const KINDS: Readonly<Record<number, FileKind>> = {
-  1: "fifo",
-  2: "character",
-  4: "directory",
-  6: "block",
-  8: "file",
-  10: "symlink",
-  12: "socket",
-};
-
 /** An entry of a directory. */
 export interface DirectoryEntry {
   /** Its name, without the directory's path. */
@@ -347,29 +332,9 @@ export function readDirectory(path: string): DirectoryEntry[] {
     for (let at = 0; at < end; at += view.getUint16(at + 16, true)) {
       const name = fromCString(buffer, at + 19);
       if (name === "." || name === "..") continue;
-      entries.push({ name, kind: KINDS[view.getUint8(at + 18)] ?? "unknown" });
+      entries.push({ name, kind: fileKind(view.getUint8(at + 18)) });
     }
   }
-}
-
-/** What the kernel knows of a file. */
-export interface FileStatus {
-  /** What it is. */
-  readonly kind: FileKind;
-  /** Permission bits with set-uid, set-gid and sticky, such as 0o600. */
-  readonly mode: number;
-  /** Owner. */
-  readonly uid: number;
-  /** Group. */
-  readonly gid: number;
-  /** Number of hard links. */
-  readonly nlink: number;
-  /** Length in bytes. */
-  readonly size: number;
-  /** Number of the file in its file system. */
-  readonly ino: bigint;
-  /** The file system: its major device number in the upper 32 bits, the minor one in the lower. */
-  readonly dev: bigint;
 }
 
 /**
@@ -403,9 +368,8 @@ const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
-const SIZE_OF_STATX = 256;
 
-/** statx, since `struct stat` differs between architectures and `struct statx` does not (linux/stat.h). */
+/** statx, since `struct stat` differs between architectures and `struct statx` does not. */
 function statx(directory: number, path: string, flags: number): FileStatus {
   const bytes = new Uint8Array(SIZE_OF_STATX);
   const name = cString(path);
@@ -416,17 +380,5 @@ function statx(directory: number, path: string, flags: number): FileStatus {
     c.errno[0],
     path === "" ? undefined : path,
   );
-  const view = new DataView(bytes.buffer);
-  const mode = view.getUint16(28, true);
-  return {
-    kind: KINDS[mode >> 12] ?? "unknown",
-    mode: mode & 0o7777,
-    uid: view.getUint32(20, true),
-    gid: view.getUint32(24, true),
-    nlink: view.getUint32(16, true),
-    size: Number(view.getBigUint64(40, true)),
-    ino: view.getBigUint64(32, true),
-    dev: BigInt(view.getUint32(136, true)) << 32n |
-      BigInt(view.getUint32(140, true)),
-  };
+  return decodeStatx(bytes);
 }
