@@ -28,12 +28,8 @@ export function networkNamespace(): string {
   return Deno.readLinkSync("/proc/thread-self/ns/net");
 }
 
-/** The one cached way home that the library keeps per thread is not a leak. */
-const homeNamespace = networkNamespace();
-
 function isRuntimeDescriptor(target: string): boolean {
-  return target === homeNamespace ||
-    /^\/proc\/\d+\/fd$/.test(target) ||
+  return /^\/proc\/\d+\/fd$/.test(target) ||
     /_cache_v\d+(-wal|-shm)?$/.test(target);
 }
 

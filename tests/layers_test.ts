@@ -72,6 +72,7 @@ const layers: Record<
     layers: [
       "ffi",
       "src/errors.ts",
+      "src/hostport",
       "src/namespace",
       "src/net",
       "src/netlink",
