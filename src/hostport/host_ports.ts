@@ -153,23 +153,32 @@ export function releaseHostPorts(
     sockets.nft,
     () => placed.filter((element) => has(sockets.nft, element, owner.id)),
   );
-  if (mappings.length === 0) return;
-  if (options.withHairpin) {
-    for (const address of owner.addresses) {
-      flushConntrack(sockets.nft.netlink, {
-        family: address.family,
-        replySource: address,
-      });
+  forgetFlows(sockets, owner, mappings, options.withHairpin);
+}
+
+/**
+ * Ends what the mappings had translated. Of a pod that is going away the TCP connections end by themselves, and looking
+ * for them would cost a walk through the node's whole connection table, about 2 ms; datagrams would go on for ever.
+ */
+function forgetFlows(
+  { nft }: HostPortSockets,
+  { addresses }: PortOwner,
+  mappings: readonly HostPort[],
+  isGone: boolean,
+): void {
+  if (isGone && mappings.every(({ protocol }) => protocol === "tcp")) return;
+  for (const address of addresses) {
+    const flows = { family: address.family, replySource: address };
+    if (isGone) {
+      flushConntrack(nft.netlink, flows);
+      continue;
     }
-    return;
-  }
-  for (const { protocol, hostPort } of mappings) {
-    for (const address of owner.addresses) {
-      flushConntrack(sockets.nft.netlink, {
-        family: address.family,
+    for (const { protocol, hostPort, families } of mappings) {
+      if (!families.includes(address.family)) continue;
+      flushConntrack(nft.netlink, {
+        ...flows,
         protocol: IP_PROTOCOL[protocol],
         originalDestinationPort: hostPort,
-        replySource: address,
       });
     }
   }
