@@ -9,7 +9,7 @@ import { SOCK_DIAG_BY_FAMILY, socketMessage, socketRequest } from "./tables.ts";
 
 /** A TCP socket that listens, or a UDP socket that is bound and not connected. */
 export interface ListeningSocket {
-  /** `0.0.0.0` or `::` for all addresses. */
+  /** `0.0.0.0` or `::` for all addresses; an IPv6 socket that is bound to one of IPv4 has it as `::ffff:10.0.0.1`. */
   readonly address: IpAddress;
   readonly port: number;
   /** Whether an IPv6 socket leaves IPv4 to others; one on `::` that does not takes packets of both. */
