@@ -29,16 +29,12 @@ export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
 /** Cut the file to length 0. */
 export const O_TRUNC = 0o1000;
-/** Write at the end. */
-export const O_APPEND = 0o2000;
 /** Do not wait, such as for the other end of a FIFO. */
 export const O_NONBLOCK = 0o4000;
 /** Fail with ENOTDIR if the file is no directory. */
 export const O_DIRECTORY: number = ARM64 ? 0o40000 : 0o200000;
 /** Fail with ELOOP if the last part of the path is a symbolic link. */
 export const O_NOFOLLOW: number = ARM64 ? 0o100000 : 0o400000;
-/** A place in the file tree, not the content. */
-export const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 
 /**

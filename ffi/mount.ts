@@ -9,7 +9,6 @@ import { libc } from "./libc.ts";
 // linux/mount.h
 const MS_BIND = 0x1000n;
 const MS_REC = 0x4000n;
-const MS_PRIVATE = 1n << 18n;
 const MS_SHARED = 1n << 20n;
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
@@ -30,15 +29,6 @@ export function bindMount(source: string, target: string): void {
  */
 export function makeShared(target: string): void {
   mount("", target, MS_SHARED | MS_REC);
-}
-
-/**
- * Makes mounts and unmounts below the mount at `target` stay in this mount namespace (mount_namespaces(7)).
- *
- * @throws {SyscallError} EINVAL if `target` is not a mount point
- */
-export function makePrivate(target: string): void {
-  mount("", target, MS_PRIVATE | MS_REC);
 }
 
 /** Options of {@linkcode unmount}. */

@@ -6,11 +6,13 @@ import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import {
   lstat,
   O_CREAT,
+  O_DIRECTORY,
   O_EXCL,
   O_NOFOLLOW,
   O_NONBLOCK,
   O_RDONLY,
   open,
+  tryLock,
   unlink,
 } from "../../ffi/file.ts";
 import { bindMount, makeShared, unmount } from "../../ffi/mount.ts";
@@ -28,18 +30,28 @@ import { SandboxError } from "../errors.ts";
  * @throws {SyscallError} EPERM without CAP_SYS_ADMIN
  */
 export function shareMounts(directory: string): void {
+  if (tryMakeShared(directory)) return;
+  // Two processes that both mount it on itself would double every later mount below it.
+  using lock = open(directory, O_RDONLY | O_DIRECTORY);
+  while (!tryLock(lock, "exclusive")) poll([], 1);
+  if (tryMakeShared(directory)) return;
+  bindMount(directory, directory);
+  makeShared(directory);
+}
+
+/** Whether `directory` is a mount point, which is shared now. */
+function tryMakeShared(directory: string): boolean {
   try {
     makeShared(directory);
+    return true;
   } catch (error) {
-    // Not a mount point: mounting it on itself makes it one.
-    if (!isSyscallError(error, Errno.EINVAL)) throw error;
-    bindMount(directory, directory);
-    makeShared(directory);
+    if (isSyscallError(error, Errno.EINVAL)) return false;
+    throw error;
   }
 }
 
 /**
- * Ends what {@linkcode shareMounts} began; does nothing when it has ended already.
+ * Ends what {@linkcode shareMounts} began, with all that is mounted below; does nothing when it has ended already.
  *
  * @throws {SyscallError} EPERM without CAP_SYS_ADMIN
  */

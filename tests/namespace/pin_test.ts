@@ -4,7 +4,7 @@ import { lstat, readDirectory, readTextFile } from "../../ffi/file.ts";
 import { bindMount, unmount } from "../../ffi/mount.ts";
 import { isSandboxError } from "../../src/errors.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
-import { shareMounts } from "../../src/namespace/pin.ts";
+import { shareMounts, unshareMounts } from "../../src/namespace/pin.ts";
 import { leavesNothing, runFixture, temporaryDirectory } from "./helpers.ts";
 
 /** How many mounts there are at `path` in the mount namespace of a process. */
@@ -146,13 +146,36 @@ Deno.test("NetworkNamespace.pin() and unpin() of several processes at one path l
   assertEquals(mountsAt(path), 0);
 });
 
-Deno.test("shareMounts() makes a directory a shared mount point once", () => {
+Deno.test("shareMounts() makes a directory a shared mount point once, until unshareMounts()", () =>
+  leavesNothing(() => {
+    using directory = temporaryDirectory();
+    const { path } = directory;
+    shareMounts(path);
+    shareMounts(path);
+    assertEquals(mountsAt(path), 1);
+    using pod = NetworkNamespace.create();
+    pod.pin(`${path}/pin`);
+    unshareMounts(path);
+    unshareMounts(path);
+    assertEquals([mountsAt(path), mountsAt(`${path}/pin`)], [0, 0]);
+    unshareMounts(`${path}/missing`);
+    const error = assertThrows(() => shareMounts(`${path}/missing`));
+    assert(isSyscallError(error, Errno.ENOENT));
+  }));
+
+Deno.test("shareMounts() of several processes mounts a directory once", async () => {
   using directory = temporaryDirectory();
-  const { path } = directory;
-  shareMounts(path);
-  shareMounts(path);
-  assertEquals(mountsAt(path), 1);
-  unmount(path);
+  const paths = Array.from({ length: 30 }, (_, i) => `${directory.path}/${i}`);
+  for (const path of paths) Deno.mkdirSync(path);
+  const outcomes = await Promise.all(
+    Array.from({ length: 4 }, () => runFixture("share.ts", ...paths)),
+  );
+  for (const outcome of outcomes) {
+    assertEquals(outcome, { code: 0, stdout: "", stderr: "" });
+  }
+  const mounts = paths.map((path) => mountsAt(path));
+  for (const path of paths) unshareMounts(path);
+  assertEquals(mounts, paths.map(() => 1));
 });
 
 Deno.test("shareMounts() makes unpin() reach mount namespaces that were made meanwhile", async () => {
