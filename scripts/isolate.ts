@@ -1,6 +1,6 @@
 /**
  * Runs a command in namespaces of its own: network, mounts, processes and
- * cgroups, with an empty `/run` and `lo` up. So no test and no demo can touch
+ * cgroups, with `/run` and `/tmp` empty and `lo` up. So no test and no demo can touch
  * the network, the mounts or the state of the machine, and no process it starts
  * outlives it, not even when it crashes.
  *
@@ -29,42 +29,62 @@ function unshareArguments(): string[] {
 
 /**
  * The first process inside. A shell, because process 1 has to collect the
- * orphans of its namespace, which Deno does not do. A cgroup2 mount replaces
- * what is there, because crun refuses a machine that mixes both versions.
+ * orphans of its namespace, which Deno does not do. Its arguments are Deno, the
+ * number of paths to keep, these paths, and the command.
+ *
+ * A cgroup2 mount replaces what is there, because crun refuses a machine that
+ * mixes both versions.
  */
 const firstProcess = `set -e
-mount -t tmpfs -o mode=0755 tmpfs /run
-mkdir -m 1777 "$TMPDIR"
+deno=$0
+keep=$1
+shift
+mount -t tmpfs -o mode=0755 tmpfs /mnt
+mkdir -m 0755 /mnt/run
+mkdir -m 1777 /mnt/tmp
+while [ "$keep" -gt 0 ]; do
+  case $1 in /run/*|/tmp/*)
+    mkdir -p "/mnt$1"
+    mount --rbind "$1" "/mnt$1" ;;
+  esac
+  shift
+  keep=$((keep - 1))
+done
+mount --rbind /mnt/run /run
+mount --rbind /mnt/tmp /tmp
+umount -l /mnt
 mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null || true
-"$0" run --allow-ffi --no-config scripts/loopback_up.ts
+"$deno" run --quiet --allow-ffi --no-config scripts/loopback_up.ts
 "$@"
 exit $?`;
 
-/** The checkout, which must not lie under the directory that gets hidden. */
-const root = new URL("..", import.meta.url).pathname;
+/** The checkout. */
+const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
-/** Where temporary files go inside: it vanishes with the namespaces. */
-export const TEMPORARY_DIRECTORY = "/run/tmp";
+/** Directories that Deno needs, should they lie under /run or /tmp. */
+function neededDirectories(): string[] {
+  const deno = Deno.execPath();
+  return [
+    root,
+    deno.slice(0, deno.lastIndexOf("/")),
+    Deno.env.get("HOME") ?? "/",
+    Deno.env.get("DENO_DIR") ?? "/",
+  ];
+}
 
 /**
  * Runs the command inside and returns its exit code. `deno` as its first word
- * is the Deno that runs this.
+ * is the Deno that runs this. Of /run and /tmp, only the directories in `keep`
+ * and what Deno needs are there.
  */
 export async function runIsolated(
   command: readonly string[],
-  env: Record<string, string> = {},
+  keep: readonly string[] = [],
 ): Promise<number> {
   const words = command.map((word, at) =>
     at === 0 && word === "deno" ? Deno.execPath() : word
   );
-  const needed = [root, Deno.execPath(), Deno.env.get("HOME") ?? "/"];
-  const hidden = needed.find((path) => path.startsWith("/run/"));
-  if (hidden !== undefined) {
-    console.error(
-      `${hidden} is under /run, which is private here: move it elsewhere`,
-    );
-    return 1;
-  }
+  const kept = [...neededDirectories(), ...keep];
   const child = new Deno.Command("unshare", {
     args: [
       ...unshareArguments(),
@@ -72,9 +92,11 @@ export async function runIsolated(
       "-c",
       firstProcess,
       Deno.execPath(),
+      String(kept.length),
+      ...kept,
       ...words,
     ],
-    env: { ...env, TMPDIR: TEMPORARY_DIRECTORY },
+    env: { TMPDIR: "/tmp" },
     cwd: root,
   }).spawn();
   // unshare blocks every signal that can be blocked while it waits.

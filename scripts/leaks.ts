@@ -72,8 +72,7 @@ function* mounts(): Generator<string> {
 }
 
 function* temporaryFiles(): Generator<string> {
-  const path = Deno.env.get("TMPDIR") ?? "/tmp";
-  for (const { name } of directory(path)) yield `file ${path}/${name}`;
+  for (const { name } of directory("/tmp")) yield `file /tmp/${name}`;
 }
 
 /** What is cheap to look at, save this process's own descriptors. */
@@ -110,7 +109,7 @@ function* cgroups(path = "/sys/fs/cgroup"): Generator<string> {
 }
 
 /** Empty directories that the OCI runtimes make for themselves and keep. */
-const runtimeDirectories = new Set(["crun", "runc", "mount", "tmp"]);
+const runtimeDirectories = new Set(["crun", "runc", "mount"]);
 
 function* runFiles(): Generator<string> {
   for (const { name } of directory("/run")) {
@@ -141,8 +140,6 @@ export function machineState(): string[] {
     ...[...directory("/run/podnet")].map(({ name }) =>
       `file /run/podnet/${name}`
     ),
-    ...[...directory("/tmp")].map(({ name }) => `file /tmp/${name}`)
-      .filter((name) => name.startsWith("file /tmp/podnet")),
     ...["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"].map((name) =>
       `sysctl ${name} = ${
         ifPresent(() => Deno.readTextFileSync(`/proc/sys/${name}`))

@@ -20,7 +20,7 @@ Deno.test("processState() shows open files, processes and temporary files, and o
   await Deno.remove(path);
   assertEquals(
     kinds.filter((name) => !name.includes("pidfd")),
-    ["descriptor N (PATH)", "file PATH", "process N (sleep)"],
+    ["descriptor N (PATH)", `file PATH`, "process N (sleep)"],
   );
   assertEquals(added(before, processState()), []);
 });
