@@ -84,7 +84,6 @@ export function attachHost(
       name: link.hostInterface,
       index: link.hostIndex,
       mac: HOST_MAC,
-      alias: link.alias,
       mtu: link.mtu,
       peer: {
         name: link.interfaceName,
@@ -97,6 +96,8 @@ export function attachHost(
     // While the link is down a change of its settings notifies nobody, which costs half at 2000 pods.
     setLink({
       index: link.hostIndex,
+      // Not at creation: the kernel ignores an alias there (rtnl_create_link).
+      alias: link.alias,
       addrGenMode: "none",
       ipv4: {
         forwarding: 1,
