@@ -1,0 +1,122 @@
+/**
+ * A child that stands for this process: signals go to it, and its end is ours.
+ *
+ * @module
+ */
+
+/** The conventional exit codes of shells and `env` for a command that cannot be run (POSIX, 2.8.2). */
+const CANNOT_EXECUTE = 126;
+const NOT_FOUND = 127;
+
+const FORWARDED = [
+  "SIGHUP",
+  "SIGINT",
+  "SIGQUIT",
+  "SIGTERM",
+  "SIGUSR1",
+  "SIGUSR2",
+] as const;
+
+const NUMBERS: Readonly<Record<typeof FORWARDED[number], number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGUSR1: 10,
+  SIGUSR2: 12,
+  SIGTERM: 15,
+};
+
+/** Holds the signals that would end this process, from its construction until it is disposed of. */
+export class SignalForwarder implements Disposable {
+  #child: Deno.ChildProcess | undefined;
+  #pending: typeof FORWARDED[number] | undefined;
+  readonly #listeners = FORWARDED.map((signal) => {
+    const listener = () => this.#receive(signal);
+    Deno.addSignalListener(signal, listener);
+    return { signal, listener };
+  });
+
+  /** The exit code of a process ended by a signal that came before there was a child to take it. */
+  get exitCode(): number | undefined {
+    return this.#pending && 128 + NUMBERS[this.#pending];
+  }
+
+  /** From now on signals go to `child`. */
+  forwardTo(child: Deno.ChildProcess): void {
+    this.#child = child;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { signal, listener } of this.#listeners) {
+      Deno.removeSignalListener(signal, listener);
+    }
+  }
+
+  #receive(signal: typeof FORWARDED[number]): void {
+    if (this.#child === undefined) {
+      this.#pending ??= signal;
+      return;
+    }
+    // The keys of a terminal signal its whole foreground process group: the child has it already.
+    if (
+      (signal === "SIGINT" || signal === "SIGQUIT") && Deno.stdin.isTerminal()
+    ) return;
+    try {
+      this.#child.kill(signal);
+    } catch (error) {
+      // It has ended in the meantime; Deno says so with a TypeError, the kernel with ESRCH.
+      const ended = error instanceof TypeError ||
+        error instanceof Deno.errors.NotFound;
+      if (!ended) throw error;
+    }
+  }
+}
+
+/** What became of the child. */
+export interface ChildOutcome {
+  /** Its exit code, 128 + n when signal n ended it, 126 or 127 when it could not be started. */
+  readonly exitCode: number;
+  /** Why it could not be started. */
+  readonly failure?: string;
+}
+
+/**
+ * Starts a child with this process's standard streams and waits for its end.
+ *
+ * @param spawn starts it with the options given
+ */
+export async function runChild(
+  signals: SignalForwarder,
+  [command = "", ...args]: readonly string[],
+  spawn: (command: string, options: Deno.CommandOptions) => Deno.ChildProcess,
+): Promise<ChildOutcome> {
+  let child: Deno.ChildProcess;
+  try {
+    child = spawn(command, {
+      args,
+      stdin: "inherit",
+      stdout: "inherit",
+      stderr: "inherit",
+    });
+  } catch (error) {
+    const name = JSON.stringify(command);
+    if (error instanceof Deno.errors.NotFound) {
+      return {
+        exitCode: NOT_FOUND,
+        failure:
+          `${name}: command not found: write its full path, or check PATH`,
+      };
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      return {
+        exitCode: CANNOT_EXECUTE,
+        failure:
+          `${name}: permission denied: check that it is an executable file`,
+      };
+    }
+    throw error;
+  }
+  signals.forwardTo(child);
+  // status.code is 128 + n already when signal n ended the child.
+  return { exitCode: (await child.status).code };
+}

@@ -1,0 +1,89 @@
+/**
+ * Every command by name. Each file is loaded when it is needed, so that a command costs only its own code.
+ *
+ * @module
+ */
+import type { Command } from "./command.ts";
+
+/** A command that is not loaded yet. */
+export interface CommandEntry {
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** Loads it. */
+  load(): Promise<Command>;
+}
+
+/** The commands, in the order in which the help lists them. */
+export const commands: ReadonlyMap<string, CommandEntry> = new Map<
+  string,
+  CommandEntry
+>([
+  ["create", {
+    summary: "Create a pod sandbox",
+    load: async () => (await import("./commands/create.ts")).create,
+  }],
+  ["run", {
+    summary: "Run a command in a new sandbox and remove the sandbox after it",
+    load: async () => (await import("./commands/run.ts")).run,
+  }],
+  ["exec", {
+    summary: "Run a command in a sandbox",
+    load: async () => (await import("./commands/exec.ts")).exec,
+  }],
+  ["ls", {
+    summary: "List sandboxes",
+    load: async () => (await import("./commands/ls.ts")).ls,
+  }],
+  ["inspect", {
+    summary: "Show everything about a sandbox",
+    load: async () => (await import("./commands/inspect.ts")).inspect,
+  }],
+  ["rm", {
+    summary: "Remove sandboxes",
+    load: async () => (await import("./commands/rm.ts")).rm,
+  }],
+  ["ports", {
+    summary: "List host ports",
+    load: async () => (await import("./commands/ports.ts")).ports,
+  }],
+  ["ports add", {
+    summary: "Map host ports to a sandbox",
+    load: async () => (await import("./commands/ports.ts")).portsAdd,
+  }],
+  ["ports rm", {
+    summary: "Take host ports away from a sandbox",
+    load: async () => (await import("./commands/ports.ts")).portsRemove,
+  }],
+  ["node up", {
+    summary: "Set the node up, and keep its settings",
+    load: async () => (await import("./commands/node.ts")).nodeUp,
+  }],
+  ["node show", {
+    summary: "Show the node's settings",
+    load: async () => (await import("./commands/node.ts")).nodeShow,
+  }],
+  ["node down", {
+    summary: "Take away all that podnet made on the node",
+    load: async () => (await import("./commands/node.ts")).nodeDown,
+  }],
+  ["check", {
+    summary: "Compare the node and its sandboxes with what they should be",
+    load: async () => (await import("./commands/check.ts")).check,
+  }],
+  ["gc", {
+    summary: "Remove what crashed processes left behind",
+    load: async () => (await import("./commands/gc.ts")).gc,
+  }],
+  ["events", {
+    summary: "Print what happens to sandboxes as it happens",
+    load: async () => (await import("./commands/events.ts")).events,
+  }],
+  ["completions", {
+    summary: "Print the completion script for a shell",
+    load: async () => (await import("./commands/completions.ts")).completions,
+  }],
+  ["help", {
+    summary: "Show help for a command",
+    load: async () => (await import("./commands/help.ts")).help,
+  }],
+]);

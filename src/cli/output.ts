@@ -1,0 +1,103 @@
+/**
+ * Results on stdout: a table for people, JSON for programs. Never colours.
+ *
+ * @module
+ */
+
+/** How results are printed. */
+export type OutputFormat = "table" | "json";
+
+/** A column of a table: its heading and how to read it from a row. */
+export type Column<T> = readonly [heading: string, cell: (row: T) => string];
+
+/** The reader of stdout has gone away, as in `podnet events | head -1`. */
+export class OutputClosed extends Error {
+  /** `"OutputClosed"`. */
+  override readonly name = "OutputClosed";
+}
+
+/** Whether `-o json` was given. */
+export function isJson(
+  options: { readonly output: string | undefined },
+): boolean {
+  return options.output === "json";
+}
+
+/** Writes a line on stdout. */
+export function print(line: string): void {
+  writeAll(Deno.stdout, `${line}\n`);
+}
+
+/** Writes `podnet: ` and what went wrong on stderr. */
+export function printFailure(line: string): void {
+  writeAll(Deno.stderr, `podnet: ${line}\n`);
+}
+
+/** Writes a value as indented JSON. */
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, null, 2));
+}
+
+/** Writes rows as JSON, or as a table: one line a row, columns aligned, headings first. */
+export function printRows<T>(
+  rows: readonly T[],
+  columns: readonly Column<T>[],
+  json: boolean,
+): void {
+  if (json) printJson(rows);
+  else for (const line of formatTable(rows, columns)) print(line);
+}
+
+/** Writes one object as JSON, or as one line a property. */
+export function printRecord(
+  value: object,
+  properties: readonly (readonly [label: string, text: string])[],
+  json: boolean,
+): void {
+  if (json) return printJson(value);
+  const width = Math.max(...properties.map(([label]) => label.length));
+  for (const [label, text] of properties) {
+    print(`${label.padEnd(width)}  ${printable(text)}`.trimEnd());
+  }
+}
+
+/** The lines of a table. An empty cell shows as `-`, so that columns can be counted. */
+export function formatTable<T>(
+  rows: readonly T[],
+  columns: readonly Column<T>[],
+): string[] {
+  const cells = [
+    columns.map(([heading]) => heading),
+    ...rows.map((row) =>
+      columns.map(([, cell]) => printable(cell(row)) || "-")
+    ),
+  ];
+  const widths = columns.map((_, i) =>
+    Math.max(...cells.map((row) => row[i]?.length ?? 0))
+  );
+  return cells.map((row) =>
+    row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd()
+  );
+}
+
+/** Control characters escaped: names and reasons come from files that others may have damaged. */
+export function printable(text: string): string {
+  return text.replace(
+    // deno-lint-ignore no-control-regex
+    /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+function writeAll(
+  stream: { writeSync(data: Uint8Array): number },
+  text: string,
+): void {
+  let rest = new TextEncoder().encode(text);
+  try {
+    while (rest.length > 0) rest = rest.subarray(stream.writeSync(rest));
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) throw new OutputClosed();
+    throw error;
+  }
+}

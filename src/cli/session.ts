@@ -1,0 +1,51 @@
+/**
+ * The node that a command acts on.
+ *
+ * @module
+ */
+import type { Node, NodeOptions, Sandbox } from "../../mod.ts";
+import type { GlobalValues } from "./options.ts";
+
+/** Which node, from the options that every command has. */
+export function nodeSelection(
+  global: GlobalValues,
+): Pick<NodeOptions, "name" | "stateDir" | "netns"> {
+  const { node, netns } = global;
+  const stateDir = global["state-dir"];
+  return {
+    ...(node === undefined ? {} : { name: node }),
+    ...(stateDir === undefined ? {} : { stateDir }),
+    ...(netns === undefined
+      ? {}
+      : { netns: /^\d+$/.test(netns) ? Number(netns) : netns }),
+  };
+}
+
+/**
+ * Opens the node.
+ *
+ * @param settings for commands that may be the first on it; without pod CIDRs it must have been set up before
+ */
+export async function openNode(
+  global: GlobalValues,
+  settings: NodeOptions = {},
+): Promise<Node> {
+  const library = await import("../../mod.ts");
+  return await library.openNode({ ...nodeSelection(global), ...settings });
+}
+
+/** Opens the sandbox that NAME and `--namespace` mean. */
+export async function openSandbox(
+  node: Node,
+  name: string,
+  { namespace }: { readonly namespace: string | undefined },
+): Promise<Sandbox> {
+  return await node.openSandbox(name, namespaceOf(namespace));
+}
+
+/** `--namespace` as the library takes it. */
+export function namespaceOf(
+  namespace: string | undefined,
+): { readonly namespace?: string } {
+  return namespace === undefined ? {} : { namespace };
+}
