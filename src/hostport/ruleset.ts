@@ -16,7 +16,16 @@
  */
 import { Cidr } from "../net/cidr.ts";
 import type { IpAddress } from "../net/ip.ts";
-import { ct, fibType, ip, ip6, meta, th } from "../nftables/expression.ts";
+import {
+  ct,
+  fibType,
+  icmp,
+  icmp6,
+  ip,
+  ip6,
+  meta,
+  th,
+} from "../nftables/expression.ts";
 import type {
   Chain,
   Element,
@@ -37,6 +46,7 @@ import {
   rule,
   set,
   snatTo,
+  type Statement,
   verdict,
 } from "../nftables/statement.ts";
 import { ALL_SETS, SETS } from "./sets.ts";
@@ -82,21 +92,8 @@ export function nodeTable(options: RulesetOptions): Table {
       {
         name: "loopback_in",
         hook: { type: "filter", hook: "input", priority: 150 },
-        // By now the source is what the client had connected to, which only address translation can have made.
-        rules: options.gateways.map((gateway) =>
-          gateway.family === 4
-            ? rule([
-              fromPods,
-              equals(ip.saddr, "127.0.0.0/8"),
-              equals(ip.daddr, String(gateway)),
-              set(ip.daddr, "127.0.0.1"),
-            ])
-            : rule([
-              fromPods,
-              equals(ip6.saddr, "::1"),
-              equals(ip6.daddr, String(gateway)),
-              set(ip6.daddr, "::1"),
-            ])
+        rules: options.gateways.flatMap((gateway) =>
+          loopbackReplies(fromPods, gateway)
         ),
       },
       {
@@ -147,9 +144,7 @@ function loopbackOut(gateways: readonly IpAddress[]): Chain {
     hook: { type: "filter", hook: "output", priority: -310 },
     rules: gateways.flatMap((gateway) => {
       const { loopback, loopbackSpecific } = SETS[gateway.family];
-      const [fields, client, servers] = gateway.family === 4
-        ? [ip, "127.0.0.1", "127.0.0.0/8"] as const
-        : [ip6, "::1", "::1"] as const;
+      const { fields, client, servers } = loopbackOf(gateway.family);
       return [
         rule([
           equals(fields.saddr, client),
@@ -165,6 +160,35 @@ function loopbackOut(gateways: readonly IpAddress[]): Chain {
       ];
     }),
   };
+}
+
+/**
+ * By now the source is what the client had connected to, which only address translation can have made. An ICMP error has
+ * the client's packet inside, whose source must be turned back too, or the client's socket is not found.
+ */
+function loopbackReplies(fromPods: Statement, gateway: IpAddress): Rule[] {
+  const { fields, client, servers } = loopbackOf(gateway.family);
+  const reply = [
+    fromPods,
+    equals(fields.saddr, servers),
+    equals(fields.daddr, String(gateway)),
+  ];
+  const inner = gateway.family === 4 ? icmp.innerSaddr : icmp6.innerSaddr;
+  return [
+    rule([
+      ...reply,
+      equals(meta.l4proto, gateway.family === 4 ? "icmp" : "ipv6-icmp"),
+      equals(inner, String(gateway)),
+      set(inner, client),
+    ]),
+    rule([...reply, set(fields.daddr, client)]),
+  ];
+}
+
+function loopbackOf(family: 4 | 6) {
+  return family === 4
+    ? { fields: ip, client: "127.0.0.1", servers: "127.0.0.0/8" } as const
+    : { fields: ip6, client: "::1", servers: "::1" } as const;
 }
 
 function postroutingRules(options: RulesetOptions): Rule[] {

@@ -23,6 +23,8 @@ export interface Selector {
   readonly needs?: NetworkProtocol;
   /** nft writes `==` after a selector that is itself an operation. */
   readonly operation?: true;
+  /** nft knows the field by its place only, and writes its values as hexadecimal numbers. */
+  readonly raw?: true;
   /** Loads into register `dreg`: the whole value, or its first `length` bytes where the selector can do that. */
   load(dreg: number, length?: number): readonly Expression[];
 }
@@ -130,6 +132,35 @@ export const ip = {
 export const ip6 = {
   saddr: address("ip6 saddr", "ipv6", 8),
   daddr: address("ip6 daddr", "ipv6", 24),
+} as const;
+
+/** A field of the packet inside an ICMP error, which begins 8 bytes into the message; nft knows it by offset only. */
+function innerAddress(
+  type: "ipv4_addr" | "ipv6_addr",
+  offset: number,
+): Writable {
+  const len = valueLength(type);
+  const payload = { base: "transport", offset, len } as const;
+  return {
+    text: `@th,${offset * 8},${len * 8}`,
+    type,
+    raw: true,
+    load: (dreg) => [{ payload: { ...payload, dreg } }],
+    // The checksum of the whole message is in its bytes 2 and 3.
+    store: (sreg) => [
+      { payload: { ...payload, sreg, csumType: "inet", csumOffset: 2 } },
+    ],
+  };
+}
+
+/** Fields of ICMP errors. */
+export const icmp = {
+  innerSaddr: innerAddress("ipv4_addr", 8 + 12),
+} as const;
+
+/** Fields of ICMPv6 errors. */
+export const icmp6 = {
+  innerSaddr: innerAddress("ipv6_addr", 8 + 8),
 } as const;
 
 /** Ports of TCP, UDP, SCTP and DCCP, which all have them in the first 4 bytes. */

@@ -151,7 +151,10 @@ function valueText(selector: Selector, value: Value): string {
     if (selector.type === "ifname") return `"${value}"`;
     if (value.includes("/")) return value;
   }
-  return formatValue(selector.type, encodeValue(selector.type, value));
+  const bytes = encodeValue(selector.type, value);
+  return selector.raw
+    ? `0x${bytes.toHex().replace(/^0+(?=.)/, "")}`
+    : formatValue(selector.type, bytes);
 }
 
 /**
