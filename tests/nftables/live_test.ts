@@ -1,6 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { NftablesConnection } from "../../src/nftables/connection.ts";
+import { ByteWindow } from "../../src/netlink/bytes.ts";
+import { Connection } from "../../src/netlink/connection.ts";
+import { NETLINK_NETFILTER, readMessages } from "../../src/netlink/message.ts";
+import {
+  SocketTransport,
+  type Transport,
+} from "../../src/netlink/transport.ts";
 import { differences, type LiveTable } from "../../src/nftables/live.ts";
+import { NftMessage } from "../../src/nftables/tables.ts";
 import { Transaction } from "../../src/nftables/transaction.ts";
 import { nft } from "./nft.ts";
 import { sampleTable } from "./sample.ts";
@@ -62,12 +70,15 @@ flush chain inet live_chains postrouting
 delete set inet live_chains hairpin6
 delete set inet live_chains hairpin4
 add set inet live_chains hairpin4 { type ipv4_addr; }
+delete set inet live_chains ports
+add set inet live_chains ports { type inet_service; flags interval; }
 add chain inet live_chains intruder
 `,
   );
   assertEquals(differences(sampleTable("live_chains"), live), [
     "set hairpin4 differs",
     "set hairpin6 is missing",
+    "set ports differs",
     'rule "ct status ! dnat return" of chain postrouting is missing',
     'rule "ip saddr . ip daddr @hairpin4 snat ip to 10.244.1.1" of chain postrouting is missing',
     'rule "ip6 saddr . ip6 daddr @hairpin6 snat ip6 to fd00::1" of chain postrouting is missing',
@@ -98,4 +109,57 @@ Deno.test("readTable() tells a table that was made again by its handle", () => {
   const second = liveAfter("live_handle", "");
   assert(first && second);
   assert(first.handle !== second.handle);
+});
+
+/** Lets something happen just before a message of one type is sent for the first time. */
+class InterruptedTransport implements Transport {
+  readonly #inner = SocketTransport.open(NETLINK_NETFILTER);
+  #interruption: (() => void) | undefined;
+
+  constructor(readonly type: number, interruption: () => void) {
+    this.#interruption = interruption;
+  }
+
+  send(datagram: Uint8Array<ArrayBuffer>): void {
+    if (
+      readMessages(new ByteWindow(datagram)).some((m) => m.type === this.type)
+    ) {
+      this.#interruption?.();
+      this.#interruption = undefined;
+    }
+    this.#inner.send(datagram);
+  }
+
+  receive(): Uint8Array<ArrayBuffer> | undefined {
+    return this.#inner.receive();
+  }
+
+  [Symbol.dispose](): void {
+    this.#inner[Symbol.dispose]();
+  }
+}
+
+Deno.test("readTable() never mixes two states of a table", () => {
+  const name = "live_race";
+  nft([], `table inet ${name} { chain a { accept; }; }\n`);
+  try {
+    using connection = new NftablesConnection(
+      new Connection(
+        new InterruptedTransport(NftMessage.getChain, () =>
+          nft(
+            [],
+            `flush chain inet ${name} a
+delete chain inet ${name} a
+table inet ${name} { chain b { drop; }; }
+`,
+          )),
+      ),
+    );
+    assertEquals(
+      connection.readTable(name)?.chains.map((c) => [c.name, c.rules.length]),
+      [["b", 1]],
+    );
+  } finally {
+    nft(["delete", "table", "inet", name]);
+  }
 });
