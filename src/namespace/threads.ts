@@ -22,8 +22,11 @@ export function threadNamespaces(): Map<number, string> {
     try {
       namespaces.set(thread, readLink(threadNamespacePath(thread)));
     } catch (error) {
-      // The thread has ended since the directory was read.
-      if (!isSyscallError(error, Errno.ENOENT, Errno.ESRCH)) throw error;
+      // The thread has ended since the directory was read, or is about to: one without memory is nobody's but the
+      // machine's (ptrace_may_access), and EACCES in a user namespace.
+      if (
+        !isSyscallError(error, Errno.ENOENT, Errno.ESRCH, Errno.EACCES)
+      ) throw error;
     }
   }
   return namespaces;
