@@ -3,15 +3,8 @@
  *
  * @module
  */
-import type { Notification, Overflow } from "../netlink/subscription.ts";
-import { Subscription } from "../netlink/subscription.ts";
-import { NETLINK_ROUTE } from "../netlink/message.ts";
-import {
-  RTM_DELLINK,
-  RTM_NEWLINK,
-  RTNLGRP_LINK,
-} from "../rtnetlink/constants.ts";
-import { type Link, link } from "../rtnetlink/link.ts";
+import type { Subscription } from "../netlink/subscription.ts";
+import { type Change, monitor } from "../rtnetlink/monitor.ts";
 import type { NodeContext } from "./context.ts";
 import { idOfAlias } from "./identity.ts";
 
@@ -45,45 +38,37 @@ export interface NodeWatch
   extends AsyncIterableIterator<NodeEvent>, AsyncDisposable {}
 
 /** Watches a node. */
-export function watchNode(context: NodeContext): NodeWatch {
-  const subscription = context.namespace.run(() =>
-    Subscription.open({
-      protocol: NETLINK_ROUTE,
-      groups: [RTNLGRP_LINK],
-      codecs: new Map([[RTM_NEWLINK, link], [RTM_DELLINK, link]]),
-    })
-  );
-  const events = eventsOf(subscription, context.settings.name);
-  return Object.assign(events, {
-    async [Symbol.asyncDispose](): Promise<void> {
-      await subscription[Symbol.asyncDispose]();
-    },
+export function watchNode({ namespace, settings }: NodeContext): NodeWatch {
+  const changes = namespace.run(() => monitor(["link"]));
+  return Object.assign(eventsOf(changes, settings.name), {
+    [Symbol.asyncDispose]: () => changes[Symbol.asyncDispose](),
   });
 }
 
 async function* eventsOf(
-  subscription: AsyncIterable<Notification<Link> | Overflow>,
+  changes: Subscription<Change>,
   node: string,
 ): AsyncGenerator<NodeEvent, undefined> {
   /** Whether each link carried packets when it was last heard of. */
   const carrying = new Map<number, boolean>();
-  for await (const notification of subscription) {
+  for await (const change of changes) {
     const time = new Date().toISOString();
-    if (notification.overflow) {
+    if (change.overflow) {
       carrying.clear();
       yield { type: "overflow", time };
       continue;
     }
-    const { value: { index, name, alias, up, carrier }, type } = notification;
+    if (!("link" in change.value)) continue;
+    const { action, link: { index, name, alias, up, carrier } } = change.value;
     const id = idOfAlias(node, alias);
     if (id === undefined) continue;
     const event = { time, id, hostInterface: name };
-    if (type === RTM_DELLINK) {
+    const before = carrying.get(index);
+    if (action === "delete") {
       carrying.delete(index);
       yield { ...event, type: "removed" };
       continue;
     }
-    const before = carrying.get(index);
     const now = up && carrier;
     carrying.set(index, now);
     if (before === undefined) yield { ...event, type: "created" };
