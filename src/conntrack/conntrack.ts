@@ -60,77 +60,94 @@ export interface ConntrackEntry {
 }
 
 /**
- * Forgets all connections that match. Their next packets are tracked, and translated, anew.
+ * Forgets all connections that match any of the filters. Their next packets are tracked, and translated, anew.
  *
- * One message and one walk through the table on Linux 6.8 and later, about 0.2 ms. An IPv6 address, a port of another
- * protocol than TCP and UDP, and an older kernel take a dump, about 4 ms, and one deletion a connection.
+ * A filter is one message and one walk through the table on Linux 6.8 and later, about 0.2 ms. Those with an IPv6
+ * address, or with a port of another protocol than TCP and UDP, take together one dump a family, about 4 ms, and one
+ * deletion a connection; on older kernels all do.
  * @param connection of the protocol NETLINK_NETFILTER
  * @returns how many there were, or undefined when the kernel did it and does not tell
- * @throws {TypeError} when the filter has no field besides the family, or a port without a protocol
+ * @throws {TypeError} when a filter has no field besides the family, or a port without a protocol
  * @throws {RangeError} when an address is not of the family
  * @throws {NetlinkError} EPERM without CAP_NET_ADMIN
  */
 export function flushConntrack(
   connection: Connection,
-  filter: ConntrackFilter,
+  filters: ConntrackFilter | readonly ConntrackFilter[],
 ): number | undefined {
-  assertSelective(filter);
-  if (!isTrusted(filter)) return flushEach(connection, filter);
+  const all = [filters].flat();
+  all.forEach(assertSelective);
+  const rest = all.filter((filter) => !flushAtOnce(connection, filter));
+  const deleted = flushEach(connection, rest);
+  return rest.length === all.length ? deleted : undefined;
+}
+
+/** Has the kernel delete what matches; false when it cannot. */
+function flushAtOnce(
+  connection: Connection,
+  filter: ConntrackFilter,
+): boolean {
+  if (!isTrusted(filter)) return false;
   try {
     connection.request(
       selection(filter, ConntrackMessage.delete, "flush conntrack"),
     );
-    return undefined;
+    return true;
   } catch (error) {
     // Before 6.8 a deletion has no filter (EOPNOTSUPP), and what is sent is not a whole tuple (EINVAL). Nothing is
     // deleted then: the message always has a tuple, without which the kernel would take it as "flush all".
-    if (!isNetlinkError(error, Errno.EINVAL, Errno.EOPNOTSUPP)) throw error;
-    return flushEach(connection, filter);
+    if (isNetlinkError(error, Errno.EINVAL, Errno.EOPNOTSUPP)) return false;
+    throw error;
   }
 }
 
-/**
- * Does what {@linkcode flushConntrack} does with messages that every kernel knows and none mistakes.
- * @returns how many connections there were
- */
-export function flushEach(
+/** Deletes what matches one by one, with messages that every kernel knows and none mistakes; returns how many. */
+function flushEach(
   connection: Connection,
-  filter: ConntrackFilter,
+  filters: readonly ConntrackFilter[],
 ): number {
-  assertSelective(filter);
-  const { family } = filter;
-  const found = connection
-    .dump(selection(
-      isTrusted(filter) ? filter : { family },
-      ConntrackMessage.get,
-      "list conntrack",
-    ))
-    // Kernels before 5.8 do not filter a dump.
-    .filter(({ attrs }) => matches(filter, attrs));
   let deleted = 0;
-  for (const { header, attrs: { tupleOrig, zone, id } } of found) {
-    try {
-      connection.execute([{
-        operation: "delete a conntrack entry",
-        type: ConntrackMessage.delete,
-        flags: NLM_F_ACK,
-        codec: entryMessage,
-        value: {
-          header: { family: header.family ?? 0 },
-          attrs: {
-            ...(tupleOrig === undefined ? {} : { tupleOrig }),
-            ...(zone === undefined ? {} : { zone }),
-            ...(id === undefined ? {} : { id }),
-          },
-        },
-      }]);
-      deleted++;
-    } catch (error) {
-      // It has ended by itself meanwhile.
-      if (!isNetlinkError(error, Errno.ENOENT)) throw error;
+  for (const family of [4, 6] as const) {
+    const [first, ...others] = filters.filter((f) => f.family === family);
+    if (first === undefined) continue;
+    const wanted = [first, ...others] as const;
+    const found = connection
+      .dump(selection(common(wanted), ConntrackMessage.get, "list conntrack"))
+      // Kernels before 5.8 do not filter a dump.
+      .filter(({ attrs }) => wanted.some((filter) => matches(filter, attrs)));
+    for (const { attrs } of found) {
+      if (deleteEntry(connection, family, attrs)) deleted++;
     }
   }
   return deleted;
+}
+
+/** False when the connection has ended by itself meanwhile. */
+function deleteEntry(
+  connection: Connection,
+  family: IpFamily,
+  { tupleOrig, zone, id }: EntryAttrs,
+): boolean {
+  try {
+    connection.execute([{
+      operation: "delete a conntrack entry",
+      type: ConntrackMessage.delete,
+      flags: NLM_F_ACK,
+      codec: entryMessage,
+      value: {
+        header: { family: NF_FAMILY[family] },
+        attrs: {
+          ...(tupleOrig === undefined ? {} : { tupleOrig }),
+          ...(zone === undefined ? {} : { zone }),
+          ...(id === undefined ? {} : { id }),
+        },
+      },
+    }]);
+    return true;
+  } catch (error) {
+    if (isNetlinkError(error, Errno.ENOENT)) return false;
+    throw error;
+  }
 }
 
 /**
@@ -143,13 +160,8 @@ export function listConntrack(
   options: { readonly family: IpFamily },
 ): readonly ConntrackEntry[] {
   const { family } = options;
-  return connection.dump({
-    operation: "list conntrack",
-    type: ConntrackMessage.get,
-    flags: 0,
-    codec: entryMessage,
-    value: { header: { family: NF_FAMILY[family] }, attrs: {} },
-  }).flatMap(({ attrs }) => {
+  const request = selection({ family }, ConntrackMessage.get, "list conntrack");
+  return connection.dump(request).flatMap(({ attrs }) => {
     const original = tupleOf(family, attrs.tupleOrig);
     const reply = tupleOf(family, attrs.tupleReply);
     if (original === undefined || reply === undefined) return [];
@@ -195,6 +207,22 @@ function isTrusted(filter: ConntrackFilter): boolean {
     Object.values(addresses).every((a) => a === undefined)) &&
     (port === undefined || protocol === IPPROTO_TCP ||
       protocol === IPPROTO_UDP);
+}
+
+/** What the filters have in common and kernels select rightly, so that a dump is no longer than needed. */
+function common(
+  filters: readonly [ConntrackFilter, ...ConntrackFilter[]],
+): ConntrackFilter {
+  const { family, protocol, originalDestinationPort: port } = filters[0];
+  if (
+    protocol === undefined || filters.some((f) => f.protocol !== protocol)
+  ) return { family };
+  if (
+    port === undefined ||
+    filters.some((f) => f.originalDestinationPort !== port)
+  ) return { family, protocol };
+  const withPort = { family, protocol, originalDestinationPort: port };
+  return isTrusted(withPort) ? withPort : { family, protocol };
 }
 
 /** A request for the entries that match: tuples with the values, and which of their fields count. */

@@ -2,7 +2,6 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   type ConntrackFilter,
   flushConntrack,
-  flushEach,
   listConntrack,
 } from "../../src/conntrack/conntrack.ts";
 import { ConntrackMessage } from "../../src/conntrack/tables.ts";
@@ -149,6 +148,17 @@ const cases: readonly {
     gone: ["unmapped", "zone"],
   },
   {
+    what: "address and port in IPv6",
+    filter: {
+      family: 6,
+      protocol: 17,
+      originalDestinationPort: 53,
+      replySource: ip("fd00::9"),
+    },
+    gone: ["v6"],
+    mistaken: true,
+  },
+  {
     what: "an address that none has",
     filter: { family: 4, originalSource: ip("198.51.100.1") },
     gone: [],
@@ -201,14 +211,6 @@ for (const { what, filter, gone, mistaken = false } of cases) {
     conntrack("-F");
   });
 
-  Deno.test(`flushEach() forgets by ${what}, and no other connection`, () => {
-    using connection = Connection.open(NETLINK_NETFILTER);
-    seed();
-    assertEquals(flushEach(connection, filter), gone.length);
-    assertEquals(left(connection), expected);
-    conntrack("-F");
-  });
-
   Deno.test(`flushConntrack() forgets by ${what} on a kernel that ignores filters`, () => {
     using transport = new OldKernelTransport();
     const connection = new Connection(transport);
@@ -221,6 +223,49 @@ for (const { what, filter, gone, mistaken = false } of cases) {
   });
 }
 
+Deno.test("flushConntrack() takes several filters, whichever way each of them goes", () => {
+  using connection = Connection.open(NETLINK_NETFILTER);
+  const several = [
+    { family: 4, protocol: 17, originalDestinationPort: 54 },
+    { family: 4, protocol: 132, originalDestinationPort: 53 },
+    { family: 6, originalSource: ip("fd00::1") },
+    { family: 6, replySource: ip("fd00:244::5") },
+  ] as const;
+  const gone: readonly Name[] = ["otherPort", "sctp", "v6", "v6mapped"];
+  const expected = names.filter((name) => !gone.includes(name));
+  seed();
+  assertEquals(flushConntrack(connection, several), undefined);
+  assertEquals(left(connection), expected);
+
+  seed();
+  assertEquals(flushConntrack(connection, several.slice(1)), 3);
+  assertEquals(
+    left(connection),
+    names.filter((n) => n === "otherPort" || expected.includes(n)),
+  );
+
+  seed();
+  assertEquals(flushConntrack(connection, []), 0);
+  assertEquals(left(connection), names);
+
+  using old = new OldKernelTransport();
+  assertEquals(flushConntrack(new Connection(old), several), 4);
+  assertEquals(left(connection), expected);
+  conntrack("-F");
+});
+
+Deno.test("flushConntrack() does nothing when one of several filters is wrong", () => {
+  using connection = Connection.open(NETLINK_NETFILTER);
+  seed();
+  assertThrows(
+    () =>
+      flushConntrack(connection, [{ family: 4, protocol: 17 }, { family: 4 }]),
+    TypeError,
+  );
+  assertEquals(left(connection), names);
+  conntrack("-F");
+});
+
 Deno.test("flushConntrack() does not take a filter that means everything", () => {
   using connection = Connection.open(NETLINK_NETFILTER);
   seed();
@@ -231,7 +276,6 @@ Deno.test("flushConntrack() does not take a filter that means everything", () =>
     }] as const
   ) {
     assertThrows(() => flushConntrack(connection, filter), TypeError);
-    assertThrows(() => flushEach(connection, filter), TypeError);
   }
   assertThrows(
     () =>
