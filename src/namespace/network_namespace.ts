@@ -111,6 +111,24 @@ export class NetworkNamespace implements Disposable {
   }
 
   /**
+   * Opens the namespace that `ip netns` knows by a name: the file of that name in `/run/netns` (ip-netns(8)).
+   *
+   * @throws {RangeError} if `name` cannot be a file name
+   * @throws {SandboxError} InvalidNamespace if there is none; NotPermitted
+   * @throws {SyscallError}
+   */
+  static fromName(name: string): NetworkNamespace {
+    if (!/^[^/\0]+$/.test(name) || name === "." || name === "..") {
+      throw new RangeError(
+        `${
+          JSON.stringify(name)
+        } is no name of a namespace: give one that "ip netns" lists`,
+      );
+    }
+    return NetworkNamespace.open(`/run/netns/${name}`);
+  }
+
+  /**
    * Takes ownership of an open file that is a network namespace.
    *
    * @throws {SandboxError} InvalidNamespace if it is none; the file is closed then

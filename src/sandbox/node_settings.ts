@@ -19,7 +19,9 @@ export function openNamespace(
       ? NetworkNamespace.current()
       : typeof netns === "number"
       ? NetworkNamespace.fromPid(netns)
-      : NetworkNamespace.open(netns),
+      : netns.includes("/")
+      ? NetworkNamespace.open(netns)
+      : NetworkNamespace.fromName(netns),
   );
 }
 

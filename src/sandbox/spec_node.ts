@@ -29,7 +29,7 @@ export interface NodeOptions {
   /** The networks that pods get their addresses from: one of each IP version, or of one. Needed the first time only. */
   readonly podCidrs?: readonly string[];
   /**
-   * The network namespace that plays the node: a path, the id of a process in it, or an open one.
+   * The network namespace that plays the node: a path, a name of `ip netns`, the id of a process in it, or an open one.
    * @default the one that the process is in
    */
   readonly netns?: string | number | NetworkNamespace;
@@ -80,11 +80,13 @@ const SPECIAL_NETWORKS: readonly (readonly [string, string])[] = [
 const namespaceReference = v.custom<string | number | NetworkNamespace>(
   (input) =>
     typeof input === "string"
-      ? /^[^\0]+$/.test(input)
+      ? /^[^\0]+$/.test(input) && input !== "." && input !== ".."
       : typeof input === "number"
       ? Number.isInteger(input) && input > 0
       : input instanceof NetworkNamespace,
-  instead("a path, the id of a process, or an open NetworkNamespace"),
+  instead(
+    "a path, a name of ip netns, the id of a process, or an open NetworkNamespace",
+  ),
 );
 
 const stateDirectory = field.parsed(

@@ -280,6 +280,29 @@ Deno.test("NetworkNamespace.open() says why a path is no network namespace", () 
     }
   }));
 
+Deno.test("NetworkNamespace.fromName() opens what ip netns made", async () => {
+  const name = `podnet-test-${crypto.randomUUID().slice(0, 8)}`;
+  const ip = async (...args: string[]) => {
+    const { success } = await new Deno.Command("ip", { args }).output();
+    assert(success, `ip ${args.join(" ")}`);
+  };
+  await ip("netns", "add", name);
+  try {
+    await leavesNothing(() => {
+      using named = NetworkNamespace.fromName(name);
+      using opened = NetworkNamespace.open(`/run/netns/${name}`);
+      assertEquals(named.id, opened.id);
+      assertNotEquals(named.id, threadNetworkNamespace());
+    });
+  } finally {
+    await ip("netns", "delete", name);
+  }
+  assertCode("InvalidNamespace", () => NetworkNamespace.fromName(name));
+  for (const wrong of ["", ".", "..", "a/b", "a\0b"]) {
+    assertThrows(() => NetworkNamespace.fromName(wrong), RangeError);
+  }
+});
+
 Deno.test("NetworkNamespace.fromPid() refuses what is no process number", () => {
   for (const pid of [0, -1, 1.5, NaN, 2 ** 60]) {
     assertThrows(() => NetworkNamespace.fromPid(pid), RangeError);
