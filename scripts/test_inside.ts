@@ -48,8 +48,9 @@ async function run(args: readonly string[]): Promise<TestCounts> {
   clearTimeout(timer);
   const { code } = await child.status;
   const { counts } = output;
-  if (hung || !output.complete || (code !== 0 && counts.failed === 0)) {
+  if (!output.complete || (code !== 0 && counts.failed === 0)) {
     counts.failed++;
+    for (const name of output.failedNames) console.log(`FAILED: ${name}`);
     const said = [...output.recent, partial].map((line) => `\n  ${line}`);
     console.log(
       hung

@@ -33,6 +33,8 @@ const RUNNER_FRAME = /^ {4}at .*\(?ext:cli\/40_test\.js/;
 /** Follows the output of one `deno test`, line by line. */
 export class TestOutput {
   readonly counts: TestCounts = { passed: 0, failed: 0, skipped: [] };
+  /** Tests that were seen to fail; Deno explains them at the very end only. */
+  readonly failedNames: string[] = [];
   /** The last lines, to tell what was running when it hung. */
   readonly recent: string[] = [];
   readonly #listener: Listener;
@@ -91,6 +93,7 @@ export class TestOutput {
     if (result === "ignored") this.counts.skipped.push(name);
     if (result === "FAILED") {
       this.counts.failed++;
+      this.failedNames.push(name);
       if (this.#module) this.#module.failed++;
     }
   }
