@@ -134,7 +134,7 @@ export interface VethEnd {
 export interface NewVethOptions extends VethEnd {
   /** Free text, at most 255 bytes, that names the owner of the pair. */
   readonly alias?: string;
-  /** The other end. */
+  /** The other end. The kernel gives it the chosen number only if this end has one too (veth_newlink). */
   readonly peer: VethEnd & {
     /**
      * Descriptor of the network namespace in which the peer is born. Moving it there later would wait for an RCU grace
@@ -151,9 +151,16 @@ export interface NewVethOptions extends VethEnd {
  * The kernel's default is one queue a possible CPU, which makes creation slow and saves nothing between two namespaces.
  *
  * Refused with EEXIST if a name or number is taken.
+ *
+ * @throws {TypeError} if only the peer has a number: the kernel would ignore it
  */
 export function newVeth(options: NewVethOptions): Request<LinkMessage> {
   const { peer } = options;
+  if (peer.index !== undefined && options.index === undefined) {
+    throw new TypeError(
+      `to choose the index of ${peer.name}, choose that of ${options.name} too`,
+    );
+  }
   return linkRequest(`create veth ${options.name}`, RTM_NEWLINK, {
     header: { index: options.index ?? 0 },
     attrs: {

@@ -1,0 +1,181 @@
+/** The connection against the kernel: attribution, large batches, large dumps, missing capability. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Errno } from "../../ffi/errno.ts";
+import { Cidr } from "../../src/net/cidr.ts";
+import { IpAddress } from "../../src/net/ip.ts";
+import { MacAddress } from "../../src/net/mac.ts";
+import { Connection } from "../../src/netlink/connection.ts";
+import { NETLINK_ROUTE, type Request } from "../../src/netlink/message.ts";
+import {
+  isNetlinkError,
+  NetlinkError,
+} from "../../src/netlink/netlink_error.ts";
+import {
+  dumpLinks,
+  getLink,
+  type LinkMessage,
+  newLink,
+  newVeth,
+  setLink,
+} from "../../src/rtnetlink/link.ts";
+import { dumpRoutes, newRoute } from "../../src/rtnetlink/route.ts";
+import { inNewNamespace } from "./isolated.ts";
+
+const LO = 1;
+
+/** Calls `fn` with a connection to a new namespace whose lo is up. */
+function withKernel<T>(fn: (connection: Connection) => T): T {
+  using connection = inNewNamespace(() => Connection.open(NETLINK_ROUTE));
+  connection.execute([setLink({ index: LO, up: true })]);
+  return fn(connection);
+}
+
+/** A change of lo that weighs `size` bytes more: the kernel passes over attributes that it does not know. */
+function heavy(size: number): Request<LinkMessage> {
+  const request = setLink({ index: LO, alias: "heavy" });
+  const $unknown = [{ type: 0x3f00, payload: new Uint8Array(size) }];
+  const { header, attrs } = request.value;
+  return { ...request, value: { header, attrs: { ...attrs, $unknown } } };
+}
+
+Deno.test("Connection stays in the namespace in which it was opened", () => {
+  using connection = inNewNamespace(() => Connection.open(NETLINK_ROUTE));
+  connection.execute([newLink({ name: "only-here", info: { bridge: {} } })]);
+  using home = Connection.open(NETLINK_ROUTE);
+  const names = (c: Connection) => c.dump(dumpLinks()).map(({ name }) => name);
+  assert(names(connection).includes("only-here"));
+  assert(!names(home).includes("only-here"));
+});
+
+Deno.test("execute() names the message and the attribute that the kernel refuses", () => {
+  withKernel((connection) => {
+    const request = newVeth({
+      name: "pn-12ab",
+      mac: MacAddress.parse("02:00:00:00:00:01"),
+      peer: { name: "eth0", mac: MacAddress.parse("02:00:00:00:00:02") },
+    });
+    const { header, attrs } = request.value;
+    // The kernel wants 4 bytes of a group.
+    const $unknown = [{ type: 27, payload: new Uint8Array(2) }];
+    const error = assertThrows(
+      () =>
+        connection.execute([
+          setLink({ index: LO, alias: "first" }),
+          {
+            ...request,
+            value: {
+              header,
+              attrs: {
+                ...attrs,
+                linkinfo: {
+                  veth: { peer: { header: {}, attrs: { $unknown } } },
+                },
+              },
+            },
+          },
+          setLink({ index: LO, alias: "last" }),
+        ]),
+      NetlinkError,
+    );
+    assertEquals(error.index, 1);
+    assertEquals(error.code, "ERANGE");
+    assertEquals(error.attribute, "linkinfo.veth.peer.group");
+    assertEquals(
+      error.message,
+      "create veth pn-12ab: ERANGE: Attribute failed policy validation (linkinfo.veth.peer.group)",
+    );
+    // rtnetlink goes on after a message that fails.
+    assertEquals(connection.request(getLink({ index: LO }))[0]?.alias, "last");
+  });
+});
+
+Deno.test("execute() accepts batches of several megabytes", () => {
+  withKernel((connection) => {
+    // More than net.core.wmem_max, which is 4 MiB where it is largest by default.
+    connection.execute(Array.from({ length: 160 }, () => heavy(60_000)));
+    connection.execute([setLink({ index: LO, alias: "small again" })]);
+    assertEquals(
+      connection.request(getLink({ index: LO }))[0]?.alias,
+      "small again",
+    );
+  });
+});
+
+Deno.test("execute() ends when more messages fail than the receive buffer has room for", () => {
+  withKernel((connection) => {
+    const absent = setLink({ index: 99, up: true });
+    const error = assertThrows(
+      () => connection.execute(Array.from({ length: 4000 }, () => absent)),
+      NetlinkError,
+    );
+    assertEquals([error.code, error.index], ["ENODEV", 0]);
+    assert(
+      error.failures.length > 100,
+      `only ${error.failures.length} failures`,
+    );
+    assertEquals(error.failures[1]?.index, 1);
+    connection.execute([setLink({ index: LO, up: true })]);
+  });
+});
+
+Deno.test("dump() returns tables of any size whole", () => {
+  withKernel((connection) => {
+    const first = Cidr.parse("10.0.0.0/8");
+    const routes = Array.from(
+      { length: 3000 },
+      (_, i) =>
+        newRoute({
+          destination: Cidr.host(first.at(BigInt(i))),
+          index: LO,
+          exclusive: true,
+        }),
+    );
+    connection.execute(routes);
+    const found = connection.dump(dumpRoutes({ family: 4, table: 254 }));
+    assertEquals(
+      new Set(found.map((route) => String(route.destination))).size,
+      3000,
+    );
+  });
+});
+
+Deno.test("execute() and request() throw what a missing object is called", () => {
+  withKernel((connection) => {
+    const error = assertThrows(
+      () => connection.request(getLink({ name: "absent" })),
+      NetlinkError,
+      "get link absent: ENODEV",
+    );
+    assert(isNetlinkError(error, Errno.ENODEV));
+    assertThrows(
+      () =>
+        connection.execute([newRoute({
+          destination: Cidr.host(IpAddress.parse("10.0.0.1")),
+          index: 99,
+        })]),
+      NetlinkError,
+      "add route 10.0.0.1/32: ENODEV",
+    );
+  });
+});
+
+Deno.test("execute() throws EPERM and dump() works when CAP_NET_ADMIN is missing", async () => {
+  const script = new URL("fixtures/without_capability.ts", import.meta.url);
+  const { stdout, stderr, success } = await new Deno.Command("setpriv", {
+    args: [
+      "--bounding-set=-net_admin",
+      Deno.execPath(),
+      "run",
+      "--allow-ffi",
+      "--no-check",
+      script.pathname,
+    ],
+    stdin: "null",
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  assertEquals(JSON.parse(new TextDecoder().decode(stdout)), {
+    links: ["lo"],
+    code: "EPERM",
+    message: "set link #1: EPERM",
+  });
+});
