@@ -2,17 +2,21 @@
  * Pod networking for custom container runtimes: a network namespace for each pod, shared by its containers, with an
  * address of its own, host ports and nothing between pods but routes.
  *
- * @example
- * ```ts no-eval
+ * @example A pod with a host port
+ * ```ts
  * import { openNode } from "@podnet/podnet";
  *
- * await using node = await openNode({ podCidrs: ["10.244.1.0/24", "fd00:10:244:1::/64"] });
+ * await using node = await openNode({
+ *   name: "example",
+ *   podCidrs: ["10.245.1.0/24", "fd00:10:245:1::/64"],
+ * });
  * const sandbox = await node.createSandbox({
  *   name: "web-0",
  *   ports: [{ hostPort: 8080, containerPort: 80 }],
  * });
  * console.log(sandbox.addresses, sandbox.ociNamespace());
  * await sandbox.remove();
+ * await node.remove();
  * ```
  *
  * @module

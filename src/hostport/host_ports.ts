@@ -16,7 +16,10 @@ import {
 } from "../nftables/connection.ts";
 import type { NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
-import { flushConntrack } from "../conntrack/conntrack.ts";
+import {
+  type ConntrackFilter,
+  flushConntrack,
+} from "../conntrack/conntrack.ts";
 import {
   hairpinElement,
   IP_PROTOCOL,
@@ -95,27 +98,26 @@ export function claimHostPorts(
       throw error;
     }
   }, sockets.nft);
-  for (const mapping of mappings) forgetOldFlows(sockets, mapping, options);
+  const filters = mappings.flatMap((mapping) => oldFlows(mapping, options));
+  if (filters.length > 0) flushConntrack(sockets.nft.netlink, filters);
 }
 
-/** A flow of UDP or SCTP that began before the mapping keeps its old way until its entry is gone. */
-function forgetOldFlows(
-  { nft }: HostPortSockets,
+/** Flows of UDP or SCTP that began before the mapping keep their old way until their entry is gone. */
+function oldFlows(
   mapping: HostPort,
   { nodeAddresses }: ClaimOptions,
-): void {
+): ConntrackFilter[] {
   const { protocol, hostIP, hostPort, families } = mapping;
-  if (protocol === "tcp") return;
-  for (const address of nodeAddresses) {
-    if (!families.includes(address.family)) continue;
-    if (!isWildcard(mapping) && !hostIP?.equals(address)) continue;
-    flushConntrack(nft.netlink, {
-      family: address.family,
-      protocol: IP_PROTOCOL[protocol],
-      originalDestinationPort: hostPort,
-      originalDestination: address,
-    });
-  }
+  if (protocol === "tcp") return [];
+  return nodeAddresses.filter((address) =>
+    families.includes(address.family) &&
+    (isWildcard(mapping) || hostIP?.equals(address))
+  ).map((address) => ({
+    family: address.family,
+    protocol: IP_PROTOCOL[protocol],
+    originalDestinationPort: hostPort,
+    originalDestination: address,
+  }));
 }
 
 /**
@@ -166,22 +168,19 @@ function forgetFlows(
   mappings: readonly HostPort[],
   isGone: boolean,
 ): void {
-  if (isGone && mappings.every(({ protocol }) => protocol === "tcp")) return;
-  for (const address of addresses) {
-    const flows = { family: address.family, replySource: address };
-    if (isGone) {
-      flushConntrack(nft.netlink, flows);
-      continue;
-    }
-    for (const { protocol, hostPort, families } of mappings) {
-      if (!families.includes(address.family)) continue;
-      flushConntrack(nft.netlink, {
-        ...flows,
+  const ended = mappings.filter(({ protocol }) =>
+    !isGone || protocol !== "tcp"
+  );
+  const filters = addresses.flatMap((address) =>
+    ended.filter(({ families }) => families.includes(address.family))
+      .map(({ protocol, hostPort }) => ({
+        family: address.family,
+        replySource: address,
         protocol: IP_PROTOCOL[protocol],
         originalDestinationPort: hostPort,
-      });
-    }
-  }
+      }))
+  );
+  if (filters.length > 0) flushConntrack(nft.netlink, filters);
 }
 
 /**
@@ -244,7 +243,8 @@ function bySet(placed: readonly Placed[]): Map<NftSet, Placed["element"][]> {
   );
 }
 
-function retryOnNewGeneration(
+/** Runs `attempt` until the ruleset stays as it was while the attempt decided what to do. */
+export function retryOnNewGeneration(
   attempt: (generation: number) => void,
   nft: NftablesConnection,
 ): void {

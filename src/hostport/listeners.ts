@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { IpAddress } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { type ListeningSocket, listListeners } from "../sockdiag/listeners.ts";
 import { isWildcard } from "./elements.ts";
@@ -26,11 +27,18 @@ export function listenerOn(
 }
 
 function shadows(mapping: HostPort, socket: ListeningSocket): boolean {
-  const { address } = socket;
+  const address = plain(socket.address);
   if (address.isUnspecified) {
     const families = address.family === 4 ? [4] : socket.v6Only ? [6] : [4, 6];
     return mapping.families.some((family) => families.includes(family));
   }
   if (isWildcard(mapping)) return mapping.families.includes(address.family);
   return mapping.hostIP?.equals(address) ?? false;
+}
+
+/** An IPv6 socket may be bound to an IPv4 address, written as `::ffff:192.0.2.1`. */
+function plain(address: IpAddress): IpAddress {
+  return address.isIpv4Mapped
+    ? IpAddress.fromBytes(address.bytes.subarray(12))
+    : address;
 }

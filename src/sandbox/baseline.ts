@@ -8,7 +8,12 @@ import { readFile } from "../../ffi/file.ts";
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import type { Placed } from "../hostport/elements.ts";
-import { addAll, elementsOf } from "../hostport/host_ports.ts";
+import {
+  addAll,
+  elementsOf,
+  findElementsOf,
+  retryOnNewGeneration,
+} from "../hostport/host_ports.ts";
 import { nodeTable, type RulesetOptions, TABLE } from "../hostport/ruleset.ts";
 import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
 import { Cidr } from "../net/cidr.ts";
@@ -172,7 +177,7 @@ async function ensureTable(context: NodeContext): Promise<string[]> {
       });
     }
     if (found.comment === table.comment) return [];
-    rebuildTable(context, table);
+    replaceTable(context, table);
     return [`renewed the rules of nf_tables table inet ${TABLE}`];
   }
 }
@@ -189,6 +194,18 @@ function createTable(context: NodeContext, table: Table): boolean {
     if (isNetlinkError(error, Errno.EEXIST)) return false;
     throw error;
   }
+}
+
+/** For a table that another version of podnet made: a new one takes its place, with its elements, in one moment. */
+function replaceTable({ sockets: { nft } }: NodeContext, table: Table): void {
+  retryOnNewGeneration((generation) => {
+    const transaction = new Transaction();
+    const elements = findElementsOf(nft, () => true);
+    transaction.deleteTable(TABLE);
+    transaction.createTable(table);
+    addAll(transaction, elements);
+    nft.commit(transaction, { generation });
+  }, nft);
 }
 
 /** Renews chains and rules; elements, and so connections, stay. */
