@@ -6,7 +6,7 @@
 import { SandboxError } from "../errors.ts";
 import type { HostPortSockets } from "../hostport/host_ports.ts";
 import type { AddressPool } from "../ipam/pool.ts";
-import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { IpAddress } from "../net/ip.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE, NETLINK_SOCK_DIAG } from "../netlink/message.ts";

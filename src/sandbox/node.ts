@@ -27,7 +27,7 @@ import { outsideMtu } from "./mtu.ts";
 import { openNamespace, settle } from "./node_settings.ts";
 import { NodeState } from "./node_state.ts";
 import { type RemoveOptions, removeSandbox } from "./remove.ts";
-import { Sandbox } from "./sandbox.ts";
+import { newSandbox, type Sandbox } from "./sandbox.ts";
 import type { SandboxSpec } from "./spec.ts";
 import { type NodeOptions, parseNodeOptions } from "./spec_node.ts";
 
@@ -73,9 +73,8 @@ export async function openNode(options: NodeOptions = {}): Promise<Node> {
   }
   const sockets = opened.use(new NodeSockets(namespace));
   const isNew = !state.exists();
-  state.ensure();
   // Making ready is safe side by side; deciding what the node is, is not.
-  using _lock = await state.lock(isNew ? "exclusive" : "shared");
+  using _lock = await state.lockNew(isNew ? "exclusive" : "shared");
   const known = state.readNode();
   const settings = settle(
     name,
@@ -96,7 +95,7 @@ export async function openNode(options: NodeOptions = {}): Promise<Node> {
   };
   const changes = await ensureBaseline(context);
   if (known === undefined) state.writeNode(settings);
-  return new Node(context, changes, opened.move());
+  return newNode(context, changes, opened.move());
 }
 
 /**
@@ -119,6 +118,13 @@ export async function removeNode(
   }
 }
 
+/** Keeps the constructor, and with it what a node is inside, private. */
+let newNode: (
+  context: NodeContext,
+  changes: readonly string[],
+  opened: DisposableStack,
+) => Node;
+
 /**
  * An open node. Get one from {@linkcode openNode}.
  *
@@ -130,8 +136,7 @@ export class Node implements AsyncDisposable {
   /** What opening it changed on the node, in plain words; empty when all was in place. */
   readonly changes: readonly string[];
 
-  /** @ignore Use {@linkcode openNode}. */
-  constructor(
+  private constructor(
     context: NodeContext,
     changes: readonly string[],
     opened: DisposableStack,
@@ -139,6 +144,10 @@ export class Node implements AsyncDisposable {
     this.#context = context;
     this.changes = changes;
     this.#opened = opened;
+  }
+
+  static {
+    newNode = (...args) => new Node(...args);
   }
 
   /** Unique in the state directory. */
@@ -189,7 +198,7 @@ export class Node implements AsyncDisposable {
    * `AddressInUse`, `AddressPoolExhausted`, `HostPortInUse`, `HostAddressUnknown`; the node is then as it was
    */
   async createSandbox(spec: SandboxSpec): Promise<Sandbox> {
-    return new Sandbox(this.#context, await createSandbox(this.#context, spec));
+    return newSandbox(this.#context, await createSandbox(this.#context, spec));
   }
 
   /**
@@ -210,7 +219,7 @@ export class Node implements AsyncDisposable {
         ...reference,
       });
     }
-    return new Sandbox(this.#context, record);
+    return newSandbox(this.#context, record);
   }
 
   /** All sandboxes, by namespace and name. */

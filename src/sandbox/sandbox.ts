@@ -57,6 +57,12 @@ export interface OciNamespace {
   readonly path: string;
 }
 
+/** Makes the handle; for nodes, so that the constructor, and with it what a node is inside, stays private. */
+export let newSandbox: (
+  context: NodeContext,
+  record: SandboxRecord,
+) => Sandbox;
+
 /**
  * A pod sandbox. Made by `Node.createSandbox()` and found again by `Node.openSandbox()`, by any process.
  *
@@ -67,10 +73,13 @@ export class Sandbox implements AsyncDisposable {
   #record: SandboxRecord;
   #opened: NetworkNamespace | undefined;
 
-  /** @ignore Use `Node.createSandbox()` or `Node.openSandbox()`. */
-  constructor(context: NodeContext, record: SandboxRecord) {
+  private constructor(context: NodeContext, record: SandboxRecord) {
     this.#context = context;
     this.#record = record;
+  }
+
+  static {
+    newSandbox = (context, record) => new Sandbox(context, record);
   }
 
   /** Unique on the node. */
