@@ -59,12 +59,15 @@ export interface BaselineDifference {
  * @returns what was changed, in plain words; nothing when all was in place
  * @throws {SandboxError} `NodeConflict` when the namespace has another node's table
  */
-export async function ensureBaseline(context: NodeContext): Promise<string[]> {
-  const changes = baselineDifferences(context).map(({ mend, change }) => {
+export function ensureBaseline(context: NodeContext): string[] {
+  const differences = baselineDifferences(context);
+  // The table first: it is what makes the namespace this node's, and nobody else's.
+  const changes = ensureTable(context);
+  for (const { mend, change } of differences) {
     mend();
-    return change;
-  });
-  return [...changes, ...await ensureTable(context)];
+    changes.push(change);
+  }
+  return changes;
 }
 
 /** All but the table, which has its own comparison. */
@@ -158,34 +161,32 @@ function missingGateways({ sockets, pools }: NodeContext): IpAddress[] {
     );
 }
 
-async function ensureTable(context: NodeContext): Promise<string[]> {
-  const { sockets: { nft }, settings } = context;
-  const table = await tableOf(context);
+function ensureTable(context: NodeContext): string[] {
+  const { sockets: { nft }, settings, table } = context;
   for (;;) {
     const found = nft.getTable(TABLE);
     if (found === undefined) {
-      if (!createTable(context, table)) continue; // another process did, just now
+      if (!createTable(context)) continue; // another process did, just now
       return [`added nf_tables table inet ${TABLE}`];
     }
-    const owner = ownerOf(found.comment);
-    if (owner !== settings.name) {
+    if (!isOwn(found.comment, table.comment)) {
       throw new SandboxError("NodeConflict", {
         name: settings.name,
         reason: `this network namespace has the nf_tables table "${TABLE}" of ${
-          owner === undefined ? "somebody else" : `node "${owner}"`
-        }: take that down first, or use the node's name`,
+          describeOwner(found.comment, settings.name)
+        }: take that down first, or use its name and state directory`,
       });
     }
     if (found.comment === table.comment) return [];
-    replaceTable(context, table);
+    replaceTable(context);
     return [`renewed the rules of nf_tables table inet ${TABLE}`];
   }
 }
 
 /** Makes the table with all that the sandboxes have in it: somebody may have flushed the ruleset under them. */
-function createTable(context: NodeContext, table: Table): boolean {
+function createTable(context: NodeContext): boolean {
   const transaction = new Transaction();
-  transaction.createTable(table);
+  transaction.createTable(context.table);
   addAll(transaction, elementsOfNode(context));
   try {
     context.sockets.nft.commit(transaction);
@@ -197,7 +198,7 @@ function createTable(context: NodeContext, table: Table): boolean {
 }
 
 /** For a table that another version of podnet made: a new one takes its place, with its elements, in one moment. */
-function replaceTable({ sockets: { nft } }: NodeContext, table: Table): void {
+function replaceTable({ sockets: { nft }, table }: NodeContext): void {
   retryOnNewGeneration((generation) => {
     const transaction = new Transaction();
     const elements = findElementsOf(nft, () => true);
@@ -209,8 +210,7 @@ function replaceTable({ sockets: { nft } }: NodeContext, table: Table): void {
 }
 
 /** Renews chains and rules; elements, and so connections, stay. */
-export function rebuildTable(context: NodeContext, table: Table): void {
-  const { nft } = context.sockets;
+export function rebuildTable({ sockets: { nft }, table }: NodeContext): void {
   const transaction = new Transaction();
   transaction.rebuildTable(table, nft.listChains(TABLE));
   for (const set of table.sets) {
@@ -238,14 +238,29 @@ function readable(state: NodeState, id: string): SandboxRecord | undefined {
   }
 }
 
-/** The node whose table bears this comment. */
-function ownerOf(comment: string | undefined): string | undefined {
-  return comment?.split(" ")[1];
+/** Whether a table's comment is that of this node, in whatever version. */
+function isOwn(
+  comment: string | undefined,
+  ofThisNode: string | undefined,
+): boolean {
+  const [found, own] = [comment, ofThisNode].map((text) =>
+    text?.split(" rules ")[0]
+  );
+  return found !== undefined && found === own;
 }
 
-/** The node's table. Its comment holds a digest of the rules: equal comments mean equal rules. */
+/** Whose table it is that bears this comment, which is not this node's. */
+function describeOwner(comment: string | undefined, ownName: string): string {
+  const name = /^node (\S+) state /.exec(comment ?? "")?.[1];
+  if (name === undefined) return "somebody else";
+  return `node "${name}"${
+    name === ownName ? " of another state directory" : ""
+  }`;
+}
+
+/** The node's table. Its comment holds whose it is, and a digest of the rules: equal comments mean equal rules. */
 export async function tableOf(
-  { settings, pools }: NodeContext,
+  { settings, state, pools }: Omit<NodeContext, "table">,
 ): Promise<Table> {
   const options: Omit<RulesetOptions, "comment"> = {
     interfacePrefix: HOST_INTERFACE_PREFIX,
@@ -256,21 +271,32 @@ export async function tableOf(
       Cidr.parse(text)
     ),
   };
-  const rules = renderTable(nodeTable({ ...options, comment: "" }));
-  const digest = new Uint8Array(
-    await crypto.subtle.digest("SHA-256", new TextEncoder().encode(rules)),
-  );
+  const [where, rules] = await Promise.all([
+    digest(state.stateDir),
+    digest(renderTable(nodeTable({ ...options, comment: "" }))),
+  ]);
   return nodeTable({
     ...options,
-    comment: `node ${settings.name} rules ${digest.subarray(0, 6).toHex()}`,
+    comment: `node ${settings.name} state ${where} rules ${rules}`,
   });
 }
 
-/** Takes the baseline away; forwarding stays on, because others may rely on it by now. */
+async function digest(text: string): Promise<string> {
+  const bytes = new TextEncoder().encode(text);
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return hash.subarray(0, 6).toHex();
+}
+
+/**
+ * Takes the baseline away; forwarding stays on, because others may rely on it by now. Where another node has the table,
+ * nothing is this node's.
+ */
 export function removeBaseline(context: NodeContext): string[] {
   const { sockets: { nft, route }, pools } = context;
   const removed: string[] = [];
-  if (nft.getTable(TABLE) !== undefined) {
+  const found = nft.getTable(TABLE);
+  if (found !== undefined) {
+    if (!isOwn(found.comment, context.table.comment)) return [];
     const transaction = new Transaction();
     transaction.deleteTable(TABLE);
     nft.commit(transaction);

@@ -21,7 +21,6 @@ import {
   baselineDifferences,
   elementsOfNode,
   rebuildTable,
-  tableOf,
 } from "./baseline.ts";
 import type { NodeContext } from "./context.ts";
 import { linkAlias } from "./identity.ts";
@@ -49,13 +48,13 @@ const REPAIR = "repair the node (podnet check --repair)";
 /** Compares; changes nothing. */
 export async function checkNode(context: NodeContext): Promise<Finding[]> {
   using _node = await context.state.lock("shared");
-  return (await compare(context)).map(finding);
+  return compare(context).map(finding);
 }
 
 /** Compares and mends. Connections that still work are not disturbed. */
 export async function repairNode(context: NodeContext): Promise<Finding[]> {
   using _node = await context.state.lock("exclusive");
-  const found = await compare(context);
+  const found = compare(context);
   for (const { mend } of found) mend?.();
   return found.map(finding);
 }
@@ -64,13 +63,13 @@ function finding({ mend: _, ...rest }: Difference): Finding {
   return rest;
 }
 
-async function compare(context: NodeContext): Promise<Difference[]> {
+function compare(context: NodeContext): Difference[] {
   return [
     ...baselineDifferences(context).map((difference) => ({
       ...difference,
       remedy: REPAIR,
     })),
-    ...await tableDifferences(context),
+    ...tableDifferences(context),
     ...context.state.sandboxIds().flatMap((id) => {
       try {
         const record = context.state.readSandbox(id);
@@ -89,9 +88,8 @@ async function compare(context: NodeContext): Promise<Difference[]> {
 }
 
 /** Rules and elements are mended in one transaction each, so that nothing is ever half there. */
-async function tableDifferences(context: NodeContext): Promise<Difference[]> {
-  const { nft } = context.sockets;
-  const table = await tableOf(context);
+function tableDifferences(context: NodeContext): Difference[] {
+  const { sockets: { nft }, table } = context;
   const rules = differences(table, nft.readTable(TABLE));
   const missing = missingElements(context);
   return [
@@ -99,7 +97,7 @@ async function tableDifferences(context: NodeContext): Promise<Difference[]> {
       object: `nf_tables table inet ${TABLE}`,
       problem,
       remedy: REPAIR,
-      ...(i === 0 ? { mend: () => rebuildTable(context, table) } : {}),
+      ...(i === 0 ? { mend: () => rebuildTable(context) } : {}),
     })),
     ...missing.map(({ set, element }, i): Difference => ({
       object: `element ${formatKey(set.key, element.key)} of set ${set.name}`,

@@ -11,6 +11,7 @@ import { IpAddress } from "../net/ip.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE, NETLINK_SOCK_DIAG } from "../netlink/message.ts";
 import { NftablesConnection } from "../nftables/connection.ts";
+import type { Table } from "../nftables/ruleset.ts";
 import { dumpAddresses } from "../rtnetlink/address.ts";
 import { RT_SCOPE_UNIVERSE } from "../rtnetlink/constants.ts";
 import type { NodeState } from "./node_state.ts";
@@ -50,6 +51,8 @@ export interface NodeContext {
   readonly sockets: NodeSockets;
   /** One a family, in the order of the node's pod CIDRs. */
   readonly pools: readonly AddressPool[];
+  /** The nf_tables table that the node is to have. */
+  readonly table: Table;
 }
 
 const LOOPBACK: readonly IpAddress[] = ["127.0.0.1", "::1"].map((text) =>

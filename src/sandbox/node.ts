@@ -7,7 +7,7 @@ import { hostName } from "../../ffi/process.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { AddressPool } from "../ipam/pool.ts";
 import { Cidr } from "../net/cidr.ts";
-import { ensureBaseline, removeBaseline } from "./baseline.ts";
+import { ensureBaseline, removeBaseline, tableOf } from "./baseline.ts";
 import { checkNode, type Finding, repairNode } from "./check.ts";
 import { type NodeContext, NodeSockets } from "./context.ts";
 import { createSandbox } from "./create.ts";
@@ -26,10 +26,12 @@ import { sandboxId } from "./identity.ts";
 import { outsideMtu } from "./mtu.ts";
 import { openNamespace, settle } from "./node_settings.ts";
 import { NodeState } from "./node_state.ts";
+import { explainRefusal } from "./permission.ts";
 import { type RemoveOptions, removeSandbox } from "./remove.ts";
 import { newSandbox, type Sandbox } from "./sandbox.ts";
 import type { SandboxSpec } from "./spec.ts";
 import { type NodeOptions, parseNodeOptions } from "./spec_node.ts";
+import { UndoStack } from "./undo.ts";
 
 /** Which sandbox a name means. */
 export interface SandboxReference {
@@ -63,6 +65,14 @@ export interface NodeRemoveOptions {
  * when it has other settings or belongs to another network namespace; `NotPermitted`, `StateUnusable`, `UnsupportedKernel`
  */
 export async function openNode(options: NodeOptions = {}): Promise<Node> {
+  try {
+    return await open(options);
+  } catch (error) {
+    throw explainRefusal(error);
+  }
+}
+
+async function open(options: NodeOptions): Promise<Node> {
   const name = options.name ?? hostName();
   const parsed = parseNodeOptions({ ...options, name });
   const state = new NodeState(parsed.stateDir, name);
@@ -75,27 +85,38 @@ export async function openNode(options: NodeOptions = {}): Promise<Node> {
   const isNew = !state.exists();
   // Making ready is safe side by side; deciding what the node is, is not.
   using _lock = await state.lockNew(isNew ? "exclusive" : "shared");
-  const known = state.readNode();
-  const settings = settle(
-    name,
-    parsed,
-    known,
-    namespace.id,
-    () => outsideMtu(sockets.route),
-  );
-  if (settings === undefined) {
-    throw new SandboxError("NodeNotFound", { name, stateDir: state.stateDir });
+  const undo = new UndoStack();
+  undo.push(() => state.abandon());
+  try {
+    const known = state.readNode();
+    const settings = settle(
+      name,
+      parsed,
+      known,
+      namespace.id,
+      () => outsideMtu(sockets.route),
+    );
+    if (settings === undefined) {
+      throw new SandboxError("NodeNotFound", {
+        name,
+        stateDir: state.stateDir,
+      });
+    }
+    const parts = {
+      settings,
+      state,
+      namespace,
+      sockets,
+      pools: settings.podCidrs.map((text) => new AddressPool(Cidr.parse(text))),
+    };
+    const context: NodeContext = { ...parts, table: await tableOf(parts) };
+    if (known === undefined) undo.push(() => removeBaseline(context));
+    const changes = ensureBaseline(context);
+    if (known === undefined) state.writeNode(settings);
+    return newNode(context, changes, opened.move());
+  } catch (error) {
+    throw undo.rollBack(error);
   }
-  const context: NodeContext = {
-    settings,
-    state,
-    namespace,
-    sockets,
-    pools: settings.podCidrs.map((text) => new AddressPool(Cidr.parse(text))),
-  };
-  const changes = await ensureBaseline(context);
-  if (known === undefined) state.writeNode(settings);
-  return newNode(context, changes, opened.move());
 }
 
 /**

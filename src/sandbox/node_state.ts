@@ -10,23 +10,27 @@
  *
  * @module
  */
-import { Errno, SyscallError } from "../../ffi/errno.ts";
+import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import {
   lstat,
   mkdir,
   O_CREAT,
+  O_NOFOLLOW,
   O_RDONLY,
   open,
   readDirectory,
   rmdir,
 } from "../../ffi/file.ts";
+import { SandboxError } from "../errors.ts";
 import { shareMounts, unshareMounts } from "../namespace/pin.ts";
 import { acquireLock } from "../state/lock.ts";
 import {
   ensurePrivateDirectory,
   readRecord,
   removeFile,
+  removeIfEmpty,
+  unusable,
   writeRecord,
 } from "../state/store.ts";
 import {
@@ -39,31 +43,23 @@ import {
 /** The files of one node. */
 export class NodeState {
   readonly stateDir: string;
+  /** Of the node. */
+  readonly name: string;
   /** `<stateDir>/<node>`. */
   readonly directory: string;
   readonly #record: string;
   readonly #lock: string;
   readonly #sandboxes: string;
+  /** Directories made by this object, parents first. */
+  readonly #made: string[] = [];
 
   constructor(stateDir: string, name: string) {
     this.stateDir = stateDir;
+    this.name = name;
     this.directory = `${stateDir}/${name}`;
     this.#record = `${this.directory}/node.cbor`;
     this.#lock = `${this.directory}/lock`;
     this.#sandboxes = `${this.directory}/sandboxes`;
-  }
-
-  /**
-   * Makes what is missing.
-   *
-   * @throws {SandboxError} `StateUnusable`
-   */
-  ensure(): void {
-    ensurePrivateDirectory(this.stateDir);
-    ensurePrivateDirectory(this.directory);
-    ensurePrivateDirectory(this.#sandboxes);
-    shareMounts(this.#sandboxes);
-    open(this.#lock, O_RDONLY | O_CREAT, 0o600)[Symbol.dispose]();
   }
 
   /** Whether the node was ever opened. */
@@ -81,12 +77,54 @@ export class NodeState {
     writeRecord(nodeRecord, this.#record, record);
   }
 
-  /** Locks the node: `shared` to work on a sandbox, `exclusive` to change the node itself. */
+  /**
+   * Locks the node: `shared` to work on a sandbox, `exclusive` to change the node itself.
+   *
+   * @throws {SandboxError} `NodeNotFound` when it was taken down since it was opened
+   */
   async lock(mode: "shared" | "exclusive"): Promise<OwnedFd> {
+    const lock = await acquireLock(this.#lock, mode);
+    if (lock !== undefined) return lock;
+    const { name, stateDir } = this;
+    throw new SandboxError("NodeNotFound", { name, stateDir });
+  }
+
+  /**
+   * Locks a node that may be new, making what is missing; {@linkcode NodeState.abandon} takes it back.
+   *
+   * @throws {SandboxError} `StateUnusable`
+   * @throws {SyscallError} EPERM without CAP_SYS_ADMIN
+   */
+  async lockNew(mode: "shared" | "exclusive"): Promise<OwnedFd> {
     for (;;) {
+      try {
+        this.#ensure();
+      } catch (error) {
+        this.abandon();
+        throw error;
+      }
       const lock = await acquireLock(this.#lock, mode);
-      if (lock !== undefined) return lock;
-      this.ensure(); // the node was taken down in between
+      if (lock !== undefined) return lock; // else it was taken down in between
+    }
+  }
+
+  /** Takes back what {@linkcode NodeState.lockNew} made for a node that came to nothing; does nothing if the node was there before. */
+  abandon(): void {
+    if (!this.#made.includes(this.directory)) return;
+    const steps = [
+      () => unshareMounts(this.#sandboxes),
+      () => removeFile(this.#lock),
+      ...this.#made.splice(0).reverse().map((path) => () =>
+        removeIfEmpty(path)
+      ),
+    ];
+    for (const step of steps) {
+      try {
+        step();
+      } catch (error) {
+        // What cannot be taken back is empty; the error that led here is the one to know.
+        if (!(error instanceof SyscallError)) throw error;
+      }
     }
   }
 
@@ -107,7 +145,9 @@ export class NodeState {
       try {
         mkdir(directory, 0o700);
       } catch (error) {
-        if (!isErrno(error, Errno.EEXIST)) throw error;
+        if (!isSyscallError(error, Errno.EEXIST)) {
+          throw unusable(directory, error);
+        }
       }
       const lock = await acquireLock(directory, "exclusive");
       if (lock !== undefined) return lock;
@@ -148,7 +188,7 @@ export class NodeState {
         .filter(({ kind }) => kind === "directory")
         .map(({ name }) => name).sort();
     } catch (error) {
-      if (isErrno(error, Errno.ENOENT)) return [];
+      if (isSyscallError(error, Errno.ENOENT)) return [];
       throw error;
     }
   }
@@ -178,8 +218,21 @@ export class NodeState {
       try {
         remove();
       } catch (error) {
-        if (!isErrno(error, Errno.ENOENT)) throw error;
+        if (!isSyscallError(error, Errno.ENOENT)) throw error;
       }
+    }
+  }
+
+  #ensure(): void {
+    for (const path of [this.stateDir, this.directory, this.#sandboxes]) {
+      this.#made.push(...ensurePrivateDirectory(path));
+    }
+    shareMounts(this.#sandboxes);
+    try {
+      open(this.#lock, O_RDONLY | O_CREAT | O_NOFOLLOW, 0o600)
+        [Symbol.dispose]();
+    } catch (error) {
+      throw unusable(this.#lock, error);
     }
   }
 }
@@ -189,11 +242,7 @@ function present(path: string): boolean {
     lstat(path);
     return true;
   } catch (error) {
-    if (isErrno(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
-    throw error;
+    if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
+    throw unusable(path, error);
   }
-}
-
-function isErrno(error: unknown, ...errnos: number[]): boolean {
-  return error instanceof SyscallError && errnos.includes(error.errno);
 }

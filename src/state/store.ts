@@ -16,10 +16,11 @@ import {
   open,
   read,
   rename,
+  rmdir,
   unlink,
   writeAll,
 } from "../../ffi/file.ts";
-import { Errno, SyscallError } from "../../ffi/errno.ts";
+import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import { geteuid } from "../../ffi/process.ts";
 import { SandboxError } from "../errors.ts";
 import { decodeRecord, encodeRecord, type RecordKind } from "./record.ts";
@@ -30,14 +31,22 @@ const MAX_RECORD_BYTES = 1 << 20;
 /**
  * Makes `path` a directory that only this user can enter, with its missing parents.
  *
+ * @returns the directories that it had to make, parents first
  * @throws {SandboxError} `StateUnusable` when it is a file, a symbolic link, someone else's or cannot be made
  */
-export function ensurePrivateDirectory(path: string): void {
+export function ensurePrivateDirectory(path: string): string[] {
+  const made: string[] = [];
   try {
-    makeDirectories(path);
+    makeDirectories(path, made);
+    refuseForeign(path);
+    return made;
   } catch (error) {
+    for (const directory of made.reverse()) removeIfEmpty(directory);
     throw unusable(path, error);
   }
+}
+
+function refuseForeign(path: string): void {
   const status = lstat(path);
   if (status.kind !== "directory") {
     throw new SandboxError("StateUnusable", {
@@ -61,16 +70,25 @@ export function ensurePrivateDirectory(path: string): void {
   }
 }
 
-function makeDirectories(path: string): void {
+function makeDirectories(path: string, made: string[]): void {
   try {
     mkdir(path, 0o700);
   } catch (error) {
-    if (!(error instanceof SyscallError)) throw error;
-    if (error.errno === Errno.EEXIST) return;
+    if (isSyscallError(error, Errno.EEXIST)) return;
     const parent = path.slice(0, path.lastIndexOf("/"));
-    if (error.errno !== Errno.ENOENT || parent === "") throw error;
-    makeDirectories(parent);
-    mkdir(path, 0o700);
+    if (!isSyscallError(error, Errno.ENOENT) || parent === "") throw error;
+    makeDirectories(parent, made);
+    return makeDirectories(path, made); // another process may be at it too
+  }
+  made.push(path);
+}
+
+/** Removes a directory unless there is something in it, or it is in use. */
+export function removeIfEmpty(path: string): void {
+  try {
+    rmdir(path);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
   }
 }
 
@@ -169,7 +187,8 @@ function refuse(path: string, reason: string): never {
   throw new SandboxError("RecordInvalid", { path, reason });
 }
 
-function unusable(path: string, cause: unknown): unknown {
+/** `cause`, or what it means when the file system refused. */
+export function unusable(path: string, cause: unknown): unknown {
   if (!(cause instanceof SyscallError)) return cause;
   const reason: Record<number, string> = {
     [Errno.ENOTDIR]: "has a file where a directory is needed",
