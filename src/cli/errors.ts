@@ -99,7 +99,14 @@ export async function describe(
     (error instanceof library.SyscallError ||
       error instanceof library.NetlinkError) &&
     (error.code === "EPERM" || error.code === "EACCES");
-  return { lines: [message], exitCode: refused ? 5 : 1 };
+  return refused
+    ? {
+      lines: [
+        `${message}: run as root, or in a user namespace (unshare -Urnm)`,
+      ],
+      exitCode: 5,
+    }
+    : { lines: [message], exitCode: 1 };
 }
 
 /** The causes of an error with their stacks, for `--debug`. */

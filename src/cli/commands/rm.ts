@@ -52,7 +52,8 @@ export const rm = defineCommand({
           if (removed) print(name);
           if (removed && link !== undefined) links.add(link);
         } catch (error) {
-          exitCode ||= await fail(error);
+          const failed = await fail(error);
+          exitCode ||= failed;
         }
       }
       await untilRemoved(watch, links);

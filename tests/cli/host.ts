@@ -1,0 +1,175 @@
+/**
+ * A machine to run `podnet` on: its own network and mount namespace, and its own state directory.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+
+const root = new URL("../../", import.meta.url).pathname;
+
+/** What a command line came to. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** `podnet` with the permissions that its help names. */
+function podnetCommand(args: readonly string[]): string[] {
+  return [
+    Deno.execPath(),
+    ...["run", "--quiet", "--no-check", "--no-prompt"],
+    ...["--allow-ffi", "--allow-run", `--config=${root}deno.json`],
+    `${root}src/cli/main.ts`,
+    ...args,
+  ];
+}
+
+/** Runs `podnet` where the test is; for command lines that never come to the node. */
+export async function podnet(...args: readonly string[]): Promise<Outcome> {
+  return await outcome(spawn(podnetCommand(args)));
+}
+
+/** A machine that ends with the test. */
+export class Host implements AsyncDisposable {
+  readonly stateDir: string;
+  readonly #holder: Deno.ChildProcess;
+
+  private constructor(holder: Deno.ChildProcess, stateDir: string) {
+    this.#holder = holder;
+    this.stateDir = stateDir;
+  }
+
+  /** Starts one with the loopback interface up. */
+  static async start(): Promise<Host> {
+    const stateDir = await Deno.makeTempDir({ prefix: "podnet-cli-" });
+    // cat lives until its standard input is closed, at the latest when the test process ends.
+    const holder = new Deno.Command("unshare", {
+      args: ["-n", "-m", "sh", "-c", "ip link set lo up; echo; exec cat"],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const reader = holder.stdout.getReader();
+    await reader.read();
+    reader.releaseLock();
+    return new Host(holder, stateDir);
+  }
+
+  /** A process in its namespaces. */
+  get pid(): number {
+    return this.#holder.pid;
+  }
+
+  /** Runs a program on it. */
+  async run(...command: readonly string[]): Promise<Outcome> {
+    return await outcome(spawn(this.#enter(command)));
+  }
+
+  /** Runs a program on it and writes to its standard input. */
+  async runWith(stdin: string, command: readonly string[]): Promise<Outcome> {
+    const child = spawn(this.#enter(command), "piped");
+    const result = outcome(child);
+    await new Response(stdin).body?.pipeTo(child.stdin);
+    return await result;
+  }
+
+  /** The command that runs `podnet` on its node "test". */
+  podnetCommand(...args: readonly string[]): string[] {
+    const selection = ["--state-dir", this.stateDir, "--node", "test"];
+    return podnetCommand([...selection, ...args]);
+  }
+
+  /** Runs `podnet` on it. */
+  async podnet(...args: readonly string[]): Promise<Outcome> {
+    return await this.run(...this.podnetCommand(...args));
+  }
+
+  /** Runs `podnet`, which has to succeed without a word on stderr; the result is what it printed. */
+  async ok(...args: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.podnet(...args);
+    assertEquals({ code, stderr }, { code: 0, stderr: "" }, args.join(" "));
+    return stdout;
+  }
+
+  /** What `podnet … -o json` prints. */
+  async json(...args: readonly string[]): Promise<unknown> {
+    return JSON.parse(await this.ok(...args, "-o", "json"));
+  }
+
+  /** Starts `podnet` on it. */
+  start(...args: readonly string[]): Running {
+    return new Running(spawn(this.#enter(this.podnetCommand(...args))));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#holder.stdin.close();
+    await this.#holder.stdout.cancel();
+    await this.#holder.status;
+    await Deno.remove(this.stateDir, { recursive: true });
+  }
+
+  #enter(command: readonly string[]): string[] {
+    const target = `--target=${this.pid}`;
+    return ["nsenter", target, "--net", "--mount", ...command];
+  }
+}
+
+/** A process whose output is read line by line. */
+export class Running {
+  readonly #child: Deno.ChildProcess;
+  readonly #output: ReadableStreamDefaultReader<string>;
+  readonly #stderr: Promise<string>;
+  #text = "";
+
+  constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+    this.#output = child.stdout.pipeThrough(new TextDecoderStream())
+      .getReader();
+    this.#stderr = new Response(child.stderr).text();
+  }
+
+  /** The next line of its standard output; empty when there is none. */
+  async line(): Promise<string> {
+    for (;;) {
+      const end = this.#text.indexOf("\n");
+      if (end >= 0) {
+        const line = this.#text.slice(0, end);
+        this.#text = this.#text.slice(end + 1);
+        return line;
+      }
+      const { done, value } = await this.#output.read();
+      if (done) return "";
+      this.#text += value;
+    }
+  }
+
+  /** Sends it a signal and waits for its end. */
+  async end(signal: Deno.Signal): Promise<{ code: number; stderr: string }> {
+    this.#child.kill(signal);
+    while (!(await this.#output.read()).done);
+    const { code } = await this.#child.status;
+    return { code, stderr: await this.#stderr };
+  }
+}
+
+function spawn(
+  [command = "", ...args]: readonly string[],
+  stdin: "null" | "piped" = "null",
+): Deno.ChildProcess {
+  return new Deno.Command(command, {
+    args,
+    env: { NO_COLOR: "1", RUST_BACKTRACE: "0" },
+    stdin,
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+async function outcome(child: Deno.ChildProcess): Promise<Outcome> {
+  const [{ code }, stdout, stderr] = await Promise.all([
+    child.status,
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
+  return { code, stdout, stderr };
+}
