@@ -6,7 +6,7 @@
  */
 import { readFile } from "../../ffi/file.ts";
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
-import { isSandboxError, SandboxError } from "../errors.ts";
+import { SandboxError } from "../errors.ts";
 import type { Placed } from "../hostport/elements.ts";
 import {
   addAll,
@@ -32,8 +32,7 @@ import { getLink, setLink } from "../rtnetlink/link.ts";
 import { ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
 import type { NodeContext } from "./context.ts";
 import { HOST_INTERFACE_PREFIX } from "./identity.ts";
-import type { NodeState } from "./node_state.ts";
-import { addressesOf, hostPortsOf, type SandboxRecord } from "./records.ts";
+import { addressesOf, hostPortsOf } from "./records.ts";
 
 const LOOPBACK_INDEX = 1;
 
@@ -222,20 +221,11 @@ export function rebuildTable({ sockets: { nft }, table }: NodeContext): void {
 /** What the node's sandboxes should have in the table. */
 export function elementsOfNode({ state }: NodeContext): Placed[] {
   return state.sandboxIds().flatMap((id) => {
-    const record = readable(state, id);
+    const record = state.readableSandbox(id);
     return record?.state === "ready" && record.link !== undefined
       ? elementsOf(hostPortsOf(record), { id, addresses: addressesOf(record) })
       : [];
   });
-}
-
-function readable(state: NodeState, id: string): SandboxRecord | undefined {
-  try {
-    return state.readSandbox(id);
-  } catch (error) {
-    if (isSandboxError(error, "RecordInvalid")) return undefined;
-    throw error;
-  }
 }
 
 /** Whether a table's comment is that of this node, in whatever version. */

@@ -64,7 +64,7 @@ export async function collectGarbage(
     garbage.push({ ...found, removed });
     if (!removed) continue;
     if (found.kind === "record") setAside(context, id);
-    removeRemains(context, id, readableRecord(context, id));
+    removeRemains(context, id, state.readableSandbox(id));
     if (found.kind === "record") removeOrphans(context, id);
     state.removeSandbox(id);
   }
@@ -102,18 +102,6 @@ function judge(
   return isAlive(context, record)
     ? undefined
     : garbage("its network namespace is gone");
-}
-
-function readableRecord(
-  { state }: NodeContext,
-  id: string,
-): SandboxRecord | undefined {
-  try {
-    return state.readSandbox(id);
-  } catch (error) {
-    if (isSandboxError(error, "RecordInvalid")) return undefined;
-    throw error;
-  }
 }
 
 function setAside({ state }: NodeContext, id: string): void {

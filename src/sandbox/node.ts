@@ -22,12 +22,12 @@ import {
   type Garbage,
   type GarbageOptions,
 } from "./garbage.ts";
-import { sandboxId } from "./identity.ts";
 import { outsideMtu } from "./mtu.ts";
 import { openNamespace, settle } from "./node_settings.ts";
 import { NodeState } from "./node_state.ts";
 import { explainRefusal } from "./permission.ts";
 import { type RemoveOptions, removeSandbox } from "./remove.ts";
+import { possibleIds, resolveSandbox } from "./resolve.ts";
 import { newSandbox, type Sandbox } from "./sandbox.ts";
 import type { SandboxSpec } from "./spec.ts";
 import { type NodeOptions, parseNodeOptions } from "./spec_node.ts";
@@ -225,14 +225,16 @@ export class Node implements AsyncDisposable {
   /**
    * Finds a sandbox by id or name.
    *
-   * @throws {SandboxError} `SandboxNotFound`; `RecordInvalid` when its record is damaged
+   * @throws {SandboxError} `SandboxNotFound`; `RecordInvalid` when its record is damaged; `InvalidSpec` when several
+   * namespaces have the name and none is given
    */
   async openSandbox(
     idOrName: string,
     reference: SandboxReference = {},
   ): Promise<Sandbox> {
     const { state } = this.#context;
-    const id = await this.#resolve(idOrName, reference.namespace);
+    const { namespace } = reference;
+    const id = await resolveSandbox(this.#context, idOrName, namespace);
     const record = id === undefined ? undefined : state.readSandbox(id);
     if (record?.state !== "ready") {
       throw new SandboxError("SandboxNotFound", {
@@ -269,14 +271,23 @@ export class Node implements AsyncDisposable {
    * Removes a sandbox by id or name, whatever is left of it: its record, link or namespace may be gone.
    *
    * @returns false when there was nothing
-   * @throws {SandboxError} `SandboxInUse` while containers are attached, `RecordInvalid`; neither when forced
+   * @throws {SandboxError} `SandboxInUse` while containers are attached, `RecordInvalid`; neither when forced.
+   * `InvalidSpec` when several namespaces have the name and none is given
    */
   async removeSandbox(
     idOrName: string,
     options: SandboxReference & RemoveOptions = {},
   ): Promise<boolean> {
-    const id = await this.#resolve(idOrName, options.namespace) ?? idOrName;
-    return await removeSandbox(this.#context, id, options);
+    const { namespace } = options;
+    const id = await resolveSandbox(this.#context, idOrName, namespace);
+    if (id !== undefined) {
+      return await removeSandbox(this.#context, id, options);
+    }
+    let found = false;
+    for (const id of await possibleIds(idOrName, namespace)) {
+      found = await removeSandbox(this.#context, id, options) || found;
+    }
+    return found;
   }
 
   /** Compares node and sandboxes with the kernel; an empty list means that all is as it should be. */
@@ -325,24 +336,6 @@ export class Node implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     this.#opened.dispose();
     return Promise.resolve();
-  }
-
-  /** The id behind an id or a name; undefined when there is none. */
-  async #resolve(
-    idOrName: string,
-    namespace: string | undefined,
-  ): Promise<string | undefined> {
-    const { state } = this.#context;
-    if (!/^[\w][\w.-]*$/.test(idOrName)) return undefined;
-    if (namespace === undefined && state.hasSandbox(idOrName)) return idOrName;
-    const derived = await sandboxId(namespace ?? "default", idOrName);
-    if (state.hasSandbox(derived)) return derived;
-    // Its id was given by the caller, or it is in a namespace that was not said.
-    const found = (await this.listSandboxes()).filter((sandbox) =>
-      sandbox.name === idOrName &&
-      (namespace === undefined || sandbox.namespace === namespace)
-    );
-    return found.length === 1 ? found[0]?.id : undefined;
   }
 
   #inUse(count: number): SandboxError {

@@ -22,7 +22,7 @@ import {
   readDirectory,
   rmdir,
 } from "../../ffi/file.ts";
-import { SandboxError } from "../errors.ts";
+import { isSandboxError, SandboxError } from "../errors.ts";
 import { shareMounts, unshareMounts } from "../namespace/pin.ts";
 import { acquireLock } from "../state/lock.ts";
 import {
@@ -170,6 +170,16 @@ export class NodeState {
       sandboxRecord,
       `${this.sandboxDirectory(id)}/record.cbor`,
     );
+  }
+
+  /** The record of a sandbox, or undefined when it has none that can be read. */
+  readableSandbox(id: string): SandboxRecord | undefined {
+    try {
+      return this.readSandbox(id);
+    } catch (error) {
+      if (isSandboxError(error, "RecordInvalid")) return undefined;
+      throw error;
+    }
   }
 
   /** Keeps the record of a sandbox. */

@@ -7,6 +7,7 @@
  * @module
  */
 import { Errno } from "../../ffi/errno.ts";
+import type { OwnedFd } from "../../ffi/fd.ts";
 import { releaseAddresses } from "../attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import {
@@ -19,6 +20,7 @@ import { NetlinkError } from "../netlink/netlink_error.ts";
 import { deleteLink, dumpLinks } from "../rtnetlink/link.ts";
 import type { NodeContext } from "./context.ts";
 import { HOST_INTERFACE_PREFIX, idOfAlias } from "./identity.ts";
+import type { NodeState } from "./node_state.ts";
 import { addressesOf, hostPortsOf, type SandboxRecord } from "./records.ts";
 
 /** How to remove. */
@@ -44,10 +46,10 @@ export async function removeSandbox(
 ): Promise<boolean> {
   const { state } = context;
   const force = options.force ?? false;
-  using _node = await state.lock("shared");
-  using lock = await state.lockSandbox(id);
+  using node = await lockUnlessGone(state);
+  using lock = node && await state.lockSandbox(id);
   if (lock === undefined) return removeOrphans(context, id);
-  const record = readRecord(context, id, force);
+  const record = force ? state.readableSandbox(id) : state.readSandbox(id);
   if (record !== undefined && record.containers.length > 0 && !force) {
     throw new SandboxError("SandboxInUse", {
       id,
@@ -61,15 +63,12 @@ export async function removeSandbox(
   return true;
 }
 
-function readRecord(
-  { state }: NodeContext,
-  id: string,
-  force: boolean,
-): SandboxRecord | undefined {
+/** Undefined when the node was taken down, or its directory is lost: then there is nobody to be kept out. */
+async function lockUnlessGone(state: NodeState): Promise<OwnedFd | undefined> {
   try {
-    return state.readSandbox(id);
+    return await state.lock("shared");
   } catch (error) {
-    if (force && isSandboxError(error, "RecordInvalid")) return undefined;
+    if (isSandboxError(error, "NodeNotFound")) return undefined;
     throw error;
   }
 }

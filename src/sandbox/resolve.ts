@@ -1,0 +1,53 @@
+/**
+ * Which sandbox an id or a name means.
+ *
+ * @module
+ */
+import { SandboxError } from "../errors.ts";
+import type { NodeContext } from "./context.ts";
+import { sandboxId } from "./identity.ts";
+
+/** The pattern of ids and names in specs. What is not of it must not become part of a path. */
+const PATTERN = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+
+/**
+ * The id of the sandbox; undefined when nothing of it is in the state directory.
+ *
+ * @throws {SandboxError} `InvalidSpec` when several namespaces, none of them "default", have the name
+ */
+export async function resolveSandbox(
+  { state }: NodeContext,
+  idOrName: string,
+  namespace: string | undefined,
+): Promise<string | undefined> {
+  const ids = await possibleIds(idOrName, namespace);
+  if (ids.length === 0) return undefined;
+  const id = ids.find((id) => state.hasSandbox(id));
+  if (id !== undefined) return id;
+  // Its id was given by the caller, or it is in a namespace that was not said.
+  const [found, ...others] = state.sandboxIds()
+    .flatMap((id) => state.readableSandbox(id) ?? [])
+    .filter(({ spec }) =>
+      spec.name === idOrName &&
+      (namespace === undefined || spec.namespace === namespace)
+    );
+  if (others.length === 0) return found?.id;
+  throw new SandboxError("InvalidSpec", {
+    problems: [{
+      path: "namespace",
+      message: `${others.length + 1} sandboxes are named "${idOrName}": say ${
+        namespace === undefined ? "the namespace, or " : ""
+      }the id`,
+    }],
+  });
+}
+
+/** The ids that it may have had, for one that has left nothing in the state directory. */
+export async function possibleIds(
+  idOrName: string,
+  namespace: string | undefined,
+): Promise<string[]> {
+  if (!PATTERN.test(idOrName)) return [];
+  const derived = await sandboxId(namespace ?? "default", idOrName);
+  return namespace === undefined ? [idOrName, derived] : [derived];
+}
