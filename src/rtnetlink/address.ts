@@ -127,10 +127,14 @@ export function newAddress(
     (options.noPrefixRoute ? IFA_F_NOPREFIXROUTE : 0);
   return addressRequest("add", RTM_NEWADDR, options, {
     ...(label === undefined ? {} : { label }),
-    ...(flags === 0 ? {} : { flags }),
+    // The header has room for the flags up to 0xff.
+    ...(flags > 0xff ? { flags } : {}),
     ...(protocol === undefined ? {} : { proto: protocol }),
   }, {
-    scope: options.scope ?? RT_SCOPE_UNIVERSE,
+    header: {
+      scope: options.scope ?? RT_SCOPE_UNIVERSE,
+      flags: flags > 0xff ? 0 : flags,
+    },
     flags: NLM_F_CREATE | (options.exclusive ? NLM_F_EXCL : NLM_F_REPLACE),
   });
 }
@@ -147,7 +151,10 @@ function addressRequest(
   type: number,
   { index, address, prefixLength }: AddressReference,
   attrs: AddressAttrs,
-  { scope = RT_SCOPE_UNIVERSE, flags = 0 } = {},
+  { header = {}, flags = 0 }: {
+    readonly header?: AddressMessage["header"];
+    readonly flags?: number;
+  } = {},
 ): Request<AddressMessage> {
   return {
     operation: `${verb} address ${address}/${prefixLength} of link #${index}`,
@@ -158,8 +165,8 @@ function addressRequest(
       header: {
         family: familyNumber(address.family),
         prefixlen: prefixLength,
-        scope,
         index,
+        ...header,
       },
       attrs: { address: address.bytes, local: address.bytes, ...attrs },
     },
