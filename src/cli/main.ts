@@ -5,6 +5,13 @@
  * deno install --global --allow-ffi --allow-run --name podnet jsr:@podnet/podnet/cli
  * ```
  *
+ * From a checkout, as one file that needs nothing else and starts faster:
+ *
+ * ```sh
+ * deno bundle --output /usr/local/lib/podnet.js src/cli/main.ts
+ * deno install --global --allow-ffi --allow-run --name podnet /usr/local/lib/podnet.js
+ * ```
+ *
  * @module
  */
 import { sortOperands } from "./command.ts";
