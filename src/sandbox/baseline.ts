@@ -30,6 +30,7 @@ import {
 import { RT_SCOPE_LINK } from "../rtnetlink/constants.ts";
 import { getLink, setLink } from "../rtnetlink/link.ts";
 import { ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
+import { isAlive } from "./alive.ts";
 import type { NodeContext } from "./context.ts";
 import { HOST_INTERFACE_PREFIX } from "./identity.ts";
 import { addressesOf, hostPortsOf } from "./records.ts";
@@ -56,9 +57,10 @@ export interface BaselineDifference {
  * Makes the node ready. Several processes may do so at once.
  *
  * @returns what was changed, in plain words; nothing when all was in place
- * @throws {SandboxError} `NodeConflict` when the namespace has another node's table
+ * @throws {SandboxError} `NodeConflict` when the namespace has another node's table, or IPv6 is switched off there
  */
 export function ensureBaseline(context: NodeContext): string[] {
+  refuseDisabledIpv6(context);
   const differences = baselineDifferences(context);
   // The table first: it is what makes the namespace this node's, and nobody else's.
   const changes = ensureTable(context);
@@ -67,6 +69,22 @@ export function ensureBaseline(context: NodeContext): string[] {
     changes.push(change);
   }
   return changes;
+}
+
+/** Where links have no IPv6, pods cannot either. Not switched on here: somebody wanted it off. */
+function refuseDisabledIpv6(context: NodeContext): void {
+  const { pools, namespace, settings } = context;
+  if (pools.every(({ cidr }) => cidr.family === 4)) return;
+  for (const link of ["default", "lo"]) {
+    const name = `net/ipv6/conf/${link}/disable_ipv6`;
+    if (!namespace.run(() => isOne(sysctlPath(name)))) continue;
+    throw new SandboxError("NodeConflict", {
+      name: settings.name,
+      reason: `IPv6 is switched off in its network namespace: set ${
+        name.replaceAll("/", ".")
+      } to 0, or give no IPv6 pod CIDR`,
+    });
+  }
 }
 
 /** All but the table, which has its own comparison. */
@@ -191,7 +209,8 @@ function createTable(context: NodeContext): boolean {
     context.sockets.nft.commit(transaction);
     return true;
   } catch (error) {
-    if (isNetlinkError(error, Errno.EEXIST)) return false;
+    const isThere = () => context.sockets.nft.getTable(TABLE) !== undefined;
+    if (isNetlinkError(error, Errno.EEXIST) && isThere()) return false;
     throw error;
   }
 }
@@ -218,14 +237,24 @@ export function rebuildTable({ sockets: { nft }, table }: NodeContext): void {
   nft.commit(transaction);
 }
 
-/** What the node's sandboxes should have in the table. */
-export function elementsOfNode({ state }: NodeContext): Placed[] {
-  return state.sandboxIds().flatMap((id) => {
+/** What the node's living sandboxes should have in the table. */
+export function elementsOfNode(context: NodeContext): Placed[] {
+  const { state } = context;
+  const elements = state.sandboxIds().flatMap((id) => {
     const record = state.readableSandbox(id);
-    return record?.state === "ready" && record.link !== undefined
+    return record?.state === "ready" && record.link !== undefined &&
+        isAlive(context, record)
       ? elementsOf(hostPortsOf(record), { id, addresses: addressesOf(record) })
       : [];
   });
+  // Should two records claim the same, one has it: a table without the second is better than no table.
+  const unique = new Map(
+    elements.map((placed) => [
+      `${placed.set.name} ${placed.element.key.toHex()}`,
+      placed,
+    ]),
+  );
+  return [...unique.values()];
 }
 
 /** Whether a table's comment is that of this node, in whatever version. */

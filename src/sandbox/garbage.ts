@@ -6,11 +6,9 @@
  *
  * @module
  */
-import { rename } from "../../ffi/file.ts";
 import { isSandboxError } from "../errors.ts";
 import { findElementsOf } from "../hostport/host_ports.ts";
 import { dumpLinks } from "../rtnetlink/link.ts";
-import { ensurePrivateDirectory } from "../state/store.ts";
 import { isAlive } from "./alive.ts";
 import type { NodeContext } from "./context.ts";
 import { HOST_INTERFACE_PREFIX, idOfAlias } from "./identity.ts";
@@ -63,7 +61,7 @@ export async function collectGarbage(
     const removed = found.removed && !dryRun;
     garbage.push({ ...found, removed });
     if (!removed) continue;
-    if (found.kind === "record") setAside(context, id);
+    if (found.kind === "record") state.setAsideRecord(id);
     removeRemains(context, id, state.readableSandbox(id));
     if (found.kind === "record") removeOrphans(context, id);
     state.removeSandbox(id);
@@ -102,15 +100,6 @@ function judge(
   return isAlive(context, record)
     ? undefined
     : garbage("its network namespace is gone");
-}
-
-function setAside({ state }: NodeContext, id: string): void {
-  const damaged = `${state.directory}/damaged`;
-  ensurePrivateDirectory(damaged);
-  rename(
-    `${state.sandboxDirectory(id)}/record.cbor`,
-    `${damaged}/${id}.${Date.now()}.cbor`,
-  );
 }
 
 type Orphan = readonly [id: string, kind: "link" | "element", reason: string];

@@ -4,7 +4,11 @@
  * @module
  */
 import { hostName } from "../../ffi/process.ts";
-import { isSandboxError, SandboxError } from "../errors.ts";
+import {
+  isSandboxError,
+  SandboxError,
+  type SandboxErrorCode,
+} from "../errors.ts";
 import { AddressPool } from "../ipam/pool.ts";
 import { Cidr } from "../net/cidr.ts";
 import { ensureBaseline, removeBaseline, tableOf } from "./baseline.ts";
@@ -26,11 +30,15 @@ import { outsideMtu } from "./mtu.ts";
 import { openNamespace, settle } from "./node_settings.ts";
 import { NodeState } from "./node_state.ts";
 import { explainRefusal } from "./permission.ts";
-import { type RemoveOptions, removeSandbox } from "./remove.ts";
+import { forgetNode, type RemoveOptions, removeSandbox } from "./remove.ts";
 import { possibleIds, resolveSandbox } from "./resolve.ts";
 import { newSandbox, type Sandbox } from "./sandbox.ts";
 import type { SandboxSpec } from "./spec.ts";
-import { type NodeOptions, parseNodeOptions } from "./spec_node.ts";
+import {
+  type NodeOptions,
+  type NormalisedNodeOptions,
+  parseNodeOptions,
+} from "./spec_node.ts";
 import { UndoStack } from "./undo.ts";
 
 /** Which sandbox a name means. */
@@ -73,9 +81,7 @@ export async function openNode(options: NodeOptions = {}): Promise<Node> {
 }
 
 async function open(options: NodeOptions): Promise<Node> {
-  const name = options.name ?? hostName();
-  const parsed = parseNodeOptions({ ...options, name });
-  const state = new NodeState(parsed.stateDir, name);
+  const { name, parsed, state } = parse(options);
   using opened = new DisposableStack();
   const namespace = openNamespace(opened, parsed.netns);
   if (parsed.podCidrs === undefined && !state.exists()) {
@@ -122,7 +128,10 @@ async function open(options: NodeOptions): Promise<Node> {
 /**
  * Takes a node down: the table, the gateway addresses, the records. What is gone already is no error.
  *
- * @throws {SandboxError} `NodeConflict` while it has sandboxes, unless forced
+ * With force it also forgets a node that cannot be opened any more, because its network namespace is gone or somebody
+ * else's now, or its record is damaged: pods' namespaces and all records are removed, what else the kernel has is left.
+ *
+ * @throws {SandboxError} `NodeConflict` while it has sandboxes, and what {@linkcode openNode} throws; not so when forced
  */
 export async function removeNode(
   options:
@@ -130,13 +139,38 @@ export async function removeNode(
     & NodeRemoveOptions = {},
 ): Promise<NodeRemoval> {
   const { force = false, ...reference } = options;
+  let found: Node;
   try {
-    await using node = await openNode(reference);
-    return await node.remove({ force });
+    found = await openNode(reference);
   } catch (error) {
     if (isSandboxError(error, "NodeNotFound")) return { removed: [] };
-    throw error;
+    if (!force || !isSandboxError(error) || !LOST.includes(error.code)) {
+      throw error;
+    }
+    const { state } = parse(reference);
+    if (!state.exists()) throw error;
+    return { removed: await forgetNode(state) };
   }
+  await using node = found;
+  return await node.remove({ force });
+}
+
+/** How a node that exists, but not here, shows itself. */
+const LOST: readonly SandboxErrorCode[] = [
+  "NodeConflict",
+  "InvalidNamespace",
+  "RecordInvalid",
+];
+
+/** What the options say, checked, and the files of their node. */
+function parse(options: NodeOptions): {
+  readonly name: string;
+  readonly parsed: NormalisedNodeOptions;
+  readonly state: NodeState;
+} {
+  const name = options.name ?? hostName();
+  const parsed = parseNodeOptions({ ...options, name });
+  return { name, parsed, state: new NodeState(parsed.stateDir, name) };
 }
 
 /** Keeps the constructor, and with it what a node is inside, private. */

@@ -48,7 +48,7 @@ export function settle(
     throw new SandboxError("NodeConflict", {
       name,
       reason:
-        `it was set up in network namespace ${known.netnsId}, this is ${netnsId}: use another node name or state directory, or take it down there first`,
+        `it was set up in network namespace ${known.netnsId}, this is ${netnsId}: use another node name or state directory, or take it down there first; with force if that namespace is gone`,
     });
   }
   for (

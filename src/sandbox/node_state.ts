@@ -6,6 +6,7 @@
  *                   lock                    shared by those who work on sandboxes, exclusive for the node itself
  *                   sandboxes/<id>/         the directory is the sandbox's lock
  *                                 record.cbor  netns  resolv.conf  hosts
+ *                   damaged/                records that could not be read
  * ```
  *
  * @module
@@ -20,6 +21,7 @@ import {
   O_RDONLY,
   open,
   readDirectory,
+  rename,
   rmdir,
 } from "../../ffi/file.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
@@ -50,6 +52,7 @@ export class NodeState {
   readonly #record: string;
   readonly #lock: string;
   readonly #sandboxes: string;
+  readonly #damaged: string;
   /** Directories made by this object, parents first. */
   readonly #made: string[] = [];
 
@@ -60,6 +63,7 @@ export class NodeState {
     this.#record = `${this.directory}/node.cbor`;
     this.#lock = `${this.directory}/lock`;
     this.#sandboxes = `${this.directory}/sandboxes`;
+    this.#damaged = `${this.directory}/damaged`;
   }
 
   /** Whether the node was ever opened. */
@@ -205,32 +209,24 @@ export class NodeState {
 
   /** Removes what a sandbox left here; its pin must be gone. The record goes last, so that a crash leaves it to be found. */
   removeSandbox(id: string): void {
-    const directory = this.sandboxDirectory(id);
-    const names = readDirectory(directory).map(({ name }) => name);
-    for (const name of names) {
-      if (name !== "record.cbor") removeFile(`${directory}/${name}`);
-    }
-    removeFile(`${directory}/record.cbor`);
-    rmdir(directory);
+    removeDirectory(this.sandboxDirectory(id), "record.cbor");
+  }
+
+  /** Keeps a record that cannot be read for people to look at, until the node is taken down. */
+  setAsideRecord(id: string): void {
+    ensurePrivateDirectory(this.#damaged);
+    rename(
+      `${this.sandboxDirectory(id)}/record.cbor`,
+      `${this.#damaged}/${id}.${Date.now()}.cbor`,
+    );
   }
 
   /** Removes the node's own files; its sandboxes must be gone. */
   removeNode(): void {
-    for (
-      const remove of [
-        () => unshareMounts(this.#sandboxes),
-        () => rmdir(this.#sandboxes),
-        () => removeFile(this.#record),
-        () => removeFile(this.#lock),
-        () => rmdir(this.directory),
-      ]
-    ) {
-      try {
-        remove();
-      } catch (error) {
-        if (!isSyscallError(error, Errno.ENOENT)) throw error;
-      }
-    }
+    unshareMounts(this.#sandboxes);
+    removeDirectory(this.#sandboxes);
+    removeDirectory(this.#damaged);
+    removeDirectory(this.directory, "lock");
   }
 
   #ensure(): void {
@@ -254,5 +250,19 @@ function present(path: string): boolean {
   } catch (error) {
     if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
     throw unusable(path, error);
+  }
+}
+
+/** Removes a directory and the files in it, `last` after the others; absent is fine. */
+function removeDirectory(path: string, last?: string): void {
+  try {
+    const names = readDirectory(path).map(({ name }) => name);
+    for (const name of names) {
+      if (name !== last) removeFile(`${path}/${name}`);
+    }
+    if (last !== undefined) removeFile(`${path}/${last}`);
+    rmdir(path);
+  } catch (error) {
+    if (!isSyscallError(error, Errno.ENOENT)) throw error;
   }
 }

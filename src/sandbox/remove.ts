@@ -125,3 +125,19 @@ export function removeLinks(
   }
   return links.length > 0;
 }
+
+/**
+ * Removes the notes and pins of a node that cannot be opened any more.
+ *
+ * @returns what was removed, in plain words
+ */
+export async function forgetNode(state: NodeState): Promise<string[]> {
+  using _lock = await state.lockNew("exclusive");
+  const ids = state.sandboxIds();
+  for (const id of ids) {
+    NetworkNamespace.unpin(state.pinPath(id));
+    state.removeSandbox(id);
+  }
+  state.removeNode();
+  return [...ids.map((id) => `sandbox ${id}`), `records of ${state.name}`];
+}
