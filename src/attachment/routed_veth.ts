@@ -7,18 +7,18 @@
  *
  * @module
  */
-import { Errno } from "../../ffi/errno.ts";
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import { writeFile } from "../../ffi/file.ts";
 import { poll } from "../../ffi/socket.ts";
 import { SandboxError } from "../errors.ts";
 import { Cidr } from "../net/cidr.ts";
 import type { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
-import { writeSysctl } from "../namespace/sysctl.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Request } from "../netlink/message.ts";
 import { NetlinkError } from "../netlink/netlink_error.ts";
-import { dumpAddresses, newAddress } from "../rtnetlink/address.ts";
+import { newAddress } from "../rtnetlink/address.ts";
 import { getLink, newVeth, setLink } from "../rtnetlink/link.ts";
 import { deleteNeighbour, newNeighbour } from "../rtnetlink/neighbour.ts";
 import {
@@ -98,7 +98,7 @@ export function attachHost(
       index: link.hostIndex,
       // Not at creation: the kernel ignores an alias there (rtnl_create_link).
       alias: link.alias,
-      addrGenMode: "none",
+      ...withoutLinkLocal(wishes.map(({ gateway }) => gateway)),
       ipv4: {
         forwarding: 1,
         rpFilter: 1,
@@ -206,16 +206,35 @@ export function releaseAddresses(
   }
 }
 
+/** A link-local address takes the kernel a second to check, and nobody uses it. */
+function withoutLinkLocal(
+  addresses: readonly IpAddress[],
+): { readonly addrGenMode?: "none" } {
+  return addresses.some(({ family }) => family === 6)
+    ? { addrGenMode: "none" }
+    : {};
+}
+
 /**
- * The host end believes no router advertisement and no redirect (CVE-2020-10749). These switches exist in /proc only.
- * Call it before the pod's end comes up: until then nothing can arrive.
+ * No end of a link believes router advertisements or redirects (CVE-2020-10749), and a link of a pod without an IPv6
+ * address has no IPv6. These switches exist in /proc only.
+ *
+ * Call it inside the namespace: of the pod before its link is there, with `default`; of the node before the pod's end
+ * comes up, since until then nothing can arrive.
+ *
+ * @throws {SyscallError}
  */
-export function hardenHostLink(
-  node: NetworkNamespace,
-  hostInterface: string,
-): void {
-  for (const name of ["accept_ra", "accept_redirects"]) {
-    writeSysctl(node, `net/ipv6/conf/${hostInterface}/${name}`, "0");
+export function guardIpv6(link: string, hasIpv6: boolean): void {
+  const switches = hasIpv6
+    ? [["accept_ra", "0"], ["accept_redirects", "0"]] as const
+    : [["disable_ipv6", "1"]] as const;
+  for (const [name, value] of switches) {
+    try {
+      writeFile(`/proc/sys/net/ipv6/conf/${link}/${name}`, value);
+    } catch (error) {
+      // The kernel has no IPv6, or none on a link with an MTU below 1280.
+      if (hasIpv6 || !isSyscallError(error, Errno.ENOENT)) throw error;
+    }
   }
 }
 
@@ -226,7 +245,10 @@ export function attachPod(
 ): void {
   podRoute.execute([
     setLink({ index: LOOPBACK_INDEX, up: true }),
-    setLink({ index: POD_INDEX, addrGenMode: "none" }),
+    setLink({
+      index: POD_INDEX,
+      ...withoutLinkLocal(claimed.map(({ address }) => address)),
+    }),
     setLink({ index: POD_INDEX, up: true }),
     ...claimed.flatMap(({ address, gateway }) => [
       newAddress({
@@ -261,12 +283,11 @@ export function awaitReady(
 ): void {
   // Asking for a link makes the kernel run its pending carrier work at once (since 6.8).
   route.request(getLink({ index: link.hostIndex }));
-  if (!claimed.some(({ address }) => address.family === 6)) return;
+  const addresses = claimed.map(({ address }) => address)
+    .filter(({ family }) => family === 6);
   const start = performance.now();
-  while (
-    podRoute.dump(dumpAddresses({ index: POD_INDEX, family: 6 }))
-      .some((address) => address.tentative)
-  ) {
+  // The kernel installs an address's local route last: when it ceases to be tentative, packets to it are not yet taken.
+  while (!addresses.every((address) => isLocal(podRoute, address))) {
     if (performance.now() - start > READY_TIMEOUT_MS) {
       throw new SandboxError("Timeout", {
         operation: "waiting for the pod's IPv6 address",

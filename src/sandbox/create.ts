@@ -10,7 +10,7 @@ import {
   attachHost,
   attachPod,
   awaitReady,
-  hardenHostLink,
+  guardIpv6,
   type PodLink,
   releaseAddresses,
 } from "../attachment/routed_veth.ts";
@@ -23,7 +23,7 @@ import {
 } from "../hostport/host_ports.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
-import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
+import { writeSysctl } from "../namespace/sysctl.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
 import { Connection } from "../netlink/connection.ts";
@@ -54,13 +54,6 @@ import {
   specDifferences,
 } from "./spec.ts";
 import { UndoStack } from "./undo.ts";
-
-/** A router advertisement or redirect is never to change what a pod was given. */
-const POD_SYSCTLS: readonly (readonly [string, string])[] = [
-  ["net/ipv6/conf/default/accept_ra", "0"],
-  ["net/ipv6/conf/default/accept_redirects", "0"],
-  ["net/ipv4/conf/all/accept_redirects", "0"],
-];
 
 /**
  * Makes the sandbox, or finds it when it exists with the same spec.
@@ -126,7 +119,8 @@ function build(
     mtu: spec.mtu ?? settings.mtu,
   };
   using opened = new DisposableStack();
-  const { namespace, podRoute } = newPodNamespace(opened);
+  const hasIpv6 = context.pools.some(({ cidr }) => cidr.family === 6);
+  const { namespace, podRoute } = newPodNamespace(opened, hasIpv6);
   pinFor(state, id, namespace, undo);
 
   const claimed = attachHost(
@@ -137,9 +131,7 @@ function build(
   );
   const addresses = claimed.map(({ address }) => address);
   undo.push(() => releaseAddresses(sockets.route, hostIndex, addresses));
-  if (addresses.some(({ family }) => family === 6)) {
-    hardenHostLink(context.namespace, hostInterface);
-  }
+  context.namespace.run(() => guardIpv6(hostInterface, hasIpv6));
   attachPod(podRoute, claimed);
   for (const [name, value] of Object.entries(spec.sysctls)) {
     writeSysctl(namespace, name, value);
@@ -190,11 +182,13 @@ function buildOnHostNetwork(
 
 function newPodNamespace(
   opened: DisposableStack,
+  hasIpv6: boolean,
 ): { namespace: NetworkNamespace; podRoute: Connection } {
   const sockets: Connection[] = [];
   const namespace = opened.use(NetworkNamespace.create(() => {
     sockets.push(opened.use(Connection.open(NETLINK_ROUTE)));
-    for (const [name, value] of POD_SYSCTLS) writeFile(sysctlPath(name), value);
+    writeFile("/proc/sys/net/ipv4/conf/all/accept_redirects", "0");
+    guardIpv6("default", hasIpv6);
   }));
   const [podRoute] = sockets;
   if (podRoute === undefined) {
