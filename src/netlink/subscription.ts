@@ -36,8 +36,8 @@ export interface SubscriptionOptions<T> {
   readonly protocol: number;
   /** Multicast groups, such as RTNLGRP_LINK. */
   readonly groups: readonly number[];
-  /** How the body of each message type is read; other types are passed over. */
-  readonly codecs: ReadonlyMap<number, Codec<T>>;
+  /** How the body of each message type is read; other types, and bodies read as `undefined`, are passed over. */
+  readonly codecs: ReadonlyMap<number, Codec<T | undefined>>;
   /**
    * Room for notifications that are not consumed yet, in bytes of kernel memory; a link takes 4 KiB. Without
    * CAP_NET_ADMIN capped at net.core.rmem_max.
@@ -58,7 +58,7 @@ export class Subscription<T>
     AsyncDisposable {
   readonly #transport: SocketTransport;
   readonly #wake: OwnedFd;
-  readonly #codecs: ReadonlyMap<number, Codec<T>>;
+  readonly #codecs: ReadonlyMap<number, Codec<T | undefined>>;
   readonly #queue: (Notification<T> | Overflow)[] = [];
   /** The wait under way, which has to end before its descriptors are closed. */
   #waiting: Promise<unknown> | undefined;
@@ -67,7 +67,7 @@ export class Subscription<T>
   private constructor(
     transport: SocketTransport,
     wake: OwnedFd,
-    codecs: ReadonlyMap<number, Codec<T>>,
+    codecs: ReadonlyMap<number, Codec<T | undefined>>,
   ) {
     this.#transport = transport;
     this.#wake = wake;
@@ -169,9 +169,8 @@ export class Subscription<T>
   }
 
   #push(from: ByteWindow, { type, body, end }: Message): void {
-    const codec = this.#codecs.get(type);
-    if (codec === undefined) return;
-    const value = codec.read(from, body, end);
+    const value = this.#codecs.get(type)?.read(from, body, end);
+    if (value === undefined) return;
     this.#queue.push({ overflow: false, type, value });
   }
 }

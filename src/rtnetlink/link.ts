@@ -132,8 +132,6 @@ export interface VethEnd {
 
 /** Options of {@linkcode newVeth}. */
 export interface NewVethOptions extends VethEnd {
-  /** Free text, at most 255 bytes, that names the owner of the pair. */
-  readonly alias?: string;
   /** The other end. The kernel gives it the chosen number only if this end has one too (veth_newlink). */
   readonly peer: VethEnd & {
     /**
@@ -150,7 +148,9 @@ export interface NewVethOptions extends VethEnd {
  *
  * The kernel's default is one queue a possible CPU, which makes creation slow and saves nothing between two namespaces.
  *
- * Refused with EEXIST if a name or number is taken.
+ * Refused with EEXIST if a name or the number of this end is taken, with EBUSY if the number of the peer is. An alias, the
+ * addrGenMode and sysctls are for {@linkcode setLink}: the kernel ignores them in a creation (rtnl_create_link,
+ * net/core/rtnetlink.c).
  *
  * @throws {TypeError} if only the peer has a number: the kernel would ignore it
  */
@@ -165,7 +165,6 @@ export function newVeth(options: NewVethOptions): Request<LinkMessage> {
     header: { index: options.index ?? 0 },
     attrs: {
       ...vethEnd(options),
-      ...(options.alias === undefined ? {} : { ifalias: options.alias }),
       linkinfo: {
         veth: {
           peer: {
@@ -214,8 +213,6 @@ export interface NewLinkOptions {
    * @default the driver's choice
    */
   readonly mtu?: number;
-  /** Free text, at most 255 bytes, that names the owner. */
-  readonly alias?: string;
   /** Number of the device below, for a VLAN or macvlan. */
   readonly parent?: number;
   /** Number of the bridge or VRF that it becomes a port of. */
@@ -227,10 +224,13 @@ export interface NewLinkOptions {
   readonly up?: boolean;
 }
 
-/** Creates a link of any kind, such as a bridge. Refused with EEXIST if the name or number is taken. */
+/**
+ * Creates a link of any kind, such as a bridge. Refused with EEXIST if the name or number is taken. What is not an option
+ * here is for {@linkcode setLink}.
+ */
 export function newLink(options: NewLinkOptions): Request<LinkMessage> {
   const kind = kindOf(options.info) ?? "link";
-  const { index, mac, mtu, alias, parent, master, up } = options;
+  const { index, mac, mtu, parent, master, up } = options;
   return linkRequest(`create ${kind} ${options.name}`, RTM_NEWLINK, {
     header: { index: index ?? 0, ...flagBits(IFF_UP, up) },
     attrs: {
@@ -239,7 +239,6 @@ export function newLink(options: NewLinkOptions): Request<LinkMessage> {
       ...(mtu === undefined ? {} : { mtu }),
       ...(parent === undefined ? {} : { link: parent }),
       ...(master === undefined ? {} : { master }),
-      ...(alias === undefined ? {} : { ifalias: alias }),
       linkinfo: options.info,
     },
   }, NLM_F_CREATE | NLM_F_EXCL);

@@ -6,6 +6,7 @@
 import { type Codec, converted } from "../netlink/codec.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { Subscription } from "../netlink/subscription.ts";
+import { AF_INET, AF_INET6 } from "../../ffi/socket.ts";
 import { type Address, address } from "./address.ts";
 import {
   RTM_DELADDR,
@@ -23,6 +24,7 @@ import {
   RTNLGRP_LINK,
   RTNLGRP_NEIGH,
 } from "./constants.ts";
+import { AF_UNSPEC } from "./family.ts";
 import { type Link, link } from "./link.ts";
 import { type Neighbour, neighbour } from "./neighbour.ts";
 import { type Route, route } from "./route.ts";
@@ -42,24 +44,30 @@ const topics = {
     groups: [RTNLGRP_LINK],
     set: RTM_NEWLINK,
     delete: RTM_DELLINK,
+    // A bridge tells of its ports as AF_BRIDGE, and "deletes" the port that leaves it (br_ifinfo_notify).
+    families: [AF_UNSPEC],
     codec: converted(link, (link): Changed => ({ link })),
   },
   address: {
     groups: [RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR],
     set: RTM_NEWADDR,
     delete: RTM_DELADDR,
+    families: [AF_INET, AF_INET6],
     codec: converted(address, (address): Changed => ({ address })),
   },
   route: {
     groups: [RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE],
     set: RTM_NEWROUTE,
     delete: RTM_DELROUTE,
+    families: [AF_INET, AF_INET6],
     codec: converted(route, (route): Changed => ({ route })),
   },
   neighbour: {
     groups: [RTNLGRP_NEIGH],
     set: RTM_NEWNEIGH,
     delete: RTM_DELNEIGH,
+    // The forwarding tables of bridges are reported as AF_BRIDGE (fdb_notify).
+    families: [AF_INET, AF_INET6],
     codec: converted(neighbour, (neighbour): Changed => ({ neighbour })),
   },
 } as const;
@@ -77,16 +85,31 @@ export type Topic = keyof typeof topics;
  */
 export function monitor(wanted: readonly Topic[]): Subscription<Change> {
   const groups: number[] = [];
-  const codecs = new Map<number, Codec<Change>>();
+  const codecs = new Map<number, Codec<Change | undefined>>();
   for (const name of wanted) {
     const topic = topics[name];
     groups.push(...topic.groups);
     for (const action of ["set", "delete"] as const) {
-      codecs.set(
-        topic[action],
-        converted(topic.codec, (changed) => ({ ...changed, action })),
+      const codec = converted(
+        topic.codec,
+        (changed): Change => ({ ...changed, action }),
       );
+      codecs.set(topic[action], ofFamilies(topic.families, codec));
     }
   }
   return Subscription.open({ protocol: NETLINK_ROUTE, groups, codecs });
+}
+
+/** Reads messages of these address families only; the family is the first byte of every body. */
+function ofFamilies<T>(
+  families: readonly number[],
+  codec: Codec<T>,
+): Codec<T | undefined> {
+  return {
+    ...codec,
+    read: (from, start, end) =>
+      families.includes(from.bytes[start] ?? NaN)
+        ? codec.read(from, start, end)
+        : undefined,
+  };
 }

@@ -1,0 +1,158 @@
+/** Addresses: what is written is what the kernel, and ip(8), read. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { NetlinkError } from "../../src/netlink/netlink_error.ts";
+import {
+  type Address,
+  deleteAddress,
+  dumpAddresses,
+  type DumpAddressesOptions,
+  getAddress,
+  newAddress,
+} from "../../src/rtnetlink/address.ts";
+import { RT_SCOPE_LINK } from "../../src/rtnetlink/constants.ts";
+import { dumpRoutes } from "../../src/rtnetlink/route.ts";
+import { FAR, ip, LO, NEAR, type Side, withPair } from "./pair.ts";
+
+const text = ({ address, prefixLength }: Address) =>
+  `${address}/${prefixLength}`;
+
+function list(side: Side, options: DumpAddressesOptions = {}): string[] {
+  return side.route.dump(dumpAddresses(options)).map(text);
+}
+
+Deno.test("newAddress() gives a link IPv4 and IPv6 addresses", () => {
+  withPair((near) => {
+    near.route.execute([
+      newAddress({ index: NEAR, address: ip("10.1.0.7"), prefixLength: 24 }),
+      newAddress({
+        index: NEAR,
+        address: ip("fd00::7"),
+        prefixLength: 64,
+        noDad: true,
+      }),
+    ]);
+    assertEquals(list(near, { index: NEAR }), ["10.1.0.7/24", "fd00::7/64"]);
+    const [shown] = near.ip("address show dev near0");
+    assertEquals(
+      (shown?.addr_info as Record<string, unknown>[]).map(
+        (info) => `${info.local}/${info.prefixlen} ${info.scope}`,
+      ),
+      ["10.1.0.7/24 global", "fd00::7/64 global"],
+    );
+  });
+});
+
+Deno.test("newAddress() takes scope, label and protocol", () => {
+  withPair((near) => {
+    near.route.execute([newAddress({
+      index: LO,
+      address: ip("10.244.1.1"),
+      prefixLength: 32,
+      scope: RT_SCOPE_LINK,
+      label: "lo:podnet",
+      protocol: 112,
+    })]);
+    const [address] = near.route.dump(dumpAddresses({ index: LO, family: 4 }))
+      .filter(({ label }) => label === "lo:podnet");
+    assertEquals(
+      [address?.scope, address?.protocol, address?.permanent],
+      [RT_SCOPE_LINK, 112, true],
+    );
+  });
+});
+
+Deno.test("newAddress() adds no route to the network with noPrefixRoute", () => {
+  withPair((near) => {
+    const address = (prefix: string, noPrefixRoute: boolean) =>
+      newAddress({
+        index: NEAR,
+        address: ip(prefix),
+        prefixLength: 24,
+        noPrefixRoute,
+      });
+    near.route.execute([address("10.1.0.1", false), address("10.2.0.1", true)]);
+    assertEquals(
+      near.route.dump(dumpRoutes({ index: NEAR, family: 4, table: 254 }))
+        .map(({ destination }) => String(destination)),
+      ["10.1.0.0/24"],
+    );
+  });
+});
+
+Deno.test("newAddress() is refused with EEXIST only when it is exclusive", () => {
+  withPair((near) => {
+    for (
+      const [address, prefixLength] of [["10.1.0.7", 32], [
+        "fd00::7",
+        128,
+      ]] as const
+    ) {
+      const options = {
+        index: NEAR,
+        address: ip(address),
+        prefixLength,
+        noDad: true,
+      };
+      near.route.execute([newAddress({ ...options, exclusive: true })]);
+      near.route.execute([newAddress(options)]);
+      assertThrows(
+        () => near.route.execute([newAddress({ ...options, exclusive: true })]),
+        NetlinkError,
+        "EEXIST",
+      );
+    }
+  });
+});
+
+Deno.test("getAddress() tells when an IPv6 address without duplicate detection is usable", () => {
+  withPair((_near, far) => {
+    const address = ip("fd00::7");
+    far.route.execute([
+      newAddress({ index: FAR, address, prefixLength: 128, noDad: true }),
+    ]);
+    const deadline = performance.now() + 1000;
+    for (;;) {
+      const [found] = far.route.request(getAddress({ index: FAR, address }));
+      assert(found !== undefined);
+      assertEquals(text(found), "fd00::7/128");
+      if (!found.tentative) break;
+      assert(performance.now() < deadline, "the address stays tentative");
+    }
+  });
+});
+
+Deno.test("a new IPv6 address is tentative when duplicate detection is on", () => {
+  withPair((near) => {
+    const address = ip("fd00::7");
+    near.route.execute([
+      newAddress({ index: NEAR, address, prefixLength: 128 }),
+    ]);
+    const [found] = near.route.request(getAddress({ index: NEAR, address }));
+    assertEquals([found?.tentative, found?.duplicate], [true, false]);
+  });
+});
+
+Deno.test("deleteAddress() takes the address away", () => {
+  withPair((near) => {
+    const one = { index: NEAR, address: ip("10.1.0.7"), prefixLength: 32 };
+    near.route.execute([newAddress(one), deleteAddress(one)]);
+    assertEquals(list(near, { index: NEAR }), []);
+    assertThrows(
+      () => near.route.execute([deleteAddress(one)]),
+      NetlinkError,
+      "delete address 10.1.0.7/32 of link #100: EADDRNOTAVAIL",
+    );
+  });
+});
+
+Deno.test("dumpAddresses() reports one link or one family", () => {
+  withPair((near) => {
+    near.route.execute([
+      newAddress({ index: NEAR, address: ip("10.1.0.7"), prefixLength: 32 }),
+    ]);
+    assertEquals(list(near), ["127.0.0.1/8", "10.1.0.7/32", "::1/128"]);
+    assertEquals(list(near, { family: 6 }), ["::1/128"]);
+    assertEquals(list(near, { index: LO }), ["127.0.0.1/8", "::1/128"]);
+    assertEquals(list(near, { index: NEAR, family: 4 }), ["10.1.0.7/32"]);
+  });
+});
