@@ -5,18 +5,35 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import { Cidr } from "../net/cidr.ts";
+import type { IpAddress } from "../net/ip.ts";
+import type { MacAddress } from "../net/mac.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Connection } from "../netlink/connection.ts";
-import { isNetlinkError } from "../netlink/netlink_error.ts";
-import { NETLINK_ROUTE } from "../netlink/message.ts";
+import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
+import { NETLINK_ROUTE, type Request } from "../netlink/message.ts";
 import { dumpAddresses } from "../rtnetlink/address.ts";
-import { getLink, type Link, setLink } from "../rtnetlink/link.ts";
-import { dumpNeighbours } from "../rtnetlink/neighbour.ts";
-import { dumpRoutes, type Route, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
+import {
+  getLink,
+  type Link,
+  type LinkChanges,
+  setLink,
+} from "../rtnetlink/link.ts";
+import {
+  dumpNeighbours,
+  type Neighbour,
+  newNeighbour,
+} from "../rtnetlink/neighbour.ts";
+import {
+  dumpRoutes,
+  getRoute,
+  type Route,
+  ROUTE_PROTOCOL,
+} from "../rtnetlink/route.ts";
 import {
   attachPod,
   type ClaimedAddress,
   claimRequests,
+  HOST_MAC,
   type PodLink,
 } from "./routed_veth.ts";
 
@@ -34,40 +51,50 @@ export function attachmentDifferences(
   link: PodLink,
   claimed: readonly ClaimedAddress[],
 ): WiringDifference[] {
-  const host = findLink(route, link.hostIndex);
-  const object = `link ${link.hostInterface}`;
-  if (host === undefined) return [{ object, problem: "is gone" }];
-  const found: WiringDifference[] = [];
-  const mendHost = () => {
-    route.execute([setLink({ index: link.hostIndex, up: true })]);
-    for (const { address, gateway } of claimed) {
-      route.execute(
-        claimRequests(link, address, gateway, { exclusive: false }),
-      );
-    }
-  };
-  if (!host.up) found.push({ object, problem: "is down", mend: mendHost });
-  const routes = route.dump(dumpRoutes({ index: link.hostIndex }));
-  const neighbours = route.dump(dumpNeighbours({ index: link.hostIndex }));
-  for (const { address } of claimed) {
+  return [
+    ...hostDifferences(route, link, claimed),
+    ...podDifferences(openPod, link, claimed),
+  ];
+}
+
+function hostDifferences(
+  route: Connection,
+  link: PodLink,
+  claimed: readonly ClaimedAddress[],
+): WiringDifference[] {
+  const { hostIndex: index, hostInterface, mac } = link;
+  const end = findLink(route, index);
+  const object = `link ${hostInterface}`;
+  if (end === undefined) return [{ object, problem: "is gone" }];
+  const found = endDifferences(end, { object, mtu: link.mtu }, (change) => {
+    route.execute([change]);
+  });
+  const routes = route.dump(dumpRoutes({ index }));
+  const neighbours = route.dump(dumpNeighbours({ index }));
+  for (const { address, gateway } of claimed) {
     const destination = Cidr.host(address);
     if (!routes.some((r) => leadsTo(r, destination))) {
-      found.push({
-        object: `route to ${destination}`,
-        problem: "is missing",
-        mend: mendHost,
-      });
+      const object = `route to ${destination}`;
+      const taker = podAt(route, address);
+      found.push(
+        taker === undefined
+          ? {
+            object,
+            problem: "is missing",
+            mend: () => route.execute(claimRequests(link, address, gateway)),
+          }
+          : { object, problem: `leads to ${taker}` },
+      );
     }
-    const neighbour = neighbours.find((n) => n.address.equals(address));
-    if (!neighbour?.permanent || !neighbour.mac?.equals(link.mac)) {
-      found.push({
-        object: `neighbour ${address} on ${link.hostInterface}`,
-        problem: neighbour === undefined ? "is missing" : "is another MAC",
-        mend: mendHost,
-      });
-    }
+    const problem = neighbourProblem(neighbours, address, mac);
+    if (problem === undefined) continue;
+    found.push({
+      object: `neighbour ${address} on ${hostInterface}`,
+      problem,
+      mend: () => route.execute([newNeighbour({ index, address, mac })]),
+    });
   }
-  return [...found, ...podDifferences(openPod, link, claimed)];
+  return found;
 }
 
 function podDifferences(
@@ -75,41 +102,102 @@ function podDifferences(
   link: PodLink,
   claimed: readonly ClaimedAddress[],
 ): WiringDifference[] {
-  using podRoute = routeOf(openPod);
-  const mend = () => {
-    using podRoute = routeOf(openPod);
-    attachPod(podRoute, claimed);
+  using route = routeOf(openPod);
+  const mending = (mend: (route: Connection) => void) => () => {
+    using route = routeOf(openPod);
+    mend(route);
   };
   const found: WiringDifference[] = [];
-  for (const [index, name] of [[1, "lo"], [2, link.interfaceName]] as const) {
+  for (
+    const [index, name, wanted] of [
+      [1, "lo", {}],
+      [link.podIndex, link.interfaceName, { mtu: link.mtu, mac: link.mac }],
+    ] as const
+  ) {
     const object = `pod's link ${name}`;
-    const end = findLink(podRoute, index);
+    const end = findLink(route, index);
     if (end === undefined) return [{ object, problem: "is gone" }];
-    if (!end.up) found.push({ object, problem: "is down", mend });
+    found.push(...endDifferences(end, { object, ...wanted }, (change) => {
+      mending((route) => route.execute([change]))();
+    }));
   }
-  const addresses = podRoute.dump(dumpAddresses({ index: 2 }));
-  const routes = podRoute.dump(dumpRoutes({ index: 2 }));
+  const index = link.podIndex;
+  const addresses = route.dump(dumpAddresses({ index }));
+  const routes = route.dump(dumpRoutes({ index }));
+  const neighbours = route.dump(dumpNeighbours({ index }));
+  const mend = mending((route) => attachPod(route, link, claimed));
   for (const { address, gateway } of claimed) {
-    if (!addresses.some((a) => a.address.equals(address))) {
-      found.push({
-        object: `pod's address ${address}`,
-        problem: "is missing",
-        mend,
-      });
+    const missing = [
+      addresses.some((a) => a.address.equals(address))
+        ? undefined
+        : `pod's address ${address}`,
+      routes.some((r) =>
+          r.destination === "default" && r.gateway?.equals(gateway)
+        )
+        ? undefined
+        : `pod's default route via ${gateway}`,
+    ].filter((object) => object !== undefined);
+    for (const object of missing) {
+      found.push({ object, problem: "is missing", mend });
     }
-    if (
-      !routes.some((r) =>
-        r.destination === "default" && r.gateway?.equals(gateway)
-      )
-    ) {
-      found.push({
-        object: `pod's default route via ${gateway}`,
-        problem: "is missing",
-        mend,
-      });
+    const problem = neighbourProblem(neighbours, gateway, HOST_MAC);
+    if (problem !== undefined) {
+      found.push({ object: `pod's neighbour ${gateway}`, problem, mend });
     }
   }
   return found;
+}
+
+/** Of one end of a link. Mended one by one: a link that comes up has lost its routes, which is told apart. */
+function endDifferences(
+  { index, up, mtu, mac }: Link,
+  wanted: {
+    readonly object: string;
+    readonly mtu?: number;
+    readonly mac?: MacAddress;
+  },
+  execute: (change: Request<unknown>) => void,
+): WiringDifference[] {
+  const { object } = wanted;
+  const found: WiringDifference[] = [];
+  const differs = (problem: string, changes: LinkChanges) =>
+    found.push({
+      object,
+      problem,
+      mend: () => execute(setLink({ index, ...changes })),
+    });
+  if (wanted.mtu !== undefined && mtu !== wanted.mtu) {
+    differs(`has MTU ${mtu}, not ${wanted.mtu}`, { mtu: wanted.mtu });
+  }
+  if (wanted.mac !== undefined && !mac?.equals(wanted.mac)) {
+    differs(`has MAC ${mac}, not ${wanted.mac}`, { mac: wanted.mac });
+  }
+  if (!up) differs("is down", { up: true });
+  return found;
+}
+
+function neighbourProblem(
+  neighbours: readonly Neighbour[],
+  address: IpAddress,
+  mac: MacAddress,
+): string | undefined {
+  const found = neighbours.find((n) => n.address.equals(address));
+  if (found === undefined) return "is missing";
+  if (!found.mac?.equals(mac)) return `is ${found.mac}, not ${mac}`;
+  return found.permanent ? undefined : "can expire";
+}
+
+/** The alias of the pod's link by which the node reaches an address now, if it is one. */
+function podAt(route: Connection, address: IpAddress): string | undefined {
+  try {
+    const [found] = route.request(getRoute(address));
+    if (found?.index === undefined) return undefined;
+    const alias = findLink(route, found.index)?.alias;
+    return alias?.startsWith("podnet:") ? alias : undefined;
+  } catch (error) {
+    if (error instanceof NetlinkError) return undefined; // no route
+    throw error;
+  }
 }
 
 function routeOf(openPod: () => NetworkNamespace): Connection {

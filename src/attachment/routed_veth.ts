@@ -29,7 +29,7 @@ import {
 } from "../rtnetlink/route.ts";
 
 /** Every host end has this MAC: it is seen by its own pod only, and a constant needs no resolution. */
-const HOST_MAC = MacAddress.parse("ee:ee:ee:ee:ee:ee");
+export const HOST_MAC: MacAddress = MacAddress.parse("ee:ee:ee:ee:ee:ee");
 const LOOPBACK_INDEX = 1;
 /** The kernel takes 0–0.5 ms; a second is a broken kernel. */
 const READY_TIMEOUT_MS = 1000;
@@ -153,12 +153,11 @@ function claim(
   throw wish.exhausted(last);
 }
 
-/** The host's messages that make an address the pod's; not exclusive, they renew what was lost. */
+/** The host's messages that make an address the pod's. */
 export function claimRequests(
   link: Pick<PodLink, "hostIndex" | "mac">,
   address: IpAddress,
   gateway: IpAddress,
-  options: { readonly exclusive: boolean } = { exclusive: true },
 ): Request<unknown, unknown>[] {
   return [
     newRoute({
@@ -166,7 +165,7 @@ export function claimRequests(
       index: link.hostIndex,
       source: gateway,
       protocol: ROUTE_PROTOCOL,
-      exclusive: options.exclusive,
+      exclusive: true,
     }),
     newNeighbour({ index: link.hostIndex, address, mac: link.mac }),
   ];

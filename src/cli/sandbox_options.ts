@@ -45,6 +45,12 @@ export const sandboxOptions = {
     field: "hostNetwork",
     help: "Use the node's own network instead of a new namespace",
   },
+  "pod-netns": {
+    value: "PATH",
+    field: "netns",
+    help:
+      "Use this network namespace instead of a new one; removing the sandbox leaves it",
+  },
   "container": {
     value: "NAME[:PORT[/PROTO],…]",
     repeatable: true,
@@ -136,6 +142,8 @@ export async function sandboxSpec(
     ...(options["interface-name"] !== undefined &&
       { interfaceName: options["interface-name"] }),
     ...(options["host-network"] && { hostNetwork: true }),
+    ...(options["pod-netns"] !== undefined &&
+      { netns: options["pod-netns"] }),
     ...(Object.keys(dns).length > 0 && { dns }),
     addresses: options.ip,
     ports: await portMappings(options.publish),

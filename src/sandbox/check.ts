@@ -159,6 +159,7 @@ function sandboxDifferences(
     {
       hostInterface: link.hostInterface,
       hostIndex: link.hostIndex,
+      podIndex: link.podIndex,
       alias: linkAlias(context.settings.name, id),
       interfaceName: spec.interfaceName,
       mac: MacAddress.parse(link.mac),

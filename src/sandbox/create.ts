@@ -10,6 +10,7 @@ import {
   attachHost,
   attachPod,
   awaitReady,
+  detachHost,
   guardIpv6,
   type PodLink,
   releaseAddresses,
@@ -28,6 +29,7 @@ import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
+import { dumpLinks } from "../rtnetlink/link.ts";
 import { writeFileAtomic } from "../state/store.ts";
 import { isAlive } from "./alive.ts";
 import {
@@ -54,6 +56,9 @@ import {
   specDifferences,
 } from "./spec.ts";
 import { UndoStack } from "./undo.ts";
+
+/** In a namespace that was just made 1 is lo. */
+const FIRST_INDEX = 2;
 
 /**
  * Makes the sandbox, or finds it when it exists with the same spec.
@@ -114,14 +119,32 @@ function build(
     hostInterface,
     hostIndex,
     alias: linkAlias(settings.name, id),
+    podIndex: spec.netns === undefined ? FIRST_INDEX : hostIndex,
     interfaceName: spec.interfaceName,
     mac: spec.mac === undefined ? mac : MacAddress.parse(spec.mac),
     mtu: spec.mtu ?? settings.mtu,
   };
   using opened = new DisposableStack();
   const hasIpv6 = context.pools.some(({ cidr }) => cidr.family === 6);
-  const { namespace, podRoute } = newPodNamespace(opened, hasIpv6);
+  const { namespace, podRoute } = spec.netns === undefined
+    ? newPodNamespace(opened, hasIpv6)
+    : adoptPodNamespace(opened, context, spec, spec.netns);
   pinFor(state, id, namespace, undo);
+  const recordWith = (addresses: readonly IpAddress[]): SandboxRecord => ({
+    ...recordOf(id, spec, namespace, addresses),
+    mtu: link.mtu,
+    link: {
+      hostInterface,
+      hostIndex,
+      podIndex: link.podIndex,
+      mac: String(link.mac),
+    },
+  });
+  if (spec.netns !== undefined) {
+    // The link will not go with the namespace, so the record has to lead to it.
+    state.writeSandbox(recordWith([]));
+    undo.push(() => detachHost(sockets.route, link));
+  }
 
   const claimed = attachHost(
     sockets.route,
@@ -132,15 +155,14 @@ function build(
   const addresses = claimed.map(({ address }) => address);
   undo.push(() => releaseAddresses(sockets.route, hostIndex, addresses));
   context.namespace.run(() => guardIpv6(hostInterface, hasIpv6));
-  attachPod(podRoute, claimed);
+  if (spec.netns !== undefined) {
+    namespace.run(() => guardIpv6(spec.interfaceName, hasIpv6));
+  }
+  attachPod(podRoute, link, claimed);
   for (const [name, value] of Object.entries(spec.sysctls)) {
     writeSysctl(namespace, name, value);
   }
-  const record: SandboxRecord = {
-    ...recordOf(id, spec, namespace, addresses),
-    mtu: link.mtu,
-    link: { hostInterface, hostIndex, mac: String(link.mac) },
-  };
+  const record = recordWith(addresses);
   writeFiles(state, record);
   // From here on there is something that only the record leads back to.
   state.writeSandbox(record);
@@ -193,6 +215,32 @@ function newPodNamespace(
   const [podRoute] = sockets;
   if (podRoute === undefined) {
     throw new TypeError("create() did not run inside");
+  }
+  return { namespace, podRoute };
+}
+
+/** The namespace of somebody else; it must not be the node, and must have room for the pod's interface. */
+function adoptPodNamespace(
+  opened: DisposableStack,
+  context: NodeContext,
+  { interfaceName }: NormalisedSpec,
+  path: string,
+): { namespace: NetworkNamespace; podRoute: Connection } {
+  const namespace = opened.use(NetworkNamespace.open(path));
+  const refuse = (reason: string) =>
+    new SandboxError("InvalidNamespace", { path, reason });
+  if (namespace.id === context.namespace.id) {
+    throw refuse("it is the node's own: ask for hostNetwork instead");
+  }
+  const podRoute = opened.use(
+    namespace.run(() => Connection.open(NETLINK_ROUTE)),
+  );
+  if (
+    podRoute.dump(dumpLinks()).some(({ name }) => name === interfaceName)
+  ) {
+    throw refuse(
+      `it has an interface ${interfaceName} already: choose another interfaceName`,
+    );
   }
   return { namespace, podRoute };
 }

@@ -42,6 +42,7 @@ const portSchema = v.object({
 const linkSchema = v.object({
   hostInterface: v.string(),
   hostIndex: v.number(),
+  podIndex: v.number(),
   mac: v.string(),
 });
 
@@ -57,6 +58,7 @@ function isSpec(input: unknown): boolean {
       dns: v.looseObject({ hostname: v.string() }),
       hostNetwork: v.boolean(),
       interfaceName: v.string(),
+      netns: v.exactOptional(v.string()),
     }),
     input,
   );

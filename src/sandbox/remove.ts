@@ -8,7 +8,7 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
-import { releaseAddresses } from "../attachment/routed_veth.ts";
+import { detachHost, releaseAddresses } from "../attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import {
   deleteElements,
@@ -89,6 +89,7 @@ export function removeRemains(
       withHairpin: true,
     });
     releaseAddresses(sockets.route, record.link.hostIndex, addresses);
+    if (record.spec.netns !== undefined) detachHost(sockets.route, record.link);
   }
   NetworkNamespace.unpin(state.pinPath(id));
 }

@@ -146,6 +146,11 @@ export interface SandboxSpec {
    */
   readonly hostNetwork?: boolean;
   /**
+   * A network namespace that the caller made, as an absolute path, to be the pod's instead of a new one. Removing the
+   * sandbox leaves it.
+   */
+  readonly netns?: string;
+  /**
    * Name of the pod's interface, at most 15 characters.
    * @default "eth0"
    */
@@ -284,6 +289,7 @@ const FIELD_NAMES: Readonly<
   uid: "UID",
   labels: "labels",
   hostNetwork: "host network",
+  netns: "network namespace",
   addresses: "requested addresses",
   mac: "MAC address",
   mtu: "MTU",

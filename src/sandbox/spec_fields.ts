@@ -124,6 +124,12 @@ export const hostIP: Field<IpAddress> = parsed(
   },
 );
 
+/** An absolute path. */
+export const absolutePath: Field<string> = matching(
+  'an absolute path like "/run/netns/blue"',
+  (text) => /^\/[^\0]+$/.test(text),
+);
+
 /** The MAC address of one station. */
 export const mac: Field<MacAddress> = parsed(
   'a MAC address like "02:00:5e:10:00:01"',

@@ -211,7 +211,7 @@ export function checkHostNetwork(
   problems: Problems,
   fields: Readonly<Record<string, unknown>>,
 ): void {
-  for (const field of ["addresses", "mac", "mtu", "sysctls"]) {
+  for (const field of ["addresses", "mac", "mtu", "netns", "sysctls"]) {
     const value = fields[field];
     const isEmpty = value === undefined ||
       typeof value === "object" && value !== null &&

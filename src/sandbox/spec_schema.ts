@@ -188,5 +188,6 @@ export const sandboxSpec = exactObject("an object with at least a name", {
   ),
   dns: v.exactOptional(dns, {}),
   hostNetwork: v.exactOptional(field.flag, false),
+  netns: v.exactOptional(field.absolutePath),
   interfaceName: v.exactOptional(field.interfaceName, "eth0"),
 });

@@ -1,0 +1,126 @@
+/** Sandboxes in a network namespace that somebody else made. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { isSandboxError } from "../../mod.ts";
+import { makeTempDirectory, rmdir } from "../../ffi/file.ts";
+import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
+import { Connection } from "../../src/netlink/connection.ts";
+import { NETLINK_ROUTE } from "../../src/netlink/message.ts";
+import { dumpLinks } from "../../src/rtnetlink/link.ts";
+import { createLab, type LabNode } from "../../src/testing/mod.ts";
+
+/** A pinned namespace, as a runtime would make it. */
+class Foreign implements Disposable {
+  readonly #directory = makeTempDirectory("/tmp/podnet-foreign-");
+  readonly path = `${this.#directory}/netns`;
+  readonly namespace = NetworkNamespace.create();
+
+  constructor() {
+    this.namespace.pin(this.path);
+  }
+
+  [Symbol.dispose](): void {
+    this.namespace[Symbol.dispose]();
+    NetworkNamespace.unpin(this.path);
+    rmdir(this.#directory);
+  }
+}
+
+function links(namespace: NetworkNamespace): string[] {
+  using route = namespace.run(() => Connection.open(NETLINK_ROUTE));
+  return route.dump(dumpLinks()).map(({ name }) => name).sort();
+}
+
+function podLinks(node: LabNode): string[] {
+  return links(node.namespace).filter((name) => name.startsWith("pn-"));
+}
+
+Deno.test("createSandbox() wires a namespace that is given, and remove() leaves it as it was", async () => {
+  await using lab = await createLab();
+  const [host] = lab.nodes;
+  assert(host);
+  using foreign = new Foreign();
+  const before = links(foreign.namespace);
+  const spec = {
+    name: "adopted",
+    netns: foreign.path,
+    ports: [{ hostPort: 8080, containerPort: 80 }],
+  };
+  await using sandbox = await host.node.createSandbox(spec);
+  assertEquals(links(foreign.namespace), [...before, "eth0"].sort());
+  assertEquals(await host.node.check(), []);
+  assertEquals((await host.node.createSandbox(spec)).id, sandbox.id);
+
+  using joined = NetworkNamespace.open(sandbox.netnsPath);
+  assertEquals(joined.id, foreign.namespace.id);
+  using listener = sandbox.listen({ port: 80 });
+  for (const hostname of host.addresses) {
+    const [client, peer] = await Promise.all([
+      lab.outside.connect({ hostname, port: 8080 }),
+      listener.accept(),
+    ]);
+    client.close();
+    peer.close();
+  }
+
+  await sandbox.remove();
+  assertEquals(links(foreign.namespace), before);
+  assertEquals(podLinks(host), []);
+  assertEquals(await host.node.collectGarbage(), []);
+});
+
+Deno.test("createSandbox() that fails in a given namespace leaves it as it was", async () => {
+  await using lab = await createLab();
+  const { node } = lab;
+  const [host] = lab.nodes;
+  assert(host);
+  await using _first = await node.createSandbox({
+    name: "first",
+    ports: [{ hostPort: 8080, containerPort: 80 }],
+  });
+  const onNode = podLinks(host);
+  using foreign = new Foreign();
+  const before = links(foreign.namespace);
+  const error = await assertRejects(() =>
+    node.createSandbox({
+      name: "second",
+      netns: foreign.path,
+      ports: [{ hostPort: 8080, containerPort: 80 }],
+    })
+  );
+  assert(isSandboxError(error, "HostPortInUse"), `${error}`);
+  assertEquals(links(foreign.namespace), before);
+  assertEquals(podLinks(host), onNode);
+});
+
+Deno.test("createSandbox() refuses a namespace that cannot be a pod", async () => {
+  await using lab = await createLab();
+  const { node } = lab;
+  const [host] = lab.nodes;
+  assert(host);
+  using foreign = new Foreign();
+  await using _first = await node.createSandbox({
+    name: "first",
+    netns: foreign.path,
+  });
+  for (
+    const netns of [
+      "/nowhere",
+      "/tmp",
+      "/dev/null",
+      `/proc/self/fd/${host.namespace.fd}`,
+      foreign.path, // has an eth0 by now
+    ]
+  ) {
+    const error = await assertRejects(() =>
+      node.createSandbox({ name: "second", netns })
+    );
+    assert(isSandboxError(error, "InvalidNamespace"), `${netns}: ${error}`);
+  }
+  assertEquals((await node.listSandboxes()).map(({ name }) => name), ["first"]);
+  await using second = await node.createSandbox({
+    name: "second",
+    netns: foreign.path,
+    interfaceName: "eth1",
+  });
+  assertEquals(second.interfaceName, "eth1");
+});
