@@ -31,6 +31,7 @@ import {
 } from "../rtnetlink/route.ts";
 import {
   attachPod,
+  awaitReady,
   type ClaimedAddress,
   claimRequests,
   HOST_MAC,
@@ -53,7 +54,7 @@ export function attachmentDifferences(
 ): WiringDifference[] {
   return [
     ...hostDifferences(route, link, claimed),
-    ...podDifferences(openPod, link, claimed),
+    ...podDifferences(route, openPod, link, claimed),
   ];
 }
 
@@ -98,6 +99,7 @@ function hostDifferences(
 }
 
 function podDifferences(
+  hostRoute: Connection,
   openPod: () => NetworkNamespace,
   link: PodLink,
   claimed: readonly ClaimedAddress[],
@@ -125,7 +127,10 @@ function podDifferences(
   const addresses = route.dump(dumpAddresses({ index }));
   const routes = route.dump(dumpRoutes({ index }));
   const neighbours = route.dump(dumpNeighbours({ index }));
-  const mend = mending((route) => attachPod(route, link, claimed));
+  const mend = mending((route) => {
+    attachPod(route, link, claimed);
+    awaitReady(hostRoute, route, link, claimed);
+  });
   for (const { address, gateway } of claimed) {
     const missing = [
       addresses.some((a) => a.address.equals(address))
