@@ -32,8 +32,9 @@ function unshareArguments(): string[] {
  * orphans of its namespace, which Deno does not do. Its arguments are Deno, the
  * number of paths to keep, these paths, and the command.
  *
- * A cgroup2 mount replaces what is there, because crun refuses a machine that
- * mixes both versions.
+ * /run/netns becomes what `ip netns` makes of it once and for all. A cgroup2
+ * mount replaces what is there, because crun refuses a machine that mixes both
+ * versions.
  */
 const firstProcess = `set -e
 deno=$0
@@ -53,6 +54,9 @@ done
 mount --rbind /mnt/run /run
 mount --rbind /mnt/tmp /tmp
 umount -l /mnt
+mkdir /run/netns
+mount --bind /run/netns /run/netns
+mount --make-shared /run/netns
 mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null || true
 "$deno" run --quiet --allow-ffi --no-config scripts/loopback_up.ts
 "$@"

@@ -108,12 +108,11 @@ function* cgroups(path = "/sys/fs/cgroup"): Generator<string> {
   }
 }
 
-/** Empty directories that the OCI runtimes make for themselves and keep. */
-const runtimeDirectories = new Set(["crun", "runc", "mount"]);
-
-function* runFiles(): Generator<string> {
-  for (const { name } of directory("/run")) {
-    if (!runtimeDirectories.has(name)) yield `file /run/${name}`;
+/** Empty directories are what runtimes, podnet among them, make once and keep. */
+function* runFiles(path = "/run"): Generator<string> {
+  for (const { name, isDirectory } of directory(path)) {
+    if (isDirectory) yield* runFiles(`${path}/${name}`);
+    else yield `file ${path}/${name}`;
   }
 }
 

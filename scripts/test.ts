@@ -11,7 +11,7 @@
 import { installPeers } from "./install_peers.ts";
 import { runIsolated } from "./isolate.ts";
 import { added, machineState } from "./leaks.ts";
-import type { TestCounts } from "./test_output.ts";
+import { emptyOutcome, type Outcome } from "./test_output.ts";
 
 const root = new URL("..", import.meta.url);
 
@@ -19,6 +19,9 @@ const root = new URL("..", import.meta.url);
 const documented = ["mod.ts", "ffi", "src", "README.md", "ARCHITECTURE.md"];
 
 const publicModules = ["mod.ts", "src/testing/mod.ts", "src/cli/main.ts"];
+
+/** Tests run side by side in this many sets of namespaces: they mostly wait. */
+const LANES = 2;
 
 /** Checks that need no tests, each a `deno` command. */
 const checks: Record<string, readonly string[]> = {
@@ -48,23 +51,38 @@ async function deno(args: readonly string[]): Promise<string | undefined> {
   return decoder.decode(stdout) + decoder.decode(stderr);
 }
 
-/** Runs the checks one after another; returns how many failed. */
-async function runChecks(): Promise<number> {
-  let failed = 0;
+/** Runs the checks one after another. Those that hold are not counted. */
+async function runChecks(): Promise<Outcome> {
+  const outcome = emptyOutcome();
   for (const [name, args] of Object.entries(checks)) {
     const start = performance.now();
     const problem = await deno(args);
     const result = problem === undefined ? "ok    " : "FAILED";
     console.log(`${result} ${name} (${seconds(start)})`);
     if (problem === undefined) continue;
-    failed++;
-    console.log(problem);
+    outcome.failed++;
+    outcome.report.push(`FAILED: deno ${args.join(" ")}`, problem);
   }
-  return failed;
+  return outcome;
+}
+
+function* testFiles(path: string): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(new URL(path, root))) {
+    if (isDirectory) yield* testFiles(`${path}/${name}`);
+    else if (name.endsWith("_test.ts")) yield `${path}/${name}`;
+  }
+}
+
+/** The test files, dealt out to the lanes. */
+function* testLanes(): Generator<string[]> {
+  const files = [...testFiles("tests"), ...testFiles("examples")].sort();
+  for (let lane = 0; lane < LANES; lane++) {
+    yield files.filter((_, at) => at % LANES === lane);
+  }
 }
 
 /** Runs `deno test` with the arguments, isolated. */
-async function runTests(args: readonly string[]): Promise<TestCounts> {
+async function runTests(args: readonly string[]): Promise<Outcome> {
   const directory = await Deno.makeTempDir();
   try {
     const resultFile = `${directory}/result.json`;
@@ -80,18 +98,32 @@ async function runTests(args: readonly string[]): Promise<TestCounts> {
   } catch (error) {
     // The namespaces could not be made, or the runner itself died and said why.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    return { passed: 0, failed: 1, skipped: [] };
+    return { ...emptyOutcome(), failed: 1 };
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
 }
 
-/** A test may be skipped only for what the kernel lacks, and has to name it. */
-function skippedWithoutReason(skipped: readonly string[]): string[] {
-  return skipped.filter((name) => !/\(needs .+\)$/.test(name));
+/** What no single run can tell. */
+function* overallProblems(
+  runs: readonly Outcome[],
+  machineBefore: readonly string[],
+): Generator<string> {
+  const traces = added(machineBefore, machineState());
+  if (traces.length > 0) {
+    yield `the machine itself has now:\n  ${traces.join("\n  ")}`;
+  }
+  for (const name of runs.flatMap((run) => run.skipped)) {
+    if (!/\(needs .+\)$/.test(name)) {
+      yield `skipped "${name}", which does not end in "(needs <kernel feature>)"`;
+    }
+  }
+  if (runs.every(({ passed, failed }) => passed + failed === 0)) {
+    yield "there was no test to run";
+  }
 }
 
-async function main(args: string[]): Promise<number> {
+async function main(args: readonly string[]): Promise<number> {
   const start = performance.now();
   const problem = await installPeers() ??
     // Inside there is no network to load dependencies from.
@@ -101,40 +133,24 @@ async function main(args: string[]): Promise<number> {
     return 1;
   }
   const before = machineState();
-  const all = args.length === 0;
-  const [failedChecks, ...runs] = await Promise.all(
-    all
-      ? [
-        runChecks(),
-        runTests(["--no-check", "tests", "examples"]),
-        runTests(["--no-check", "--doc", ...documented]),
-      ]
-      : [Promise.resolve(0), runTests(args)],
+  const runs = await Promise.all(
+    args.length > 0 ? [runTests(args)] : [
+      runChecks(),
+      ...[...testLanes()].map((files) => runTests(["--no-check", ...files])),
+      runTests(["--no-check", "--doc", ...documented]),
+    ],
   );
-  let failed = failedChecks;
-  const traces = added(before, machineState());
-  if (traces.length > 0) {
-    failed++;
-    console.log(
-      `FAILED: the machine itself has now:\n  ${traces.join("\n  ")}`,
-    );
-  }
+  const problems = [...overallProblems(runs, before)];
+  for (const line of runs.flatMap((run) => run.report)) console.log(line);
+  for (const line of problems) console.log(`FAILED: ${line}`);
   const skipped = runs.flatMap((run) => run.skipped);
-  for (const name of skipped) console.log(`skipped ${name}`);
-  for (const name of skippedWithoutReason(skipped)) {
-    failed++;
-    console.log(`FAILED: "${name}" does not end in "(needs <kernel feature>)"`);
-  }
+  for (const name of skipped) console.log(`skipped: ${name}`);
+
   const passed = runs.reduce((sum, run) => sum + run.passed, 0);
-  failed += runs.reduce((sum, run) => sum + run.failed, 0);
-  if (passed + failed === 0) {
-    failed++;
-    console.log("FAILED: there was no test to run");
-  }
-  console.log(`\n${seconds(start)}`);
+  const failed = runs.reduce((sum, run) => sum + run.failed, problems.length);
   const counts = [`${passed} passed`, `${failed} failed`];
   if (skipped.length > 0) counts.push(`${skipped.length} skipped`);
-  console.log(counts.join(", "));
+  console.log(`\n${seconds(start)}\n${counts.join(", ")}`);
   return failed === 0 ? 0 : 1;
 }
 

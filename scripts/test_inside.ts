@@ -7,12 +7,12 @@
  * @module
  */
 import { leftBehind, namespaceState } from "./leaks.ts";
-import { type TestCounts, TestOutput } from "./test_output.ts";
+import { type Outcome, TestOutput } from "./test_output.ts";
 
 /** No single test may be silent for longer. */
 const SILENCE_MS = 60_000;
 
-async function run(args: readonly string[]): Promise<TestCounts> {
+async function run(args: readonly string[]): Promise<Outcome> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "test",
@@ -27,7 +27,7 @@ async function run(args: readonly string[]): Promise<TestCounts> {
     stdin: "null",
     stdout: "piped",
   }).spawn();
-  const output = new TestOutput({ module: console.log, failure: console.log });
+  const output = new TestOutput(console.log);
   let hung = false;
   const watchdog = () => {
     hung = true;
@@ -47,29 +47,30 @@ async function run(args: readonly string[]): Promise<TestCounts> {
   }
   clearTimeout(timer);
   const { code } = await child.status;
-  const { counts } = output;
-  if (!output.complete || (code !== 0 && counts.failed === 0)) {
-    counts.failed++;
-    for (const name of output.failedNames) console.log(`FAILED: ${name}`);
-    const said = [...output.recent, partial].map((line) => `\n  ${line}`);
-    console.log(
+  const { outcome } = output;
+  if (!output.complete || (code !== 0 && outcome.failed === 0)) {
+    outcome.failed++;
+    outcome.report.push(
+      ...output.failedNames.map((name) => `FAILED: ${name}`),
       hung
-        ? `FAILED: silent for ${SILENCE_MS / 1000} s; the last it said:${
-          said.join("")
-        }`
-        : `FAILED: deno test ended with code ${code}${said.join("")}`,
+        ? `FAILED: silent for ${SILENCE_MS / 1000} s; the last it said:`
+        : `FAILED: deno test ended with code ${code}; the last it said:`,
+      ...[...output.recent, partial].map((line) => `  ${line}`),
     );
   }
-  return counts;
+  return outcome;
 }
 
 const [resultFile, ...args] = Deno.args;
 if (resultFile === undefined) throw new TypeError("RESULT_FILE is missing");
 const before = namespaceState();
-const counts = await run(args);
+const outcome = await run(args);
 const leaked = await leftBehind(before, namespaceState);
 if (leaked.length > 0) {
-  counts.failed++;
-  console.log(`FAILED: the tests left behind:\n  ${leaked.join("\n  ")}`);
+  outcome.failed++;
+  outcome.report.push(
+    "FAILED: the tests left behind:",
+    ...leaked.map((name) => `  ${name}`),
+  );
 }
-await Deno.writeTextFile(resultFile, JSON.stringify(counts));
+await Deno.writeTextFile(resultFile, JSON.stringify(outcome));

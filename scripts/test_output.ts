@@ -5,22 +5,21 @@
  * @module
  */
 
-/** What came of a run of tests. */
-export interface TestCounts {
+/** What came of a run of tests or checks. */
+export interface Outcome {
   /** Tests that held; steps of a test are not counted. */
   passed: number;
-  /** Tests and modules that failed, and ways in which the run itself failed. */
+  /** What failed: tests, modules that do not load, checks, the run itself. */
   failed: number;
   /** Names of tests that were not run. */
-  skipped: string[];
+  readonly skipped: string[];
+  /** Why things failed, in lines for the end of the run. */
+  readonly report: string[];
 }
 
-/** What a reader wants to see at once. */
-export interface Listener {
-  /** All tests of a module ended. */
-  module(line: string): void;
-  /** The report of the failures, at the end, line by line. */
-  failure(line: string): void;
+/** Nothing happened yet. */
+export function emptyOutcome(): Outcome {
+  return { passed: 0, failed: 0, skipped: [], report: [] };
 }
 
 const MODULE = /^running (\d+) tests? from (?:\.\/)?(.+)$/;
@@ -32,20 +31,21 @@ const RUNNER_FRAME = /^ {4}at .*\(?ext:cli\/40_test\.js/;
 
 /** Follows the output of one `deno test`, line by line. */
 export class TestOutput {
-  readonly counts: TestCounts = { passed: 0, failed: 0, skipped: [] };
+  readonly outcome: Outcome = emptyOutcome();
   /** Tests that were seen to fail; Deno explains them at the very end only. */
   readonly failedNames: string[] = [];
   /** The last lines, to tell what was running when it hung. */
   readonly recent: string[] = [];
-  readonly #listener: Listener;
+  readonly #onModule: (line: string) => void;
   #module:
     | { name: string; tests: number; failed: number; start: number }
     | undefined;
   #inFailures = false;
   #complete = false;
 
-  constructor(listener: Listener) {
-    this.#listener = listener;
+  /** @param onModule gets a line whenever the tests of a module have ended */
+  constructor(onModule: (line: string) => void) {
+    this.#onModule = onModule;
   }
 
   /** Whether the summary was seen, so that the counts are those of Deno. */
@@ -59,12 +59,12 @@ export class TestOutput {
     const summary = SUMMARY.exec(line);
     if (summary) {
       this.#endModule();
-      this.counts.passed = Number(summary[1]);
-      this.counts.failed = Number(summary[2]);
+      this.outcome.passed = Number(summary[1]);
+      this.outcome.failed = Number(summary[2]);
       this.#complete = true;
       this.#inFailures = false;
     } else if (this.#inFailures) {
-      if (!RUNNER_FRAME.test(line)) this.#listener.failure(line);
+      if (!RUNNER_FRAME.test(line)) this.outcome.report.push(line);
     } else if (line === " ERRORS ") {
       this.#endModule();
       this.#inFailures = true;
@@ -89,21 +89,22 @@ export class TestOutput {
     const [, name = "", result] = RESULT.exec(line) ?? [];
     // Steps are indented. These counts serve when no summary ever comes.
     if (result === undefined || name.startsWith(" ")) return;
-    if (result === "ok") this.counts.passed++;
-    if (result === "ignored") this.counts.skipped.push(name);
+    if (result === "ok") this.outcome.passed++;
+    if (result === "ignored") this.outcome.skipped.push(name);
     if (result === "FAILED") {
-      this.counts.failed++;
+      this.outcome.failed++;
       this.failedNames.push(name);
       if (this.#module) this.#module.failed++;
     }
   }
 
   #endModule(): void {
-    if (!this.#module) return;
+    // A module with examples in its comments but without tests has none.
+    if (!this.#module?.tests) return;
     const { name, tests, failed, start } = this.#module;
     const ms = Math.round(performance.now() - start);
     const result = failed === 0 ? "ok    " : "FAILED";
-    this.#listener.module(`${result} ${name}: ${tests} (${ms} ms)`);
+    this.#onModule(`${result} ${name}: ${tests} (${ms} ms)`);
     this.#module = undefined;
   }
 }

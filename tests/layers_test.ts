@@ -144,8 +144,8 @@ const effects: readonly {
   },
 ];
 
-/** A file past this has two subjects. */
-const MAX_LINES = 420;
+/** A file past 400 lines has two subjects; a few lines more are no reason to cut. */
+const MAX_LINES = 450;
 
 interface Module {
   readonly specifier: string;

@@ -5,16 +5,13 @@ import { TestOutput } from "../../scripts/test_output.ts";
 function read(text: string): {
   readonly output: TestOutput;
   readonly modules: string[];
-  readonly failures: string[];
 } {
   const modules: string[] = [];
-  const failures: string[] = [];
-  const output = new TestOutput({
-    module: (line) => modules.push(line.replace(/\(\d+ ms\)/, "(… ms)")),
-    failure: (line) => failures.push(line),
+  const output = new TestOutput((line) => {
+    modules.push(line.replace(/\(\d+ ms\)/, "(… ms)"));
   });
   for (const line of text.split("\n")) output.line(line);
-  return { output, modules, failures };
+  return { output, modules };
 }
 
 const whole = `running 2 tests from ./tests/a_test.ts
@@ -46,19 +43,17 @@ error: Test failed`;
 Deno.test("TestOutput counts tests without steps, and modules that did not load", () => {
   const { output, modules } = read(whole);
   assertEquals(output.complete, true);
-  assertEquals(output.counts, {
-    passed: 1,
-    failed: 2,
-    skipped: ["two (needs SCTP)"],
-  });
+  const { passed, failed, skipped } = output.outcome;
+  assertEquals([passed, failed], [1, 2]);
+  assertEquals(skipped, ["two (needs SCTP)"]);
   assertEquals(modules, [
     "ok     tests/a_test.ts: 2 (… ms)",
     "FAILED tests/b_test.ts: 1 (… ms)",
   ]);
 });
 
-Deno.test("TestOutput passes on failures without the frames of the runner", () => {
-  assertEquals(read(whole).failures, [
+Deno.test("TestOutput reports failures without the frames of the runner", () => {
+  assertEquals(read(whole).output.outcome.report, [
     "",
     "three => ./tests/b_test.ts:1:1",
     "error: Error: boom",
@@ -75,6 +70,6 @@ Deno.test("TestOutput passes on failures without the frames of the runner", () =
 Deno.test("TestOutput keeps what it saw when the run was cut off", () => {
   const { output } = read(whole.slice(0, whole.indexOf("Uncaught")));
   assertEquals(output.complete, false);
-  assertEquals(output.counts.passed, 1);
-  assertEquals(output.counts.failed, 1);
+  assertEquals([output.outcome.passed, output.outcome.failed], [1, 1]);
+  assertEquals(output.failedNames, ["three"]);
 });
