@@ -30,7 +30,7 @@ export {
   removeNode,
   type SandboxReference,
 } from "./src/sandbox/node.ts";
-export type { NodeOptions } from "./src/sandbox/spec_node.ts";
+export type { NodeOptions } from "./src/spec/node_options.ts";
 export {
   type OciNamespace,
   Sandbox,
@@ -49,7 +49,7 @@ export type {
   HostAlias,
   NormalisedContainer,
   SandboxSpec,
-} from "./src/sandbox/spec.ts";
+} from "./src/spec/sandbox_spec.ts";
 export type { Finding } from "./src/sandbox/check.ts";
 export type { Garbage, GarbageOptions } from "./src/sandbox/garbage.ts";
 export type { RemoveOptions } from "./src/sandbox/remove.ts";

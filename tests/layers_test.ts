@@ -49,6 +49,16 @@ const layers: Record<
       "src/rtnetlink",
     ],
   },
+  "src/spec": {
+    layers: [
+      "src/errors.ts",
+      "src/hostport",
+      "src/ipam",
+      "src/namespace",
+      "src/net",
+    ],
+    packages: ["valibot"],
+  },
   "src/sandbox": {
     layers: [
       "ffi",
@@ -61,9 +71,9 @@ const layers: Record<
       "src/net",
       "src/netlink",
       "src/nftables",
-      "src/oci",
       "src/rtnetlink",
       "src/sockdiag",
+      "src/spec",
       "src/state",
     ],
     packages: ["valibot"],
@@ -76,8 +86,8 @@ const layers: Record<
       "src/namespace",
       "src/net",
       "src/netlink",
-      "src/oci",
       "src/sandbox",
+      "src/spec",
     ],
   },
   "src/testing": {

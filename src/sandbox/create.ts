@@ -49,12 +49,9 @@ import {
 import type { NodeState } from "./node_state.ts";
 import { hostPortsOf, type SandboxRecord } from "./records.ts";
 import { removeRemains } from "./remove.ts";
-import {
-  type NormalisedSpec,
-  parseSandboxSpec,
-  type SandboxSpec,
-  specDifferences,
-} from "./spec.ts";
+import { specDifferences } from "../spec/differences.ts";
+import { parseSandboxSpec } from "../spec/parse.ts";
+import type { NormalisedSpec, SandboxSpec } from "../spec/sandbox_spec.ts";
 import { UndoStack } from "./undo.ts";
 
 /** In a namespace that was just made 1 is lo. */

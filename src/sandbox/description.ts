@@ -6,7 +6,7 @@
 import type { SinglePortMapping } from "../hostport/mapping.ts";
 import type { NodeContext } from "./context.ts";
 import type { SandboxRecord } from "./records.ts";
-import type { NormalisedContainer } from "./spec.ts";
+import type { NormalisedContainer } from "../spec/sandbox_spec.ts";
 
 /** A route of a pod. */
 export interface SandboxRoute {

@@ -4,7 +4,7 @@
  */
 
 import { IpAddress } from "../net/ip.ts";
-import type { NormalisedDns, NormalisedSpec } from "./spec.ts";
+import type { NormalisedDns, NormalisedSpec } from "../spec/sandbox_spec.ts";
 
 /** Contents of the resolver's files. */
 export interface DnsFiles {

@@ -33,12 +33,12 @@ import { explainRefusal } from "./permission.ts";
 import { forgetNode, type RemoveOptions, removeSandbox } from "./remove.ts";
 import { possibleIds, resolveSandbox } from "./resolve.ts";
 import { newSandbox, type Sandbox } from "./sandbox.ts";
-import type { SandboxSpec } from "./spec.ts";
+import type { SandboxSpec } from "../spec/sandbox_spec.ts";
 import {
   type NodeOptions,
   type NormalisedNodeOptions,
   parseNodeOptions,
-} from "./spec_node.ts";
+} from "../spec/node_options.ts";
 import { UndoStack } from "./undo.ts";
 
 /** Which sandbox a name means. */

@@ -6,7 +6,10 @@
 import { SandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { NodeRecord } from "./records.ts";
-import type { NodeOptions, NormalisedNodeOptions } from "./spec_node.ts";
+import type {
+  NodeOptions,
+  NormalisedNodeOptions,
+} from "../spec/node_options.ts";
 
 /** The namespace that an option means; one that is given open stays its owner's. */
 export function openNamespace(

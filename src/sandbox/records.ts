@@ -7,7 +7,10 @@ import * as v from "valibot";
 import { type HostPort, toHostPort } from "../hostport/mapping.ts";
 import { IpAddress } from "../net/ip.ts";
 import type { RecordKind } from "../state/record.ts";
-import type { NormalisedContainer, NormalisedSpec } from "./spec.ts";
+import type {
+  NormalisedContainer,
+  NormalisedSpec,
+} from "../spec/sandbox_spec.ts";
 
 const readonlyStrings = v.pipe(v.array(v.string()), v.readonly());
 

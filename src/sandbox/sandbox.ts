@@ -34,12 +34,11 @@ import {
 } from "./description.ts";
 import { addressesOf, type SandboxRecord } from "./records.ts";
 import { type RemoveOptions, removeSandbox } from "./remove.ts";
-import {
-  type ContainerSpec,
-  type NormalisedContainer,
-  parseContainerSpec,
-  parsePortMappings,
-} from "./spec.ts";
+import { parseContainerSpec, parsePortMappings } from "../spec/parse.ts";
+import type {
+  ContainerSpec,
+  NormalisedContainer,
+} from "../spec/sandbox_spec.ts";
 
 /** The sysctls of a pod. */
 export interface SandboxSysctl {

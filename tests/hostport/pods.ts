@@ -6,7 +6,7 @@
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import type { Node } from "../../src/sandbox/node.ts";
 import type { Sandbox } from "../../src/sandbox/sandbox.ts";
-import type { SandboxSpec } from "../../src/sandbox/spec.ts";
+import type { SandboxSpec } from "../../src/spec/sandbox_spec.ts";
 import type { LabNode } from "../../src/testing/mod.ts";
 import { serve, type Server, type Transport } from "../support/ask.ts";
 import { type Family, familyOf } from "../support/sockets.ts";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { dnsFiles } from "../../src/sandbox/dns.ts";
-import type { DnsSpec } from "../../src/sandbox/spec.ts";
-import { parse } from "./spec_cases.ts";
+import type { DnsSpec } from "../../src/spec/sandbox_spec.ts";
+import { parse } from "../spec/cases.ts";
 
 const spec = (dns: DnsSpec = {}) => parse({ name: "web_0", dns });
 

@@ -12,15 +12,10 @@ import {
 import { AddressPool } from "../ipam/pool.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { IpAddress, type IpFamily } from "../net/ip.ts";
-import type { NormalisedContainer } from "./spec.ts";
-import { mtu as mtuField } from "./spec_fields.ts";
-import {
-  isObject,
-  joinPath,
-  type Placed,
-  type Problems,
-} from "./spec_problems.ts";
-import { isSafeSysctl, sysctlProblem } from "./spec_sysctls.ts";
+import type { NormalisedContainer } from "./sandbox_spec.ts";
+import { mtu as mtuField } from "./fields.ts";
+import { isObject, joinPath, type Placed, type Problems } from "./problems.ts";
+import { isSafeSysctl, sysctlProblem } from "./sysctls.ts";
 
 /** The least MTU that IPv6 works with (RFC 8200, 5). */
 const MIN_MTU_IPV6 = 1280;

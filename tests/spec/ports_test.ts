@@ -5,7 +5,7 @@ import {
   port,
   ports,
   testBadInput,
-} from "./spec_cases.ts";
+} from "./cases.ts";
 
 testBadInput({
   "a port is none": [

@@ -6,7 +6,7 @@ import {
   port,
   ports,
   testBadInput,
-} from "./spec_cases.ts";
+} from "./cases.ts";
 
 testBadInput({
   "a requested address is wrong": [

@@ -1,14 +1,14 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { Encoder } from "cbor-x/encode";
 import fc from "fast-check";
+import { specDifferences } from "../../src/spec/differences.ts";
 import {
   parseContainerSpec,
   parsePortMappings,
-  type SandboxSpec,
   type SpecContext,
-  specDifferences,
-} from "../../src/sandbox/spec.ts";
-import { IPV4_ONLY, parse, port, ports, problemsOf } from "./spec_cases.ts";
+} from "../../src/spec/parse.ts";
+import type { SandboxSpec } from "../../src/spec/sandbox_spec.ts";
+import { IPV4_ONLY, parse, port, ports, problemsOf } from "./cases.ts";
 
 Deno.test("parseSandboxSpec() refuses what is no object", () => {
   for (

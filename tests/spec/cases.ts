@@ -6,11 +6,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { isSandboxError, type Problem } from "../../src/errors.ts";
 import { Cidr } from "../../src/net/cidr.ts";
-import {
-  type NormalisedSpec,
-  parseSandboxSpec,
-  type SpecContext,
-} from "../../src/sandbox/spec.ts";
+import { parseSandboxSpec, type SpecContext } from "../../src/spec/parse.ts";
+import type { NormalisedSpec } from "../../src/spec/sandbox_spec.ts";
 
 function cidrs(...texts: string[]): SpecContext {
   return { podCidrs: texts.map((text) => Cidr.parse(text)) };

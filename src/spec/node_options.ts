@@ -8,7 +8,7 @@ import { AddressPool } from "../ipam/pool.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Cidr } from "../net/cidr.ts";
 import type { IpFamily } from "../net/ip.ts";
-import * as field from "./spec_fields.ts";
+import * as field from "./fields.ts";
 import {
   exactObject,
   instead,
@@ -16,8 +16,8 @@ import {
   type Placed,
   Problems,
   wellFormed,
-} from "./spec_problems.ts";
-import { checkMtu } from "./spec_rules.ts";
+} from "./problems.ts";
+import { checkMtu } from "./rules.ts";
 
 /** What a node is to be. A setting that is left out stays as it was when the node was first opened. */
 export interface NodeOptions {

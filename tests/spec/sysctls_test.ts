@@ -3,7 +3,7 @@ import {
   isSafeSysctl,
   sysctlProblem,
   sysctlsOfTheMachine,
-} from "../../src/sandbox/spec_sysctls.ts";
+} from "../../src/spec/sysctls.ts";
 
 /** The sysctls that a process in a new network namespace may write to. */
 async function writableInNewNamespace(

@@ -5,9 +5,9 @@
 
 import * as v from "valibot";
 import { lastHostPort, type PortMapping } from "../hostport/mapping.ts";
-import * as field from "./spec_fields.ts";
-import type { NormalisedContainer } from "./spec.ts";
-import { exactObject, instead } from "./spec_problems.ts";
+import * as field from "./fields.ts";
+import type { NormalisedContainer } from "./sandbox_spec.ts";
+import { exactObject, instead } from "./problems.ts";
 
 /** Kubernetes' limit for names. */
 const MAX_NAME_LENGTH = 253;

@@ -1,4 +1,4 @@
-import { type BadInput, testBadInput } from "./spec_cases.ts";
+import { type BadInput, testBadInput } from "./cases.ts";
 
 testBadInput({
   "DNS settings are wrong": [

@@ -1,4 +1,4 @@
-import { type BadInput, port, testBadInput } from "./spec_cases.ts";
+import { type BadInput, port, testBadInput } from "./cases.ts";
 
 testBadInput({
   "a name is wrong": [

@@ -8,7 +8,7 @@ import { PORT_PROTOCOLS, type PortProtocol } from "../hostport/mapping.ts";
 import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
-import { instead, isObject, show } from "./spec_problems.ts";
+import { instead, isObject, show } from "./problems.ts";
 
 /** A schema for one field: any input, a checked value out. */
 export type Field<T> = v.GenericSchema<unknown, T>;

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
-import { parseNodeOptions } from "../../src/sandbox/spec_node.ts";
-import { problemsOf } from "./spec_cases.ts";
+import { parseNodeOptions } from "../../src/spec/node_options.ts";
+import { problemsOf } from "./cases.ts";
 
 type BadOptions = readonly [
   options: Record<string, unknown>,

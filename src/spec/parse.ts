@@ -1,0 +1,119 @@
+/**
+ * Checks and normalises what callers write: the whole of it, every problem reported at once, before anything is done.
+ * @module
+ */
+
+import type * as v from "valibot";
+import {
+  comparePortMappings,
+  expandPortMapping,
+  type PortMapping,
+  type SinglePortMapping,
+} from "../hostport/mapping.ts";
+import type { Cidr } from "../net/cidr.ts";
+import { address } from "./fields.ts";
+import { isObject, Problems, wellFormed } from "./problems.ts";
+import {
+  checkAddresses,
+  checkContainers,
+  checkHostNetwork,
+  checkMtu,
+  checkPorts,
+  checkSysctls,
+  type PortContext,
+} from "./rules.ts";
+import { container, portMapping, portMappings, sandboxSpec } from "./schema.ts";
+import { isSafeSysctl } from "./sysctls.ts";
+
+import { compareText, sortedByKey } from "./order.ts";
+import type { NormalisedContainer, NormalisedSpec } from "./sandbox_spec.ts";
+
+/** What of its node a spec is checked against. */
+export interface SpecContext {
+  /** The node's pod CIDRs, at most one of each IP version. */
+  readonly podCidrs: readonly Cidr[];
+}
+
+/**
+ * Checks and normalises a spec.
+ * @throws {SandboxError} InvalidSpec with every problem
+ */
+export function parseSandboxSpec(
+  input: unknown,
+  node: SpecContext,
+): NormalisedSpec {
+  const problems = new Problems();
+  const spec = problems.parse(sandboxSpec, input);
+  const fields = isObject(input) ? input : {};
+  const families = node.podCidrs.map((cidr) => cidr.family);
+  const hostNetwork = fields["hostNetwork"] === true;
+  const ports = wellFormed(portMapping, fields["ports"], "ports");
+  checkPorts(problems, ports, { families, hostNetwork });
+  checkContainers(
+    problems,
+    wellFormed(container, fields["containers"], "containers"),
+  );
+  checkSysctls(problems, fields["sysctls"], fields["unsafeSysctls"]);
+  if (hostNetwork) {
+    checkHostNetwork(problems, fields);
+  } else {
+    checkMtu(problems, fields["mtu"], families);
+    const addresses = wellFormed(address, fields["addresses"], "addresses");
+    checkAddresses(problems, addresses, node.podCidrs);
+  }
+  return normalise(problems.finish(spec));
+}
+
+function normalise(spec: v.InferOutput<typeof sandboxSpec>): NormalisedSpec {
+  return {
+    ...spec,
+    labels: sortedByKey(spec.labels),
+    ports: normalisePorts(spec.ports),
+    containers: spec.containers.toSorted((a, b) => compareText(a.name, b.name)),
+    addresses: spec.addresses.toSorted((a, b) => a.family - b.family).map(
+      String,
+    ),
+    sysctls: sortedByKey(spec.sysctls),
+    unsafeSysctls: Object.keys(spec.sysctls).filter((name) =>
+      !isSafeSysctl(name)
+    ).sort(),
+    dns: { ...spec.dns, hostname: spec.dns.hostname ?? hostnameOf(spec.name) },
+  };
+}
+
+/**
+ * Checks a list of port mappings on its own, as for a change of a sandbox that exists.
+ * @throws {SandboxError} InvalidSpec with every problem
+ */
+export function parsePortMappings(
+  input: unknown,
+  context: PortContext,
+): SinglePortMapping[] {
+  const problems = new Problems();
+  const ports = problems.parse(portMappings, input, "ports");
+  checkPorts(problems, wellFormed(portMapping, input, "ports"), context);
+  return normalisePorts(problems.finish(ports));
+}
+
+/**
+ * Checks a container on its own, as for a sandbox that exists.
+ * @throws {SandboxError} InvalidSpec with every problem
+ */
+export function parseContainerSpec(input: unknown): NormalisedContainer {
+  const problems = new Problems();
+  const spec = problems.parse(container, input);
+  if (spec !== undefined) {
+    checkContainers(problems, [{ path: "", value: spec }]);
+  }
+  return problems.finish(spec);
+}
+
+function normalisePorts(ports: readonly PortMapping[]): SinglePortMapping[] {
+  return ports.flatMap(expandPortMapping).sort(comparePortMappings);
+}
+
+/** Names may have `_`, and labels that begin or end with `-` or are empty; host names may not. */
+function hostnameOf(name: string): string {
+  return name.replaceAll("_", "-").replace(/[-.]*\.[-.]*/g, ".").slice(0, 63)
+    .replace(/[-.]+$/, "");
+}
