@@ -104,7 +104,7 @@ const BAD_OPTIONS: Readonly<Record<string, readonly BadOptions[]>> = {
     {},
     true,
   ]
-    .map((netns) => [{ netns }, "netns", "write a path, the id of a process"]),
+    .map((netns) => [{ netns }, "netns", "write a path, a name of ip netns"]),
   "the state directory is no absolute path": [
     "",
     "/",
