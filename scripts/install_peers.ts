@@ -12,6 +12,8 @@ const peers: Record<string, string> = {
   crun: "/usr/bin/crun",
   iproute2: "/usr/sbin/ip",
   "linux-libc-dev": "/usr/include/linux/netlink.h",
+  // nft prints protocols by name when it knows their names.
+  netbase: "/etc/protocols",
   nftables: "/usr/sbin/nft",
   runc: "/usr/sbin/runc",
   socat: "/usr/bin/socat",
