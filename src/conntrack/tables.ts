@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { type Attrs, attrs, type AttrsOf, body } from "../netlink/attrs.ts";
+import { type Attrs, attrs, type AttrsOf } from "../netlink/attrs.ts";
+import { body } from "../netlink/struct.ts";
 import {
   be16,
   be32,

@@ -25,11 +25,6 @@ export class CodecError extends Error {
     super(reason);
     this.reason = reason;
   }
-  /** Removes the outermost name. */
-  dropOuter(): void {
-    this.path.shift();
-    this.#format();
-  }
   /** Adds an enclosing attribute name while the error unwinds. */
   within(name: string): this {
     this.path.unshift(name);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { struct, type StructCodec } from "./attrs.ts";
+import { struct, type StructCodec } from "./struct.ts";
 import { be16, type Codec, u8 } from "./codec.ts";
 
 /** Protocol families as nfnetlink counts them (linux/netfilter.h, `NFPROTO_*`). */

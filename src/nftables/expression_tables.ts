@@ -8,9 +8,8 @@ import {
   attrs,
   type AttrsOf,
   type Rows,
-  variant,
-  type VariantOf,
 } from "../netlink/attrs.ts";
+import { variant, type VariantOf } from "../netlink/variant.ts";
 import {
   be32,
   be64,

@@ -3,13 +3,8 @@
  *
  * @module
  */
-import {
-  type Attrs,
-  attrs,
-  type AttrsOf,
-  body,
-  list,
-} from "../netlink/attrs.ts";
+import { type Attrs, attrs, type AttrsOf, list } from "../netlink/attrs.ts";
+import { body } from "../netlink/struct.ts";
 import {
   be32,
   be64,

@@ -4,16 +4,9 @@
  *
  * @module
  */
-import {
-  type Attrs,
-  attrs,
-  type AttrsOf,
-  body,
-  struct,
-  type StructCodec,
-  variant,
-  type VariantOf,
-} from "../netlink/attrs.ts";
+import { type Attrs, attrs, type AttrsOf } from "../netlink/attrs.ts";
+import { body, struct, type StructCodec } from "../netlink/struct.ts";
+import { variant, type VariantOf } from "../netlink/variant.ts";
 import {
   be16,
   bytes,

@@ -3,14 +3,8 @@
  *
  * @module
  */
-import {
-  type Attrs,
-  attrs,
-  type AttrsOf,
-  body,
-  struct,
-  type StructCodec,
-} from "../netlink/attrs.ts";
+import { type Attrs, attrs, type AttrsOf } from "../netlink/attrs.ts";
+import { body, struct, type StructCodec } from "../netlink/struct.ts";
 import {
   be16,
   bytes,

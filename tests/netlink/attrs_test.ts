@@ -3,15 +3,14 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import {
   attrs,
-  body,
   decode,
   encode,
   list,
   many,
-  struct,
   type UnknownAttr,
-  variant,
 } from "../../src/netlink/attrs.ts";
+import { body, struct } from "../../src/netlink/struct.ts";
+import { variant } from "../../src/netlink/variant.ts";
 import {
   be32,
   bytes,
@@ -80,6 +79,11 @@ Deno.test("attrs() refuses an attribute that its length field has no room for", 
 Deno.test("struct() fills missing fields with zero and refuses short input", () => {
   assertEquals(encode(header, { index: -1 }).toHex(), "00000000ffffffff");
   assertEquals(header.size, 8);
+  assertThrows(
+    () => encode(header, { kind: -1 }),
+    CodecError,
+    "kind: -1 is not a u16",
+  );
   assertThrows(
     () => decode(header, new Uint8Array(7)),
     CodecError,
