@@ -50,7 +50,7 @@ export type {
   NormalisedContainer,
   SandboxSpec,
 } from "./src/spec/sandbox_spec.ts";
-export type { Finding } from "./src/sandbox/check.ts";
+export type { Finding } from "./src/sandbox/sandbox_check.ts";
 export type { Garbage, GarbageOptions } from "./src/sandbox/garbage.ts";
 export type { RemoveOptions } from "./src/sandbox/remove.ts";
 export type {

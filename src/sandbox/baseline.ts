@@ -179,25 +179,36 @@ function missingGateways({ sockets, pools }: NodeContext): IpAddress[] {
 }
 
 function ensureTable(context: NodeContext): string[] {
-  const { sockets: { nft }, settings, table } = context;
+  const { sockets: { nft }, table } = context;
   for (;;) {
     const found = nft.getTable(TABLE);
     if (found === undefined) {
       if (!createTable(context)) continue; // another process did, just now
       return [`added nf_tables table inet ${TABLE}`];
     }
-    if (!isOwn(found.comment, table.comment)) {
-      throw new SandboxError("NodeConflict", {
-        name: settings.name,
-        reason: `this network namespace has the nf_tables table "${TABLE}" of ${
-          describeOwner(found.comment, settings.name)
-        }: take that down first, or use its name and state directory`,
-      });
-    }
+    refuseForeignTable(context);
     if (found.comment === table.comment) return [];
     replaceTable(context);
     return [`renewed the rules of nf_tables table inet ${TABLE}`];
   }
+}
+
+/**
+ * A network namespace is one node's.
+ *
+ * @throws {SandboxError} `NodeConflict`
+ */
+export function refuseForeignTable(
+  { sockets: { nft }, settings, table }: NodeContext,
+): void {
+  const found = nft.getTable(TABLE);
+  if (found === undefined || isOwn(found.comment, table.comment)) return;
+  throw new SandboxError("NodeConflict", {
+    name: settings.name,
+    reason: `this network namespace has the nf_tables table "${TABLE}" of ${
+      describeOwner(found.comment, settings.name)
+    }: take that down first, or use its name and state directory`,
+  });
 }
 
 /** Makes the table with all that the sandboxes have in it: somebody may have flushed the ruleset under them. */

@@ -31,7 +31,6 @@ import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { dumpLinks } from "../rtnetlink/link.ts";
 import { writeFileAtomic } from "../state/store.ts";
-import { isAlive } from "./alive.ts";
 import {
   describeOwner,
   hostNetworkAddresses,
@@ -49,6 +48,7 @@ import {
 import type { NodeState } from "./node_state.ts";
 import { hostPortsOf, type SandboxRecord } from "./records.ts";
 import { removeRemains } from "./remove.ts";
+import { mendSandbox } from "./sandbox_check.ts";
 import { specDifferences } from "../spec/differences.ts";
 import { parseSandboxSpec } from "../spec/parse.ts";
 import type { NormalisedSpec, SandboxSpec } from "../spec/sandbox_spec.ts";
@@ -84,7 +84,8 @@ export async function createSandbox(
         differences,
       });
     }
-    if (isAlive(context, existing)) return existing;
+    // It may have lost something since.
+    if (mendSandbox(context, existing)) return existing;
   }
   // What a crash or a reboot left of this sandbox; mostly there is nothing.
   removeRemains(context, id, existing);

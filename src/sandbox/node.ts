@@ -12,7 +12,7 @@ import {
 import { AddressPool } from "../ipam/pool.ts";
 import { Cidr } from "../net/cidr.ts";
 import { ensureBaseline, removeBaseline, tableOf } from "./baseline.ts";
-import { checkNode, type Finding, repairNode } from "./check.ts";
+import { checkNode, repairNode } from "./check.ts";
 import { type NodeContext, NodeSockets } from "./context.ts";
 import { createSandbox } from "./create.ts";
 import {
@@ -33,6 +33,7 @@ import { explainRefusal } from "./permission.ts";
 import { forgetNode, type RemoveOptions, removeSandbox } from "./remove.ts";
 import { possibleIds, resolveSandbox } from "./resolve.ts";
 import { newSandbox, type Sandbox } from "./sandbox.ts";
+import type { Finding } from "./sandbox_check.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";
 import {
   type NodeOptions,

@@ -111,7 +111,9 @@ export const sandboxRecord: RecordKind<SandboxRecord> = {
 };
 
 /** The sandbox's addresses as values. */
-export function addressesOf({ addresses }: SandboxRecord): IpAddress[] {
+export function addressesOf(
+  { addresses }: Pick<SandboxRecord, "addresses">,
+): IpAddress[] {
   return addresses.map((text) => IpAddress.parse(text));
 }
 
