@@ -8,6 +8,7 @@ import { isSandboxError } from "../errors.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { formatKey } from "../nftables/datatype.ts";
 import { differences } from "../nftables/live.ts";
+import type { Element } from "../nftables/ruleset.ts";
 import {
   baselineDifferences,
   rebuildTable,
@@ -97,12 +98,14 @@ function networkDifferences(
   return table.sets.flatMap((set) => {
     const { elements = [] } = set;
     const found = elements.length === 0 ? [] : nft.listElements(TABLE, set);
-    return elements.filter(({ key, keyEnd }) =>
-      !found.some((e) =>
-        e.key.toHex() === key.toHex() && e.keyEnd?.toHex() === keyEnd?.toHex()
-      )
+    return elements.filter((element) =>
+      !found.some((other) => rangeOf(other) === rangeOf(element))
     ).map(({ key }) => `set ${set.name} lacks ${formatKey(set.key, key)}`);
   });
+}
+
+function rangeOf({ key, keyEnd = key }: Element): string {
+  return `${key.toHex()}-${keyEnd.toHex()}`;
 }
 
 function differencesOf(context: NodeContext, id: string): Difference[] {
