@@ -5,7 +5,14 @@ import { Cidr } from "../../src/net/cidr.ts";
 import { IpAddress } from "../../src/net/ip.ts";
 import { MacAddress } from "../../src/net/mac.ts";
 import { Connection } from "../../src/netlink/connection.ts";
-import { NETLINK_ROUTE, type Request } from "../../src/netlink/message.ts";
+import { attrs, encode, many } from "../../src/netlink/attrs.ts";
+import { cstring } from "../../src/netlink/codec.ts";
+import {
+  NETLINK_ROUTE,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  type Request,
+} from "../../src/netlink/message.ts";
 import {
   isNetlinkError,
   NetlinkError,
@@ -13,6 +20,7 @@ import {
 import {
   dumpLinks,
   getLink,
+  type Link,
   type LinkMessage,
   newLink,
   newVeth,
@@ -139,6 +147,36 @@ Deno.test("dump() returns tables of any size whole", () => {
   });
 });
 
+Deno.test("request() and dump() read a link that is larger than the buffer", () => {
+  withKernel((connection) => {
+    // RTM_NEWLINKPROP with IFLA_PROP_LIST of IFLA_ALT_IFNAME: 120 bytes a name.
+    const RTM_NEWLINKPROP = 108;
+    const names = attrs("IFLA_", { altIfname: [53, many(cstring(128))] });
+    for (let first = 0; first < 400; first += 100) {
+      const altIfname = Array.from(
+        { length: 100 },
+        (_, i) => `${first + i}`.padStart(115, "x"),
+      );
+      const payload = encode(names, { altIfname });
+      connection.execute([{
+        ...setLink({ index: LO }),
+        type: RTM_NEWLINKPROP,
+        flags: NLM_F_CREATE | NLM_F_EXCL,
+        value: {
+          header: { index: LO },
+          attrs: { $unknown: [{ type: 52 | 0x8000, payload }] },
+        },
+      }]);
+    }
+    const sizeOf = (link: Link | undefined) =>
+      link?.raw.attrs.$unknown?.find(({ type }) => (type & 0x3fff) === 52)
+        ?.payload.length ?? 0;
+    const [got] = connection.request(getLink({ index: LO }));
+    assert(sizeOf(got) > 45_000, `${sizeOf(got)} bytes`);
+    assertEquals(sizeOf(connection.dump(dumpLinks())[0]), sizeOf(got));
+  });
+});
+
 Deno.test("execute() and request() throw what a missing object is called", () => {
   withKernel((connection) => {
     const error = assertThrows(
@@ -177,5 +215,7 @@ Deno.test("execute() throws EPERM and dump() works when CAP_NET_ADMIN is missing
     links: ["lo"],
     code: "EPERM",
     message: "set link #1: EPERM",
+    // A send buffer grows without the capability too, up to net.core.wmem_max.
+    large: "EPERM",
   });
 });

@@ -1,5 +1,5 @@
 /** Extended acknowledgements, through a connection to a fake kernel. */
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { Errno } from "../../ffi/errno.ts";
 import { Connection } from "../../src/netlink/connection.ts";
 import { encodeMessage } from "../../src/netlink/message.ts";
@@ -53,9 +53,6 @@ Deno.test("NetlinkError names a missing attribute", () => {
   const kind = refuse(Errno.EINVAL, { missType: 3 });
   assertEquals(kind.message, "create veth pn-12ab: EINVAL (missing ifname)");
   assertEquals([kind.attribute, kind.missing], ["ifname", true]);
-  const peer = bytes.toHex().indexOf("010080".slice(0, 4), 2 * (mtuAt - 80)) /
-    2;
-  assert(peer > 0);
 });
 
 Deno.test("NetlinkError names the nest that lacks an attribute", () => {
