@@ -31,6 +31,7 @@ import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { dumpLinks } from "../rtnetlink/link.ts";
 import { writeFileAtomic } from "../state/store.ts";
+import { ensureBaseline } from "./baseline.ts";
 import {
   describeOwner,
   hostNetworkAddresses,
@@ -74,6 +75,26 @@ export async function createSandbox(
   const id = spec.id ?? await sandboxId(spec.namespace, spec.name);
   using _node = await state.lock("shared");
   using _sandbox = await state.lockNewSandbox(id);
+  const wanted = { id, spec, ...await identity(id) };
+  try {
+    return findOrMake(context, wanted);
+  } catch (error) {
+    // Somebody may have flushed the ruleset: no pod is made without its guard.
+    if (context.sockets.nft.getTable(TABLE) !== undefined) throw error;
+    ensureBaseline(context);
+    return findOrMake(context, wanted);
+  }
+}
+
+/** What a sandbox is made from. */
+interface Wanted extends Identity {
+  readonly id: string;
+  readonly spec: NormalisedSpec;
+}
+
+function findOrMake(context: NodeContext, wanted: Wanted): SandboxRecord {
+  const { state } = context;
+  const { id, spec } = wanted;
   const existing = state.readSandbox(id);
   if (existing?.state === "ready") {
     const differences = specDifferences(existing.spec, spec);
@@ -94,7 +115,7 @@ export async function createSandbox(
   try {
     const record = spec.hostNetwork
       ? buildOnHostNetwork(context, id, spec, undo)
-      : build(context, id, spec, await identity(id), undo);
+      : build(context, wanted, undo);
     const ready: SandboxRecord = { ...record, state: "ready" };
     state.writeSandbox(ready);
     return ready;
@@ -106,9 +127,7 @@ export async function createSandbox(
 /** Of the pod's own network: a namespace, a link, addresses, host ports. */
 function build(
   context: NodeContext,
-  id: string,
-  spec: NormalisedSpec,
-  { seed, mac }: Identity,
+  { id, spec, seed, mac }: Wanted,
   undo: UndoStack,
 ): SandboxRecord {
   const { state, sockets, settings } = context;
@@ -301,35 +320,36 @@ function addressWishes(
   return context.pools.map((pool) => {
     const { gateway, cidr, size } = pool;
     const address = ofFamily(requested, cidr.family);
-    if (address === undefined) {
-      return {
-        gateway,
-        candidates: pool.candidates(seed),
-        exhausted: () =>
-          new SandboxError("AddressPoolExhausted", {
-            cidr: String(cidr),
-            size: Number(size),
-          }),
-      };
-    }
     return {
       gateway,
-      candidates: [address],
+      // The claim is the route; an owner without one has lost its link and is still to be removed.
+      candidates:
+        (address === undefined ? pool.candidates(seed) : [address].values())
+          .filter((candidate) => ownerOf(context, candidate) === undefined),
       exhausted: () =>
-        new SandboxError("AddressInUse", addressOwner(context, address)),
+        address === undefined
+          ? new SandboxError("AddressPoolExhausted", {
+            cidr: String(cidr),
+            size: Number(size),
+          })
+          : addressInUse(context, address),
     };
   });
 }
 
-/** Every pod's hairpin element says whose the address is. */
-function addressOwner(
-  context: NodeContext,
+/** The id of the sandbox whose address it is, by the element that every pod has. */
+function ownerOf(
+  { sockets: { nft } }: NodeContext,
   address: IpAddress,
-): { address: string; owner?: string } {
+): string | undefined {
   const { set, element } = hairpinElement(address, "");
-  const owner = context.sockets.nft.getElement(TABLE, set, element.key)
-    ?.comment;
-  return owner === undefined
-    ? { address: String(address) }
-    : { address: String(address), owner: describeOwner(context, owner) };
+  return nft.getElement(TABLE, set, element.key)?.comment;
+}
+
+function addressInUse(context: NodeContext, address: IpAddress): SandboxError {
+  const owner = ownerOf(context, address);
+  return new SandboxError("AddressInUse", {
+    address: String(address),
+    ...(owner === undefined ? {} : { owner: describeOwner(context, owner) }),
+  });
 }
