@@ -3,10 +3,8 @@
  *
  * @module
  */
+import type { Node, Sandbox, SandboxSpec } from "../../mod.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
-import type { Node } from "../../src/sandbox/node.ts";
-import type { Sandbox } from "../../src/sandbox/sandbox.ts";
-import type { SandboxSpec } from "../../src/spec/sandbox_spec.ts";
 import type { LabNode } from "../../src/testing/mod.ts";
 import { serve, type Server, type Transport } from "../support/ask.ts";
 import { type Family, familyOf } from "../support/sockets.ts";
