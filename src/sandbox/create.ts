@@ -74,6 +74,7 @@ export async function createSandbox(
   });
   const id = spec.id ?? await sandboxId(spec.namespace, spec.name);
   using _node = await state.lock("shared");
+  refuseStaleNode(context);
   using _sandbox = await state.lockNewSandbox(id);
   const wanted = { id, spec, ...await identity(id) };
   try {
@@ -84,6 +85,20 @@ export async function createSandbox(
     ensureBaseline(context);
     return findOrMake(context, wanted);
   }
+}
+
+/** The node may have been taken down since this process opened it, and set up again in another way. */
+function refuseStaleNode({ state, settings }: NodeContext): void {
+  const { name, stateDir } = state;
+  const known = state.readNode();
+  if (known === undefined) {
+    throw new SandboxError("NodeNotFound", { name, stateDir });
+  }
+  if (JSON.stringify(known) === JSON.stringify(settings)) return;
+  throw new SandboxError("NodeConflict", {
+    name,
+    reason: "it was set up again with other settings: open it again",
+  });
 }
 
 /** What a sandbox is made from. */

@@ -5,6 +5,7 @@
  */
 import type { Subscription } from "../netlink/subscription.ts";
 import { type Change, monitor } from "../rtnetlink/monitor.ts";
+import { dumpLinks } from "../rtnetlink/link.ts";
 import type { NodeContext } from "./context.ts";
 import { idOfAlias } from "./identity.ts";
 
@@ -38,29 +39,41 @@ export interface NodeWatch
   extends AsyncIterableIterator<NodeEvent>, AsyncDisposable {}
 
 /** Watches a node. */
-export function watchNode({ namespace, settings }: NodeContext): NodeWatch {
-  const changes = namespace.run(() => monitor(["link"]));
-  return Object.assign(eventsOf(changes, settings.name), {
+export function watchNode(context: NodeContext): NodeWatch {
+  // First, so that what is there already is not told as new.
+  const carrying = linksCarrying(context);
+  const changes = context.namespace.run(() => monitor(["link"]));
+  return Object.assign(eventsOf(changes, context, carrying), {
     [Symbol.asyncDispose]: () => changes[Symbol.asyncDispose](),
   });
 }
 
+/** Whether each of the node's pod links carries packets, by index. */
+type Carrying = Map<number, boolean>;
+
+function linksCarrying({ sockets, settings }: NodeContext): Carrying {
+  return new Map(
+    sockets.route.dump(dumpLinks())
+      .filter(({ alias }) => idOfAlias(settings.name, alias) !== undefined)
+      .map(({ index, up, carrier }) => [index, up && carrier]),
+  );
+}
+
 async function* eventsOf(
   changes: Subscription<Change>,
-  node: string,
+  context: NodeContext,
+  carrying: Carrying,
 ): AsyncGenerator<NodeEvent, undefined> {
-  /** Whether each link carried packets when it was last heard of. */
-  const carrying = new Map<number, boolean>();
   for await (const change of changes) {
     const time = new Date().toISOString();
     if (change.overflow) {
-      carrying.clear();
+      carrying = linksCarrying(context);
       yield { type: "overflow", time };
       continue;
     }
     if (!("link" in change.value)) continue;
     const { action, link: { index, name, alias, up, carrier } } = change.value;
-    const id = idOfAlias(node, alias);
+    const id = idOfAlias(context.settings.name, alias);
     if (id === undefined) continue;
     const event = { time, id, hostInterface: name };
     const before = carrying.get(index);

@@ -3,10 +3,19 @@
  *
  * @module
  */
-import { fstat, lstat, O_RDONLY, open, tryLock } from "../../ffi/file.ts";
-import { Errno, SyscallError } from "../../ffi/errno.ts";
+import {
+  fstat,
+  lstat,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  open,
+  tryLock,
+} from "../../ffi/file.ts";
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { SandboxError } from "../errors.ts";
+import { unusable } from "./store.ts";
 
 /** Longer than any operation of podnet takes; a holder that is stopped with SIGSTOP is the way to meet it. */
 export const LOCK_TIMEOUT_MS = 30_000;
@@ -16,7 +25,7 @@ export const LOCK_TIMEOUT_MS = 30_000;
  * The lock is on the object that bears the name when the call returns: one that was removed meanwhile is let go.
  *
  * @returns undefined when nothing bears the name
- * @throws {SandboxError} `Timeout` when others hold it for {@linkcode LOCK_TIMEOUT_MS}
+ * @throws {SandboxError} `Timeout` when others hold it for {@linkcode LOCK_TIMEOUT_MS}; `StateUnusable`
  */
 export async function acquireLock(
   path: string,
@@ -50,12 +59,11 @@ export async function acquireLock(
 
 function openIfPresent(path: string): OwnedFd | undefined {
   try {
-    return open(path, O_RDONLY);
+    // O_NONBLOCK: a FIFO planted here must not hang us. O_NOFOLLOW: nor a link lead us away.
+    return open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   } catch (error) {
-    if (error instanceof SyscallError && error.errno === Errno.ENOENT) {
-      return undefined;
-    }
-    throw error;
+    if (isSyscallError(error, Errno.ENOENT)) return undefined;
+    throw unusable(path, error);
   }
 }
 
@@ -63,9 +71,7 @@ function isStill(path: string, file: OwnedFd): boolean {
   try {
     return lstat(path).ino === fstat(file).ino;
   } catch (error) {
-    if (error instanceof SyscallError && error.errno === Errno.ENOENT) {
-      return false;
-    }
+    if (isSyscallError(error, Errno.ENOENT)) return false;
     throw error;
   }
 }

@@ -196,6 +196,7 @@ export function unusable(path: string, cause: unknown): unknown {
     [Errno.ENOSPC]: "is on a full file system",
     [Errno.EACCES]: "is not accessible to this user",
     [Errno.EPERM]: "is not accessible to this user",
+    [Errno.ELOOP]: "is a symbolic link, or leads through a loop of them",
   };
   return new SandboxError("StateUnusable", {
     path,
