@@ -174,6 +174,16 @@ export function writeFile(
 }
 
 /**
+ * Sets the permissions of an open file, whatever the umask (fchmod(2)).
+ *
+ * @throws {SyscallError}
+ */
+export function changeMode(fd: OwnedFd, mode: number): void {
+  const c = libc();
+  check("fchmod", c.fchmod(fd.fd, mode), c.errno[0]);
+}
+
+/**
  * Renames a file, replacing the target in one step (rename(2)).
  *
  * @throws {SyscallError}

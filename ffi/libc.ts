@@ -32,6 +32,8 @@ export const CORE = {
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   // int flock(int fd, int operation);
   flock: { parameters: ["i32", "i32"], result: "i32" },
+  // int fchmod(int fd, mode_t mode);
+  fchmod: { parameters: ["i32", "u32"], result: "i32" },
   // int rename(const char *from, const char *to);
   rename: { parameters: ["buffer", "buffer"], result: "i32" },
   // int unlink(const char *path);

@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  changeMode,
   fstat,
   lstat,
   mkdir,
@@ -95,7 +96,7 @@ export function removeIfEmpty(path: string): void {
 /**
  * Writes a file so that a reader, or a crash, sees the old content or the new and nothing between.
  *
- * @param mode permission bits, 0600 unless containers are to read it
+ * @param mode permission bits, whatever the umask: 0600 unless containers are to read it
  * @throws {SandboxError} `StateUnusable`
  */
 export function writeFileAtomic(
@@ -111,6 +112,7 @@ export function writeFileAtomic(
       mode,
     );
     try {
+      changeMode(file, mode);
       writeAll(file, new Uint8Array(data));
       rename(temporary, path);
     } catch (error) {
