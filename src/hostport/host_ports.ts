@@ -173,11 +173,15 @@ function forgetFlows(
   );
   const filters = addresses.flatMap((address) =>
     ended.filter(({ families }) => families.includes(address.family))
-      .map(({ protocol, hostPort }) => ({
+      .map((mapping) => ({
         family: address.family,
         replySource: address,
-        protocol: IP_PROTOCOL[protocol],
-        originalDestinationPort: hostPort,
+        protocol: IP_PROTOCOL[mapping.protocol],
+        originalDestinationPort: mapping.hostPort,
+        // The pod may have the port on another address as well.
+        ...isWildcard(mapping) || mapping.hostIP === undefined
+          ? {}
+          : { originalDestination: mapping.hostIP },
       }))
   );
   if (filters.length > 0) flushConntrack(nft.netlink, filters);

@@ -54,7 +54,7 @@ export class Pod implements AsyncDisposable {
   /** Removes the sandbox. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.namespace[Symbol.dispose]();
-    await this.sandbox.remove({ force: true });
+    await this.sandbox.remove();
   }
 }
 
