@@ -109,6 +109,8 @@ Deno.test("variant() keeps the other attributes of its nest", () => {
   };
   const encoded = encode(table, { driver: value });
   assertEquals<unknown>(decode(table, encoded), { driver: value });
+  const { veth, $unknown } = value;
+  assertEquals(encode(table, { driver: { $unknown, veth } }), encoded);
 });
 
 Deno.test("variant() keeps a nest without a selector as it was", () => {

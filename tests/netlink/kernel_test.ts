@@ -39,8 +39,8 @@ function withKernel<T>(fn: (connection: Connection) => T): T {
 }
 
 /** A change of lo that weighs `size` bytes more: the kernel passes over attributes that it does not know. */
-function heavy(size: number): Request<LinkMessage> {
-  const request = setLink({ index: LO, alias: "heavy" });
+function heavy(size: number, index = LO): Request<LinkMessage> {
+  const request = setLink({ index, alias: "heavy" });
   const $unknown = [{ type: 0x3f00, payload: new Uint8Array(size) }];
   const { header, attrs } = request.value;
   return { ...request, value: { header, attrs: { ...attrs, $unknown } } };
@@ -105,6 +105,16 @@ Deno.test("execute() accepts batches of several megabytes", () => {
     assertEquals(
       connection.request(getLink({ index: LO }))[0]?.alias,
       "small again",
+    );
+  });
+});
+
+Deno.test("execute() reports a refused message that is longer than the receive buffer", () => {
+  withKernel((connection) => {
+    assertThrows(
+      () => connection.execute([heavy(60_000, 99)]),
+      NetlinkError,
+      "set link #99: ENODEV",
     );
   });
 });

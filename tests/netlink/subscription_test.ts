@@ -4,8 +4,10 @@ import { attrs } from "../../src/netlink/attrs.ts";
 import { bytes, CodecError, converted, u8 } from "../../src/netlink/codec.ts";
 import { Connection } from "../../src/netlink/connection.ts";
 import { NETLINK_ROUTE } from "../../src/netlink/message.ts";
+import { body } from "../../src/netlink/struct.ts";
 import { Subscription } from "../../src/netlink/subscription.ts";
 import { RTM_NEWLINK, RTNLGRP_LINK } from "../../src/rtnetlink/constants.ts";
+import { ifinfomsg } from "../../src/rtnetlink/tables.ts";
 import { link, setLink } from "../../src/rtnetlink/link.ts";
 import { inNewNamespace } from "./isolated.ts";
 
@@ -123,6 +125,42 @@ Deno.test("close() ends a pending wait at once", async () => {
     { done: true, value: undefined },
   ]);
   assert(performance.now() - start < 1000);
+});
+
+Deno.test("close() is done when no thread waits for the descriptors any more", async () => {
+  const { connection, subscription } = open();
+  using _connection = connection;
+  let ended = false;
+  const waiting = subscription.next().then(() => ended = true);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await subscription.close();
+  // Only what has to run still, no time for a thread to wake up.
+  for (let i = 0; i < 5; i++) await Promise.resolve();
+  assert(ended);
+  await waiting;
+});
+
+Deno.test("Subscription yields values that later ones do not overwrite", async () => {
+  const raw = attrs("IFLA_", { ifalias: [20, bytes] });
+  const { connection, subscription } = inNewNamespace(() => ({
+    connection: connect(),
+    subscription: Subscription.open({
+      protocol: NETLINK_ROUTE,
+      groups: [RTNLGRP_LINK],
+      codecs: new Map([[RTM_NEWLINK, body(ifinfomsg, raw)]]),
+    }),
+  }));
+  using _connection = connection;
+  await using _subscription = subscription;
+  connection.execute([alias("one"), alias("two")]);
+  const seen: (Uint8Array | undefined)[] = [];
+  for await (const event of subscription) {
+    assert(!event.overflow);
+    seen.push(event.value.attrs.ifalias);
+    if (seen.length === 2) break;
+  }
+  const decoder = new TextDecoder();
+  assertEquals(seen.map((text) => decoder.decode(text)), ["one\0", "two\0"]);
 });
 
 Deno.test("close() can be called again, and next() is done afterwards", async () => {
