@@ -6,8 +6,7 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
-import type { IpAddress } from "../net/ip.ts";
-import { IpAddress as Ip } from "../net/ip.ts";
+import type { IpAddress, IpFamily } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { NetlinkError } from "../netlink/netlink_error.ts";
 import {
@@ -305,9 +304,13 @@ function refuseUnusable(
   }
   const listener = listenerOn(diag, mapping);
   if (listener === undefined) return;
+  const { address, port } = listener;
   throw inUse(
     mapping,
-    `a socket of the node on ${listener.address}:${listener.port}`,
+    address.family,
+    `a socket of the node on ${
+      address.family === 6 ? `[${address}]` : address
+    }:${port}`,
   );
 }
 
@@ -318,7 +321,7 @@ function refuseOverlap(
   mapping: HostPort,
   { nodeAddresses, describeOwner }: Omit<ClaimOptions, "withHairpin">,
 ): void {
-  const { protocol, hostIP, hostPort } = mapping;
+  const { protocol, hostPort } = mapping;
   for (const family of mapping.families) {
     const sets = SETS[family];
     const others = isWildcard(mapping)
@@ -331,10 +334,7 @@ function refuseOverlap(
     for (const { set, key } of others) {
       const found = nft.getElement(TABLE, set, key);
       if (found === undefined) continue;
-      throw inUse(
-        { ...mapping, hostIP: hostIP ?? unspecified(family) },
-        describeOwner(found.comment ?? owner.id),
-      );
+      throw inUse(mapping, family, describeOwner(found.comment ?? owner.id));
     }
   }
 }
@@ -346,23 +346,30 @@ function refuseTaken(
   mapping: HostPort,
   { describeOwner }: Pick<ClaimOptions, "describeOwner">,
 ): void {
-  for (const { set, element } of portsOf([mapping], owner)) {
-    const found = nft.getElement(TABLE, set, element.key);
-    if (found !== undefined && found.comment !== owner.id) {
-      throw inUse(mapping, describeOwner(found.comment ?? "somebody else"));
+  for (const family of mapping.families) {
+    const wanted = portsOf([{ ...mapping, families: [family] }], owner);
+    for (const { set, element } of wanted) {
+      const found = nft.getElement(TABLE, set, element.key);
+      if (found === undefined || found.comment === owner.id) continue;
+      throw inUse(
+        mapping,
+        family,
+        describeOwner(found.comment ?? "somebody else"),
+      );
     }
   }
 }
 
-function unspecified(family: 4 | 6): IpAddress {
-  return Ip.parse(family === 4 ? "0.0.0.0" : "::");
-}
-
-function inUse(mapping: HostPort, owner: string): SandboxError {
+/** The error names the host IP that was asked for, or else the wildcard of the family in which the port is taken. */
+function inUse(
+  { protocol, hostPort, hostIP }: HostPort,
+  family: IpFamily,
+  owner: string,
+): SandboxError {
   return new SandboxError("HostPortInUse", {
-    protocol: mapping.protocol,
-    hostIP: String(mapping.hostIP ?? "0.0.0.0"),
-    hostPort: mapping.hostPort,
+    protocol,
+    hostIP: String(hostIP ?? (family === 4 ? "0.0.0.0" : "::")),
+    hostPort,
     owner,
   });
 }

@@ -9,7 +9,10 @@ import { type ListeningSocket, listListeners } from "../sockdiag/listeners.ts";
 import { isWildcard } from "./elements.ts";
 import type { HostPort } from "./mapping.ts";
 
-/** A socket that listens on what the mapping asks for. SCTP is not asked: the question alone would load its module. */
+/**
+ * A socket that listens on what the mapping asks for, an IPv6 socket on an IPv4 address shown as what it is. SCTP is not
+ * asked: the question alone would load its module.
+ */
 export function listenerOn(
   diag: Connection,
   mapping: HostPort,
@@ -20,6 +23,7 @@ export function listenerOn(
   for (const family of [6, 4] as const) {
     if (family === 4 && !mapping.families.includes(4)) continue;
     const found = listListeners(diag, { protocol, family, port: hostPort })
+      .map((socket) => ({ ...socket, address: plain(socket.address) }))
       .find((socket) => shadows(mapping, socket));
     if (found !== undefined) return found;
   }
@@ -27,7 +31,7 @@ export function listenerOn(
 }
 
 function shadows(mapping: HostPort, socket: ListeningSocket): boolean {
-  const address = plain(socket.address);
+  const { address } = socket;
   if (address.isUnspecified) {
     const families = address.family === 4 ? [4] : socket.v6Only ? [6] : [4, 6];
     return mapping.families.some((family) => families.includes(family));
