@@ -58,7 +58,8 @@ export class Pod {
 
   /** Step 5: the containers, then the sandbox, which is not removed while one is attached. */
   async remove(): Promise<void> {
-    for (const container of this.containers.values()) await container.remove();
+    const containers = [...this.containers.values()];
+    await Promise.all(containers.map((container) => container.remove()));
     await this.sandbox.remove();
     await Deno.remove(this.directory, { recursive: true });
   }
@@ -101,7 +102,7 @@ export class Container {
 
   /** Kills it. The pod keeps its network, the container its ports. */
   async stop(): Promise<void> {
-    await this.#oci("delete", "--force", this.id).output();
+    await this.#oci("kill", this.id, "KILL").output();
     await this.exited;
   }
 

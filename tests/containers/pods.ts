@@ -82,7 +82,7 @@ export class Pods implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const pod of this.#pods) await pod.remove();
+    await Promise.all(this.#pods.map((pod) => pod.remove()));
   }
 }
 
