@@ -23,7 +23,8 @@ async function isolated(
   };
 }
 
-const SETUP = '"$DENO" run --allow-ffi --no-prompt examples/setup.ts';
+const SETUP =
+  '"$DENO" run --cached-only --allow-ffi --no-prompt examples/setup.ts';
 
 Deno.test("examples/setup.ts sets up a sandbox that can be entered", async () => {
   const { code, stdout, stderr } = await isolated(`set -e
@@ -66,7 +67,7 @@ Deno.test("examples/tiny_runtime.ts runs containers that share localhost", async
   try {
     await makeRootfs(rootfs, ["bash", "cat", "sh", "socat"]);
     const { code, stdout, stderr } = await isolated(
-      `exec "$DENO" run -A examples/tiny_runtime.ts ${rootfs} \\
+      `exec "$DENO" run --cached-only -A examples/tiny_runtime.ts ${rootfs} \\
         socat TCP6-LISTEN:80,fork SYSTEM:'echo hello from the other container' -- \\
         bash -c 'until exec 3<>/dev/tcp/127.0.0.1/80; do :; done 2>/dev/null; cat <&3; exit 7'`,
     );

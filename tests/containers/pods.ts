@@ -7,12 +7,12 @@
  */
 import { assertEquals, assertMatch } from "@std/assert";
 import { type Container, Pod } from "../../examples/tiny_runtime.ts";
-import type { ContainerSpec, Sandbox, SandboxSpec } from "../../mod.ts";
+import type { ContainerSpec, SandboxSpec } from "../../mod.ts";
 import { makeRootfs } from "../../scripts/rootfs.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 
 /** The OCI runtimes that every test is run with, with their global options. */
-export const OCI_RUNTIMES = {
+const OCI_RUNTIMES = {
   crun: ["crun", "--cgroup-manager=disabled"],
   runc: ["runc"],
 } as const;
@@ -58,6 +58,7 @@ export function testContainers(
 
 /** The pods of a test, on a lab of one node. */
 export class Pods implements AsyncDisposable {
+  /** What the pods are on. */
   readonly lab: Lab;
   readonly #runtime: string[];
   readonly #pods: Pod[] = [];
@@ -74,6 +75,7 @@ export class Pods implements AsyncDisposable {
     return machine;
   }
 
+  /** Makes a pod that is removed when the test ends. */
   async create(name: string, spec?: Omit<SandboxSpec, "name">): Promise<Pod> {
     const { node } = this.lab;
     const pod = await Pod.create(node, { name, ...spec }, this.#runtime);
@@ -81,6 +83,7 @@ export class Pods implements AsyncDisposable {
     return pod;
   }
 
+  /** Removes the pods. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#pods.map((pod) => pod.remove()));
   }
@@ -161,7 +164,7 @@ export async function output(
 const EXCHANGE =
   `exec 3<>"/dev/$1/$2/$3" && echo "$4" >&3 && timeout 5 head -n 1 <&3`;
 
-/** Sends a line from a container to an {@linkcode serve}, and returns the answer or what went wrong. */
+/** Sends a line from a container to a {@linkcode serve}, and returns the answer or what went wrong. */
 export async function exchange(
   container: Container,
   protocol: "tcp" | "udp",
@@ -172,13 +175,4 @@ export async function exchange(
   const args = [protocol, hostname, `${port}`, line];
   const { output } = await container.exec("bash", "-c", EXCHANGE, "_", ...args);
   return output.trim();
-}
-
-/** The address of a sandbox in a family. */
-export function addressOf(sandbox: Sandbox, family: 4 | 6): string {
-  const found = sandbox.addresses.find((address) =>
-    address.includes(":") === (family === 6)
-  );
-  if (found === undefined) throw new TypeError(`no IPv${family} address`);
-  return found;
 }

@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
-  addressOf,
   exchange,
   idle,
   output,
@@ -104,8 +103,7 @@ testContainers("P5 two pods can both bind port 80", async (pods) => {
     await serve(pod, "app", "TCP6-LISTEN:80", answer);
   }
   for (const { sandbox } of both) {
-    for (const family of FAMILIES) {
-      const host = addressOf(sandbox, family);
+    for (const host of sandbox.addresses) {
       const answer = await exchange(client, "tcp", host, 80, "who is there?");
       assertEquals(answer, sandbox.name);
     }

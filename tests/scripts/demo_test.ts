@@ -3,7 +3,7 @@ import { beside, box } from "../../scripts/demo/picture.ts";
 
 Deno.test("scripts/demo.ts shows a pod of two containers, and ends well", async () => {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-all", "--no-check", "scripts/demo.ts"],
+    args: ["run", "--allow-all", "--cached-only", "scripts/demo.ts"],
     cwd: new URL("../..", import.meta.url),
     stdin: "null",
   }).output();
