@@ -184,6 +184,22 @@ Deno.test("HP26 an owner that changes between the look and the deletion is seen"
   assertEquals(idsInTable(), []);
 });
 
+Deno.test("HP26 a port is somebody else's even if it leads to the very same place", () => {
+  // To the kernel, an element with the same key and data is the same element, whatever its comment.
+  interfered([], (sockets) => {
+    claimHostPorts(sockets, STALE, [PORT], CLAIM);
+    const error = assertThrows(
+      () => claimHostPorts(sockets, FRESH, [PORT], CLAIM),
+      SandboxError<"HostPortInUse">,
+    );
+    assertEquals(error.context.owner, "stale");
+    releaseHostPorts(sockets, FRESH, [PORT], WITHOUT_HAIRPIN);
+    assertEquals(idsInTable(), ["stale"]);
+    releaseHostPorts(sockets, STALE, [PORT], WITHOUT_HAIRPIN);
+  });
+  assertEquals(idsInTable(), []);
+});
+
 Deno.test("HP26 commits of others to other things delay a claim and a release, but do not change them", () => {
   const unrelated = () => {
     const other = {
