@@ -5,6 +5,7 @@
  */
 import { assertEquals } from "@std/assert";
 import type { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
+import { writeSysctl } from "../../src/namespace/sysctl.ts";
 import { createLab, type Lab } from "../../src/testing/mod.ts";
 import {
   ask,
@@ -59,6 +60,9 @@ Deno.test.beforeAll(async () => {
     neighbour: stack.use(await Pod.create(one)),
     remote: stack.use(await Pod.create(nodeAt(lab.nodes, 1))),
   };
+  // Refusals are to come at once, however many there are.
+  writeSysctl(scene.web.namespace, "net.ipv4.icmp_ratelimit", "0");
+  writeSysctl(scene.web.namespace, "net.ipv6.icmp.ratelimit", "0");
   owned = stack.move();
 });
 
@@ -187,6 +191,16 @@ for (const client of CLIENTS) {
           `${client.requirement} ${client.name} reaches the pod with ${size} bytes (${transport}, ipv${family})`;
         Deno.test(name, () => asksByName(client, transport, family, size));
       }
+      const refused =
+        `${client.requirement} ${client.name} is refused when nobody listens in the pod (${transport}, ipv${family})`;
+      Deno.test(refused, () => {
+        const { namespace } = client.from(scene);
+        const to = { address: client.to(family), port: HOST_PORT };
+        assertEquals(
+          ask(transport, namespace, to, [], localOf(client, family)),
+          "refused",
+        );
+      });
     }
     if (client.source !== undefined) continue;
     const name =
@@ -209,28 +223,27 @@ for (const client of CLIENTS) {
   }
 }
 
+function localOf({ source }: Client, family: Family): AskOptions {
+  return source === undefined ? {} : { local: { address: source(family) } };
+}
+
 function asksByName(
-  { from, to, seenAs, source }: Client,
+  client: Client,
   transport: Transport,
   family: Family,
   size: number,
 ): void {
   const { web } = scene;
   using server = web.serve(transport, family, CONTAINER_PORT);
-  const options: AskOptions = source === undefined
-    ? { size }
-    : { size, local: { address: source(family) } };
-  const { namespace } = from(scene);
-  const address = to(family);
-  assertEquals(
-    ask(transport, namespace, { address, port: HOST_PORT }, [server], options),
-    {
-      server: "web",
-      client: seenAs(family, scene),
-      at: formatEndpoint({
-        address: web.address(family),
-        port: CONTAINER_PORT,
-      }),
-    },
-  );
+  const { namespace } = client.from(scene);
+  const to = { address: client.to(family), port: HOST_PORT };
+  const options = { ...localOf(client, family), size };
+  assertEquals(ask(transport, namespace, to, [server], options), {
+    server: "web",
+    client: client.seenAs(family, scene),
+    at: formatEndpoint({
+      address: web.address(family),
+      port: CONTAINER_PORT,
+    }),
+  });
 }
