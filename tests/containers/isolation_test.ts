@@ -56,7 +56,8 @@ testContainers(
         { hostPort: 8090, containerPort: 90 },
       ],
     });
-    await serve(pod, "open", "TCP6-LISTEN:80");
+    // More connections than socat's own backlog holds come at once.
+    await serve(pod, "open", "TCP6-LISTEN:80,backlog=64");
     await serve(pod, "hidden4", "TCP4-LISTEN:90,bind=127.0.0.1");
     await serve(pod, "hidden6", "TCP6-LISTEN:90,bind=[::1],ipv6-v6only");
     const sidecar = await idle(pod, "sidecar");
