@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
+import { connect, listen } from "../../src/namespace/pod_io.ts";
 import { writeSysctl } from "../../src/namespace/sysctl.ts";
 import { createLab, type Lab } from "../../src/testing/mod.ts";
 import {
@@ -203,6 +204,8 @@ for (const client of CLIENTS) {
       });
     }
     if (client.source !== undefined) continue;
+    Deno.test(`${client.requirement} ${client.name} moves 4 MB both ways through the host port (tcp, ipv${family})`, () =>
+      echoes(client, family, 4_000_000));
     const name =
       `HP3 ${client.requirement} ${client.name} reaches the pod (sctp, ipv${family})`;
     Deno.test(name, () => {
@@ -246,4 +249,32 @@ function asksByName(
       port: CONTAINER_PORT,
     }),
   });
+}
+
+/** Much at once: the kernel hands on segments larger than packets, whose checksums nobody has computed yet. */
+async function echoes(
+  { from, to }: Client,
+  family: Family,
+  size: number,
+): Promise<void> {
+  const port = CONTAINER_PORT;
+  using listener = listen(scene.web.namespace, { port });
+  using client = await connect(from(scene).namespace, {
+    hostname: to(family),
+    port: HOST_PORT,
+  });
+  using server = await listener.accept();
+  const echoed = server.readable.pipeTo(server.writable);
+  const sent = new Uint8Array(size);
+  for (let at = 0; at < size; at += 65536) {
+    crypto.getRandomValues(sent.subarray(at, at + 65536));
+  }
+  const reader = new Response(client.readable).bytes();
+  const writer = client.writable.getWriter();
+  await writer.write(sent);
+  await client.closeWrite();
+  const received = await reader;
+  await echoed;
+  assertEquals(received.length, size);
+  assert(received.every((byte, i) => byte === sent[i]));
 }
