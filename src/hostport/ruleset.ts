@@ -165,6 +165,10 @@ function loopbackOut(gateways: readonly IpAddress[]): Chain {
 /**
  * By now the source is what the client had connected to, which only address translation can have made. An ICMP error has
  * the client's packet inside, whose source must be turned back too, or the client's socket is not found.
+ *
+ * Known limit: when the kernel has summed up an IPv6 packet itself, changing an address makes its note of the sum wrong
+ * (nft_payload_l4csum_update, seen on 6.18), and UDP then drops the packet. So UDP answers to ::1 get lost when they come
+ * in fragments (over 1452 bytes on Ethernet), or from a pod whose link does not leave checksums to the receiver.
  */
 function loopbackReplies(fromPods: Statement, gateway: IpAddress): Rule[] {
   const { fields, client, servers } = loopbackOf(gateway.family);

@@ -212,9 +212,9 @@ Deno.test("HP20 however many ports, they are opened and closed in one transactio
   await pod.sandbox.removePorts(PROTOCOLS.map(range));
   assertEquals(nft.generation(), before + 1);
   // With the pod's other elements, too.
-  await using other = await Pod.create(node, { ports: PROTOCOLS.map(range) });
+  await using other = await Pod.create(node, { ports: [range()] });
   assertEquals(nft.generation(), before + 2);
-  assertEquals(elementsOf(other), HAIRPINS + 300 * PER_PORT);
+  assertEquals(elementsOf(other), HAIRPINS + 100 * PER_PORT);
 });
 
 Deno.test("the number of rules, chains and sets is the same with 0, 1 and 300 ports", async () => {
@@ -243,7 +243,7 @@ Deno.test("the number of rules, chains and sets is the same with 0, 1 and 300 po
 Deno.test("host ports of all kinds are gone with the pod", async () => {
   const pod = await Pod.create(node, {
     ports: PROTOCOLS.flatMap((protocol) => [
-      range(protocol),
+      { protocol, hostPort: 9000, hostPortEnd: 9009, containerPort: 9000 },
       ...FAMILIES.flatMap((family) =>
         [nodeAddress(family), loopbackAddress(family)].map((hostIP) => ({
           protocol,

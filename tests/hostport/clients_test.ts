@@ -150,7 +150,7 @@ const CLIENTS: readonly Client[] = [
     to: loopbackAddress,
     seenAs: gatewayAddress,
     families: [6],
-    // The largest that is not fragmented: see loopback_in of the ruleset.
+    // The largest that is not fragmented: see the known limit of `loopbackReplies`.
     large: 1452,
   },
   {

@@ -254,15 +254,15 @@ for (const transport of TRANSPORTS) {
           await attempt();
           await one.sandbox.removePorts([wanted]);
         }
-        // Another port, and another protocol, are free.
-        const others: readonly PortMapping[] = [
-          mapping(hostIP, { protocol: transport, hostPort: PORT + 1 }),
-          mapping(hostIP, { protocol: otherTransport(transport) }),
-          mapping(hostIP, { protocol: "sctp" }),
-        ];
-        await one.sandbox.addPorts(others);
-        await one.sandbox.removePorts(others);
       }
+      // Another port, and another protocol, are free.
+      const others: readonly PortMapping[] = [
+        mapping(undefined, { protocol: transport, hostPort: PORT + 1 }),
+        mapping(undefined, { protocol: otherTransport(transport) }),
+        mapping(undefined, { protocol: "sctp" }),
+      ];
+      await one.sandbox.addPorts(others);
+      await one.sandbox.removePorts(others);
       // A pod that is made does not get it either, nor one on the node's own network.
       for (const hostNetwork of [false, true]) {
         await refused(() =>
