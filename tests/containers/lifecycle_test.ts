@@ -4,6 +4,7 @@ import { SandboxError } from "../../mod.ts";
 import {
   eventually,
   exchange,
+  exitCode,
   idle,
   output,
   type Pods,
@@ -45,7 +46,7 @@ testContainers(
     const before = await network(app);
 
     await app.exec("bash", "-c", "kill -TERM 1");
-    assertEquals(await app.exited, 143);
+    assertEquals(await exitCode(app), 143);
     assertEquals(await network(sidecar), before);
     await app.start();
     assertEquals(await network(app), before);
@@ -64,7 +65,7 @@ testContainers(
     const { sandbox } = pod;
     const first = await start(pod, "first", "sh", "-c", "sleep 0.05; exit 3");
     const before = await network(first);
-    assertEquals(await first.exited, 3);
+    assertEquals(await exitCode(first), 3);
     await first.remove();
     assertEquals(sandbox.containers, []);
     const second = await idle(pod, "second");

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Container, Pod } from "../../examples/tiny_runtime.ts";
 import type { ContainerSpec, SandboxSpec } from "../../mod.ts";
 import { makeRootfs } from "../../scripts/rootfs.ts";
@@ -148,6 +148,14 @@ export async function eventually(
     }
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
+}
+
+/** Waits until the container ends by itself, and returns its exit code. */
+export async function exitCode(container: Container): Promise<number> {
+  let code: number | undefined;
+  container.exited.then((exited) => code = exited);
+  await eventually(() => assert(code !== undefined, "it runs on and on"));
+  return container.exited;
 }
 
 /** Runs a command in a container and returns what it printed. */

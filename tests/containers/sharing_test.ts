@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import {
   exchange,
+  exitCode,
   idle,
   output,
   serve,
@@ -86,7 +87,7 @@ testContainers(
         const address = server(protocol, family, "80");
         await serve(pod, `${protocol}${family}`, address);
         const second = await start(pod, "second", "socat", address, "PIPE");
-        assertEquals(await second.exited, 1);
+        assertEquals(await exitCode(second), 1);
         assertStringIncludes(second.log, "Address already in use");
         await second.remove();
       }
