@@ -20,13 +20,19 @@ import { type Node, openNode } from "../sandbox/node.ts";
 import { LabDirectory } from "./lab_directory.ts";
 import { Underlay } from "./underlay.ts";
 
+/** A list of `N` members, for a number that is known when the program is written; else of one at least. */
+export type Several<T, N extends number, Members extends readonly T[] = []> =
+  number extends N ? readonly [T, ...T[]]
+    : Members["length"] extends N ? Members
+    : Several<T, N, readonly [...Members, T]>;
+
 /** What a lab is to be. */
-export interface LabOptions {
+export interface LabOptions<N extends number = number> {
   /**
    * Number of nodes, 1–200.
    * @default 1
    */
-  readonly nodes?: number;
+  readonly nodes?: N;
   /**
    * IP versions of nodes and pods, in the order of pods' addresses.
    * @default [4, 6]
@@ -104,16 +110,18 @@ export class LabNode extends LabHost {
 }
 
 /** A network for a test. Disposing it, or the end of the process, takes all of it away. */
-export class Lab implements AsyncDisposable {
-  /** `node-1`, `node-2` and so on. */
-  readonly nodes: readonly LabNode[];
+export class Lab<
+  Nodes extends readonly LabNode[] = Several<LabNode, number>,
+> implements AsyncDisposable {
+  /** `node-1`, `node-2` and so on, as many as were asked for. */
+  readonly nodes: Nodes;
   /** A machine that is no node: it reaches nodes, and pods through host ports only. */
   readonly outside: LabHost;
   readonly #owned: AsyncDisposableStack;
 
   /** @ignore Use {@linkcode createLab}. */
   constructor(
-    nodes: readonly LabNode[],
+    nodes: Nodes,
     outside: LabHost,
     owned: AsyncDisposableStack,
   ) {
@@ -124,7 +132,7 @@ export class Lab implements AsyncDisposable {
 
   /** The first node; most labs have just one. */
   get node(): Node {
-    const [first] = this.nodes;
+    const [first]: readonly LabNode[] = this.nodes;
     if (first === undefined) throw new TypeError("the lab has no node");
     return first.node;
   }
@@ -145,7 +153,9 @@ const MAX_NODES = 200;
  * @throws {RangeError} for a number of nodes that is not 1–200, or families that are not 4 and 6
  * @throws {SandboxError} `NotPermitted`
  */
-export async function createLab(options: LabOptions = {}): Promise<Lab> {
+export async function createLab<const N extends number = 1>(
+  options: LabOptions<N> = {},
+): Promise<Lab<Several<LabNode, N>>> {
   const { nodes: count = 1, families = [4, 6], masquerade = true } = options;
   if (!Number.isInteger(count) || count < 1 || count > MAX_NODES) {
     throw new RangeError(`a lab has 1 to ${MAX_NODES} nodes, not ${count}`);
@@ -191,7 +201,12 @@ export async function createLab(options: LabOptions = {}): Promise<Lab> {
     nodes.push(new LabNode(host, node));
   }
   for (const host of nodes) addRoutes(host, nodes);
-  return new Lab(nodes, outside, owned.move());
+  // As many as were asked for: one for each of `numbers`.
+  return new Lab(
+    nodes as unknown as Several<LabNode, N>,
+    outside,
+    owned.move(),
+  );
 }
 
 /** The last number of the outside host; nodes count from 1. */

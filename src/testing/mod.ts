@@ -15,4 +15,11 @@
  * @module
  */
 
-export { createLab, Lab, LabHost, LabNode, type LabOptions } from "./lab.ts";
+export {
+  createLab,
+  Lab,
+  LabHost,
+  LabNode,
+  type LabOptions,
+  type Several,
+} from "./lab.ts";

@@ -63,8 +63,11 @@ testContainers(
   async (pods) => {
     const pod = await pods.create("web");
     const { sandbox } = pod;
-    const first = await start(pod, "first", "sh", "-c", "sleep 0.05; exit 3");
+    // Ends when it is told to, not before its network has been looked at.
+    const script = 'trap "exit 3" TERM; while :; do sleep 0.01; done';
+    const first = await start(pod, "first", "bash", "-c", script);
     const before = await network(first);
+    await first.exec("bash", "-c", "kill -TERM 1");
     assertEquals(await exitCode(first), 3);
     await first.remove();
     assertEquals(sandbox.containers, []);
