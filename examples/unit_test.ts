@@ -12,7 +12,7 @@ Deno.test("a host port leads to the pod, which sees the client as it is", async 
   await using lab = await createLab({ families: [4] });
   const [{ node, addresses: [hostname = ""] }] = lab.nodes;
   const ports = [{ hostPort: 8080, containerPort: 80 }];
-  const pod = await node.createSandbox({ name: "web", ports });
+  await using pod = await node.createSandbox({ name: "web", ports });
   using server = pod.listen({ hostname: "0.0.0.0", port: 80 });
   using client = await lab.outside.connect({ hostname, port: 8080 });
   using served = await server.accept();
