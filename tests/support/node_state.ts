@@ -1,0 +1,96 @@
+/**
+ * Everything that a node has, as text: to show that a failure or a removal left nothing.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import type { LabNode } from "../../src/testing/mod.ts";
+import { command, ipLinks } from "./command.ts";
+
+/** The kernel destroys the link of a namespace that is gone on its own time. */
+const SETTLE_MS = 2000;
+
+/** What nobody may have to wait for: routes and elements that pods have, and notes on disk. */
+export function claimsOf({ namespace, node }: LabNode): string[] {
+  return [
+    ...[4, 6].flatMap((family) =>
+      lines(command(namespace, `ip -${family} route show proto 112`))
+    ),
+    ...lines(command(namespace, "nft list ruleset")),
+    ...mountsBelow(node.stateDir),
+    ...filesBelow(node.stateDir),
+  ];
+}
+
+/** All of that, and links, addresses, routes and neighbours of any kind. */
+export function stateOf(node: LabNode): string[] {
+  const { namespace } = node;
+  return [
+    ...lines(command(namespace, "ip -o -d link show")),
+    ...lines(command(namespace, "ip -o addr show")),
+    ...[4, 6].flatMap((family) => [
+      ...lines(command(namespace, `ip -${family} route show table all`)),
+      // Others come and go with traffic.
+      ...lines(command(namespace, `ip -${family} neigh show nud permanent`)),
+    ]),
+    ...claimsOf(node),
+  ];
+}
+
+/** A moment to return to. */
+export interface Snapshot {
+  readonly claims: readonly string[];
+  readonly state: readonly string[];
+}
+
+/** Remembers this moment, once links of pods that were removed are gone. */
+export async function snapshot(node: LabNode): Promise<Snapshot> {
+  const alive = (await node.node.listSandboxes())
+    .map(({ hostInterface }) => hostInterface);
+  await settle(() =>
+    ipLinks(node.namespace).every(({ ifname }) =>
+      !ifname.startsWith("pn-") || alive.includes(ifname)
+    )
+  );
+  return { claims: claimsOf(node), state: stateOf(node) };
+}
+
+/** Asserts that the node is as it was: its claims already, the rest once the kernel is done. */
+export async function assertAsBefore(
+  node: LabNode,
+  { claims, state }: Snapshot,
+): Promise<void> {
+  assertEquals(claimsOf(node), claims);
+  await settle(() => stateOf(node).join("\n") === state.join("\n"));
+  assertEquals(stateOf(node), state);
+}
+
+/** Waits until it is so, or for long enough. */
+async function settle(isSo: () => boolean): Promise<void> {
+  const deadline = performance.now() + SETTLE_MS;
+  while (!isSo() && performance.now() < deadline) {
+    await new Promise((done) => setTimeout(done, 5));
+  }
+}
+
+function lines(text: string): string[] {
+  return text.split("\n").filter((line) => line !== "");
+}
+
+function mountsBelow(path: string): string[] {
+  return lines(Deno.readTextFileSync("/proc/thread-self/mountinfo"))
+    // Without its number and its parent's, which the kernel gives anew.
+    .map((line) => line.split(" ").slice(2).join(" "))
+    .filter((line) => line.includes(` ${path}/`)).sort();
+}
+
+/** Names and contents. */
+function filesBelow(path: string): string[] {
+  return [...Deno.readDirSync(path)].flatMap(({ name, isDirectory }) => {
+    const file = `${path}/${name}`;
+    if (isDirectory) return [file, ...filesBelow(file)];
+    // A pin has no contents to read.
+    const contents = name === "netns" ? "" : Deno.readFileSync(file).toHex();
+    return [`${file} ${contents}`];
+  }).sort();
+}
