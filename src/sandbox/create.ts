@@ -75,15 +75,19 @@ export async function createSandbox(
   const id = spec.id ?? await sandboxId(spec.namespace, spec.name);
   using _node = await state.lock("shared");
   refuseStaleNode(context);
-  using _sandbox = await state.lockNewSandbox(id);
   const wanted = { id, spec, ...await identity(id) };
-  try {
+  // A try that fails takes the directory away, and the lock with it.
+  const attempt = async () => {
+    using _sandbox = await state.lockNewSandbox(id);
     return findOrMake(context, wanted);
+  };
+  try {
+    return await attempt();
   } catch (error) {
     // Somebody may have flushed the ruleset: no pod is made without its guard.
     if (context.sockets.nft.getTable(TABLE) !== undefined) throw error;
     ensureBaseline(context);
-    return findOrMake(context, wanted);
+    return await attempt();
   }
 }
 

@@ -1,0 +1,279 @@
+/**
+ * What opening a node does, what it keeps, and what it refuses.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { NetworkNamespace, type NodeOptions, openNode } from "../../mod.ts";
+import { loopbackUp } from "../namespace/helpers.ts";
+import { command, ipLinks } from "../support/command.ts";
+import {
+  BareNode,
+  POD_CIDRS,
+  rejects,
+  resultOf,
+  spawnFixture,
+} from "./bare.ts";
+
+const CHANGES = [
+  "added nf_tables table inet podnet",
+  "set net.ipv4.ip_forward to 1",
+  "set net.ipv6.conf.all.forwarding to 1",
+  "added 10.99.0.1/32 to lo",
+  "added fd00:10:99::1/128 to lo",
+];
+
+Deno.test("openNode() tells what it changed, and changes nothing the second time", async () => {
+  await using bare = new BareNode();
+  await using first = await bare.open();
+  assertEquals([...first.changes], CHANGES);
+  const state = bare.state();
+  await using second = await bare.open();
+  assertEquals([...second.changes], []);
+  await using third = await bare.open({});
+  assertEquals([...third.changes], []);
+  assertEquals(bare.state(), state);
+  assertEquals(third.podCidrs, POD_CIDRS);
+  assertEquals(third.gateways, ["10.99.0.1", "fd00:10:99::1"]);
+  assertEquals(third.netnsId, bare.namespace.id);
+  assertEquals(await third.check(), []);
+});
+
+Deno.test("openNode() sets lo up in a namespace that was just made", async () => {
+  await using bare = new BareNode(() => {});
+  await using node = await bare.open();
+  assertEquals([...node.changes].sort(), [...CHANGES, "set lo up"].sort());
+  assertEquals(ipLinks(bare.namespace, "lo")[0]?.flags.includes("UP"), true);
+  assertEquals(await node.check(), []);
+});
+
+Deno.test("openNode() of one family touches nothing of the other", async () => {
+  await using bare = new BareNode();
+  await using node = await bare.open({ podCidrs: ["10.99.0.0/24"] });
+  assertEquals(
+    [...node.changes],
+    CHANGES.filter((text) => !/ipv6|fd00/.test(text)),
+  );
+  const forwarding = command(
+    bare.namespace,
+    "sysctl -n net.ipv6.conf.all.forwarding",
+  );
+  assertEquals(forwarding.trim(), "0");
+});
+
+Deno.test("several nodes in one process share nothing", async () => {
+  await using one = new BareNode();
+  await using two = new BareNode();
+  await using a = await one.open();
+  await using b = await two.open();
+  const before = two.state();
+  const sandbox = await a.createSandbox({
+    name: "web",
+    ports: [{ hostPort: 8080, containerPort: 80 }],
+  });
+  assertEquals(two.state().replace(/^.*nsfs.*\n/gm, ""), before);
+  assertEquals((await b.listSandboxes()).length, 0);
+  const same = await b.createSandbox({
+    name: "web",
+    ports: [{ hostPort: 8080, containerPort: 80 }],
+  });
+  assertEquals(same.addresses, sandbox.addresses);
+  await a.remove({ force: true });
+  assertEquals(await b.check(), []);
+  assertEquals((await b.listSandboxes()).length, 1);
+});
+
+Deno.test("openNode() keeps the settings of the first time", async () => {
+  await using bare = new BareNode();
+  const settings = {
+    podCidrs: ["10.99.0.0/24"],
+    masquerade: false,
+    nonMasqueradeCidrs: ["192.0.2.0/24"],
+    mtu: 1400,
+  };
+  await using _first = await bare.open(settings);
+  await using node = await bare.open({});
+  const { podCidrs, masquerade, nonMasqueradeCidrs, mtu } = node;
+  assertEquals({ podCidrs, masquerade, nonMasqueradeCidrs, mtu }, settings);
+  const state = bare.state();
+  for (
+    const [key, other] of [
+      ["podCidrs", ["10.98.0.0/24"]],
+      ["podCidrs", POD_CIDRS],
+      ["masquerade", true],
+      ["nonMasqueradeCidrs", []],
+      ["mtu", 1500],
+    ] as const
+  ) {
+    const error = await rejects(
+      "NodeConflict",
+      () => bare.open({ [key]: other }),
+    );
+    assertEquals(error.context.name, "bare");
+    assertMatch(error.context.reason, new RegExp(`^its ${key} is `));
+  }
+  assertEquals(bare.state(), state);
+});
+
+Deno.test("openNode() of a node that was never opened, without pod CIDRs, is NodeNotFound and makes nothing", async () => {
+  await using bare = new BareNode();
+  const state = bare.state();
+  const error = await rejects("NodeNotFound", () => bare.open({}));
+  assertEquals(error.context, { name: "bare", stateDir: bare.stateDir });
+  assertEquals(bare.state(), state);
+});
+
+Deno.test("openNode() refuses another namespace than the node's", async () => {
+  await using bare = new BareNode();
+  await using _node = await bare.open();
+  using other = NetworkNamespace.create(loopbackUp);
+  const error = await rejects(
+    "NodeConflict",
+    () => bare.open({ netns: other }),
+  );
+  assertMatch(
+    error.context.reason,
+    new RegExp(`${bare.namespace.id.slice(5, -1)}`),
+  );
+  assertMatch(error.context.reason, new RegExp(`${other.id.slice(5, -1)}`));
+  assertEquals(command(other, "nft list ruleset"), "");
+  assertEquals(await _node.check(), []);
+});
+
+Deno.test("openNode() refuses a namespace in which somebody else has the table, and leaves everything", async () => {
+  await using bare = new BareNode();
+  await using other = new BareNode();
+  command(bare.namespace, "nft add table inet podnet");
+  const state = bare.state();
+  const foreign = await rejects("NodeConflict", () => bare.open());
+  assertMatch(foreign.context.reason, /somebody else/);
+  assertEquals(bare.state(), state);
+  command(bare.namespace, "nft delete table inet podnet");
+
+  await using node = await bare.open();
+  const ofNode = bare.state();
+  const { namespace: netns } = bare;
+  const second = await rejects(
+    "NodeConflict",
+    () => other.open({ name: "second", netns, podCidrs: ["10.98.0.0/24"] }),
+  );
+  assertMatch(second.context.reason, /node "bare"/);
+  const elsewhere = await rejects(
+    "NodeConflict",
+    () => other.open({ netns, podCidrs: POD_CIDRS }),
+  );
+  assertMatch(elsewhere.context.reason, /another state directory/);
+  assertEquals(bare.state(), ofNode);
+  assertEquals([...Deno.readDirSync(other.stateDir)], []);
+  assertEquals(await node.check(), []);
+});
+
+Deno.test("openNode() refuses IPv6 pods where IPv6 is switched off, and leaves everything", async () => {
+  await using bare = new BareNode();
+  const off = (value: number) =>
+    command(
+      bare.namespace,
+      `sysctl -q -w net.ipv6.conf.default.disable_ipv6=${value}`,
+    );
+  off(1);
+  const state = bare.state();
+  const error = await rejects("NodeConflict", () => bare.open());
+  assertMatch(error.context.reason, /net\.ipv6\.conf\.default\.disable_ipv6/);
+  assertEquals(bare.state(), state);
+  off(0);
+  await using node = await bare.open();
+  assertEquals(await node.check(), []);
+});
+
+/** A process that stays in the namespace. */
+function sleeper(
+  namespace: NetworkNamespace,
+): AsyncDisposable & { readonly pid: number } {
+  const child = namespace.run(() =>
+    new Deno.Command("sleep", { args: ["60"], stdin: "null" }).spawn()
+  );
+  return {
+    pid: child.pid,
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await child.status;
+    },
+  };
+}
+
+Deno.test("openNode() takes a namespace as object, path, process id, name of ip netns, or its own", async () => {
+  await using bare = new BareNode();
+  const name = `podnet-${crypto.randomUUID().slice(0, 8)}`;
+  const pin = `/run/netns/${name}`;
+  bare.namespace.pin(pin);
+  try {
+    await using process = sleeper(bare.namespace);
+    await using first = await bare.open();
+    assertEquals(first.netnsId, bare.namespace.id);
+    const references: Required<NodeOptions>["netns"][] = [
+      pin,
+      bare.path,
+      name,
+      process.pid,
+    ];
+    for (const netns of references) {
+      await using node = await bare.open({ netns });
+      assertEquals(node.netnsId, bare.namespace.id, String(netns));
+      assertEquals([...node.changes], []);
+    }
+    assert(!bare.namespace.run(() => false));
+    assertEquals(
+      command(bare.namespace, `ip netns identify ${process.pid}`).trim(),
+      name,
+    );
+  } finally {
+    NetworkNamespace.unpin(pin);
+  }
+  using own = NetworkNamespace.current();
+  await using other = new BareNode();
+  const { name: node, stateDir } = other.reference;
+  const error = await rejects(
+    "NodeNotFound",
+    () =>
+      openNode({ name: node, ...stateDir === undefined ? {} : { stateDir } }),
+  );
+  assertEquals(error.context.name, node);
+  assert(own.id !== other.namespace.id);
+});
+
+Deno.test("openNode() refuses what is no namespace with InvalidNamespace, naming it", async () => {
+  await using bare = new BareNode();
+  const state = bare.state();
+  for (
+    const [netns, path] of [
+      ["/etc/passwd", "/etc/passwd"],
+      ["/proc/self/ns/mnt", "/proc/self/ns/mnt"],
+      ["/nonexistent/netns", "/nonexistent/netns"],
+      ["no-such-name", "/run/netns/no-such-name"],
+      [2 ** 22 + 1, `/proc/${2 ** 22 + 1}/ns/net`],
+    ] as const
+  ) {
+    const error = await rejects(
+      "InvalidNamespace",
+      () => bare.open({ netns, podCidrs: POD_CIDRS }),
+    );
+    assertEquals(error.context.path, path);
+  }
+  assertEquals(bare.state(), state);
+});
+
+Deno.test("openNode() by eight processes at once makes one node, each part of it once", async () => {
+  await using bare = new BareNode();
+  const url = new URL("./fixtures/open.ts", import.meta.url);
+  const changes = await Promise.all(
+    Array.from(
+      { length: 8 },
+      () =>
+        resultOf(spawnFixture(url, [bare.path, bare.stateDir, ...POD_CIDRS])),
+    ),
+  );
+  assertEquals(changes.flat().sort(), [...CHANGES].sort());
+  await using node = await bare.open();
+  assertEquals([...node.changes], []);
+  assertEquals(await node.check(), []);
+});
