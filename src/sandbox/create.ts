@@ -15,7 +15,7 @@ import {
   type PodLink,
   releaseAddresses,
 } from "../attachment/routed_veth.ts";
-import { SandboxError } from "../errors.ts";
+import { isSandboxError, SandboxError } from "../errors.ts";
 import { hairpinElement, ofFamily } from "../hostport/elements.ts";
 import {
   claimHostPorts,
@@ -52,6 +52,7 @@ import { removeRemains } from "./remove.ts";
 import { mendSandbox } from "./sandbox_check.ts";
 import { specDifferences } from "../spec/differences.ts";
 import { parseSandboxSpec } from "../spec/parse.ts";
+import { joinPath } from "../spec/problems.ts";
 import type { NormalisedSpec, SandboxSpec } from "../spec/sandbox_spec.ts";
 import { UndoStack } from "./undo.ts";
 
@@ -196,7 +197,7 @@ function build(
   }
   attachPod(podRoute, link, claimed);
   for (const [name, value] of Object.entries(spec.sysctls)) {
-    writeSysctl(namespace, name, value);
+    writeSpecSysctl(namespace, name, value);
   }
   const record = recordWith(addresses);
   writeFiles(state, record);
@@ -290,6 +291,23 @@ function pinFor(
   const path = state.pinPath(id);
   namespace.pin(path);
   undo.push(() => NetworkNamespace.unpin(path));
+}
+
+/** What the kernel refuses is told by its place in the spec. */
+function writeSpecSysctl(
+  namespace: NetworkNamespace,
+  name: string,
+  value: string,
+): void {
+  try {
+    writeSysctl(namespace, name, value);
+  } catch (error) {
+    if (!isSandboxError(error, "InvalidSpec")) throw error;
+    const path = joinPath("sysctls", name);
+    throw new SandboxError("InvalidSpec", {
+      problems: error.context.problems.map((problem) => ({ ...problem, path })),
+    }, { cause: error.cause });
+  }
 }
 
 function recordOf(
