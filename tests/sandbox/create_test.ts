@@ -27,7 +27,6 @@ const SPEC: SandboxSpec = {
     hostPort: 8080,
     containerPort: 80,
   })),
-  containers: [{ name: "app", ports: [80] }],
   sysctls: { [SYSCTL]: "11" },
 };
 
@@ -46,7 +45,7 @@ Deno.test.beforeEach(async () => {
 
 Deno.test.afterEach(async () => {
   pod.namespace[Symbol.dispose]();
-  await node.node.removeSandbox("web", { force: true });
+  await node.node.removeSandbox("web");
 });
 
 Deno.test.afterAll(() => lab[Symbol.asyncDispose]().then());
@@ -94,7 +93,7 @@ const OTHERS: readonly (readonly [string, Partial<SandboxSpec>])[] = [
   ['labels ({"app":"web"}, requested {})', { labels: {} }],
   ["host ports", { ports: [] }],
   ["sysctls", { sysctls: { [SYSCTL]: "12" } }],
-  ["containers", { containers: [] }],
+  ["containers", { containers: [{ name: "app" }] }],
   ["MAC address", { mac: "02:00:00:00:00:01" }],
   ["interface name", { interfaceName: "net1" }],
   ["requested addresses", { addresses: ["10.244.1.99"] }],
@@ -206,7 +205,6 @@ for (const [what, line] of ENDS) {
     assertEquals(await node.node.check(), []);
     assertEquals(claimsOf(node).length, claims);
     assertWorks(anew);
-    await anew.sandbox.remove({ force: true });
   });
 }
 

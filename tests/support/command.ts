@@ -6,14 +6,13 @@
 import type { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 
 /**
- * Runs a command line of words without spaces, such as `ip link set eth0 down`, to its end, and returns what it printed.
+ * Runs shell commands, such as `ip link set eth0 down`, to their end, and returns what they printed.
  *
- * @throws {Error} when it fails
+ * @throws {Error} when one fails
  */
 export function command(namespace: NetworkNamespace, line: string): string {
-  const [program = "", ...args] = line.split(" ");
   const { success, stdout, stderr } = namespace.run(() =>
-    new Deno.Command(program, { args, stdin: "null" }).outputSync()
+    new Deno.Command("sh", { args: ["-ec", line], stdin: "null" }).outputSync()
   );
   const decoder = new TextDecoder();
   if (success) return decoder.decode(stdout);
@@ -62,5 +61,5 @@ export function ipRoutes(
 
 /** ip(8) prints nothing at all for an empty list of some kinds. */
 function ipJson<T>(namespace: NetworkNamespace, line: string): T[] {
-  return JSON.parse(command(namespace, line.trim()) || "[]");
+  return JSON.parse(command(namespace, line) || "[]");
 }

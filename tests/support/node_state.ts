@@ -10,31 +10,33 @@ import { command, ipLinks } from "./command.ts";
 /** The kernel destroys the link of a namespace that is gone on its own time. */
 const SETTLE_MS = 2000;
 
+/** Routes and elements that pods have. */
+const CLAIMS = `
+  ip -4 route show proto 112
+  ip -6 route show proto 112
+  nft list ruleset`;
+
+/** All that may take its time. Neighbours that are not permanent come and go with traffic. */
+const STATE = `
+  ip -o -d link show
+  ip -o addr show
+  ip -4 route show table all
+  ip -6 route show table all
+  ip -4 neigh show nud permanent
+  ip -6 neigh show nud permanent`;
+
 /** What nobody may have to wait for: routes and elements that pods have, and notes on disk. */
 export function claimsOf({ namespace, node }: LabNode): string[] {
   return [
-    ...[4, 6].flatMap((family) =>
-      lines(command(namespace, `ip -${family} route show proto 112`))
-    ),
-    ...lines(command(namespace, "nft list ruleset")),
+    ...lines(command(namespace, CLAIMS)),
     ...mountsBelow(node.stateDir),
     ...filesBelow(node.stateDir),
   ];
 }
 
-/** All of that, and links, addresses, routes and neighbours of any kind. */
-export function stateOf(node: LabNode): string[] {
-  const { namespace } = node;
-  return [
-    ...lines(command(namespace, "ip -o -d link show")),
-    ...lines(command(namespace, "ip -o addr show")),
-    ...[4, 6].flatMap((family) => [
-      ...lines(command(namespace, `ip -${family} route show table all`)),
-      // Others come and go with traffic.
-      ...lines(command(namespace, `ip -${family} neigh show nud permanent`)),
-    ]),
-    ...claimsOf(node),
-  ];
+/** Links, addresses, routes and neighbours of any kind. */
+export function stateOf({ namespace }: LabNode): string[] {
+  return lines(command(namespace, STATE));
 }
 
 /** A moment to return to. */
@@ -61,8 +63,12 @@ export async function assertAsBefore(
   { claims, state }: Snapshot,
 ): Promise<void> {
   assertEquals(claimsOf(node), claims);
-  await settle(() => stateOf(node).join("\n") === state.join("\n"));
-  assertEquals(stateOf(node), state);
+  let now: string[] = [];
+  await settle(() => {
+    now = stateOf(node);
+    return now.join("\n") === state.join("\n");
+  });
+  assertEquals(now, state);
 }
 
 /** Waits until it is so, or for long enough. */
