@@ -70,7 +70,7 @@ for (const family of FAMILIES) {
     }
   });
 
-  Deno.test(`IP3 nodes see a pod by its own address, on every address of theirs (A3, ipv${family})`, () => {
+  Deno.test(`IP3 A3 a pod reaches its node and another by every address of theirs, which see the pod's own (ipv${family})`, () => {
     for (const node of [one, two]) {
       const addresses = [...node.addresses, ...node.node.gateways];
       for (const address of ofFamily(addresses, family)) {
