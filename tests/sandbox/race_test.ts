@@ -13,7 +13,7 @@ import { ipLinks } from "../support/command.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
 
 const PROCESSES = 8;
-const ROUNDS = 3;
+const ROUNDS = 2;
 
 /** What became of a spec. */
 interface Outcome {

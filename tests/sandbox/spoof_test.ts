@@ -24,7 +24,7 @@ const HONEST_PORT = 5000;
 /** Of a pod's interface. */
 const POD_INDEX = 2;
 /** How long a packet may be on its way after one that was sent later. */
-const STRAGGLER_MS = 20;
+const STRAGGLER_MS = 5;
 
 let lab: Lab;
 let node: LabNode;
