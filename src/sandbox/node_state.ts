@@ -114,13 +114,15 @@ export class NodeState {
 
   /** Takes back what {@linkcode NodeState.lockNew} made for a node that came to nothing; does nothing if the node was there before. */
   abandon(): void {
-    if (!this.#made.includes(this.directory)) return;
+    const made = this.#made.splice(0).reverse();
+    // Made by somebody else, the node's directory and what is in it is theirs.
+    const isMine = made.includes(this.directory);
     const steps = [
-      () => unshareMounts(this.#sandboxes),
-      () => removeFile(this.#lock),
-      ...this.#made.splice(0).reverse().map((path) => () =>
-        removeIfEmpty(path)
-      ),
+      ...isMine
+        ? [() => unshareMounts(this.#sandboxes), () => removeFile(this.#lock)]
+        : [],
+      ...made.filter((path) => isMine || !path.startsWith(this.directory))
+        .map((path) => () => removeIfEmpty(path)),
     ];
     for (const step of steps) {
       try {
@@ -223,9 +225,9 @@ export class NodeState {
 
   /** Removes the node's own files; its sandboxes must be gone. */
   removeNode(): void {
-    unshareMounts(this.#sandboxes);
     removeDirectory(this.#sandboxes);
     removeDirectory(this.#damaged);
+    unshareMounts(this.directory);
     removeDirectory(this.directory, "lock");
   }
 
@@ -233,7 +235,7 @@ export class NodeState {
     for (const path of [this.stateDir, this.directory, this.#sandboxes]) {
       this.#made.push(...ensurePrivateDirectory(path));
     }
-    shareMounts(this.#sandboxes);
+    shareMounts(this.directory);
     try {
       open(this.#lock, O_RDONLY | O_CREAT | O_NOFOLLOW, 0o600)
         [Symbol.dispose]();

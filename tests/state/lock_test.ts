@@ -1,0 +1,157 @@
+/**
+ * Locks between processes.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { isSandboxError } from "../../src/errors.ts";
+import { acquireLock } from "../../src/state/lock.ts";
+import { spawnFixture } from "../node/bare.ts";
+
+function temporaryDirectory(): Disposable & { readonly path: string } {
+  const path = Deno.makeTempDirSync();
+  return {
+    path,
+    [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
+  };
+}
+
+/** Another process that has a lock. */
+async function holder(
+  path: string,
+  mode: "shared" | "exclusive",
+): Promise<AsyncDisposable & { kill(): void }> {
+  const url = new URL("./fixtures/hold_lock.ts", import.meta.url);
+  const child = spawnFixture(url, [path, mode]);
+  const output = child.stdout.getReader();
+  const { value } = await output.read();
+  assertEquals(new TextDecoder().decode(value), "held\n");
+  return {
+    kill: () => child.kill("SIGKILL"),
+    async [Symbol.asyncDispose]() {
+      await child.status;
+      await output.cancel();
+      await child.stderr.cancel();
+    },
+  };
+}
+
+function waitMs(ms: number): Promise<void> {
+  return new Promise((wake) => setTimeout(wake, ms));
+}
+
+Deno.test("acquireLock() waits for another process, lets the event loop run, and gets the lock when that is killed", async () => {
+  using directory = temporaryDirectory();
+  const { path } = directory;
+  await using other = await holder(path, "exclusive");
+  let held = false;
+  const waiting = acquireLock(path, "shared").then((lock) => {
+    held = true;
+    return lock;
+  });
+  for (let i = 0; i < 10; i++) {
+    const start = performance.now();
+    await waitMs(5);
+    assert(performance.now() - start < 1000, "the event loop stood still");
+    assertEquals(held, false);
+  }
+  other.kill();
+  using lock = await waiting;
+  assert(lock !== undefined);
+});
+
+Deno.test("acquireLock() shares with those who share, and keeps out who wants it alone", async () => {
+  using directory = temporaryDirectory();
+  const { path } = directory;
+  await using other = await holder(path, "shared");
+  {
+    using mine = await acquireLock(path, "shared");
+    assert(mine !== undefined);
+  }
+  let held = false;
+  const waiting = acquireLock(path, "exclusive").then((lock) => {
+    held = true;
+    return lock;
+  });
+  await waitMs(50);
+  assertEquals(held, false);
+  other.kill();
+  using lock = await waiting;
+  assert(lock !== undefined);
+});
+
+Deno.test("acquireLock() excludes within one process too, one after the other", async () => {
+  using directory = temporaryDirectory();
+  const { path } = directory;
+  let inside = 0;
+  let most = 0;
+  await Promise.all(Array.from({ length: 8 }, async () => {
+    using lock = await acquireLock(path, "exclusive");
+    assert(lock !== undefined);
+    most = Math.max(most, ++inside);
+    await waitMs(1);
+    inside--;
+  }));
+  assertEquals(most, 1);
+});
+
+Deno.test("acquireLock() is undefined where there is nothing, also when it went while waiting", async () => {
+  using directory = temporaryDirectory();
+  const path = `${directory.path}/sandbox`;
+  assertEquals(await acquireLock(path, "exclusive"), undefined);
+  Deno.mkdirSync(path);
+  let waiting: ReturnType<typeof acquireLock>;
+  {
+    using lock = await acquireLock(path, "exclusive");
+    assert(lock !== undefined);
+    waiting = acquireLock(path, "exclusive");
+    await waitMs(2);
+    Deno.removeSync(path);
+  }
+  assertEquals(await waiting, undefined);
+});
+
+Deno.test("acquireLock() holds what bears the name now, not what bore it", async () => {
+  using directory = temporaryDirectory();
+  const path = `${directory.path}/sandbox`;
+  Deno.mkdirSync(path);
+  let waiting: ReturnType<typeof acquireLock>;
+  {
+    using lock = await acquireLock(path, "exclusive");
+    assert(lock !== undefined);
+    waiting = acquireLock(path, "exclusive");
+    await waitMs(2);
+    // A directory of the same name, but another one.
+    Deno.mkdirSync(`${directory.path}/next`);
+    Deno.removeSync(path);
+    Deno.renameSync(`${directory.path}/next`, path);
+  }
+  using held = await waiting;
+  assert(held !== undefined);
+  let second = false;
+  const other = acquireLock(path, "exclusive").then((lock) => {
+    second = true;
+    return lock;
+  });
+  await waitMs(20);
+  assertEquals(second, false);
+  held[Symbol.dispose]();
+  using _last = await other;
+});
+
+Deno.test("acquireLock() does not follow a symbolic link, nor hang on a FIFO", async () => {
+  using directory = temporaryDirectory();
+  const link = `${directory.path}/link`;
+  Deno.symlinkSync("/etc/passwd", link);
+  try {
+    await acquireLock(link, "exclusive");
+    assert(false, "followed the link");
+  } catch (error) {
+    assert(isSandboxError(error, "StateUnusable"), String(error));
+    assertEquals(error.context.path, link);
+  }
+  const fifo = `${directory.path}/fifo`;
+  new Deno.Command("mkfifo", { args: [fifo] }).outputSync();
+  using lock = await acquireLock(fifo, "exclusive");
+  assert(lock !== undefined);
+});
