@@ -64,24 +64,27 @@ async function hostInterfaceIsGone({ hostInterface }: Sandbox): Promise<void> {
   assert(false, `${hostInterface} is still there`);
 }
 
-/** A dry run tells the same and changes nothing; then the collection takes all, and a second finds nothing. */
-async function assertCollected(
-  sandbox: Sandbox,
-  kind: Garbage["kind"],
-  reason: RegExp,
-): Promise<void> {
+/** What is wrong with a sandbox, and the reason that is told. */
+type Expected = readonly [Sandbox, Garbage["kind"], RegExp];
+
+/** A dry run tells the same and changes nothing; then the collection takes all. */
+async function assertCollected(...expected: readonly Expected[]) {
+  const traces = () => expected.map(([sandbox]) => tracesOf(sandbox));
   const healthy = tracesOf(living);
-  const before = tracesOf(sandbox);
+  const before = traces();
   const dry = await node.node.collectGarbage({ dryRun: true });
-  assertEquals(tracesOf(sandbox), before);
-  assertEquals(dry.map(({ id }) => id), [sandbox.id]);
-  assertEquals(dry[0]?.removed, false);
-  assertEquals(dry[0]?.kind, kind);
-  assertMatch(dry[0]?.reason ?? "", reason);
+  assertEquals(traces(), before);
+  assertEquals(dry.length, expected.length);
+  for (const [{ id }, kind, reason] of expected) {
+    const found = dry.find((garbage) => garbage.id === id);
+    assertEquals(found?.removed, false);
+    assertEquals(found?.kind, kind);
+    assertMatch(found?.reason ?? "", reason);
+  }
   const collected = await node.node.collectGarbage();
   assertEquals(collected, dry.map((item) => ({ ...item, removed: true })));
-  assertEquals(tracesOf(sandbox), []);
-  await hostInterfaceIsGone(sandbox);
+  assertEquals(traces(), expected.map(() => []));
+  for (const [sandbox] of expected) await hostInterfaceIsGone(sandbox);
   assertEquals(await node.node.collectGarbage(), []);
   assertEquals(tracesOf(living), healthy);
   assertEquals(await node.node.check(), []);
@@ -99,7 +102,7 @@ Deno.test("collectGarbage() takes a sandbox whose creation was cut short", async
   assert(record !== undefined);
   writeRecord(sandboxRecord, path, { ...record, state: "creating" });
   await rejects("SandboxNotFound", () => node.node.openSandbox("half"));
-  await assertCollected(sandbox, "sandbox", /cut short before it was ready/);
+  await assertCollected([sandbox, "sandbox", /cut short before it was ready/]);
 });
 
 Deno.test("collectGarbage() takes a directory without a record, whose pin is there already", async () => {
@@ -110,35 +113,34 @@ Deno.test("collectGarbage() takes a directory without a record, whose pin is the
   Deno.mkdirSync(path, { mode: 0o700 });
   Deno.writeTextFileSync(`${path}/netns`, "");
   command(node.namespace, `mount --bind /proc/self/ns/net ${path}/netns`);
-  await assertCollected(sandbox, "sandbox", /^its creation was cut short$/);
+  await assertCollected([sandbox, "sandbox", /^its creation was cut short$/]);
 });
 
 Deno.test("collectGarbage() takes a sandbox whose namespace is gone, and its ports are free again", async () => {
   const sandbox = await make("dead");
   command(node.namespace, `umount -l ${sandbox.netnsPath}`);
-  await assertCollected(sandbox, "sandbox", /network namespace is gone/);
+  await assertCollected([sandbox, "sandbox", /network namespace is gone/]);
   await (await make("dead")).remove();
 });
 
-Deno.test("collectGarbage() takes a link without a record, and the elements with it", async () => {
-  const sandbox = await make("linked");
+Deno.test("collectGarbage() takes a link without a record, with its elements, and elements without even a link", async () => {
+  const linked = await make("linked");
+  const bare = await make("elements", 8081);
   // Something keeps the namespace, so the link stays.
   const pin = `${node.node.stateDir}/keeper`;
   Deno.writeTextFileSync(pin, "");
-  command(node.namespace, `mount --bind ${sandbox.netnsPath} ${pin}`);
-  command(node.namespace, `umount -l ${sandbox.netnsPath}`);
-  Deno.removeSync(directory(sandbox), { recursive: true });
-  await assertCollected(sandbox, "link", /^link pn-\w+ belongs to no sandbox$/);
+  command(node.namespace, `mount --bind ${linked.netnsPath} ${pin}`);
+  for (const sandbox of [linked, bare]) {
+    command(node.namespace, `umount -l ${sandbox.netnsPath}`);
+    Deno.removeSync(directory(sandbox), { recursive: true });
+  }
+  await hostInterfaceIsGone(bare);
+  await assertCollected(
+    [linked, "link", /^link pn-\w+ belongs to no sandbox$/],
+    [bare, "element", /^elements of set \w+ belong to no sandbox$/],
+  );
   command(node.namespace, `umount -l ${pin}`);
   Deno.removeSync(pin);
-});
-
-Deno.test("collectGarbage() takes elements without a record", async () => {
-  const sandbox = await make("elements");
-  command(node.namespace, `umount -l ${sandbox.netnsPath}`);
-  Deno.removeSync(directory(sandbox), { recursive: true });
-  await hostInterfaceIsGone(sandbox);
-  await assertCollected(sandbox, "element", /elements of set \w+ belong to no/);
 });
 
 Deno.test("collectGarbage() leaves a damaged record, and with force moves it aside and takes the sandbox", async () => {

@@ -151,6 +151,21 @@ Deno.test("two labs at once are worlds of their own", async () => {
   }
 });
 
+Deno.test("createLab() without privileges is NotPermitted, by the capability's name, and leaves nothing", async () => {
+  const before = [labDirectories(), mounts()];
+  const child = spawnFixture(LAB, [], {
+    through: ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"],
+    permissions: ["-A"],
+  });
+  const { code, stderr } = await child.output();
+  assertEquals(code, 1);
+  assertMatch(
+    new TextDecoder().decode(stderr),
+    /SandboxError: .*CAP_SYS_ADMIN/,
+  );
+  assertEquals([labDirectories(), mounts()], before);
+});
+
 /** Where a lab of another process has its files; it is killed at the end of the block. */
 async function otherLab(): Promise<
   AsyncDisposable & {
