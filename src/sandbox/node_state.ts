@@ -119,7 +119,7 @@ export class NodeState {
     const isMine = made.includes(this.directory);
     const steps = [
       ...isMine
-        ? [() => unshareMounts(this.#sandboxes), () => removeFile(this.#lock)]
+        ? [() => unshareMounts(this.directory), () => removeFile(this.#lock)]
         : [],
       ...made.filter((path) => isMine || !path.startsWith(this.directory))
         .map((path) => () => removeIfEmpty(path)),

@@ -27,7 +27,7 @@ for (
         "ip link set other0 addrgenmode none up",
         "ip link set other1 addrgenmode none up",
         "ip addr add 192.0.2.1/24 dev other0",
-        "ip addr add 10.99.0.9/32 dev lo",
+        "ip addr add 10.88.0.9/32 dev lo",
         "ip route add 198.51.100.0/24 dev other0",
         "nft add table inet other",
         "nft add chain inet other forward",
