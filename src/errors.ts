@@ -141,7 +141,11 @@ const messages: {
   StateUnusable: ({ path, reason }) =>
     `${path} cannot hold podnet's state: ${reason}`,
   RecordInvalid: ({ path, reason }) =>
-    `${path} is not a valid record: ${reason}; remove the sandbox and create it again`,
+    `${path} is not a valid record: ${reason}; ${
+      path.endsWith("/node.cbor")
+        ? "take the node down with force and set it up again"
+        : "remove the sandbox with force and create it again"
+    }`,
   Timeout: ({ operation, timeoutMs }) =>
     `${operation} took longer than ${timeoutMs} ms: try again, and look for another process that holds it up`,
   AsyncInNamespace: ({ operation }) =>

@@ -237,6 +237,19 @@ export function guardIpv6(link: string, hasIpv6: boolean): void {
   }
 }
 
+/** Gives the link another alias. A link that is gone is no error. */
+export function retireHost(
+  route: Connection,
+  { hostIndex }: Pick<PodLink, "hostIndex">,
+  alias: string,
+): void {
+  try {
+    route.execute([setLink({ index: hostIndex, alias })]);
+  } catch (error) {
+    if (!isNetlinkError(error, Errno.ENODEV)) throw error;
+  }
+}
+
 /** Deletes the link at once, which takes 31–44 ms: for a pod whose namespace outlives it. A link that is gone is no error. */
 export function detachHost(
   route: Connection,

@@ -74,7 +74,7 @@ export function sandboxProperties(sandbox: SandboxJson): Properties {
     ["Addresses", sandbox.addresses.join(", ")],
     ["Mac", sandbox.mac ?? ""],
     ["Mtu", `${sandbox.mtu}`],
-    ["Interface", sandbox.interfaceName],
+    ["Interface", sandbox.interfaceName ?? ""],
     ["Host interface", sandbox.hostInterface ?? ""],
     ["Network namespace", sandbox.netnsPath],
     ["Host network", sandbox.hostNetwork ? "yes" : "no"],

@@ -79,6 +79,11 @@ export async function describe(
       exitCode: 5,
     };
   }
+  const isRefusal = (error: unknown) =>
+    library !== undefined &&
+    (error instanceof library.SyscallError ||
+      error instanceof library.NetlinkError) &&
+    (error.code === "EPERM" || error.code === "EACCES");
   // Loaded already when the error is one of its own; when loading it is what failed, none is.
   const library = await import("../../mod.ts").catch(() => undefined);
   const message = printable(
@@ -89,17 +94,13 @@ export async function describe(
       lines: error.code === "InvalidSpec"
         ? error.context.problems.map((p) => describeProblem(p, given))
         : [message],
-      exitCode: sandboxErrorExitCodes[error.code],
+      exitCode: isRefusal(error.cause) ? 5 : sandboxErrorExitCodes[error.code],
     };
   }
   if (library && error instanceof library.UnsupportedPlatformError) {
     return { lines: [message], exitCode: 6 };
   }
-  const refused = library &&
-    (error instanceof library.SyscallError ||
-      error instanceof library.NetlinkError) &&
-    (error.code === "EPERM" || error.code === "EACCES");
-  return refused
+  return isRefusal(error)
     ? {
       lines: [
         `${message}: run as root, or in a user namespace (unshare -Urnm)`,

@@ -17,7 +17,8 @@ import {
 import { nodeTable, type RulesetOptions, TABLE } from "../hostport/ruleset.ts";
 import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
 import { Cidr } from "../net/cidr.ts";
-import type { IpAddress } from "../net/ip.ts";
+import { addressBits, IpAddress } from "../net/ip.ts";
+import type { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import { renderTable } from "../nftables/render.ts";
@@ -29,15 +30,22 @@ import {
 } from "../rtnetlink/address.ts";
 import { RT_SCOPE_LINK } from "../rtnetlink/constants.ts";
 import { getLink, setLink } from "../rtnetlink/link.ts";
-import { ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
+import { dumpRoutes, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
 import { isAlive } from "./alive.ts";
-import type { NodeContext } from "./context.ts";
+import type { NodeContext, NodeSockets } from "./context.ts";
 import { HOST_INTERFACE_PREFIX } from "./identity.ts";
+import type { NodeState } from "./node_state.ts";
 import { addressesOf, hostPortsOf } from "./records.ts";
 
 const LOOPBACK_INDEX = 1;
 
-/** Without forwarding no packet gets from one pod to another. The only switches of the host that podnet touches. */
+/** Marks the IPv4 gateway address for people, and for kernels that do not keep who added an address (before 5.18). */
+const GATEWAY_LABEL = "lo:podnet";
+
+/** Routes learned from router advertisements (linux/rtnetlink.h). */
+const RTPROT_RA = 9;
+
+/** Without forwarding no packet gets from one pod to another. With `accept_ra`, the only switches of the host that podnet touches. */
 function forwardingSysctls({ pools }: NodeContext): string[] {
   return pools.map(({ cidr: { family } }) =>
     family === 4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding"
@@ -71,6 +79,34 @@ export function ensureBaseline(context: NodeContext): string[] {
   return changes;
 }
 
+/**
+ * Pods' addresses must not be those of the node's neighbours. To be asked before the node is set up.
+ *
+ * @throws {SandboxError} `NodeConflict`
+ */
+export function refuseOverlap(
+  { sockets, pools, settings }: Omit<NodeContext, "table">,
+): void {
+  for (
+    const { address, prefixLength } of sockets.route.dump(dumpAddresses({}))
+  ) {
+    const hostBits = BigInt(addressBits(address.family) - prefixLength);
+    if (hostBits === 0n) continue; // an address alone is simply not given to a pod
+    const network = address.toBigInt() >> hostBits << hostBits;
+    const neighbours = Cidr.of(
+      IpAddress.fromBigInt(network, address.family),
+      prefixLength,
+    );
+    const pool = pools.find(({ cidr }) => cidr.overlaps(neighbours));
+    if (pool === undefined) continue;
+    throw new SandboxError("NodeConflict", {
+      name: settings.name,
+      reason:
+        `pod CIDR ${pool.cidr} overlaps ${neighbours}, a network that the node is on: choose another`,
+    });
+  }
+}
+
 /** Where links have no IPv6, pods cannot either. Not switched on here: somebody wanted it off. */
 function refuseDisabledIpv6(context: NodeContext): void {
   const { pools, namespace, settings } = context;
@@ -93,6 +129,7 @@ export function baselineDifferences(
 ): BaselineDifference[] {
   return [
     ...loopbackDifferences(context),
+    ...advertisementDifferences(context),
     ...forwardingDifferences(context),
     ...gatewayDifferences(context),
   ];
@@ -124,6 +161,34 @@ function forwardingDifferences(context: NodeContext): BaselineDifference[] {
       change: `set ${dotted} to 1`,
       mend: () => writeSysctl(namespace, name, "1"),
     };
+  });
+}
+
+/**
+ * A link that takes routes from router advertisements ceases to when the node forwards, and the kernel drops those it has
+ * (addrconf_fixup_forwarding): the node would be cut off. With `accept_ra` 2 it goes on as before.
+ */
+function advertisementDifferences(
+  { namespace, pools, sockets: { route } }: NodeContext,
+): BaselineDifference[] {
+  if (pools.every(({ cidr }) => cidr.family === 4)) return [];
+  const forwarding = "net/ipv6/conf/all/forwarding";
+  if (namespace.run(() => isOne(sysctlPath(forwarding)))) return [];
+  const learned = route.dump(
+    dumpRoutes({ family: 6, protocol: RTPROT_RA }),
+  ).flatMap(({ index }) => index ?? []);
+  return [...new Set(learned)].flatMap((index) => {
+    const [link] = route.request(getLink({ index }));
+    if (link === undefined) return [];
+    const name = `net/ipv6/conf/${link.name}/accept_ra`;
+    if (!namespace.run(() => isOne(sysctlPath(name)))) return [];
+    return [{
+      object: `sysctl ${name.replaceAll("/", ".")}`,
+      problem: "would make the link lose its routes once the node forwards",
+      change:
+        `set ${name} to 2, so that ${link.name} keeps its routes from router advertisements`,
+      mend: () => writeSysctl(namespace, name, "2"),
+    }];
   });
 }
 
@@ -161,7 +226,7 @@ function gatewayDifferences(context: NodeContext): BaselineDifference[] {
             noDad: true,
             protocol: ROUTE_PROTOCOL,
             ...(gateway.family === 4
-              ? { scope: RT_SCOPE_LINK, label: "lo:podnet" }
+              ? { scope: RT_SCOPE_LINK, label: GATEWAY_LABEL }
               : {}),
           }),
         ]),
@@ -202,7 +267,7 @@ export function refuseForeignTable(
   { sockets: { nft }, settings, table }: NodeContext,
 ): void {
   const found = nft.getTable(TABLE);
-  if (found === undefined || isOwn(found.comment, table.comment)) return;
+  if (found === undefined || isOf(found.comment, ownerOfTable(table))) return;
   throw new SandboxError("NodeConflict", {
     name: settings.name,
     reason: `this network namespace has the nf_tables table "${TABLE}" of ${
@@ -268,15 +333,18 @@ export function elementsOfNode(context: NodeContext): Placed[] {
   return [...unique.values()];
 }
 
-/** Whether a table's comment is that of this node, in whatever version. */
-function isOwn(
-  comment: string | undefined,
-  ofThisNode: string | undefined,
-): boolean {
-  const [found, own] = [comment, ofThisNode].map((text) =>
-    text?.split(" rules ")[0]
-  );
-  return found !== undefined && found === own;
+/** Whether a table's comment is that of the node that signs so, in whatever version. */
+function isOf(comment: string | undefined, owner: string): boolean {
+  return comment !== undefined && ownerOf(comment) === owner;
+}
+
+function ownerOf(comment: string): string {
+  return comment.replace(/ rules .*/, "");
+}
+
+/** The signature of a node's table. */
+export function ownerOfTable({ comment = "" }: Table): string {
+  return ownerOf(comment);
 }
 
 /** Whose table it is that bears this comment, which is not this node's. */
@@ -301,14 +369,20 @@ export async function tableOf(
       Cidr.parse(text)
     ),
   };
-  const [where, rules] = await Promise.all([
-    digest(state.stateDir),
-    digest(renderTable(nodeTable({ ...options, comment: "" }))),
-  ]);
+  const rules = await digest(
+    renderTable(nodeTable({ ...options, comment: "" })),
+  );
   return nodeTable({
     ...options,
-    comment: `node ${settings.name} state ${where} rules ${rules}`,
+    comment: `${await tableOwner(state)} rules ${rules}`,
   });
+}
+
+/** How a node signs its table, whatever the version: by its name and state directory. */
+export async function tableOwner(
+  { name, stateDir }: Pick<NodeState, "name" | "stateDir">,
+): Promise<string> {
+  return `node ${name} state ${await digest(stateDir)}`;
 }
 
 async function digest(text: string): Promise<string> {
@@ -321,25 +395,31 @@ async function digest(text: string): Promise<string> {
  * Takes the baseline away; forwarding stays on, because others may rely on it by now. Where another node has the table,
  * nothing is this node's.
  */
-export function removeBaseline(context: NodeContext): string[] {
-  const { sockets: { nft, route }, pools } = context;
+export function removeBaseline(
+  { nft, route }: NodeSockets,
+  owner: string,
+): string[] {
   const removed: string[] = [];
   const found = nft.getTable(TABLE);
   if (found !== undefined) {
-    if (!isOwn(found.comment, context.table.comment)) return [];
+    if (!isOf(found.comment, owner)) return [];
     const transaction = new Transaction();
     transaction.deleteTable(TABLE);
     nft.commit(transaction);
     removed.push(`nf_tables table inet ${TABLE}`);
   }
-  const missing = missingGateways(context);
-  for (const { gateway } of pools) {
-    if (missing.includes(gateway)) continue;
-    const { prefixLength } = Cidr.host(gateway);
-    route.execute([
-      deleteAddress({ index: LOOPBACK_INDEX, address: gateway, prefixLength }),
-    ]);
-    removed.push(`address ${gateway}/${prefixLength} of lo`);
-  }
-  return removed;
+  return [...removed, ...removeGateways(route)];
+}
+
+/** Whoever's they were: the addresses of lo that podnet added, by their mark, and no others. */
+function removeGateways(route: Connection): string[] {
+  return route.dump(dumpAddresses({ index: LOOPBACK_INDEX }))
+    .filter(({ protocol, label }) =>
+      protocol === ROUTE_PROTOCOL || label === GATEWAY_LABEL
+    ).map(({ address, prefixLength }) => {
+      route.execute([
+        deleteAddress({ index: LOOPBACK_INDEX, address, prefixLength }),
+      ]);
+      return `address ${address}/${prefixLength} of lo`;
+    });
 }

@@ -30,6 +30,8 @@ export async function checkNode(context: NodeContext): Promise<Finding[]> {
 /**
  * Compares and mends. Connections that still work are not disturbed.
  *
+ * @returns what was mended
+ *
  * What cannot be mended does not keep the rest from it; the first error is thrown at the end.
  */
 export async function repairNode(context: NodeContext): Promise<Finding[]> {
@@ -42,7 +44,7 @@ export async function repairNode(context: NodeContext): Promise<Finding[]> {
     }
   });
   if (failures.length > 0) throw failures[0];
-  return found;
+  return found.filter(({ remedy }) => remedy === REPAIR);
 }
 
 /** Each sandbox is looked at under its own lock, so what another process is making is never half there. */
@@ -108,10 +110,22 @@ function rangeOf({ key, keyEnd = key }: Element): string {
   return `${key.toHex()}-${keyEnd.toHex()}`;
 }
 
+/** A directory without a record: a process was killed while it created or removed the sandbox. */
+function cutShort(id: string): Difference {
+  return {
+    sandbox: id,
+    object: "sandbox",
+    problem: "its creation or removal was cut short",
+    remedy: "create it again, or collect garbage (podnet gc)",
+  };
+}
+
 function differencesOf(context: NodeContext, id: string): Difference[] {
   try {
     const record = context.state.readSandbox(id);
-    return record === undefined ? [] : sandboxDifferences(context, record);
+    return record === undefined
+      ? [cutShort(id)]
+      : sandboxDifferences(context, record);
   } catch (error) {
     if (!isSandboxError(error, "RecordInvalid")) throw error;
     return [{

@@ -29,7 +29,9 @@ import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
+import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import { dumpLinks } from "../rtnetlink/link.ts";
+import { dumpRoutes } from "../rtnetlink/route.ts";
 import { writeFileAtomic } from "../state/store.ts";
 import { ensureBaseline } from "./baseline.ts";
 import {
@@ -278,6 +280,14 @@ function adoptPodNamespace(
     throw refuse(
       `it has an interface ${interfaceName} already: choose another interfaceName`,
     );
+  }
+  // Its own would have to be replaced, and nobody could give it back.
+  const families = context.pools.map(({ cidr }) => cidr.family);
+  const [route] = podRoute.dump(dumpRoutes({ table: RT_TABLE_MAIN })).filter((
+    { destination, family },
+  ) => destination === "default" && families.includes(family));
+  if (route !== undefined) {
+    throw refuse(`it has an IPv${route.family} default route already`);
   }
   return { namespace, podRoute };
 }

@@ -48,8 +48,8 @@ export interface SandboxJson {
   readonly netnsPath: string;
   /** The node's end of the pod's link; missing on the host network. */
   readonly hostInterface?: string;
-  /** The pod's end of the link. */
-  readonly interfaceName: string;
+  /** The pod's end of the link; missing on the host network. */
+  readonly interfaceName?: string;
   /** Default routes; none on the host network. */
   readonly routes: readonly SandboxRoute[];
   /** Host ports, one entry a port. */
@@ -89,7 +89,7 @@ export function describeSandbox(
     mtu: record.mtu,
     netnsPath: context.state.pinPath(id),
     ...(link === undefined ? {} : { hostInterface: link.hostInterface }),
-    interfaceName: spec.interfaceName,
+    ...(link === undefined ? {} : { interfaceName: spec.interfaceName }),
     routes: routesOf(context, record),
     ports: record.ports,
     containers: record.containers,
@@ -115,7 +115,6 @@ export function describeDamaged(
     addresses: [],
     mtu: settings.mtu,
     netnsPath: state.pinPath(id),
-    interfaceName: "",
     routes: [],
     ports: [],
     containers: [],

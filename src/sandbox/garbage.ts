@@ -63,13 +63,13 @@ export async function collectGarbage(
     if (!removed) continue;
     if (found.kind === "record") state.setAsideRecord(id);
     removeRemains(context, id, state.readableSandbox(id));
-    if (found.kind === "record") removeOrphans(context, id);
+    if (found.kind === "record") removeOrphans(context, id, { retired: true });
     state.removeSandbox(id);
   }
   for (const [id, kind, reason] of await settledOrphans(context)) {
     if (state.hasSandbox(id)) continue; // made since the kernel was asked
     garbage.push({ kind, id, reason, removed: !dryRun });
-    if (!dryRun) removeOrphans(context, id);
+    if (!dryRun) removeOrphans(context, id, { retired: true });
   }
   return garbage;
 }

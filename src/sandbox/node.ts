@@ -11,7 +11,14 @@ import {
 } from "../errors.ts";
 import { AddressPool } from "../ipam/pool.ts";
 import { Cidr } from "../net/cidr.ts";
-import { ensureBaseline, removeBaseline, tableOf } from "./baseline.ts";
+import {
+  ensureBaseline,
+  ownerOfTable,
+  refuseOverlap,
+  removeBaseline,
+  tableOf,
+  tableOwner,
+} from "./baseline.ts";
 import { checkNode, repairNode } from "./check.ts";
 import { type NodeContext, NodeSockets } from "./context.ts";
 import { createSandbox } from "./create.ts";
@@ -46,7 +53,7 @@ import { UndoStack } from "./undo.ts";
 export interface SandboxReference {
   /**
    * The namespace of the name.
-   * @default "default", or else the only one that has the name
+   * @default "default"
    */
   readonly namespace?: string;
 }
@@ -116,8 +123,11 @@ async function open(options: NodeOptions): Promise<Node> {
       sockets,
       pools: settings.podCidrs.map((text) => new AddressPool(Cidr.parse(text))),
     };
+    if (known === undefined) refuseOverlap(parts);
     const context: NodeContext = { ...parts, table: await tableOf(parts) };
-    if (known === undefined) undo.push(() => removeBaseline(context));
+    if (known === undefined) {
+      undo.push(() => removeBaseline(sockets, ownerOfTable(context.table)));
+    }
     const changes = ensureBaseline(context);
     if (known === undefined) state.writeNode(settings);
     return newNode(context, changes, opened.move());
@@ -130,7 +140,8 @@ async function open(options: NodeOptions): Promise<Node> {
  * Takes a node down: the table, the gateway addresses, the records. What is gone already is no error.
  *
  * With force it also forgets a node that cannot be opened any more, because its network namespace is gone or somebody
- * else's now, or its record is damaged: pods' namespaces and all records are removed, what else the kernel has is left.
+ * else's now, or its record is damaged: pods' namespaces and all records are removed, and with a damaged record what the
+ * kernel has of the node.
  *
  * @throws {SandboxError} `NodeConflict` while it has sandboxes, and what {@linkcode openNode} throws; not so when forced
  */
@@ -148,9 +159,17 @@ export async function removeNode(
     if (!force || !isSandboxError(error) || !LOST.includes(error.code)) {
       throw error;
     }
-    const { state } = parse(reference);
+    const { parsed, state } = parse(reference);
     if (!state.exists()) throw error;
-    return { removed: await forgetNode(state) };
+    const notes = await forgetNode(state);
+    // A namespace that can be reached may still have the node's table, signed by it.
+    if (error.code !== "RecordInvalid") return { removed: notes };
+    using opened = new DisposableStack();
+    const sockets = opened.use(
+      new NodeSockets(openNamespace(opened, parsed.netns)),
+    );
+    const removed = removeBaseline(sockets, await tableOwner(state));
+    return { removed: [...notes, ...removed] };
   }
   await using node = found;
   return await node.remove({ force });
@@ -360,7 +379,8 @@ export class Node implements AsyncDisposable {
     using _lock = await state.lock("exclusive");
     const late = state.sandboxIds();
     if (late.length > 0) throw this.#inUse(late.length);
-    const removed = removeBaseline(this.#context);
+    const { sockets, table } = this.#context;
+    const removed = removeBaseline(sockets, ownerOfTable(table));
     state.removeNode();
     return {
       removed: [...ids.map((id) => `sandbox ${id}`), ...removed],

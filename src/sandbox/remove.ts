@@ -8,7 +8,11 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
-import { detachHost, releaseAddresses } from "../attachment/routed_veth.ts";
+import {
+  detachHost,
+  releaseAddresses,
+  retireHost,
+} from "../attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import {
   deleteElements,
@@ -19,7 +23,12 @@ import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { NetlinkError } from "../netlink/netlink_error.ts";
 import { deleteLink, dumpLinks } from "../rtnetlink/link.ts";
 import type { NodeContext } from "./context.ts";
-import { HOST_INTERFACE_PREFIX, idOfAlias } from "./identity.ts";
+import {
+  HOST_INTERFACE_PREFIX,
+  idOfAlias,
+  isRetired,
+  retiredAlias,
+} from "./identity.ts";
 import type { NodeState } from "./node_state.ts";
 import { addressesOf, hostPortsOf, type SandboxRecord } from "./records.ts";
 
@@ -48,7 +57,7 @@ export async function removeSandbox(
   const force = options.force ?? false;
   using node = await lockUnlessGone(state);
   using lock = node && await state.lockSandbox(id);
-  if (lock === undefined) return removeOrphans(context, id);
+  if (lock === undefined) return removeOrphans(context, id, { retired: force });
   const record = force ? state.readableSandbox(id) : state.readSandbox(id);
   if (record !== undefined && record.containers.length > 0 && !force) {
     throw new SandboxError("SandboxInUse", {
@@ -57,8 +66,8 @@ export async function removeSandbox(
     });
   }
   removeRemains(context, id, record);
-  if (record === undefined) removeOrphans(context, id);
-  else if (force) removeLinks(context, id);
+  if (record === undefined) removeOrphans(context, id, { retired: force });
+  else if (force) removeLinks(context, id, { retired: true });
   state.removeSandbox(id);
   return true;
 }
@@ -82,7 +91,7 @@ export function removeRemains(
   id: string,
   record: SandboxRecord | undefined,
 ): void {
-  const { state, sockets } = context;
+  const { state, sockets, settings } = context;
   if (record?.link !== undefined) {
     const addresses = addressesOf(record);
     releaseHostPorts(sockets, { id, addresses }, hostPortsOf(record), {
@@ -90,29 +99,46 @@ export function removeRemains(
     });
     releaseAddresses(sockets.route, record.link.hostIndex, addresses);
     if (record.spec.netns !== undefined) detachHost(sockets.route, record.link);
+    else {retireHost(
+        sockets.route,
+        record.link,
+        retiredAlias(settings.name, id),
+      );}
   }
   NetworkNamespace.unpin(state.pinPath(id));
 }
 
 /** What is found from the kernel's side alone, by reading whole tables: for a sandbox whose record is lost. */
-export function removeOrphans(context: NodeContext, id: string): boolean {
+export function removeOrphans(
+  context: NodeContext,
+  id: string,
+  which: WhichLinks,
+): boolean {
   const elements = findElementsOf(
     context.sockets.nft,
     (owner) => owner === id,
   );
   deleteElements(context.sockets.nft, elements);
-  return removeLinks(context, id) || elements.length > 0;
+  return removeLinks(context, id, which) || elements.length > 0;
+}
+
+/** Which links of a sandbox. */
+interface WhichLinks {
+  /** Also the one that was given up and goes by itself, unless a process stays in its namespace. */
+  readonly retired: boolean;
 }
 
 /** Deletes the links that bear the sandbox's alias, and their routes with them. */
 export function removeLinks(
   { sockets, settings }: NodeContext,
   id: string,
+  { retired }: WhichLinks,
 ): boolean {
   const links = sockets.route.dump(dumpLinks({}))
     .filter(({ name, alias }) =>
       name.startsWith(HOST_INTERFACE_PREFIX) &&
-      idOfAlias(settings.name, alias) === id
+      idOfAlias(settings.name, alias) === id &&
+      (retired || !isRetired(alias))
     );
   for (const { index } of links) {
     try {

@@ -7,13 +7,16 @@ import { SandboxError } from "../errors.ts";
 import type { NodeContext } from "./context.ts";
 import { sandboxId } from "./identity.ts";
 
+/** The namespace of a name that comes without one, as in specs. */
+const DEFAULT = "default";
+
 /** The pattern of ids and names in specs. What is not of it must not become part of a path. */
 const PATTERN = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
 /**
  * The id of the sandbox; undefined when nothing of it is in the state directory.
  *
- * @throws {SandboxError} `InvalidSpec` when several namespaces, none of them "default", have the name
+ * @throws {SandboxError} `InvalidSpec` when several of the namespace, with ids of their own, have the name
  */
 export async function resolveSandbox(
   { state }: NodeContext,
@@ -24,20 +27,19 @@ export async function resolveSandbox(
   if (ids.length === 0) return undefined;
   const id = ids.find((id) => state.hasSandbox(id));
   if (id !== undefined) return id;
-  // Its id was given by the caller, or it is in a namespace that was not said.
+  // Its id was given by the caller. Never one of another namespace: a second removal must not find another pod.
   const [found, ...others] = state.sandboxIds()
     .flatMap((id) => state.readableSandbox(id) ?? [])
     .filter(({ spec }) =>
-      spec.name === idOrName &&
-      (namespace === undefined || spec.namespace === namespace)
+      spec.name === idOrName && spec.namespace === (namespace ?? DEFAULT)
     );
   if (others.length === 0) return found?.id;
   throw new SandboxError("InvalidSpec", {
     problems: [{
       path: "namespace",
-      message: `${others.length + 1} sandboxes are named "${idOrName}": say ${
-        namespace === undefined ? "the namespace, or " : ""
-      }the id`,
+      message: `${
+        others.length + 1
+      } sandboxes are named "${idOrName}": say the id`,
     }],
   });
 }
@@ -48,6 +50,6 @@ export async function possibleIds(
   namespace: string | undefined,
 ): Promise<string[]> {
   if (!PATTERN.test(idOrName)) return [];
-  const derived = await sandboxId(namespace ?? "default", idOrName);
+  const derived = await sandboxId(namespace ?? DEFAULT, idOrName);
   return namespace === undefined ? [idOrName, derived] : [derived];
 }

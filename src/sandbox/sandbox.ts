@@ -131,9 +131,10 @@ export class Sandbox implements AsyncDisposable {
     return this.#record.link?.hostInterface;
   }
 
-  /** The pod's end of the link. */
-  get interfaceName(): string {
-    return this.#record.spec.interfaceName;
+  /** The pod's end of the link; undefined on the host network. */
+  get interfaceName(): string | undefined {
+    const { link, spec } = this.#record;
+    return link === undefined ? undefined : spec.interfaceName;
   }
 
   /** The pod's default routes; none on the host network, where the node's apply. */

@@ -206,7 +206,15 @@ export function checkHostNetwork(
   problems: Problems,
   fields: Readonly<Record<string, unknown>>,
 ): void {
-  for (const field of ["addresses", "mac", "mtu", "netns", "sysctls"]) {
+  const own = [
+    "addresses",
+    "interfaceName",
+    "mac",
+    "mtu",
+    "netns",
+    "sysctls",
+  ];
+  for (const field of own) {
     const value = fields[field];
     const isEmpty = value === undefined ||
       typeof value === "object" && value !== null &&

@@ -123,12 +123,12 @@ export interface SandboxSpec {
    */
   readonly hostNetwork?: boolean;
   /**
-   * A network namespace that the caller made, as an absolute path, to be the pod's instead of a new one. Removing the
-   * sandbox leaves it.
+   * A network namespace that the caller made, as an absolute path, to be the pod's instead of a new one. It must not have
+   * a default route. Removing the sandbox takes its link away and leaves the rest: lo stays up, sysctls stay set.
    */
   readonly netns?: string;
   /**
-   * Name of the pod's interface, at most 15 characters.
+   * Name of the pod's interface, at most 15 characters. Not on the host network, where none is made.
    * @default "eth0"
    */
   readonly interfaceName?: string;

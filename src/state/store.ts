@@ -79,7 +79,12 @@ function makeDirectories(path: string, made: string[]): void {
     const parent = path.slice(0, path.lastIndexOf("/"));
     if (!isSyscallError(error, Errno.ENOENT) || parent === "") throw error;
     makeDirectories(parent, made);
-    return makeDirectories(path, made); // another process may be at it too
+    try {
+      mkdir(path, 0o700);
+    } catch (error) {
+      if (isSyscallError(error, Errno.EEXIST)) return; // another process is at it too
+      throw error;
+    }
   }
   made.push(path);
 }
@@ -189,6 +194,9 @@ function refuse(path: string, reason: string): never {
   throw new SandboxError("RecordInvalid", { path, reason });
 }
 
+const NOT_ACCESSIBLE =
+  "is not accessible to this user: be root, or use another state directory";
+
 /** `cause`, or what it means when the file system refused. */
 export function unusable(path: string, cause: unknown): unknown {
   if (!(cause instanceof SyscallError)) return cause;
@@ -196,8 +204,8 @@ export function unusable(path: string, cause: unknown): unknown {
     [Errno.ENOTDIR]: "has a file where a directory is needed",
     [Errno.EROFS]: "is on a read-only file system",
     [Errno.ENOSPC]: "is on a full file system",
-    [Errno.EACCES]: "is not accessible to this user",
-    [Errno.EPERM]: "is not accessible to this user",
+    [Errno.EACCES]: NOT_ACCESSIBLE,
+    [Errno.EPERM]: NOT_ACCESSIBLE,
     [Errno.ELOOP]: "is a symbolic link, or leads through a loop of them",
   };
   return new SandboxError("StateUnusable", {

@@ -109,7 +109,10 @@ export class LabNode extends LabHost {
   }
 }
 
-/** A network for a test. Disposing it, or the end of the process, takes all of it away. */
+/**
+ * A network for a test. Disposing it takes all of it away. What a process that died before leaves, a directory in `/tmp`
+ * with mounts, the next lab on the machine removes.
+ */
 export class Lab<
   Nodes extends readonly LabNode[] = Several<LabNode, number>,
 > implements AsyncDisposable {

@@ -108,7 +108,7 @@ Deno.test("createSandbox() refuses a namespace that cannot be a pod", async () =
       "/tmp",
       "/dev/null",
       `/proc/self/fd/${host.namespace.fd}`,
-      foreign.path, // has an eth0 by now
+      foreign.path, // has an eth0 by now, and default routes
     ]
   ) {
     const error = await assertRejects(() =>
@@ -117,10 +117,14 @@ Deno.test("createSandbox() refuses a namespace that cannot be a pod", async () =
     assert(isSandboxError(error, "InvalidNamespace"), `${netns}: ${error}`);
   }
   assertEquals((await node.listSandboxes()).map(({ name }) => name), ["first"]);
-  await using second = await node.createSandbox({
-    name: "second",
-    netns: foreign.path,
-    interfaceName: "eth1",
-  });
-  assertEquals(second.interfaceName, "eth1");
+  const error = await assertRejects(() =>
+    node.createSandbox({
+      name: "second",
+      netns: foreign.path,
+      interfaceName: "eth1",
+    })
+  );
+  assert(isSandboxError(error, "InvalidNamespace"), `${error}`);
+  assert(error.message.includes("default route"), error.message);
+  assertEquals(await node.check(), []);
 });

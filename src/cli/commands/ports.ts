@@ -72,11 +72,34 @@ export const portsRemove = defineCommand({
     const mappings = await required("rm", options.publish);
     await using node = await openNode(global);
     await using sandbox = await openSandbox(node, name, options);
+    refuseMissing(name, sandbox.ports, mappings);
     await sandbox.removePorts(mappings);
     printPorts([sandbox], isJson(options));
     return 0;
   },
 });
+
+/** The library does not mind, but a port that stays open because of a typo is nobody's wish. */
+function refuseMissing(
+  name: string,
+  ports: readonly SinglePortMapping[],
+  mappings: readonly PortMapping[],
+): void {
+  for (const mapping of mappings) {
+    const { protocol = "tcp", hostIP, hostPort, containerPort } = mapping;
+    const count = (mapping.hostPortEnd ?? hostPort) - hostPort + 1;
+    const mapped = ports.filter((port) =>
+      port.protocol === protocol && port.hostIP === hostIP &&
+      port.hostPort >= hostPort && port.hostPort < hostPort + count &&
+      port.containerPort - port.hostPort === containerPort - hostPort
+    );
+    if (mapped.length === count) continue;
+    const text = `${hostPort}:${containerPort}/${protocol}`;
+    throw new UsageError(
+      `${name} has no host port ${text}: see podnet ports ${name}`,
+    );
+  }
+}
 
 async function required(
   verb: string,
