@@ -16,7 +16,7 @@ import { dumpRoutes } from "../../src/rtnetlink/route.ts";
 import { createLab, type Lab } from "../../src/testing/mod.ts";
 import { ask, FAMILIES, TRANSPORTS } from "../support/ask.ts";
 import { formatEndpoint } from "../support/sockets.ts";
-import { loopbackAddress, nodeAddress, nodeAt, Pod } from "./pods.ts";
+import { loopbackAddress, nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 
 let lab: Lab;
 Deno.test.beforeAll(async () => {

@@ -16,7 +16,7 @@ import { NftablesConnection } from "../../src/nftables/connection.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { ask, FAMILIES, type Transport, TRANSPORTS } from "../support/ask.ts";
 import type { Family } from "../support/sockets.ts";
-import { loopbackAddress, nodeAddress, nodeAt, Pod } from "./pods.ts";
+import { loopbackAddress, nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 import { associate } from "./sctp.ts";
 
 const PROTOCOLS = ["tcp", "udp", "sctp"] as const;

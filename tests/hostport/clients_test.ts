@@ -24,7 +24,7 @@ import {
   otherNodeAddress,
   outsideAddress,
   Pod,
-} from "./pods.ts";
+} from "../support/pods.ts";
 import { associate } from "./sctp.ts";
 
 const HOST_PORT = 8080;

@@ -19,7 +19,7 @@ import {
   TRANSPORTS,
 } from "../support/ask.ts";
 import { TestSocket } from "../support/sockets.ts";
-import { loopbackAddress, nodeAddress, nodeAt, Pod } from "./pods.ts";
+import { loopbackAddress, nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 
 const PORT = 8080;
 

@@ -28,7 +28,7 @@ import {
   nodeAt,
   outsideAddress,
   Pod,
-} from "./pods.ts";
+} from "../support/pods.ts";
 
 /** A host port on the node's loopback, one on all addresses, and a port of the node's own. */
 const LOOPBACK_PORT = 8080;

@@ -29,7 +29,7 @@ import {
   nodeAt,
   outsideAddress,
   Pod,
-} from "./pods.ts";
+} from "../support/pods.ts";
 import { associate } from "./sctp.ts";
 
 let lab: Lab;

@@ -25,7 +25,7 @@ import {
   nodeAt,
   outsideAddress,
   Pod,
-} from "./pods.ts";
+} from "../support/pods.ts";
 
 let lab: Lab;
 

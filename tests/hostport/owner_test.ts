@@ -26,7 +26,7 @@ import {
 import { Transaction } from "../../src/nftables/transaction.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { ask, FAMILIES, TRANSPORTS } from "../support/ask.ts";
-import { nodeAddress, nodeAt, Pod } from "./pods.ts";
+import { nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 
 let lab: Lab;
 let node: LabNode;

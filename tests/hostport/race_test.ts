@@ -6,7 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { PortMapping } from "../../src/hostport/mapping.ts";
 import { createLab, type LabNode } from "../../src/testing/mod.ts";
-import { nodeAddress, nodeAt } from "./pods.ts";
+import { nodeAddress, nodeAt } from "../support/pods.ts";
 
 const PROCESSES = 8;
 const ROUNDS = 2;

@@ -11,7 +11,7 @@ import { PORT_PROTOCOLS, toHostPort } from "../../src/hostport/mapping.ts";
 import { Connection } from "../../src/netlink/connection.ts";
 import { createLab } from "../../src/testing/mod.ts";
 import { FakeKernel } from "../netlink/fake_kernel.ts";
-import { nodeAddress, nodeAt, Pod } from "./pods.ts";
+import { nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 import { associate, crc32c } from "./sctp.ts";
 
 /** Modules that are about SCTP and not about tracking its connections; none when the kernel has no modules. */

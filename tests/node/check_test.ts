@@ -10,7 +10,7 @@ import { TABLE } from "../../src/hostport/ruleset.ts";
 import { NftablesConnection } from "../../src/nftables/connection.ts";
 import { Transaction } from "../../src/nftables/transaction.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
-import { nodeAddress, nodeAt, Pod } from "../hostport/pods.ts";
+import { nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 import { FAMILIES } from "../support/ask.ts";
 import { command } from "../support/command.ts";
 import { type Family, TestSocket } from "../support/sockets.ts";

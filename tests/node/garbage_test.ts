@@ -11,7 +11,7 @@ import { sandboxRecord } from "../../src/sandbox/records.ts";
 import { acquireLock } from "../../src/state/lock.ts";
 import { readRecord, writeRecord } from "../../src/state/store.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
-import { nodeAt } from "../hostport/pods.ts";
+import { nodeAt } from "../support/pods.ts";
 import { command, ipLinks } from "../support/command.ts";
 import { rejects } from "./bare.ts";
 

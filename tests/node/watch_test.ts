@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { NodeEvent, NodeWatch, Sandbox } from "../../mod.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
-import { nodeAt } from "../hostport/pods.ts";
+import { nodeAt } from "../support/pods.ts";
 import { command } from "../support/command.ts";
 import { BareNode, resultOf, spawnFixture } from "./bare.ts";
 

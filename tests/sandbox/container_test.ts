@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Sandbox, SandboxError } from "../../mod.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
-import { nodeAt } from "../hostport/pods.ts";
+import { nodeAt } from "../support/pods.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
 
 let lab: Lab;

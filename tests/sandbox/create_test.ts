@@ -11,7 +11,7 @@ import {
 } from "@std/assert";
 import { SandboxError, type SandboxSpec } from "../../mod.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
-import { nodeAddress, nodeAt, Pod } from "../hostport/pods.ts";
+import { nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 import { ask, FAMILIES, TRANSPORTS } from "../support/ask.ts";
 import { command, ipLinks } from "../support/command.ts";
 import { assertAsBefore, claimsOf, snapshot } from "../support/node_state.ts";

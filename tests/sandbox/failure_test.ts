@@ -10,7 +10,7 @@ import {
   type SandboxSpec,
 } from "../../mod.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
-import { nodeAddress, nodeAt, Pod } from "../hostport/pods.ts";
+import { nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 import { ask, serve } from "../support/ask.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
 

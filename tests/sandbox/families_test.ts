@@ -12,7 +12,7 @@ import {
   otherNodeAddress,
   outsideAddress,
   Pod,
-} from "../hostport/pods.ts";
+} from "../support/pods.ts";
 import { ask, FAMILIES, serve, TRANSPORTS } from "../support/ask.ts";
 import { ipLinks, ipRoutes } from "../support/command.ts";
 import { type Family, familyOf } from "../support/sockets.ts";

@@ -5,7 +5,7 @@
  */
 import { assertEquals } from "@std/assert";
 import type { NodeOptions } from "../../mod.ts";
-import { nodeAddress, outsideAddress, Pod } from "../hostport/pods.ts";
+import { nodeAddress, outsideAddress, Pod } from "../support/pods.ts";
 import { ask, FAMILIES, serve, TRANSPORTS } from "../support/ask.ts";
 import { command } from "../support/command.ts";
 import { formatEndpoint } from "../support/sockets.ts";

@@ -6,7 +6,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
-import { nodeAt, outsideAddress, Pod } from "../hostport/pods.ts";
+import { nodeAt, outsideAddress, Pod } from "../support/pods.ts";
 import { ask, FAMILIES, serve, TRANSPORTS } from "../support/ask.ts";
 import { command, ipLinks, ipRoutes } from "../support/command.ts";
 import { type Family, familyOf } from "../support/sockets.ts";

@@ -5,7 +5,7 @@
  */
 import { type NodeOptions, openNode } from "../../mod.ts";
 import { createLab, type Lab, LabNode } from "../../src/testing/mod.ts";
-import { nodeAt } from "../hostport/pods.ts";
+import { nodeAt } from "../support/pods.ts";
 
 /** A lab whose only node was set up anew. */
 export class OtherNode extends LabNode implements AsyncDisposable {

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SandboxError } from "../../mod.ts";
-import { Pod } from "../hostport/pods.ts";
+import { Pod } from "../support/pods.ts";
 import { ask, FAMILIES } from "../support/ask.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
 import { OtherNode } from "./other_node.ts";

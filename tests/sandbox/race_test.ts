@@ -8,7 +8,7 @@ import type { SandboxJson, SandboxSpec } from "../../mod.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import { IpAddress } from "../../src/net/ip.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
-import { nodeAt } from "../hostport/pods.ts";
+import { nodeAt } from "../support/pods.ts";
 import { ipLinks } from "../support/command.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
 

@@ -10,7 +10,7 @@ import {
   loopbackAddress,
   nodeAt,
   Pod,
-} from "../hostport/pods.ts";
+} from "../support/pods.ts";
 import { ask, FAMILIES, serve, TRANSPORTS } from "../support/ask.ts";
 import { ipLinks, ipRoutes } from "../support/command.ts";
 import { familyOf } from "../support/sockets.ts";

@@ -6,7 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { NetworkNamespace, type Sandbox } from "../../mod.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
-import { nodeAddress, nodeAt, Pod } from "../hostport/pods.ts";
+import { nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 import { ask, FAMILIES } from "../support/ask.ts";
 import { command, ipLinks } from "../support/command.ts";
 import {

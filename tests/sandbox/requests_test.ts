@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SandboxError } from "../../mod.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
-import { nodeAt, Pod } from "../hostport/pods.ts";
+import { nodeAt, Pod } from "../support/pods.ts";
 import { ask, FAMILIES } from "../support/ask.ts";
 import { command, ipLinks } from "../support/command.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";

@@ -14,7 +14,7 @@ import {
   otherNodeAddress,
   outsideAddress,
   Pod,
-} from "../hostport/pods.ts";
+} from "../support/pods.ts";
 import { FAMILIES } from "../support/ask.ts";
 import { CraftingLink, Sniffer } from "../support/packets.ts";
 import { type Family, TIMEOUT_MS } from "../support/sockets.ts";

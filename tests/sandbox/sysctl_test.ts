@@ -12,7 +12,7 @@ import {
 import { SandboxError } from "../../mod.ts";
 import { readSysctl } from "../../src/namespace/sysctl.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
-import { nodeAt, Pod } from "../hostport/pods.ts";
+import { nodeAt, Pod } from "../support/pods.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
 
 let lab: Lab;

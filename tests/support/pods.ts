@@ -6,8 +6,8 @@
 import type { Node, Sandbox, SandboxSpec } from "../../mod.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import type { LabNode } from "../../src/testing/mod.ts";
-import { serve, type Server, type Transport } from "../support/ask.ts";
-import { type Family, familyOf } from "../support/sockets.ts";
+import { serve, type Server, type Transport } from "./ask.ts";
+import { type Family, familyOf } from "./sockets.ts";
 
 /** A sandbox, and this process's hold of its network namespace. */
 export class Pod implements AsyncDisposable {
