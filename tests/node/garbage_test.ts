@@ -119,6 +119,7 @@ Deno.test("collectGarbage() takes a directory without a record, whose pin is the
 Deno.test("collectGarbage() takes a sandbox whose namespace is gone, and its ports are free again", async () => {
   const sandbox = await make("dead");
   command(node.namespace, `umount -l ${sandbox.netnsPath}`);
+  await hostInterfaceIsGone(sandbox);
   await assertCollected([sandbox, "sandbox", /network namespace is gone/]);
   await (await make("dead")).remove();
 });
