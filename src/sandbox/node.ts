@@ -130,9 +130,25 @@ async function open(options: NodeOptions): Promise<Node> {
     }
     const changes = ensureBaseline(context);
     if (known === undefined) state.writeNode(settings);
+    // What was lost may have taken pods' routes along: the kernel drops those whose source address goes.
+    else if (!isNew && changes.length > 0) {
+      changes.push(...await mendSandboxes(context));
+    }
     return newNode(context, changes, opened.move());
   } catch (error) {
     throw undo.rollBack(error);
+  }
+}
+
+/** Mends what hangs on the baseline. A sandbox that cannot be mended does not keep the node from being opened. */
+async function mendSandboxes(context: NodeContext): Promise<string[]> {
+  try {
+    const mended = await repairNode(context);
+    return mended.map(({ sandbox, object }) =>
+      `mended ${object}${sandbox === undefined ? "" : ` of ${sandbox}`}`
+    );
+  } catch (error) {
+    return [`could not mend all sandboxes: ${error}`];
   }
 }
 
