@@ -1,0 +1,102 @@
+/**
+ * A pod that says it is a router (CVE-2020-10749): the node does not believe it.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { bind, send, SOCK_RAW, socket } from "../../ffi/socket.ts";
+import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
+import { createLab, type LabNode } from "../../src/testing/mod.ts";
+import { command } from "../support/command.ts";
+import { nodeAt, Pod } from "../support/pods.ts";
+
+const AF_PACKET = 17;
+const ETH_P_IPV6 = 0x86dd;
+const SIZE_OF_SOCKADDR_LL = 20;
+const ICMPV6 = 58;
+/** As the kernel believes them: from a link-local address, over one hop, to all nodes (RFC 4861, 6.1.2). */
+const ROUTER = "fe800000000000000000000000000bad";
+const ALL_NODES = "ff020000000000000000000000000001";
+const PREFIX = "20010db8bad000000000000000000000";
+
+/** An Ethernet frame with an advertisement of a default route, and of a prefix to make addresses from. */
+function advertisement(): Uint8Array<ArrayBuffer> {
+  const body = Uint8Array.fromHex(
+    "8600" + "0000" + // type 134, checksum
+      "4000" + "0708" + "00000000" + "00000000" + // hop limit, lifetime 1800 s
+      "0304" + "40c0" + "0000ffff" + "0000ffff" + "00000000" + PREFIX,
+  );
+  const pseudo = Uint8Array.fromHex(
+    ROUTER + ALL_NODES + body.length.toString(16).padStart(8, "0") + "0000003a",
+  );
+  new DataView(body.buffer).setUint16(2, checksum([...pseudo, ...body]));
+  return Uint8Array.fromHex(
+    "333300000001" + "02000000beef" + "86dd" + // Ethernet
+      "60000000" + body.length.toString(16).padStart(4, "0") +
+      ICMPV6.toString(16) + "ff" + ROUTER + ALL_NODES + body.toHex(),
+  );
+}
+
+/** RFC 1071. */
+function checksum(bytes: readonly number[]): number {
+  let sum = 0;
+  for (let i = 0; i < bytes.length; i += 2) {
+    sum += ((bytes[i] ?? 0) << 8) + (bytes[i + 1] ?? 0);
+  }
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+}
+
+/** Sends the advertisement by the interface, past all that the sender's kernel would check. */
+function advertise(namespace: NetworkNamespace, index: number): void {
+  using fd = namespace.run(() => socket(AF_PACKET, SOCK_RAW, 0));
+  const address = new Uint8Array(SIZE_OF_SOCKADDR_LL);
+  const view = new DataView(address.buffer);
+  view.setUint16(0, AF_PACKET, true);
+  view.setUint16(2, ETH_P_IPV6);
+  view.setInt32(4, index, true);
+  bind(fd, address);
+  send(fd, advertisement());
+}
+
+/** What the node has learnt, of all of its links. */
+function learnt({ namespace }: LabNode): string {
+  return command(
+    namespace,
+    "ip -6 route show proto ra; ip -6 addr show dynamic",
+  );
+}
+
+/** A link of the node that nobody has guarded: the same frame is believed there. */
+function addUnguarded(node: LabNode, far: NetworkNamespace): void {
+  node.namespace.run(() => {
+    const pair = "ip link add plain type veth peer name far";
+    command(node.namespace, `${pair} netns /proc/${Deno.pid}/fd/${far.fd}`);
+  });
+  command(far, "ip link set far up");
+  command(
+    node.namespace,
+    "echo 2 > /proc/sys/net/ipv6/conf/plain/accept_ra; ip link set plain up",
+  );
+}
+
+for (const families of [[4], [4, 6]] as const) {
+  Deno.test(`a router advertisement of a pod changes nothing on a node of IPv${families.join(" and IPv")} (CVE-2020-10749)`, async () => {
+    await using lab = await createLab({ families });
+    const node = nodeAt(lab.nodes, 0);
+    // As on a node that listens to routers though it forwards.
+    command(
+      node.namespace,
+      "echo 2 > /proc/sys/net/ipv6/conf/default/accept_ra",
+    );
+    await using pod = await Pod.create(node);
+    advertise(pod.namespace, 2);
+    assertEquals(learnt(node), "");
+    using far = NetworkNamespace.create();
+    addUnguarded(node, far);
+    const [, index] = /^(\d+): far/m.exec(command(far, "ip -o link")) ?? [];
+    assert(index !== undefined);
+    advertise(far, Number(index));
+    assertMatch(learnt(node), /default via fe80::bad dev plain/);
+  });
+}
