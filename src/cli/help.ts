@@ -21,7 +21,9 @@ export function generalHelp(): string {
     "",
     "Options of every command, before or after its name:",
     ...optionLines(globalOptions),
-    ...optionLines({ "version": { help: "Print the version" } }),
+    ...optionLines({
+      "version": { help: "Print the version; without a command only" },
+    }),
     "",
     "Exit codes:",
     ...exitCodes.map(([code, meaning]) => `  ${`${code}`.padEnd(4)}${meaning}`),

@@ -39,7 +39,6 @@ export type OptionValues<T extends OptionTable> = string extends keyof T
 export const globalOptions = {
   "state-dir": {
     value: "DIR",
-    field: "stateDir",
     help: "Where podnet keeps its records (default: /run/podnet)",
   },
   "node": {
@@ -47,10 +46,9 @@ export const globalOptions = {
     help: "The node to act on (default: the host name)",
   },
   "netns": {
-    value: "PATH|PID",
-    field: "netns",
+    value: "PATH|NAME|PID",
     help:
-      "The node's network namespace, by path or process id (default: the one podnet runs in)",
+      "The node's network namespace, by path, name of ip netns or process id (default: the one podnet runs in)",
   },
   "debug": { help: "Also print where an error comes from" },
   "help": { short: "h", help: "Print help and do nothing else" },

@@ -31,8 +31,27 @@ export async function openNode(
   settings: NodeOptions = {},
 ): Promise<Node> {
   const library = await import("../../mod.ts");
-  return await library.openNode({ ...nodeSelection(global), ...settings });
+  try {
+    return await library.openNode({ ...nodeSelection(global), ...settings });
+  } catch (error) {
+    if (!library.isSandboxError(error, "InvalidSpec")) throw error;
+    // Sandboxes have names and namespaces too: say here that it is the node's that is wrong.
+    const problems = error.context.problems.map((problem) => {
+      const path = nodeOptions.get(problem.path) ?? problem.path;
+      return { ...problem, path };
+    });
+    throw new library.SandboxError("InvalidSpec", { problems }, {
+      cause: error,
+    });
+  }
 }
+
+/** The options that select a node, by the names that the library has for them. */
+const nodeOptions: ReadonlyMap<string, string> = new Map([
+  ["name", "--node"],
+  ["netns", "--netns"],
+  ["stateDir", "--state-dir"],
+]);
 
 /** Opens the sandbox that NAME and `--namespace` mean. */
 export async function openSandbox(

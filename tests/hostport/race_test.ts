@@ -9,7 +9,8 @@ import { createLab, type LabNode } from "../../src/testing/mod.ts";
 import { nodeAddress, nodeAt } from "../support/pods.ts";
 
 const PROCESSES = 8;
-const ROUNDS = 2;
+/** Whether they meet is a matter of microseconds. */
+const ROUNDS = 6;
 
 /** A process that tries to get ports. */
 class Racer implements AsyncDisposable {
@@ -91,36 +92,36 @@ Deno.test("HP21 of eight processes that race for a port exactly one wins, and a 
     return winners;
   };
 
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const protocol of ["tcp", "udp"] as const) {
-      const port = { protocol, hostPort: 8080, containerPort: 80 };
-      const same = await race(() => [port]);
-      assertEquals(same.length, 1, `one port: ${same}`);
+  for (const protocol of ["tcp", "udp"] as const) {
+    const port = { protocol, hostPort: 8080, containerPort: 80 };
+    const same = await race(() => [port]);
+    assertEquals(same.length, 1, `one port: ${same}`);
 
-      const three = await race((i) => [
-        { ...port, hostPort: 9000 + i },
-        { ...port, hostPort: 9500 + i },
-        port,
-      ]);
-      assertEquals(three.length, 1, `the last of three ports: ${three}`);
+    const three = await race((i) => [
+      { ...port, hostPort: 9000 + i },
+      { ...port, hostPort: 9500 + i },
+      port,
+    ]);
+    assertEquals(three.length, 1, `the last of three ports: ${three}`);
 
-      // The one that is in no map twice: here only the ruleset's generation decides.
-      const isWildcard = (i: number) => i % 2 === 0;
+    // The one that is in no map twice: here only the ruleset's generation decides.
+    const isWildcard = (i: number) => i % 2 === 0;
+    for (let round = 0; round < ROUNDS; round++) {
       const mixed = await race((i) => [
         isWildcard(i) ? port : { ...port, hostIP: nodeAddress(4) },
       ]);
       assertEquals(mixed.length, 1, `wildcards and one address: ${mixed}`);
-
-      const addresses = [nodeAddress(4), nodeAddress(6), "127.0.0.1", "::1"];
-      const apart = await race((i) => {
-        const hostIP = addresses[(i - 1) / 2];
-        return [hostIP === undefined ? port : { ...port, hostIP }];
-      });
-      assert(
-        apart.length === 1 ||
-          apart.length === 4 && !apart.some(isWildcard),
-        `wildcards and four addresses: ${apart}`,
-      );
     }
+
+    const addresses = [nodeAddress(4), nodeAddress(6), "127.0.0.1", "::1"];
+    const apart = await race((i) => {
+      const hostIP = addresses[(i - 1) / 2];
+      return [hostIP === undefined ? port : { ...port, hostIP }];
+    });
+    assert(
+      apart.length === 1 ||
+        apart.length === 4 && !apart.some(isWildcard),
+      `wildcards and four addresses: ${apart}`,
+    );
   }
 });

@@ -41,7 +41,7 @@ export const nodeUp = defineCommand({
     ...outputOption,
   },
   notes: [
-    "Prints what had to be changed on the node; nothing when all was in place.",
+    "Prints the node, and with it what had to be changed.",
   ],
   examples: [
     "podnet node up --pod-cidr 10.244.1.0/24 --pod-cidr fd00:10:244:1::/64",
