@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
-import { NetworkNamespace, type Sandbox } from "../../mod.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { NetworkNamespace, type Sandbox, SandboxError } from "../../mod.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 import { ask, FAMILIES } from "../support/ask.ts";
@@ -75,6 +75,33 @@ Deno.test("removeSandbox() by ten at once removes the sandbox, and none fails", 
   );
   // Those who come later may still find the link that the kernel is about to destroy.
   assert(removed.includes(true));
+});
+
+Deno.test("removeSandbox() and openSandbox() take nothing outside of the sandboxes' directory for one", async () => {
+  await using _pod = await Pod.create(node);
+  const before = claimsOf(node);
+  for (
+    const name of [
+      "",
+      ".",
+      "..",
+      "../..",
+      "../damaged",
+      "/",
+      node.node.stateDir,
+      "a/../..",
+      "a\0b",
+    ]
+  ) {
+    const force = true;
+    assertEquals(await node.node.removeSandbox(name, { force }), false, name);
+    const error = await assertRejects(
+      () => node.node.openSandbox(name),
+      SandboxError,
+    );
+    assertEquals(error.code, "SandboxNotFound", name);
+  }
+  assertEquals(claimsOf(node), before);
 });
 
 /** What may be lost: the node's end of the link, the pin, the record, everything on disk. */

@@ -95,3 +95,16 @@ Deno.test("createSandbox() takes no address that the node has given to something
     command(node.namespace, `ip addr del ${address}/32 dev lo`);
   }
 });
+
+Deno.test("createSandbox() does not give away the address of a sandbox that has lost its link", async () => {
+  await using owner = await Pod.create(node);
+  const { hostInterface, addresses } = owner.sandbox;
+  command(node.namespace, `ip link del ${hostInterface}`);
+  for (const address of addresses) {
+    const error = await assertRejects(
+      () => node.node.createSandbox({ name: "late", addresses: [address] }),
+      SandboxError<"AddressInUse">,
+    );
+    assertEquals(error.context, { address, owner: owner.title });
+  }
+});
