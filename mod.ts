@@ -83,7 +83,10 @@ export {
   type SandboxErrorContexts,
   type SandboxErrorOptions,
 } from "./src/errors.ts";
+export { OwnedFd } from "./ffi/fd.ts";
 export {
+  IncompleteReplyError,
+  type IncompleteReplyReason,
   NetlinkError,
   type NetlinkFailure,
 } from "./src/netlink/netlink_error.ts";

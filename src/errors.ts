@@ -130,8 +130,7 @@ const messages: {
     `the node has no address ${hostIP}: use one of the node's own, or leave the host IP out for all of them`,
   InvalidNamespace: ({ path, reason }) =>
     `${path} is no usable network namespace: ${reason}`,
-  NodeConflict: ({ name, reason }) =>
-    `node "${name}" cannot be opened: ${reason}`,
+  NodeConflict: ({ name, reason }) => `node "${name}": ${reason}`,
   NodeNotFound: ({ name, stateDir }) =>
     `no node "${name}" is known in ${stateDir}: name its pod CIDRs once to set it up, or check the node name and the state directory`,
   NotPermitted: ({ operation, capability }) =>

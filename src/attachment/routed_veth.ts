@@ -23,6 +23,7 @@ import { deleteLink, getLink, newVeth, setLink } from "../rtnetlink/link.ts";
 import { deleteNeighbour, newNeighbour } from "../rtnetlink/neighbour.ts";
 import {
   deleteRoute,
+  dumpRoutes,
   getRoute,
   newRoute,
   ROUTE_PROTOCOL,
@@ -103,7 +104,6 @@ export function attachHost(
         forwarding: 1,
         rpFilter: 1,
         acceptRedirects: 0,
-        sendRedirects: 0,
       },
     }),
     setLink({ index: link.hostIndex, up: true }),
@@ -179,6 +179,17 @@ function isLocal(route: Connection, address: IpAddress): boolean {
     if (error instanceof NetlinkError) return false; // no route at all
     throw error;
   }
+}
+
+/** The addresses that a link claims, by reading the node's routes: for a link whose record does not tell. */
+export function addressesOfLink(
+  route: Connection,
+  hostIndex: number,
+): IpAddress[] {
+  return route.dump(dumpRoutes({ index: hostIndex, protocol: ROUTE_PROTOCOL }))
+    .flatMap(({ destination }) =>
+      destination === "default" ? [] : [destination.network]
+    );
 }
 
 /** Gives addresses back. Routes that are gone, or that another link has by now, are left alone. */

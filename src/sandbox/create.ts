@@ -179,9 +179,10 @@ function build(
       mac: String(link.mac),
     },
   });
+  // The record leads to the link before there is one: a claim must not outlive its maker unnoticed.
+  state.writeSandbox(recordWith([]));
   if (spec.netns !== undefined) {
-    // The link will not go with the namespace, so the record has to lead to it.
-    state.writeSandbox(recordWith([]));
+    // It will not go with its namespace.
     undo.push(() => detachHost(sockets.route, link));
   }
 
@@ -248,7 +249,9 @@ function newPodNamespace(
   const sockets: Connection[] = [];
   const namespace = opened.use(NetworkNamespace.create(() => {
     sockets.push(opened.use(Connection.open(NETLINK_ROUTE)));
-    writeFile("/proc/sys/net/ipv4/conf/all/accept_redirects", "0");
+    for (const scope of ["all", "default"]) {
+      writeFile(`/proc/sys/net/ipv4/conf/${scope}/accept_redirects`, "0");
+    }
     guardIpv6("default", hasIpv6);
   }));
   const [podRoute] = sockets;

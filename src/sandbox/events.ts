@@ -40,9 +40,9 @@ export interface NodeWatch
 
 /** Watches a node. */
 export function watchNode(context: NodeContext): NodeWatch {
-  // First, so that what is there already is not told as new.
-  const carrying = linksCarrying(context);
+  // In this order, so that nothing comes between the two unnoticed.
   const changes = context.namespace.run(() => monitor(["link"]));
+  const carrying = linksCarrying(context);
   return Object.assign(eventsOf(changes, context, carrying), {
     [Symbol.asyncDispose]: () => changes[Symbol.asyncDispose](),
   });

@@ -67,9 +67,13 @@ export async function collectGarbage(
     state.removeSandbox(id);
   }
   for (const [id, kind, reason] of await settledOrphans(context)) {
-    if (state.hasSandbox(id)) continue; // made since the kernel was asked
+    if (!dryRun) {
+      using _lock = await state.lockNewSandbox(id);
+      if (state.readableSandbox(id) !== undefined) continue; // made since the kernel was asked
+      removeOrphans(context, id, { retired: true });
+      state.removeSandbox(id);
+    }
     garbage.push({ kind, id, reason, removed: !dryRun });
-    if (!dryRun) removeOrphans(context, id, { retired: true });
   }
   return garbage;
 }

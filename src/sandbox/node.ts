@@ -392,6 +392,7 @@ export class Node implements AsyncDisposable {
     for (const id of ids) {
       await removeSandbox(this.#context, id, { force: true });
     }
+    if (!state.exists()) return { removed: [] };
     using _lock = await state.lock("exclusive");
     const late = state.sandboxIds();
     if (late.length > 0) throw this.#inUse(late.length);

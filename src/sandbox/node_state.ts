@@ -108,7 +108,17 @@ export class NodeState {
         throw error;
       }
       const lock = await acquireLock(this.#lock, mode);
-      if (lock !== undefined) return lock; // else it was taken down in between
+      if (lock === undefined) continue; // it was taken down in between
+      try {
+        // Under the lock, so that nobody takes the node down meanwhile.
+        this.#made.push(...ensurePrivateDirectory(this.#sandboxes));
+        shareMounts(this.directory);
+        return lock;
+      } catch (error) {
+        this.abandon();
+        lock[Symbol.dispose]();
+        throw error;
+      }
     }
   }
 
@@ -232,10 +242,9 @@ export class NodeState {
   }
 
   #ensure(): void {
-    for (const path of [this.stateDir, this.directory, this.#sandboxes]) {
+    for (const path of [this.stateDir, this.directory]) {
       this.#made.push(...ensurePrivateDirectory(path));
     }
-    shareMounts(this.directory);
     try {
       open(this.#lock, O_RDONLY | O_CREAT | O_NOFOLLOW, 0o600)
         [Symbol.dispose]();
@@ -265,6 +274,7 @@ function removeDirectory(path: string, last?: string): void {
     if (last !== undefined) removeFile(`${path}/${last}`);
     rmdir(path);
   } catch (error) {
-    if (!isSyscallError(error, Errno.ENOENT)) throw error;
+    // Somebody may be setting the node up anew at this moment.
+    if (!isSyscallError(error, Errno.ENOENT, Errno.ENOTEMPTY)) throw error;
   }
 }

@@ -9,6 +9,7 @@
 import { Errno } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import {
+  addressesOfLink,
   detachHost,
   releaseAddresses,
   retireHost,
@@ -45,20 +46,27 @@ export interface RemoveOptions {
 /**
  * Removes the sandbox `id`, whatever is left of it: record, link or namespace may be gone.
  *
+ * @param options `incarnation` is the `createdAt` of the sandbox that is meant; one that was made since is left alone
  * @returns whether there was anything
  * @throws {SandboxError} `SandboxInUse`; `RecordInvalid` unless forced
  */
 export async function removeSandbox(
   context: NodeContext,
   id: string,
-  options: RemoveOptions = {},
+  options: RemoveOptions & { readonly incarnation?: string } = {},
 ): Promise<boolean> {
   const { state } = context;
   const force = options.force ?? false;
   using node = await lockUnlessGone(state);
-  using lock = node && await state.lockSandbox(id);
-  if (lock === undefined) return removeOrphans(context, id, { retired: force });
+  if (node === undefined) return removeOrphans(context, id, { retired: force });
+  const wasThere = state.hasSandbox(id);
+  using _lock = await state.lockNewSandbox(id);
   const record = force ? state.readableSandbox(id) : state.readSandbox(id);
+  const { incarnation } = options;
+  if (
+    record !== undefined && incarnation !== undefined &&
+    record.createdAt !== incarnation
+  ) return false;
   if (record !== undefined && record.containers.length > 0 && !force) {
     throw new SandboxError("SandboxInUse", {
       id,
@@ -66,10 +74,12 @@ export async function removeSandbox(
     });
   }
   removeRemains(context, id, record);
-  if (record === undefined) removeOrphans(context, id, { retired: force });
-  else if (force) removeLinks(context, id, { retired: true });
+  let found = wasThere;
+  if (record === undefined) {
+    found = removeOrphans(context, id, { retired: force }) || found;
+  } else if (force) removeLinks(context, id, { retired: true });
   state.removeSandbox(id);
-  return true;
+  return found;
 }
 
 /** Undefined when the node was taken down, or its directory is lost: then there is nobody to be kept out. */
@@ -93,6 +103,14 @@ export function removeRemains(
 ): void {
   const { state, sockets, settings } = context;
   if (record?.link !== undefined) {
+    if (record.addresses.length === 0) {
+      // It was cut short before its addresses were noted.
+      releaseAddresses(
+        sockets.route,
+        record.link.hostIndex,
+        addressesOfLink(sockets.route, record.link.hostIndex),
+      );
+    }
     const addresses = addressesOf(record);
     releaseHostPorts(sockets, { id, addresses }, hostPortsOf(record), {
       withHairpin: true,

@@ -4,12 +4,10 @@
  * @module
  */
 import { SandboxError } from "../errors.ts";
-import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
 import {
   comparePortMappings,
   type PortMapping,
   type SinglePortMapping,
-  toHostPort,
 } from "../hostport/mapping.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import {
@@ -23,7 +21,8 @@ import {
 } from "../namespace/pod_io.ts";
 import { readSysctl, writeSysctl } from "../namespace/sysctl.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
-import { describeOwner, nodeAddresses, type NodeContext } from "./context.ts";
+import type { NodeContext } from "./context.ts";
+import { closePorts, openPorts } from "./live_ports.ts";
 import {
   describeSandbox,
   dnsOf,
@@ -171,7 +170,17 @@ export class Sandbox implements AsyncDisposable {
   get sysctl(): SandboxSysctl {
     return {
       get: (name) => readSysctl(this.#netns(), name),
-      set: (name, value) => writeSysctl(this.#netns(), name, value),
+      set: (name, value) => {
+        if (this.hostNetwork) {
+          throw new SandboxError("InvalidSpec", {
+            problems: [{
+              path: name,
+              message: "is the node's own on the host network: leave it alone",
+            }],
+          });
+        }
+        writeSysctl(this.#netns(), name, value);
+      },
     };
   }
 
@@ -277,11 +286,10 @@ export class Sandbox implements AsyncDisposable {
         ...record,
         ports: [...record.ports, ...added].sort(comparePortMappings),
       };
-      if (record.spec.hostNetwork || added.length === 0) return changed;
       // The note goes first: what it names in vain is harmless, what it does not name would be lost.
       this.#context.state.writeSandbox(changed);
       try {
-        this.#claim(record, added);
+        openPorts(this.#context, record, added);
       } catch (error) {
         this.#context.state.writeSandbox(record);
         throw error;
@@ -299,15 +307,7 @@ export class Sandbox implements AsyncDisposable {
     await this.#change((record) => {
       const unwanted = this.#parse(mappings, record);
       const removed = record.ports.filter((port) => includes(unwanted, port));
-      if (!record.spec.hostNetwork) {
-        const addresses = addressesOf(record);
-        releaseHostPorts(
-          this.#context.sockets,
-          { id: record.id, addresses },
-          hostPorts(record, removed),
-          { withHairpin: false },
-        );
-      }
+      closePorts(this.#context, record, removed);
       return {
         ...record,
         ports: record.ports.filter((port) => !removed.includes(port)),
@@ -323,7 +323,10 @@ export class Sandbox implements AsyncDisposable {
    */
   async remove(options?: RemoveOptions): Promise<void> {
     await this[Symbol.asyncDispose]();
-    await removeSandbox(this.#context, this.id, options);
+    await removeSandbox(this.#context, this.id, {
+      ...options,
+      incarnation: this.createdAt,
+    });
   }
 
   /** The sandbox as plain data. */
@@ -352,19 +355,6 @@ export class Sandbox implements AsyncDisposable {
     });
   }
 
-  #claim(record: SandboxRecord, added: readonly SinglePortMapping[]): void {
-    claimHostPorts(
-      this.#context.sockets,
-      { id: record.id, addresses: addressesOf(record) },
-      hostPorts(record, added),
-      {
-        nodeAddresses: nodeAddresses(this.#context),
-        describeOwner: (id) => describeOwner(this.#context, id),
-        withHairpin: false,
-      },
-    );
-  }
-
   /** Changes the record under its lock, whoever else is at it. */
   async #change(
     change: (record: SandboxRecord) => SandboxRecord,
@@ -373,7 +363,8 @@ export class Sandbox implements AsyncDisposable {
     using _node = await state.lock("shared");
     using lock = await state.lockSandbox(this.id);
     const record = lock && state.readSandbox(this.id);
-    if (record?.state !== "ready") {
+    // One of the same id that was made since is another sandbox.
+    if (record?.state !== "ready" || record.createdAt !== this.createdAt) {
       throw new SandboxError("SandboxNotFound", {
         name: this.name,
         namespace: this.namespace,
@@ -383,14 +374,6 @@ export class Sandbox implements AsyncDisposable {
     if (changed !== record) state.writeSandbox(changed);
     this.#record = changed;
   }
-}
-
-function hostPorts(
-  record: SandboxRecord,
-  ports: readonly SinglePortMapping[],
-) {
-  const families = addressesOf(record).map(({ family }) => family);
-  return ports.map((port) => toHostPort(port, families));
 }
 
 function includes(

@@ -20,6 +20,9 @@ import { isSafeSysctl, sysctlProblem } from "./sysctls.ts";
 /** The least MTU that IPv6 works with (RFC 8200, 5). */
 const MIN_MTU_IPV6 = 1280;
 
+/** Each port is an element of its own; a thousand of them take 0.2 s. */
+const MAX_HOST_PORTS = 1024;
+
 /** What host ports are checked against. */
 export interface PortContext {
   /** The IP versions that the sandbox has addresses of. */
@@ -63,6 +66,16 @@ export function checkPorts(
         value.hostIP,
       );
     }
+  }
+  const count = entries.reduce(
+    (sum, { value }) => sum + lastHostPort(value) - value.hostPort + 1,
+    0,
+  );
+  if (count > MAX_HOST_PORTS) {
+    problems.add(
+      "ports",
+      `write at most ${MAX_HOST_PORTS} host ports, not ${count}`,
+    );
   }
   entries.sort((a, b) =>
     a.protocol.localeCompare(b.protocol) || a.value.hostPort - b.value.hostPort

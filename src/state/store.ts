@@ -135,7 +135,15 @@ export function writeRecord<T>(
   path: string,
   body: T,
 ): void {
-  writeFileAtomic(path, encodeRecord(kind, body));
+  const bytes = encodeRecord(kind, body);
+  if (bytes.length > MAX_RECORD_BYTES) {
+    throw new SandboxError("StateUnusable", {
+      path,
+      reason:
+        `would have ${bytes.length} bytes, and ${MAX_RECORD_BYTES} at most are read back: use fewer or shorter labels`,
+    });
+  }
+  writeFileAtomic(path, bytes);
 }
 
 /**

@@ -6,6 +6,7 @@
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import {
+  fstat,
   makeTempDirectory,
   O_DIRECTORY,
   O_NOFOLLOW,
@@ -17,6 +18,7 @@ import {
   unlink,
 } from "../../ffi/file.ts";
 import { unmount } from "../../ffi/mount.ts";
+import { geteuid } from "../../ffi/process.ts";
 
 const PARENT = "/tmp";
 const PREFIX = "podnet-lab-";
@@ -62,7 +64,8 @@ function lockDirectory(path: string): OwnedFd | undefined {
 function removeIfDead(path: string): void {
   try {
     using lock = lockDirectory(path);
-    if (lock !== undefined) removeTree(path);
+    // Another user could swap what is in a directory of his own while it is walked.
+    if (lock !== undefined && fstat(lock).uid === geteuid()) removeTree(path);
   } catch (error) {
     // Another user's, or somebody else is removing it at this moment.
     if (

@@ -338,7 +338,10 @@ Deno.test("check() tells what only people can mend, and repair() leaves it", asy
   await using again = await node.node.createSandbox({ name: "broken" });
   assertEquals(await node.node.check(), []);
   assert(again.hostInterface !== broken.hostInterface);
+  // A handle of what was there before does not mean what is there now.
   await broken.remove();
+  assertEquals((await node.node.openSandbox("broken")).id, again.id);
+  await again.remove();
 });
 
 Deno.test("check() finds a sandbox whose namespace is gone, and one whose creation was cut short", async () => {

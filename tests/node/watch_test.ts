@@ -8,6 +8,7 @@ import type { NodeEvent, NodeWatch, Sandbox } from "../../mod.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { nodeAt } from "../support/pods.ts";
 import { command } from "../support/command.ts";
+import { linksSettled } from "../support/node_state.ts";
 import { BareNode, resultOf, spawnFixture } from "./bare.ts";
 
 let lab: Lab;
@@ -19,6 +20,9 @@ Deno.test.beforeAll(async () => {
 });
 
 Deno.test.afterAll(() => lab[Symbol.asyncDispose]());
+
+// What an earlier test removed must not be heard going in the next.
+Deno.test.beforeEach(() => linksSettled(node));
 
 async function next(watch: NodeWatch): Promise<NodeEvent> {
   const { value, done } = await watch.next();

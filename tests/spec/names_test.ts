@@ -31,8 +31,8 @@ testBadInput({
         ],
       ]),
     [{ name: undefined }, "name", "is missing: write a name"],
-    [{ id: "x".repeat(129) }, "id", "write a name of at most 128"],
-    [{ id: "../../etc" }, "id", "write a name of at most 128"],
+    [{ id: "x".repeat(128) }, "id", "write a name of at most 127"],
+    [{ id: "../../etc" }, "id", "write a name of at most 127"],
     [{ containers: [{}] }, "containers[0].name", "is missing: write a name"],
   ],
   "labels are wrong": [

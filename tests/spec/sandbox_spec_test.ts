@@ -79,7 +79,7 @@ Deno.test("parseSandboxSpec() accepts what only looks wrong", () => {
     [{ mtu: 68 }, IPV4_ONLY],
     [{ mtu: 1280 }],
     [{ mtu: 65535 }],
-    [{ name: "x".repeat(253), id: "x".repeat(128) }],
+    [{ name: "x".repeat(253), id: "x".repeat(127) }],
     [{ interfaceName: "eth0.100@if" }],
     [{ labels: { "app.kubernetes.io/name": "wéb → 1", empty: "" } }],
     [{ addresses: ["fd00:10:244:1::ffff", "10.244.1.254"] }],

@@ -47,6 +47,12 @@ export interface Snapshot {
 
 /** Remembers this moment, once links of pods that were removed are gone. */
 export async function snapshot(node: LabNode): Promise<Snapshot> {
+  await linksSettled(node);
+  return { claims: claimsOf(node), state: stateOf(node) };
+}
+
+/** Waits until links of pods that were removed are gone. */
+export async function linksSettled(node: LabNode): Promise<void> {
   const alive = (await node.node.listSandboxes())
     .map(({ hostInterface }) => hostInterface);
   await settle(() =>
@@ -54,7 +60,6 @@ export async function snapshot(node: LabNode): Promise<Snapshot> {
       !ifname.startsWith("pn-") || alive.includes(ifname)
     )
   );
-  return { claims: claimsOf(node), state: stateOf(node) };
 }
 
 /** Asserts that the node is as it was: its claims already, the rest once the kernel is done. */
