@@ -15,6 +15,7 @@ const peers: Record<string, string> = {
   // nft prints protocols by name when it knows their names.
   netbase: "/etc/protocols",
   nftables: "/usr/sbin/nft",
+  procps: "/sbin/sysctl",
   runc: "/usr/sbin/runc",
   socat: "/usr/bin/socat",
   strace: "/usr/bin/strace",
