@@ -21,7 +21,7 @@ const documented = ["mod.ts", "ffi", "src", "README.md", "ARCHITECTURE.md"];
 const publicModules = ["mod.ts", "src/testing/mod.ts", "src/cli/main.ts"];
 
 /** Tests run side by side in this many sets of namespaces: they mostly wait. */
-const LANES = 2;
+const LANES = 3;
 
 /** Checks that need no tests, each a `deno` command. */
 const checks: Record<string, readonly string[]> = {
