@@ -28,9 +28,6 @@ import {
 } from "./transaction.ts";
 import { decodeComment } from "./userdata.ts";
 
-/** What nfnetlink answers to a batch of another generation. It is not an error of any system call. */
-const ERESTART = 85;
-
 /** A ruleset that changes during this many readings in a row changes all the time. */
 const READ_ATTEMPTS = 32;
 
@@ -133,7 +130,7 @@ export class NftablesConnection implements Disposable {
     try {
       this.netlink.execute(transaction.requests(generation));
     } catch (error) {
-      if (generation !== undefined && isNetlinkError(error, ERESTART)) {
+      if (generation !== undefined && isNetlinkError(error, Errno.ERESTART)) {
         throw new GenerationError(generation, { cause: error });
       }
       throw error;

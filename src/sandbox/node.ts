@@ -47,6 +47,7 @@ import {
   type NormalisedNodeOptions,
   parseNodeOptions,
 } from "../spec/node_options.ts";
+import { compareText } from "../spec/order.ts";
 import { UndoStack } from "./undo.ts";
 
 /** Which sandbox a name means. */
@@ -331,8 +332,8 @@ export class Node implements AsyncDisposable {
     });
     return Promise.resolve(
       found.sort((a, b) =>
-        compare(a.namespace, b.namespace) || compare(a.name, b.name) ||
-        compare(a.id, b.id)
+        compareText(a.namespace, b.namespace) || compareText(a.name, b.name) ||
+        compareText(a.id, b.id)
       ),
     );
   }
@@ -418,8 +419,4 @@ export class Node implements AsyncDisposable {
       }: remove them first, or take it down with force`,
     });
   }
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
