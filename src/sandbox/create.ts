@@ -75,10 +75,10 @@ export async function createSandbox(
   const spec = parseSandboxSpec(input, {
     podCidrs: pools.map(({ cidr }) => cidr),
   });
-  const id = spec.id ?? await sandboxId(spec.namespace, spec.name);
+  const id = spec.id ?? sandboxId(spec.namespace, spec.name);
   using _node = await state.lock("shared");
   refuseStaleNode(context);
-  const wanted = { id, spec, ...await identity(id) };
+  const wanted = { id, spec, ...identity(id) };
   // A try that fails takes the directory away, and the lock with it.
   const attempt = async () => {
     using _sandbox = await state.lockNewSandbox(id);

@@ -299,21 +299,22 @@ export class Node implements AsyncDisposable {
    * @throws {SandboxError} `SandboxNotFound`; `RecordInvalid` when its record is damaged; `InvalidSpec` when several
    * namespaces have the name and none is given
    */
-  async openSandbox(
+  openSandbox(
     idOrName: string,
     reference: SandboxReference = {},
   ): Promise<Sandbox> {
-    const { state } = this.#context;
-    const { namespace } = reference;
-    const id = await resolveSandbox(this.#context, idOrName, namespace);
-    const record = id === undefined ? undefined : state.readSandbox(id);
-    if (record?.state !== "ready") {
-      throw new SandboxError("SandboxNotFound", {
-        name: idOrName,
-        ...reference,
-      });
-    }
-    return newSandbox(this.#context, record);
+    return Promise.try(() => {
+      const { state } = this.#context;
+      const id = resolveSandbox(this.#context, idOrName, reference.namespace);
+      const record = id === undefined ? undefined : state.readSandbox(id);
+      if (record?.state !== "ready") {
+        throw new SandboxError("SandboxNotFound", {
+          name: idOrName,
+          ...reference,
+        });
+      }
+      return newSandbox(this.#context, record);
+    });
   }
 
   /** All sandboxes, by namespace and name. */
@@ -350,12 +351,12 @@ export class Node implements AsyncDisposable {
     options: SandboxReference & RemoveOptions = {},
   ): Promise<boolean> {
     const { namespace } = options;
-    const id = await resolveSandbox(this.#context, idOrName, namespace);
+    const id = resolveSandbox(this.#context, idOrName, namespace);
     if (id !== undefined) {
       return await removeSandbox(this.#context, id, options);
     }
     let found = false;
-    for (const id of await possibleIds(idOrName, namespace)) {
+    for (const id of possibleIds(idOrName, namespace)) {
       found = await removeSandbox(this.#context, id, options) || found;
     }
     return found;

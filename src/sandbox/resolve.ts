@@ -18,12 +18,12 @@ const PATTERN = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
  *
  * @throws {SandboxError} `InvalidSpec` when several of the namespace, with ids of their own, have the name
  */
-export async function resolveSandbox(
+export function resolveSandbox(
   { state }: NodeContext,
   idOrName: string,
   namespace: string | undefined,
-): Promise<string | undefined> {
-  const ids = await possibleIds(idOrName, namespace);
+): string | undefined {
+  const ids = possibleIds(idOrName, namespace);
   if (ids.length === 0) return undefined;
   const id = ids.find((id) => state.hasSandbox(id));
   if (id !== undefined) return id;
@@ -45,11 +45,11 @@ export async function resolveSandbox(
 }
 
 /** The ids that it may have had, for one that has left nothing in the state directory. */
-export async function possibleIds(
+export function possibleIds(
   idOrName: string,
   namespace: string | undefined,
-): Promise<string[]> {
+): string[] {
   if (!PATTERN.test(idOrName)) return [];
-  const derived = await sandboxId(namespace ?? DEFAULT, idOrName);
+  const derived = sandboxId(namespace ?? DEFAULT, idOrName);
   return namespace === undefined ? [idOrName, derived] : [derived];
 }
