@@ -1,0 +1,104 @@
+/**
+ * A program under measurement, in a network and mount namespace of its own,
+ * driven by commands: see `reference/common.h` for the protocol.
+ *
+ * @module
+ */
+
+/** What a command took, each of its operations, in nanoseconds. */
+export interface Laps {
+  readonly wall: readonly number[];
+  /** User and system time of the program and of the children it waited for. */
+  readonly cpu: readonly number[];
+}
+
+/** How a program is started. */
+export interface DriverOptions {
+  /** For messages and tables. */
+  readonly name: string;
+  readonly command: readonly string[];
+  /** Where it keeps its files. */
+  readonly directory: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Start in the namespaces of this one instead of new ones. */
+  readonly join?: Driver;
+}
+
+/** One running program. Disposing kills it; the kernel destroys its namespaces. */
+export class Driver implements AsyncDisposable {
+  readonly name: string;
+  readonly directory: string;
+  readonly #child: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #lines: ReadableStreamDefaultReader<string>;
+  #rest = "";
+
+  constructor({ name, command, directory, env = {}, join }: DriverOptions) {
+    this.name = name;
+    this.directory = directory;
+    const [program = "", ...args] = join === undefined
+      ? ["unshare", "--net", "--mount", "--propagation=private", ...command]
+      : ["nsenter", `--target=${join.pid}`, "--net", "--mount", ...command];
+    this.#child = new Deno.Command(program, {
+      args,
+      env: { ...env },
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    this.#input = this.#child.stdin.getWriter();
+    this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream())
+      .getReader();
+  }
+
+  /** unshare(1) and nsenter(1) become the program, so it is the program's. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Sends a command and returns the line that answers it. */
+  async ask(...words: readonly (string | number)[]): Promise<string> {
+    await this.#input.write(new TextEncoder().encode(`${words.join(" ")}\n`));
+    for (;;) {
+      const end = this.#rest.indexOf("\n");
+      if (end >= 0) {
+        const line = this.#rest.slice(0, end);
+        this.#rest = this.#rest.slice(end + 1);
+        return line;
+      }
+      const { value, done } = await this.#lines.read();
+      if (done) {
+        const { code } = await this.#child.status;
+        throw new Error(`${this.name}: "${words.join(" ")}" ended it: ${code}`);
+      }
+      this.#rest += value;
+    }
+  }
+
+  /** Sends a command that times its operations. */
+  async laps(...words: readonly (string | number)[]): Promise<Laps> {
+    return JSON.parse(await this.ask(...words));
+  }
+
+  /** How many links the node has: those of removed pods go when the kernel has come to it. */
+  async links(): Promise<number> {
+    const table = await Deno.readTextFile(`/proc/${this.pid}/net/dev`);
+    return table.trimEnd().split("\n").length;
+  }
+
+  /** Waits until the node has at most so many links. */
+  async settle(links: number): Promise<void> {
+    for (let tries = 0; await this.links() > links; tries++) {
+      if (tries > 6000) throw new Error(`${this.name}: links stay`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#input.close().catch(() => {});
+    // Its end of input ends it; pods' namespaces take their time to go.
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), 60_000);
+    await this.#lines.cancel().catch(() => {});
+    await this.#child.status;
+    clearTimeout(timer);
+  }
+}

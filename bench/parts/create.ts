@@ -1,0 +1,91 @@
+/**
+ * What a pod costs by the number of pods that are there: create, remove,
+ * addPorts, removePorts; podnet against the reference in C.
+ *
+ * @module
+ */
+import type { Bench } from "../bench.ts";
+import type { Driver } from "../driver.ts";
+import { Series, takeTurns } from "../rounds.ts";
+import { start } from "../subjects.ts";
+
+/** In one turn so many pods are made, then removed. */
+const PODS_A_TURN = 20;
+
+/** Rounds until code is compiled and tables have grown. */
+const WARM_UP = 3;
+
+/** The first host port of pods that stay, of those that are measured, and of ports that are added to these. */
+const STAYING_PORTS = 10_000;
+const POD_PORTS = 20_000;
+const ADDED_PORTS = 40_000;
+
+/** Pods that are measured get numbers that no pod had for a while: its link may not be gone yet. */
+const FIRST_MEASURED = 10_000;
+const MEASURED = 50_000;
+
+/** One turn: make pods, give them ports, take these away, remove the pods, and wait until the kernel has done its part. */
+async function turn(
+  driver: Driver,
+  first: number,
+  ports: number,
+  series: Series | undefined,
+): Promise<void> {
+  const links = await driver.links();
+  const steps = [
+    ["create", POD_PORTS],
+    ["addPorts", ADDED_PORTS],
+    ["removePorts", ADDED_PORTS],
+    ["remove", 0],
+  ] as const;
+  for (const [verb, base] of steps) {
+    const laps = await driver.laps(verb, first, PODS_A_TURN, ports, base);
+    series?.add(driver.name, verb, laps);
+  }
+  await driver.settle(links);
+}
+
+/** Adds rows for every number of pods and of ports. */
+export async function measureCreate(bench: Bench): Promise<void> {
+  const levels = bench.size([0, 500], [0, 100, 500, 1000, 2000]);
+  const portCounts = bench.size([1], [1, 10]);
+  const rounds = bench.size(6, 25);
+  await using podnet = await start("podnet");
+  await using reference = await start("reference");
+  const drivers = [podnet, reference];
+  let staying = 0;
+  let next = 0;
+  for (const pods of levels) {
+    bench.say(`create, remove, addPorts with ${pods} pods`);
+    for (const driver of drivers) {
+      const more = pods - staying;
+      if (more > 0) {
+        await driver.ask("create", staying, more, 1, STAYING_PORTS + staying);
+      }
+    }
+    staying = pods;
+    for (const ports of portCounts) {
+      const series = new Series();
+      await takeTurns(drivers, rounds, WARM_UP, async (driver, round, warm) => {
+        const first = FIRST_MEASURED + (next + round * PODS_A_TURN) % MEASURED;
+        await turn(driver, first, ports, warm ? series : undefined);
+      });
+      next += (rounds + WARM_UP) * PODS_A_TURN;
+      for (const verb of ["create", "addPorts", "removePorts", "remove"]) {
+        for (const { name } of drivers) {
+          const { wall, cpu } = series.get(name, verb);
+          bench.results.add(
+            {
+              measure: verb,
+              subject: name,
+              conditions: { pods, ports },
+              unit: "µs",
+            },
+            wall,
+            cpu,
+          );
+        }
+      }
+    }
+  }
+}
