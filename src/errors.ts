@@ -69,7 +69,20 @@ export interface SandboxErrorContexts {
   /** A record on disk cannot be read as one. */
   RecordInvalid: { readonly path: string; readonly reason: string };
   /** Something took longer than it may. */
-  Timeout: { readonly operation: string; readonly timeoutMs: number };
+  Timeout: {
+    readonly operation: string;
+    readonly timeoutMs: number;
+    /** Who holds it up, such as `process 1234 (deno), which is stopped`, when that can be seen. */
+    readonly holder?: string;
+  };
+  /** The kernel or the system has no room for more. The node is as it was before; when there is room it works again. */
+  LimitReached: {
+    readonly operation: string;
+    /** Which limit, such as `user.max_net_namespaces`. */
+    readonly limit: string;
+    /** What to do about it. */
+    readonly remedy: string;
+  };
   /** An asynchronous function was to run inside a namespace. */
   AsyncInNamespace: { readonly operation: string };
 }
@@ -145,8 +158,14 @@ const messages: {
         ? "take the node down with force and set it up again"
         : "remove the sandbox with force and create it again"
     }`,
-  Timeout: ({ operation, timeoutMs }) =>
-    `${operation} took longer than ${timeoutMs} ms: try again, and look for another process that holds it up`,
+  Timeout: ({ operation, timeoutMs, holder }) =>
+    `${operation} took longer than ${timeoutMs} ms: try again, and look ${
+      holder === undefined
+        ? "for another process that holds it up"
+        : `at what holds it up, ${holder}`
+    }`,
+  LimitReached: ({ operation, limit, remedy }) =>
+    `${operation}: ${limit} is reached: ${remedy}`,
   AsyncInNamespace: ({ operation }) =>
     `${operation} must not be asynchronous: what runs after the first await is no longer in the namespace; use a worker or the sandbox's own listen, serve, connect and spawn`,
 };

@@ -51,7 +51,16 @@ const EXAMPLES: { readonly [C in SandboxErrorCode]: SandboxErrorContexts[C] } =
       path: "/run/podnet/n/node.cbor",
       reason: "it is truncated",
     },
-    Timeout: { operation: "waiting for the lock", timeoutMs: 5000 },
+    Timeout: {
+      operation: "waiting for the lock",
+      timeoutMs: 5000,
+      holder: "process 7 (deno), which is stopped",
+    },
+    LimitReached: {
+      operation: "make a namespace",
+      limit: "user.max_net_namespaces",
+      remedy: "raise it",
+    },
     AsyncInNamespace: { operation: "run()" },
   };
 

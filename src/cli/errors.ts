@@ -44,6 +44,7 @@ const sandboxErrorExitCodes: Readonly<Record<SandboxErrorCode, ExitCode>> = {
   StateUnusable: 1,
   RecordInvalid: 1,
   Timeout: 1,
+  LimitReached: 1,
   AsyncInNamespace: 1,
 };
 

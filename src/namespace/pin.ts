@@ -12,7 +12,8 @@ import {
   O_NONBLOCK,
   O_RDONLY,
   open,
-  tryLock,
+  readLink,
+  readTextFile,
   unlink,
 } from "../../ffi/file.ts";
 import { bindMount, makeShared, unmount } from "../../ffi/mount.ts";
@@ -27,20 +28,24 @@ import { SandboxError } from "../errors.ts";
  * Without it, a container started while a pin below `directory` existed would keep a copy of the pin, and with it the
  * namespace, after {@linkcode unpin}.
  *
+ * Two at the same time would mount it twice: the caller sees to it that nobody else does so, or pins below, meanwhile.
+ *
  * @throws {SyscallError} EPERM without CAP_SYS_ADMIN
  */
 export function shareMounts(directory: string): void {
-  if (tryMakeShared(directory)) return;
-  // Two processes that both mount it on itself would double every later mount below it.
-  using lock = open(directory, O_RDONLY | O_DIRECTORY);
-  while (!tryLock(lock, "exclusive")) poll([], 1);
-  if (tryMakeShared(directory)) return;
+  if (areMountsShared(directory)) return;
+  // Leads below the new mount, which hides it from paths.
+  using hidden = open(directory, O_RDONLY | O_DIRECTORY);
+  const pins = pinsBelow(readLink(`/proc/self/fd/${hidden.fd}`));
   bindMount(directory, directory);
   makeShared(directory);
+  for (const pin of pins) {
+    unmount(`/proc/self/fd/${hidden.fd}/${pin}`, { detach: true });
+  }
 }
 
 /** Whether `directory` is a mount point, which is shared now. */
-function tryMakeShared(directory: string): boolean {
+export function areMountsShared(directory: string): boolean {
   try {
     makeShared(directory);
     return true;
@@ -48,6 +53,26 @@ function tryMakeShared(directory: string): boolean {
     if (isSyscallError(error, Errno.EINVAL)) return false;
     throw error;
   }
+}
+
+/**
+ * Pins that were made while somebody had unmounted the directory, relative to it. Mounting it again takes copies of them
+ * along, and the originals would keep their files from ever being removed (EBUSY); but below a shared mount an original
+ * goes with its copy.
+ */
+function pinsBelow(directory: string): string[] {
+  const mounts = readTextFile("/proc/thread-self/mountinfo").split("\n")
+    .map((line) => line.split(" "));
+  const shared = new Set(
+    mounts.filter((fields) => fields.some((field) => /^shared:/.test(field)))
+      .map(([id]) => id),
+  );
+  return mounts.flatMap(([, parent, , , point = "", ...rest]) =>
+    rest[rest.indexOf("-") + 1] === "nsfs" && !shared.has(parent) &&
+      point.startsWith(`${directory}/`)
+      ? [point.slice(directory.length + 1)]
+      : []
+  );
 }
 
 /**

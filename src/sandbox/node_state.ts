@@ -25,8 +25,12 @@ import {
   rmdir,
 } from "../../ffi/file.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
-import { shareMounts, unshareMounts } from "../namespace/pin.ts";
-import { acquireLock } from "../state/lock.ts";
+import {
+  areMountsShared,
+  shareMounts,
+  unshareMounts,
+} from "../namespace/pin.ts";
+import { acquireFairLock, acquireLock, type LockMode } from "../state/lock.ts";
 import {
   ensurePrivateDirectory,
   readRecord,
@@ -86,8 +90,8 @@ export class NodeState {
    *
    * @throws {SandboxError} `NodeNotFound` when it was taken down since it was opened
    */
-  async lock(mode: "shared" | "exclusive"): Promise<OwnedFd> {
-    const lock = await acquireLock(this.#lock, mode);
+  async lock(mode: LockMode): Promise<OwnedFd> {
+    const lock = await acquireFairLock(this.#lock, this.directory, mode);
     if (lock !== undefined) return lock;
     const { name, stateDir } = this;
     throw new SandboxError("NodeNotFound", { name, stateDir });
@@ -99,21 +103,24 @@ export class NodeState {
    * @throws {SandboxError} `StateUnusable`
    * @throws {SyscallError} EPERM without CAP_SYS_ADMIN
    */
-  async lockNew(mode: "shared" | "exclusive"): Promise<OwnedFd> {
-    for (;;) {
+  async lockNew(mode: LockMode): Promise<OwnedFd> {
+    for (let wanted = mode;;) {
       try {
         this.#ensure();
       } catch (error) {
         this.abandon();
         throw error;
       }
-      const lock = await acquireLock(this.#lock, mode);
+      const lock = await acquireFairLock(this.#lock, this.directory, wanted);
       if (lock === undefined) continue; // it was taken down in between
       try {
         // Under the lock, so that nobody takes the node down meanwhile.
         this.#made.push(...ensurePrivateDirectory(this.#sandboxes));
-        shareMounts(this.directory);
-        return lock;
+        if (wanted === "exclusive") shareMounts(this.directory);
+        if (wanted === mode && areMountsShared(this.directory)) return lock;
+        // Somebody unmounted it. Nobody may pin below while it is mounted again.
+        wanted = wanted === mode ? "exclusive" : mode;
+        lock[Symbol.dispose]();
       } catch (error) {
         this.abandon();
         lock[Symbol.dispose]();

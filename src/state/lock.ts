@@ -14,24 +14,40 @@ import {
 } from "../../ffi/file.ts";
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
-import { SandboxError } from "../errors.ts";
+import { isSandboxError, SandboxError } from "../errors.ts";
+import { describeHolders } from "./lock_holders.ts";
 import { unusable } from "./store.ts";
 
-/** Longer than any operation of podnet takes; a holder that is stopped with SIGSTOP is the way to meet it. */
-export const LOCK_TIMEOUT_MS = 30_000;
+/** Shared with others who share, or exclusive. */
+export type LockMode = "shared" | "exclusive";
+
+/** Options of {@linkcode acquireLock}. */
+export interface LockOptions {
+  /**
+   * How long others may hold it, in milliseconds. The default is longer than any operation of podnet takes; a holder that
+   * is stopped with SIGSTOP is the way to meet it.
+   * @default 30_000
+   */
+  readonly timeoutMs?: number;
+}
+
+const LOCK_TIMEOUT_MS = 30_000;
 
 /**
  * Locks the existing file or directory `path`. Dispose the result to unlock.
  * The lock is on the object that bears the name when the call returns: one that was removed meanwhile is let go.
  *
+ * The event loop runs while it waits.
+ *
  * @returns undefined when nothing bears the name
- * @throws {SandboxError} `Timeout` when others hold it for {@linkcode LOCK_TIMEOUT_MS}; `StateUnusable`
+ * @throws {SandboxError} `Timeout`, which names the holder if it can be seen; `StateUnusable`
  */
 export async function acquireLock(
   path: string,
-  mode: "shared" | "exclusive",
+  mode: LockMode,
+  { timeoutMs = LOCK_TIMEOUT_MS }: LockOptions = {},
 ): Promise<OwnedFd | undefined> {
-  const deadline = performance.now() + LOCK_TIMEOUT_MS;
+  const deadline = performance.now() + timeoutMs;
   let waitMs = 0.2;
   for (;;) {
     const file = openIfPresent(path);
@@ -40,14 +56,9 @@ export async function acquireLock(
     try {
       held = tryLock(file, mode) && isStill(path, file);
       if (held) return file;
+      if (performance.now() > deadline) throw timeout(path, file, timeoutMs);
     } finally {
       if (!held) file[Symbol.dispose]();
-    }
-    if (performance.now() > deadline) {
-      throw new SandboxError("Timeout", {
-        operation: `waiting for the lock on ${path}`,
-        timeoutMs: LOCK_TIMEOUT_MS,
-      });
     }
     // Jitter, so that waiters do not march in step.
     await new Promise((wake) =>
@@ -55,6 +66,53 @@ export async function acquireLock(
     );
     waitMs = Math.min(waitMs * 2, 20);
   }
+}
+
+/** How long those who share let one pass that wants the lock alone: longer than one operation of podnet takes. */
+const COURTESY_MS = 1000;
+
+/**
+ * {@linkcode acquireLock} for a lock that many share all the time. The kernel gives a shared lock to everybody while
+ * somebody shares it, so who wants it alone would never have it. Therefore all pass a gate, which that one keeps shut
+ * while it waits.
+ *
+ * @param gate another lock, which is held for no longer than the acquiring takes
+ */
+export async function acquireFairLock(
+  path: string,
+  gate: string,
+  mode: LockMode,
+  options?: LockOptions,
+): Promise<OwnedFd | undefined> {
+  using _gate = mode === "exclusive"
+    ? await acquireLock(gate, mode, options)
+    : await passGate(gate);
+  return await acquireLock(path, mode, options);
+}
+
+/**
+ * Undefined after a while: whoever waits for the lock may be stopped, or wait for a lock that the caller shares already.
+ */
+async function passGate(gate: string): Promise<OwnedFd | undefined> {
+  try {
+    return await acquireLock(gate, "shared", { timeoutMs: COURTESY_MS });
+  } catch (error) {
+    if (isSandboxError(error, "Timeout")) return undefined;
+    throw error;
+  }
+}
+
+function timeout(
+  path: string,
+  file: OwnedFd,
+  timeoutMs: number,
+): SandboxError {
+  const holder = describeHolders(file);
+  return new SandboxError("Timeout", {
+    operation: `waiting for the lock on ${path}`,
+    timeoutMs,
+    ...(holder === undefined ? {} : { holder }),
+  });
 }
 
 function openIfPresent(path: string): OwnedFd | undefined {

@@ -45,6 +45,7 @@ const contexts: {
   StateUnusable: [1, { path: "/x", reason: "y" }],
   RecordInvalid: [1, { path: "/x", reason: "y" }],
   Timeout: [1, { operation: "x", timeoutMs: 1 }],
+  LimitReached: [1, { operation: "x", limit: "y", remedy: "z" }],
   AsyncInNamespace: [1, { operation: "x" }],
 };
 

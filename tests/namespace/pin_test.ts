@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { lstat, readDirectory, readTextFile } from "../../ffi/file.ts";
-import { bindMount, unmount } from "../../ffi/mount.ts";
+import { bindMount, makeShared, unmount } from "../../ffi/mount.ts";
 import { isSandboxError } from "../../src/errors.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { shareMounts, unshareMounts } from "../../src/namespace/pin.ts";
@@ -163,20 +163,35 @@ Deno.test("shareMounts() makes a directory a shared mount point once, until unsh
     assert(isSyscallError(error, Errno.ENOENT));
   }));
 
-Deno.test("shareMounts() of several processes mounts a directory once", async () => {
-  using directory = temporaryDirectory();
-  const paths = Array.from({ length: 30 }, (_, i) => `${directory.path}/${i}`);
-  for (const path of paths) Deno.mkdirSync(path);
-  const outcomes = await Promise.all(
-    Array.from({ length: 4 }, () => runFixture("share.ts", ...paths)),
-  );
-  for (const outcome of outcomes) {
-    assertEquals(outcome, { code: 0, stdout: "", stderr: "" });
-  }
-  const mounts = paths.map((path) => mountsAt(path));
-  for (const path of paths) unshareMounts(path);
-  assertEquals(mounts, paths.map(() => 1));
-});
+for (const propagation of ["private", "shared"] as const) {
+  Deno.test(`shareMounts() takes pins over that were made while the directory was unmounted, below a ${propagation} mount`, () =>
+    leavesNothing(() => {
+      using directory = temporaryDirectory();
+      const outer = directory.path;
+      bindMount(outer, outer);
+      if (propagation === "shared") makeShared(outer);
+      using _outer = {
+        [Symbol.dispose]: () => unmount(outer, { detach: true }),
+      };
+      const path = `${outer}/node`;
+      Deno.mkdirSync(path);
+      shareMounts(path);
+      // Somebody takes it away, as `umount -l` does.
+      unmount(path, { detach: true });
+      using pod = NetworkNamespace.create();
+      pod.pin(`${path}/pin`);
+      shareMounts(path);
+      assertEquals(mountsAt(path), 1);
+      {
+        using pinned = NetworkNamespace.open(`${path}/pin`);
+        assertEquals(pinned.id, pod.id);
+      }
+      NetworkNamespace.unpin(`${path}/pin`);
+      assertEquals(readDirectory(path), []);
+      unshareMounts(path);
+      assertEquals([mountsAt(path), mountsAt(`${path}/pin`)], [0, 0]);
+    }));
+}
 
 Deno.test("shareMounts() makes unpin() reach mount namespaces that were made meanwhile", async () => {
   using directory = temporaryDirectory();
