@@ -9,7 +9,7 @@ import { body } from "../netlink/struct.ts";
 import {
   be16,
   be32,
-  bytes,
+  bytesOf,
   type Codec,
   type Infer,
   u32,
@@ -24,10 +24,10 @@ export const ConntrackMessage = {
 } as const;
 
 const tupleIp = attrs("CTA_IP_", {
-  v4Src: [1, bytes],
-  v4Dst: [2, bytes],
-  v6Src: [3, bytes],
-  v6Dst: [4, bytes],
+  v4Src: [1, bytesOf(4)],
+  v4Dst: [2, bytesOf(4)],
+  v6Src: [3, bytesOf(16)],
+  v6Dst: [4, bytesOf(16)],
 });
 
 const tupleProto = attrs("CTA_PROTO_", {

@@ -200,6 +200,7 @@ function readExtendedAck(from: ByteWindow, message: Message): ExtendedAck {
     const echoed = message.flags & NLM_F_CAPPED
       ? HEADER_SIZE
       : from.view.getUint32(at, HOST_LITTLE_ENDIAN);
+    if (echoed > message.end - at) return {};
     at += (echoed + 3) & ~3;
   }
   if (at > message.end) return {};

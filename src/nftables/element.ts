@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { CodecError } from "../netlink/codec.ts";
 import { byteorderOf, keyLength } from "./datatype.ts";
 import type { Element, NftSet } from "./ruleset.ts";
 import { type ElementAttrs, ElementFlag } from "./tables.ts";
@@ -54,11 +55,23 @@ export function encodeElements(
   return encoded;
 }
 
-/** The elements that the kernel's stand for. Ranges come in order. */
+/**
+ * The elements that the kernel's stand for. Ranges come in order.
+ * @throws {CodecError} when a key is none of the set's: somebody has made another set of that name
+ */
 export function decodeElements(
-  set: Pick<NftSet, "key" | "interval">,
+  set: Pick<NftSet, "name" | "key" | "interval">,
   encoded: readonly ElementAttrs[],
 ): readonly Element[] {
+  const keyBytes = keyLength(set.key);
+  for (const e of encoded) {
+    const lengths = [keyOf(e).length, e.keyEnd?.value?.length ?? keyBytes];
+    if (lengths.some((length) => length !== keyBytes)) {
+      throw new CodecError(
+        `set "${set.name}" has keys of ${keyBytes} bytes, not ${lengths}`,
+      );
+    }
+  }
   if (set.interval !== true) return encoded.map((e) => decodeSingle(e));
   if (set.key.length > 1) {
     return encoded.map((e) => decodeSingle(e, e.keyEnd?.value));

@@ -27,7 +27,8 @@ export type Byteorder = keyof typeof BYTEORDER;
 const COMMENT_MAX_BYTES = 128;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+// A byte order mark in front would otherwise vanish, and the comment be somebody else's.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 function triples(
   fields: readonly (readonly [type: number, value: Uint8Array])[],
