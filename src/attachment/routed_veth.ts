@@ -181,15 +181,24 @@ function isLocal(route: Connection, address: IpAddress): boolean {
   }
 }
 
-/** The addresses that a link claims, by reading the node's routes: for a link whose record does not tell. */
+/**
+ * The addresses that a link claims, by reading the node's routes: for a link whose record does not tell. None when there
+ * is no such link, or not yet.
+ */
 export function addressesOfLink(
   route: Connection,
   hostIndex: number,
 ): IpAddress[] {
-  return route.dump(dumpRoutes({ index: hostIndex, protocol: ROUTE_PROTOCOL }))
-    .flatMap(({ destination }) =>
+  try {
+    return route.dump(
+      dumpRoutes({ index: hostIndex, protocol: ROUTE_PROTOCOL }),
+    ).flatMap(({ destination }) =>
       destination === "default" ? [] : [destination.network]
     );
+  } catch (error) {
+    if (isNetlinkError(error, Errno.ENODEV)) return [];
+    throw error;
+  }
 }
 
 /** Gives addresses back. Routes that are gone, or that another link has by now, are left alone. */
