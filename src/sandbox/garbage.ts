@@ -17,6 +17,8 @@ import { removeOrphans, removeRemains } from "./remove.ts";
 
 /** The kernel takes about 50 ms for one namespace, 300 ms for a thousand. */
 const SETTLE_MS = 400;
+/** How often it is asked meanwhile. */
+const SETTLE_STEP_MS = 20;
 
 /** Something without an owner. */
 export interface Garbage {
@@ -110,12 +112,14 @@ type Orphan = readonly [id: string, kind: "link" | "element", reason: string];
 
 /** The kernel destroys the link of a removed sandbox on its own time; one that goes by itself is no garbage. */
 async function settledOrphans(context: NodeContext): Promise<Orphan[]> {
-  const first = orphans(context);
-  if (first.length === 0) return [];
-  await new Promise((done) => setTimeout(done, SETTLE_MS));
-  return orphans(context).filter(([id]) =>
-    first.some(([other]) => other === id)
-  );
+  const deadline = performance.now() + SETTLE_MS;
+  let left = orphans(context);
+  while (left.length > 0 && performance.now() < deadline) {
+    await new Promise((done) => setTimeout(done, SETTLE_STEP_MS));
+    const now = orphans(context);
+    left = now.filter(([id]) => left.some(([other]) => other === id));
+  }
+  return left;
 }
 
 /** Ids that the kernel knows and the state directory does not. */
