@@ -6,9 +6,11 @@
  *
  * @module
  */
+import { readDirectory } from "../../ffi/file.ts";
 import { isSandboxError } from "../errors.ts";
 import { findElementsOf } from "../hostport/host_ports.ts";
 import { dumpLinks } from "../rtnetlink/link.ts";
+import { removeFile, UNFINISHED } from "../state/store.ts";
 import { isAlive } from "./alive.ts";
 import type { NodeContext } from "./context.ts";
 import { HOST_INTERFACE_PREFIX, idOfAlias } from "./identity.ts";
@@ -22,8 +24,11 @@ const SETTLE_STEP_MS = 20;
 
 /** Something without an owner. */
 export interface Garbage {
-  /** `record`: a sandbox whose record cannot be read. `link`, `element`: parts in the kernel that no record tells of. */
-  readonly kind: "sandbox" | "link" | "element" | "record";
+  /**
+   * `record`: a sandbox whose record cannot be read. `file`: one that a crash kept from being written, of a sandbox that is
+   * alive. `link`, `element`: parts in the kernel that no record tells of.
+   */
+  readonly kind: "sandbox" | "link" | "element" | "record" | "file";
   /** Id of the sandbox that it belonged to. */
   readonly id: string;
   /** In plain words. */
@@ -59,7 +64,10 @@ export async function collectGarbage(
     using lock = await state.lockSandbox(id);
     if (lock === undefined) continue; // removed by now
     const found = judge(context, id, options.force ?? false);
-    if (found === undefined) continue;
+    if (found === undefined) {
+      garbage.push(...unfinishedFiles(context, id, dryRun));
+      continue;
+    }
     const removed = found.removed && !dryRun;
     garbage.push({ ...found, removed });
     if (!removed) continue;
@@ -78,6 +86,22 @@ export async function collectGarbage(
     garbage.push({ kind, id, reason, removed: !dryRun });
   }
   return garbage;
+}
+
+/** Files that a process died over while it wrote them, of a sandbox that is alive and whose lock is held. */
+function unfinishedFiles(
+  { state }: NodeContext,
+  id: string,
+  dryRun: boolean,
+): Garbage[] {
+  const directory = state.sandboxDirectory(id);
+  return readDirectory(directory)
+    .filter(({ name }) => name.endsWith(UNFINISHED))
+    .map(({ name }) => {
+      if (!dryRun) removeFile(`${directory}/${name}`);
+      const reason = `${name} was not written to its end`;
+      return { kind: "file", id, reason, removed: !dryRun };
+    });
 }
 
 /** Why a sandbox with a directory is garbage, if it is. Its lock is held, so nobody is at work on it. */

@@ -22,6 +22,7 @@ import {
   writeAll,
 } from "../../ffi/file.ts";
 import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
+import type { OwnedFd } from "../../ffi/fd.ts";
 import { geteuid } from "../../ffi/process.ts";
 import { SandboxError } from "../errors.ts";
 import { decodeRecord, encodeRecord, type RecordKind } from "./record.ts";
@@ -98,34 +99,61 @@ export function removeIfEmpty(path: string): void {
   }
 }
 
+/** Ends the name of a file that is being written. */
+export const UNFINISHED = ".tmp";
+
 /**
- * Writes a file so that a reader, or a crash, sees the old content or the new and nothing between.
+ * Writes a file so that a reader, or a crash, sees the old content or the new and nothing between. What a crash leaves is
+ * `path` with {@linkcode UNFINISHED}, which the next writer takes away.
+ *
+ * The caller keeps other writers of `path` out by a lock.
  *
  * @param mode permission bits, whatever the umask: 0600 unless containers are to read it
- * @throws {SandboxError} `StateUnusable`
+ * @throws {SandboxError} `StateUnusable`; the file is as it was
  */
 export function writeFileAtomic(
   path: string,
   data: Uint8Array,
   mode = 0o600,
 ): void {
-  const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+  const temporary = path + UNFINISHED;
   try {
-    using file = open(
-      temporary,
-      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-      mode,
-    );
+    const file = openAnew(temporary, mode);
     try {
-      changeMode(file, mode);
-      writeAll(file, new Uint8Array(data));
+      {
+        // Closed before it is renamed: a file system may tell only then that it could not write.
+        using _closing = file;
+        changeMode(file, mode);
+        writeAll(file, new Uint8Array(data));
+      }
       rename(temporary, path);
     } catch (error) {
-      unlink(temporary);
+      tryToRemove(temporary);
       throw error;
     }
   } catch (error) {
     throw unusable(path, error);
+  }
+}
+
+/** Makes the file, in place of one that a crash left. */
+function openAnew(path: string, mode: number): OwnedFd {
+  const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+  try {
+    return open(path, flags, mode);
+  } catch (error) {
+    if (!isSyscallError(error, Errno.EEXIST)) throw error;
+    unlink(path);
+    return open(path, flags, mode);
+  }
+}
+
+/** After a failure, which is the one to know; what stays is taken away by the next writer. */
+function tryToRemove(path: string): void {
+  try {
+    unlink(path);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
   }
 }
 
