@@ -3,8 +3,9 @@
  *
  * One packet's way, in the order of the hooks:
  *
- * - `guard` (before anything else): what comes from outside must not claim to be loopback, and a pod must not claim
- *   an address that is not routed to it.
+ * - `guard` (before anything else, even before the pieces of a cut packet are put together, or a pod could slip one into
+ *   another's packet): what comes from outside must not claim to be loopback, and a pod must not claim an address that
+ *   is not routed to it. The unspecified address needs a rule of its own: a lookup passes it for who has no address yet.
  * - `loopback_out` (before connection tracking): a client on 127.0.0.1 or ::1 gets the node's gateway address as its
  *   source, because a pod can answer to that. `loopback_in` turns the reply's destination back. So no switch of the
  *   kernel is ever needed that lets loopback addresses onto a wire (route_localnet, CVE-2020-8558).
@@ -54,6 +55,9 @@ import { ALL_SETS, SETS } from "./sets.ts";
 /** Name of the table. */
 export const TABLE = "podnet";
 
+/** `NF_IP_PRI_RAW_BEFORE_DEFRAG`: connection tracking puts packets together at -400. */
+const BEFORE_DEFRAG = -450;
+
 /** What the rules of a node depend on. */
 export interface RulesetOptions {
   /** Kept in the table, so that the node behind a table is known, and with what its rules were made. */
@@ -71,7 +75,8 @@ export interface RulesetOptions {
 
 /** The table of a node, its host port sets empty. */
 export function nodeTable(options: RulesetOptions): Table {
-  const fromPods = equals(meta.iifname, `${options.interfacePrefix}*`);
+  const pods = `${options.interfacePrefix}*`;
+  const fromPods = equals(meta.iifname, pods);
   return {
     family: "inet",
     name: TABLE,
@@ -80,12 +85,15 @@ export function nodeTable(options: RulesetOptions): Table {
     chains: [
       {
         name: "guard",
-        hook: { type: "filter", hook: "prerouting", priority: -300 },
+        hook: { type: "filter", hook: "prerouting", priority: BEFORE_DEFRAG },
         rules: [
           rule([equals(meta.iifname, "lo"), verdict("accept")]),
           rule([equals(ip.daddr, "127.0.0.0/8"), verdict("drop")]),
           rule([equals(ip.saddr, "127.0.0.0/8"), verdict("drop")]),
-          rule([fromPods, fibMissing("saddr", "iif"), verdict("drop")]),
+          rule([differs(meta.iifname, pods), verdict("accept")]),
+          rule([fibMissing("saddr", "iif"), verdict("drop")]),
+          rule([equals(ip.saddr, "0.0.0.0"), verdict("drop")]),
+          rule([equals(ip6.saddr, "::"), verdict("drop")]),
         ],
       },
       loopbackOut(options.gateways),
