@@ -77,7 +77,7 @@ function formatsOf({ type }: Codec<unknown>): string[] {
 }
 
 /** Bytes of the fixed header of a body. */
-function headerSize(codec: Codec<unknown>): number {
+export function headerSize(codec: Codec<unknown>): number {
   return "header" in codec
     ? ((codec.header as { size: number }).size + 3) & ~3
     : 0;

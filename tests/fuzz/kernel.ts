@@ -19,7 +19,7 @@ import {
 import { listConntrack } from "../../src/conntrack/conntrack.ts";
 import { ALL_SETS } from "../../src/hostport/sets.ts";
 import { TABLE } from "../../src/hostport/ruleset.ts";
-import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
+import type { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { NftablesConnection } from "../../src/nftables/connection.ts";
 import { dumpAddresses } from "../../src/rtnetlink/address.ts";
 import { dumpLinks } from "../../src/rtnetlink/link.ts";

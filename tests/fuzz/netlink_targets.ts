@@ -31,10 +31,11 @@ import {
   arbitraryOf,
   exportedCodecs,
   type FoundCodec,
+  headerSize,
   isWritable,
 } from "./codecs.ts";
 import { bodiesOf, type Recording, Replay } from "./kernel.ts";
-import { mutated, mutations } from "./mutation.ts";
+import { joined, mutated, mutations } from "./mutation.ts";
 import { attempt, type Target, target } from "./target.ts";
 
 /** The errors that a question to the kernel may end with, whatever it answers. */
@@ -94,6 +95,44 @@ function ofAny<T>(
   );
 }
 
+/** Counts what is read of a datagram: numbers by the view, bytes by the searches and copies. */
+class CountingBytes extends Uint8Array<ArrayBuffer> {
+  static work = 0;
+  override indexOf(value: number, from = 0): number {
+    const found = super.indexOf(value, from);
+    CountingBytes.work += (found === -1 ? this.length : found + 1) - from;
+    return found;
+  }
+}
+class CountingView extends DataView<ArrayBuffer> {
+  override getUint8(at: number): number {
+    CountingBytes.work++;
+    return super.getUint8(at);
+  }
+  override getUint16(at: number, little?: boolean): number {
+    CountingBytes.work++;
+    return super.getUint16(at, little);
+  }
+  override getUint32(at: number, little?: boolean): number {
+    CountingBytes.work++;
+    return super.getUint32(at, little);
+  }
+}
+
+/** Reads, and compares the work with the length: it must not grow faster than that. */
+function assertLinear(codec: Codec<unknown>, bytes: Uint8Array): void {
+  CountingBytes.work = 0;
+  const counted = new CountingBytes(new Uint8Array(bytes).buffer);
+  const from = {
+    bytes: counted,
+    view: new CountingView(counted.buffer),
+  } as unknown as ByteWindow;
+  attempt(() => codec.read(from, 0, bytes.length), CodecError);
+  // Each level of a nest may look at each byte once.
+  const bound = 10 * bytes.length + 100;
+  assert(CountingBytes.work <= bound, `${CountingBytes.work} > ${bound}`);
+}
+
 /** Targets that need no kernel: every exported codec. */
 export async function codecTargets(): Promise<Target[]> {
   const codecs = await exportedCodecs();
@@ -114,6 +153,18 @@ export async function codecTargets(): Promise<Target[]> {
         assertEquals<unknown>(decode(codec, bytes), value);
         assertEquals(encode(codec, decode(codec, bytes)), bytes);
       }, { runs: 25 }),
+      target(
+        `${name} reads in linear time`,
+        fc.tuple(value, mutations),
+        ([value, damage]) => {
+          const bytes = mutated(encode(codec, value), damage);
+          // Behind a fixed header the same attributes again and again.
+          const skip = headerSize(codec);
+          const repeated = Array(200).fill(bytes.subarray(skip));
+          assertLinear(codec, joined(bytes.subarray(0, skip), ...repeated));
+        },
+        { runs: 4 },
+      ),
       target(
         `${name} reads its own bytes damaged`,
         fc.tuple(value, mutations),
@@ -140,9 +191,16 @@ export function messageTargets(): Target[] {
     words,
     fc.option(fc.uint8Array({ maxLength: 40 }), { nil: undefined }),
     fc.boolean(),
-  ).map(([sequence, errno, words, echo, isDone]) =>
-    isDone ? done(sequence, errno, words) : error(sequence, errno, words, echo)
-  );
+    fc.option(fc.oneof(fc.nat({ max: 80 }), fc.nat({ max: 0xffffffff }))),
+  ).map(([sequence, errno, words, echo, isDone, echoed]) => {
+    if (isDone) return done(sequence, errno, words);
+    const datagram = error(sequence, errno, words, echo);
+    // The length that the echoed request claims to have.
+    if (echoed !== null) {
+      new DataView(datagram.buffer).setUint32(HEADER_SIZE + 4, echoed, true);
+    }
+    return datagram;
+  });
   return [
     target("messages are cut", noise, (bytes) => {
       const messages = attempt(() =>
