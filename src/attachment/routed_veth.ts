@@ -26,6 +26,7 @@ import {
   dumpRoutes,
   getRoute,
   newRoute,
+  type Route,
   ROUTE_PROTOCOL,
 } from "../rtnetlink/route.ts";
 
@@ -80,78 +81,141 @@ export function attachHost(
   link: PodLink,
   wishes: readonly AddressWish[],
 ): ClaimedAddress[] {
-  route.execute([
-    newVeth({
-      name: link.hostInterface,
-      index: link.hostIndex,
-      mac: HOST_MAC,
-      mtu: link.mtu,
-      peer: {
-        name: link.interfaceName,
-        index: link.podIndex,
-        mac: link.mac,
-        mtu: link.mtu,
-        namespaceFd: pod.fd,
-      },
-    }),
-    // While the link is down a change of its settings notifies nobody, which costs half at 2000 pods.
-    setLink({
-      index: link.hostIndex,
-      // Not at creation: the kernel ignores an alias there (rtnl_create_link).
-      alias: link.alias,
-      ...withoutLinkLocal(wishes.map(({ gateway }) => gateway)),
-      ipv4: {
-        forwarding: 1,
-        rpFilter: 1,
-        acceptRedirects: 0,
-      },
-    }),
-    setLink({ index: link.hostIndex, up: true }),
-  ]);
-  const claimed: ClaimedAddress[] = [];
+  const tries = wishes.map((wish) => ({
+    wish,
+    candidates: Iterator.from(wish.candidates),
+  }));
+  const claimed: (ClaimedAddress | undefined)[] = [];
   try {
-    for (const wish of wishes) {
-      claimed.push({
-        address: claim(route, link, wish),
-        gateway: wish.gateway,
-      });
-    }
+    // Mostly the first candidates are free: the link and all claims are one datagram then.
+    const first = tries.map(({ candidates }) => candidates.next().value);
+    const taken = makeClaims(
+      route,
+      link,
+      [
+        newVeth({
+          name: link.hostInterface,
+          index: link.hostIndex,
+          mac: HOST_MAC,
+          mtu: link.mtu,
+          peer: {
+            name: link.interfaceName,
+            index: link.podIndex,
+            mac: link.mac,
+            mtu: link.mtu,
+            namespaceFd: pod.fd,
+          },
+        }),
+        // While the link is down a change of its settings notifies nobody, which costs half at 2000 pods.
+        setLink({
+          index: link.hostIndex,
+          // Not at creation: the kernel ignores an alias there (rtnl_create_link).
+          alias: link.alias,
+          ...withoutLinkLocal(wishes.map(({ gateway }) => gateway)),
+          ipv4: {
+            forwarding: 1,
+            rpFilter: 1,
+            acceptRedirects: 0,
+          },
+        }),
+        setLink({ index: link.hostIndex, up: true }),
+      ],
+      tries.flatMap(({ wish: { gateway } }, i) => {
+        const address = first[i];
+        return address === undefined ? [] : [{ address, gateway }];
+      }),
+    );
+    tries.forEach(({ wish: { gateway } }, i) => {
+      const address = first[i];
+      if (address === undefined || taken.includes(address)) return;
+      claimed[i] = { address, gateway };
+    });
+    tries.forEach(({ wish, candidates }, i) => {
+      claimed[i] ??= claimNext(route, link, wish, candidates, first[i]);
+    });
+    return claimed.filter((claim) => claim !== undefined);
   } catch (error) {
     releaseAddresses(
       route,
       link.hostIndex,
-      claimed.map(({ address }) => address),
+      claimed.flatMap((claim) => claim?.address ?? []),
     );
     throw error;
   }
-  return claimed;
 }
 
-function claim(
+/** The next candidate that is free. */
+function claimNext(
   route: Connection,
   link: PodLink,
-  wish: AddressWish,
-): IpAddress {
-  let last: IpAddress | undefined;
-  for (const address of wish.candidates) {
+  { gateway, exhausted }: AddressWish,
+  candidates: Iterable<IpAddress>,
+  last: IpAddress | undefined,
+): ClaimedAddress {
+  for (const address of candidates) {
     last = address;
-    if (isLocal(route, address)) continue;
-    try {
-      route.execute(claimRequests(link, address, wish.gateway));
-      return address;
-    } catch (error) {
-      if (
-        !(error instanceof NetlinkError) || error.index !== 0 ||
-        error.errno !== Errno.EEXIST
-      ) throw error;
-      // The kernel went on to the neighbour after the route had failed.
-      route.execute([
-        deleteNeighbour({ index: link.hostIndex, address }),
-      ]);
-    }
+    const [taken] = makeClaims(route, link, [], [{ address, gateway }]);
+    if (taken === undefined) return { address, gateway };
   }
-  throw wish.exhausted(last);
+  throw exhausted(last);
 }
+
+/**
+ * Claims addresses, in one datagram with what has to be done before.
+ *
+ * @returns those that somebody has already
+ */
+function makeClaims(
+  route: Connection,
+  link: PodLink,
+  before: readonly Request<unknown, unknown>[],
+  wanted: readonly ClaimedAddress[],
+): IpAddress[] {
+  const addresses = wanted.map(({ address }) => address);
+  const queries = addresses.map((address) => getRoute(address));
+  const taken: IpAddress[] = [];
+  let found: Route[][];
+  try {
+    found = route.execute([
+      ...before,
+      ...wanted.flatMap(({ address, gateway }) =>
+        claimRequests(link, address, gateway)
+      ),
+    ], queries);
+  } catch (error) {
+    for (const index of existing(error)) {
+      const address = addresses[(index - before.length) / CLAIM_REQUESTS];
+      if (address === undefined) {
+        releaseAddresses(route, link.hostIndex, addresses);
+        throw error;
+      }
+      taken.push(address);
+    }
+    found = route.execute([], queries);
+  }
+  // An address of the node itself has no host route in the main table, yet is as taken as any.
+  const local = addresses.filter((_, i) =>
+    found[i]?.some(({ type }) => type === "local")
+  );
+  releaseAddresses(route, link.hostIndex, local);
+  taken.push(...local);
+  // The kernel went on to the neighbour.
+  route.execute(
+    taken.map((address) => deleteNeighbour({ index: link.hostIndex, address })),
+  );
+  return taken;
+}
+
+/** Positions of the messages that failed because what they make is there; one that is nobody's position if others failed. */
+function existing(error: unknown): readonly number[] {
+  if (!(error instanceof NetlinkError)) return [-1];
+  return error.failures.map(({ index, errno }) =>
+    errno === Errno.EEXIST ? index : -1
+  );
+}
+
+/** How many messages {@linkcode claimRequests} makes, the route first. */
+const CLAIM_REQUESTS = 2;
 
 /** The host's messages that make an address the pod's. */
 export function claimRequests(
@@ -171,14 +235,18 @@ export function claimRequests(
   ];
 }
 
-/** An address of the node itself has no host route in the main table, yet is as taken as any. */
+/** What the kernel answers for an address without a route, or with one that refuses packets. */
+const NO_ROUTE: readonly number[] = [
+  Errno.ENETUNREACH,
+  Errno.EHOSTUNREACH,
+  Errno.EACCES,
+  Errno.EINVAL,
+];
+
+/** Whether the kernel takes packets to the address for its own. */
 function isLocal(route: Connection, address: IpAddress): boolean {
-  try {
-    return route.request(getRoute(address)).some((r) => r.type === "local");
-  } catch (error) {
-    if (error instanceof NetlinkError) return false; // no route at all
-    throw error;
-  }
+  return route.request(getRoute(address), ...NO_ROUTE)
+    .some(({ type }) => type === "local");
 }
 
 /**

@@ -65,33 +65,55 @@ export class Connection implements Disposable {
    * Only one message asks for an acknowledgement: the last one that has NLM_F_ACK among its flags, or else the last one
    * of all. Messages that fail are answered without asking.
    *
+   * @param queries sent behind the requests in the same datagram, so that they see what these have done
+   * @returns the replies of each query
    * @throws {NetlinkError} if the kernel refuses any of them; `failures` has them all
    * @throws {CodecError} if a value does not fit its codec; nothing is sent then
    * @throws {IncompleteReplyError} if it is not known what the kernel has done
    * @throws {SyscallError}
    */
-  execute(requests: readonly Request<unknown, unknown>[]): void {
-    if (requests.length === 0) return;
-    let last = requests.length - 1;
+  execute<T = never, R = T>(
+    requests: readonly Request<unknown, unknown>[],
+    queries: readonly Request<T, R>[] = [],
+  ): R[][] {
+    const all = [...requests, ...queries as readonly Request<unknown>[]];
+    if (all.length === 0) return [];
+    let last = all.length - 1;
     for (let i = last; i >= 0; i--) {
-      if (((requests[i]?.flags ?? 0) & NLM_F_ACK) !== 0) {
+      if (((all[i]?.flags ?? 0) & NLM_F_ACK) !== 0) {
         last = i;
         break;
       }
     }
-    this.#exchange(requests, last, NLM_F_ACK);
+    const replies: R[][] = queries.map(() => []);
+    const first = requests.length;
+    this.#exchange(
+      all,
+      last,
+      NLM_F_ACK,
+      queries.length === 0 ? undefined : (from, { body, end }, index) => {
+        const query = queries[index - first];
+        if (query === undefined) return;
+        replies[index - first]?.push(replyCodec(query).read(from, body, end));
+      },
+    );
+    return replies;
   }
 
   /**
    * Sends one request and returns its replies: none or one for most requests.
    *
+   * @param absent error numbers with which the kernel says that there is none: no error, and no reply
    * @throws {NetlinkError} if the kernel refuses it
    * @throws {CodecError} if a value does not fit its codec
    * @throws {IncompleteReplyError} if the reply is not complete
    * @throws {SyscallError}
    */
-  request<T, R = T>(request: Request<T, R>): R[] {
-    return this.#collect(request, NLM_F_ACK, 2);
+  request<T, R = T>(
+    request: Request<T, R>,
+    ...absent: readonly number[]
+  ): R[] {
+    return this.#collect(request, NLM_F_ACK, 2, absent);
   }
 
   /**
@@ -118,15 +140,16 @@ export class Connection implements Disposable {
     request: Request<T, R>,
     flags: number,
     attempts: number,
+    absent: readonly number[] = [],
   ): R[] {
-    // Without a reply codec R is T.
-    const codec = request.reply ?? request.codec as Codec<unknown> as Codec<R>;
+    const codec = replyCodec(request);
     for (let attempt = 1;; attempt++) {
       const replies: R[] = [];
       try {
-        this.#exchange([request], 0, flags, (from, { body, end }) => {
+        const onReply: OnReply = (from, { body, end }) => {
           replies.push(codec.read(from, body, end));
-        });
+        };
+        this.#exchange([request], 0, flags, onReply, absent);
         return replies;
       } catch (error) {
         const repeat = error instanceof IncompleteReplyError &&
@@ -141,7 +164,8 @@ export class Connection implements Disposable {
     requests: readonly Request<unknown, unknown>[],
     last: number,
     lastFlags: number,
-    onReply?: (from: ByteWindow, message: Message) => void,
+    onReply?: OnReply,
+    absent: readonly number[] = [],
   ): void {
     const out = this.#out;
     out.reset();
@@ -162,7 +186,7 @@ export class Connection implements Disposable {
     // What goes wrong with one reply is kept until the others are read: the kernel refuses the next dump otherwise.
     let trouble: IncompleteReplyError | CodecError | undefined;
     let done = false;
-    const operation = requests[last]?.operation ?? "";
+    const operation = () => requests[last]?.operation ?? "";
     const onMessage = (from: ByteWindow, message: Message) => {
       const index = (message.sequence - first) >>> 0;
       const request = requests[index];
@@ -171,18 +195,19 @@ export class Connection implements Disposable {
       if ((message.flags & NLM_F_DUMP_INTR) !== 0) {
         trouble ??= new IncompleteReplyError(
           "interrupted",
-          `${operation}: the table changed during the dump`,
+          `${operation()}: the table changed during the dump`,
         );
       }
       switch (message.type) {
         case NLMSG_NOOP:
           return;
         case NLMSG_OVERRUN:
-          trouble ??= overrun(operation);
+          trouble ??= overrun(operation());
           return;
         case NLMSG_ERROR:
         case NLMSG_DONE: {
-          if (readErrno(from, message) !== 0) {
+          const errno = readErrno(from, message);
+          if (errno !== 0 && !absent.includes(errno)) {
             const start = starts[index] ?? 0;
             const end = starts[index + 1] ?? out.length;
             failures.push(readFailure(from, message, {
@@ -196,7 +221,7 @@ export class Connection implements Disposable {
           return;
         }
         default:
-          onReply?.(from, message);
+          onReply?.(from, message, index);
       }
     };
 
@@ -213,16 +238,16 @@ export class Connection implements Disposable {
             onMessage(from, message);
           } catch (error) {
             if (!(error instanceof CodecError)) throw error;
-            trouble ??= error.during(operation);
+            trouble ??= error.during(operation());
           }
         }
       } catch (error) {
         if (error instanceof CodecError) {
-          trouble ??= error.during(operation);
+          trouble ??= error.during(operation());
         } else if (error instanceof IncompleteReplyError) {
           trouble ??= error;
         } else if (isSyscallError(error, Errno.ENOBUFS)) {
-          trouble ??= overrun(operation, error);
+          trouble ??= overrun(operation(), error);
         } else {
           throw error;
         }
@@ -234,10 +259,18 @@ export class Connection implements Disposable {
     if (!done) {
       throw new IncompleteReplyError(
         "missing",
-        `${operation}: the kernel gave no answer`,
+        `${operation()}: the kernel gave no answer`,
       );
     }
   }
+}
+
+/** What is done with a reply; `index` is the position of its request. */
+type OnReply = (from: ByteWindow, message: Message, index: number) => void;
+
+function replyCodec<T, R>(request: Request<T, R>): Codec<R> {
+  // Without a reply codec R is T.
+  return request.reply ?? request.codec as Codec<unknown> as Codec<R>;
 }
 
 function overrun(operation: string, cause?: unknown): IncompleteReplyError {

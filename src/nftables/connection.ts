@@ -139,15 +139,13 @@ export class NftablesConnection implements Disposable {
 
   /** The table of this name, or undefined. */
   getTable(name: string): TableInfo | undefined {
-    const [reply] = orNone(() =>
-      this.netlink.request({
-        operation: `get table ${name}`,
-        type: NftMessage.getTable,
-        flags: 0,
-        codec: tableMessage,
-        value: { header: { family: NfFamily.inet }, attrs: { name } },
-      })
-    );
+    const [reply] = this.netlink.request({
+      operation: `get table ${name}`,
+      type: NftMessage.getTable,
+      flags: 0,
+      codec: tableMessage,
+      value: { header: { family: NfFamily.inet }, attrs: { name } },
+    }, Errno.ENOENT);
     return reply === undefined ? undefined : {
       handle: reply.attrs.handle ?? 0n,
       ...commented(reply.attrs.userdata),
@@ -160,22 +158,20 @@ export class NftablesConnection implements Disposable {
    */
   getElement(table: string, set: NftSet, key: Uint8Array): Element | undefined {
     const { data: _data, ...keysOnly } = set;
-    const [reply] = orNone(() =>
-      this.netlink.request({
-        operation: `get element of ${table} ${set.name}`,
-        type: NftMessage.getSetElem,
-        flags: 0,
-        codec: elementMessage,
-        value: {
-          header: { family: NfFamily.inet },
-          attrs: {
-            table,
-            set: set.name,
-            elements: encodeElements(keysOnly, [{ key }]),
-          },
+    const [reply] = this.netlink.request({
+      operation: `get element of ${table} ${set.name}`,
+      type: NftMessage.getSetElem,
+      flags: 0,
+      codec: elementMessage,
+      value: {
+        header: { family: NfFamily.inet },
+        attrs: {
+          table,
+          set: set.name,
+          elements: encodeElements(keysOnly, [{ key }]),
         },
-      })
-    );
+      },
+    }, Errno.ENOENT);
     return decodeElements(set, reply?.attrs.elements ?? []).at(0);
   }
 
@@ -310,7 +306,7 @@ function unsupported(cause: unknown): SandboxError {
   );
 }
 
-/** Replies of a request, none when what it names does not exist. */
+/** Replies of a dump, none when what it names does not exist. */
 function orNone<T>(request: () => T[]): T[] {
   try {
     return request();

@@ -157,7 +157,9 @@ function addressRequest(
   } = {},
 ): Request<AddressMessage> {
   return {
-    operation: `${verb} address ${address}/${prefixLength} of link #${index}`,
+    get operation() {
+      return `${verb} address ${address}/${prefixLength} of link #${index}`;
+    },
     type,
     flags,
     codec: addressMessage,

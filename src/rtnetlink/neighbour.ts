@@ -115,7 +115,9 @@ function neighbourRequest(
   flags = 0,
 ): Request<NeighbourMessage> {
   return {
-    operation: `${verb} neighbour ${address} on link #${index}`,
+    get operation() {
+      return `${verb} neighbour ${address} on link #${index}`;
+    },
     type,
     flags,
     codec: neighbourMessage,

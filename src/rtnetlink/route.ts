@@ -229,9 +229,12 @@ function routeRequest(
   const { table = RT_TABLE_MAIN, protocol = ROUTE_PROTOCOL } = options;
   const family = familyOf(options);
   return {
-    operation: `${verb} route ${
-      destination === "default" ? `default (IPv${family})` : destination
-    }`,
+    // Made when it is asked for: writing an address costs as much as encoding the whole message.
+    get operation() {
+      return `${verb} route ${
+        destination === "default" ? `default (IPv${family})` : destination
+      }`;
+    },
     type,
     flags,
     codec: routeMessage,
@@ -269,7 +272,9 @@ function tableAttrs(table: number): RouteAttrs {
 /** Asks by which route a packet to an address would go. Refused with ENETUNREACH if there is none. */
 export function getRoute(address: IpAddress): Request<RouteMessage, Route> {
   return {
-    operation: `get route to ${address}`,
+    get operation() {
+      return `get route to ${address}`;
+    },
     type: RTM_GETROUTE,
     flags: 0,
     codec: routeMessage,
