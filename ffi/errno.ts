@@ -98,11 +98,13 @@ export const Errno = {
  * Error numbers of the kernel are positive here, as in C; a netlink reply carries them negated.
  */
 export function errnoName(errno: number): string {
-  for (const [name, value] of Object.entries(Errno)) {
-    if (value === errno) return name;
-  }
-  return `errno ${errno}`;
+  return NAMES.get(errno) ?? `errno ${errno}`;
 }
+
+const NAMES: ReadonlyMap<number, string> = new Map(
+  // Of two names for a number the first one counts.
+  Object.entries(Errno).reverse().map(([name, value]) => [value, name]),
+);
 
 /** A system call failed. */
 export class SyscallError extends Error {

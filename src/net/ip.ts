@@ -13,10 +13,11 @@ export function addressBits(family: IpFamily): 32 | 128 {
   return family === 4 ? 32 : 128;
 }
 
-function toBigInt(bytes: Uint8Array): bigint {
-  let value = 0n;
-  for (const byte of bytes) value = value << 8n | BigInt(byte);
-  return value;
+function toBigInt({ buffer, length }: Uint8Array<ArrayBuffer>): bigint {
+  const view = new DataView(buffer);
+  return length === 4
+    ? BigInt(view.getUint32(0))
+    : view.getBigUint64(0) << 64n | view.getBigUint64(8);
 }
 
 /** An IPv4 or IPv6 address without a zone. */
@@ -71,11 +72,14 @@ export class IpAddress {
         `${value} is outside the IPv${family} address space`,
       );
     }
-    const bytes = new Uint8Array(bits / 8);
-    for (let i = bytes.length - 1, rest = value; i >= 0; i--, rest >>= 8n) {
-      bytes[i] = Number(rest & 0xffn);
+    const view = new DataView(new ArrayBuffer(bits / 8));
+    if (family === 4) {
+      view.setUint32(0, Number(value));
+    } else {
+      view.setBigUint64(0, value >> 64n);
+      view.setBigUint64(8, value & 0xffff_ffff_ffff_ffffn);
     }
-    return new IpAddress(bytes);
+    return new IpAddress(new Uint8Array(view.buffer));
   }
 
   /** The IP version. */
@@ -130,6 +134,7 @@ export class IpAddress {
 
   /** The canonical text (RFC 5952 for IPv6): equal addresses have equal texts. */
   toString(): string {
+    if (this.family === 4) return this.bytes.join(".");
     return stringifyIp({
       number: this.toBigInt(),
       version: this.family,

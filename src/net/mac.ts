@@ -57,7 +57,6 @@ export class MacAddress {
 
   /** Lower-case hexadecimal groups separated by colons. */
   toString(): string {
-    return Array.from(this.bytes, (byte) => byte.toString(16).padStart(2, "0"))
-      .join(":");
+    return this.bytes.toHex().replace(/..(?!$)/g, "$&:");
   }
 }
