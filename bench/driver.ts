@@ -20,8 +20,23 @@ export interface DriverOptions {
   /** Where it keeps its files. */
   readonly directory: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Start in the namespaces of this one instead of new ones. */
-  readonly join?: Driver;
+  /**
+   * The command that enters its namespaces.
+   * @default new ones
+   */
+  readonly enter?: readonly string[];
+}
+
+/** Enters new namespaces. */
+const FRESH = ["unshare", "--net", "--mount", "--propagation=private"];
+
+/** Enters those of a process, or of a process and a pod. */
+export function inside(pid: number, netns?: string): string[] {
+  const enter = ["nsenter", `--target=${pid}`, "--mount"];
+  // nsenter opens all paths before it enters, so the pod's is one that leads through the process.
+  return netns === undefined
+    ? [...enter, "--net"]
+    : [...enter, `--net=/proc/${pid}/root${netns}`];
 }
 
 /** One running program. Disposing kills it; the kernel destroys its namespaces. */
@@ -33,12 +48,11 @@ export class Driver implements AsyncDisposable {
   readonly #lines: ReadableStreamDefaultReader<string>;
   #rest = "";
 
-  constructor({ name, command, directory, env = {}, join }: DriverOptions) {
+  constructor(options: DriverOptions) {
+    const { name, command, directory, env = {}, enter = FRESH } = options;
     this.name = name;
     this.directory = directory;
-    const [program = "", ...args] = join === undefined
-      ? ["unshare", "--net", "--mount", "--propagation=private", ...command]
-      : ["nsenter", `--target=${join.pid}`, "--net", "--mount", ...command];
+    const [program = "", ...args] = [...enter, ...command];
     this.#child = new Deno.Command(program, {
       args,
       env: { ...env },
@@ -50,7 +64,7 @@ export class Driver implements AsyncDisposable {
       .getReader();
   }
 
-  /** unshare(1) and nsenter(1) become the program, so it is the program's. */
+  /** The program's: unshare(1) and nsenter(1) become it. */
   get pid(): number {
     return this.#child.pid;
   }

@@ -5,12 +5,24 @@
  */
 import { Bench } from "./bench.ts";
 import { measureCreate } from "./parts/create.ts";
+import { measureOnce } from "./parts/once.ts";
+import { measurePeers } from "./parts/peers.ts";
+import { measurePorts } from "./parts/ports.ts";
+import { measureRate } from "./parts/rate.ts";
+import { measureStorm } from "./parts/storm.ts";
+import { measureWarm } from "./parts/warm.ts";
 import { report } from "./report.ts";
 import { build } from "./subjects.ts";
 
 /** Every part: a set of measures that belong together. */
 const parts: Record<string, (bench: Bench) => Promise<void>> = {
   create: measureCreate,
+  peers: measurePeers,
+  rate: measureRate,
+  once: measureOnce,
+  ports: measurePorts,
+  warm: measureWarm,
+  storm: measureStorm,
 };
 
 const wanted = Deno.args.filter((word) => !word.startsWith("--"));

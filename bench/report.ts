@@ -4,9 +4,8 @@
  * @module
  */
 import { phrase, type Results, type Row } from "./results.ts";
+import { LIMIT } from "./subjects.ts";
 import { number, ratio, terminalTable } from "./table.ts";
-
-const LIMIT = "reference";
 
 /** Beside what the same work in C took. */
 function line(results: Results, row: Row): string[] {

@@ -3,62 +3,125 @@
  *
  * @module
  */
-import { Driver } from "./driver.ts";
+import { Driver, inside } from "./driver.ts";
 
 const here = new URL(".", import.meta.url).pathname;
 
 /** Where programs are built and nodes keep their files: in memory, and gone with the namespaces of the run. */
 export const WORK = "/run/podnet-bench";
 
-/** Builds the C programs. */
-export async function build(): Promise<void> {
-  await Deno.mkdir(WORK, { recursive: true });
-  for (const name of ["pod"]) {
-    const { success, stderr } = await new Deno.Command("cc", {
-      args: [
-        "-O2",
-        "-Wall",
-        "-Wextra",
-        "-o",
-        `${WORK}/${name}`,
-        `${here}reference/${name}.c`,
-      ],
-      stderr: "piped",
-    }).output();
-    if (!success) throw new Error(new TextDecoder().decode(stderr));
-  }
+/** The limit that podnet is compared with. */
+export const LIMIT = "C";
+
+const PROGRAMS = ["pod", "peer", "load"];
+
+async function output(
+  program: string,
+  args: readonly string[],
+): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(program, {
+    args: [...args],
+    stdin: "null",
+  }).output();
+  const text = new TextDecoder();
+  if (!success) throw new Error(`${program}: ${text.decode(stderr)}`);
+  return text.decode(stdout);
 }
 
-/** What can be measured. */
-export type Subject = "podnet" | "reference";
+export { output as run };
+
+/** Builds the C programs, and the command as users install it. */
+export async function build(): Promise<void> {
+  await Deno.mkdir(WORK, { recursive: true });
+  for (const name of PROGRAMS) {
+    const source = `${here}reference/${name}.c`;
+    const warnings = ["-Wall", "-Wextra", "-Wno-unused-function"];
+    await output("cc", ["-O2", ...warnings, "-o", `${WORK}/${name}`, source]);
+  }
+  const command = `${here}../src/cli/main.ts`;
+  const bundle = ["bundle", "--quiet", "--output", BUNDLE, command];
+  await output(Deno.execPath(), bundle);
+}
+
+const BUNDLE = `${WORK}/podnet.js`;
+const DENO_RUN = ["run", "--quiet", "--no-check", "--cached-only"];
+
+/** podnet of a checkout, as a library in a program that lives on. */
+function library(checkout: string, args: readonly string[] = []) {
+  return (directory: string): string[] => [
+    Deno.execPath(),
+    ...DENO_RUN,
+    "--allow-all",
+    "--v8-flags=--expose-gc",
+    `${checkout}/bench/podnet_driver.ts`,
+    directory,
+    ...args,
+  ];
+}
+
+function peer(kind: string, ...variant: readonly string[]) {
+  return (directory: string): string[] => [
+    `${WORK}/peer`,
+    kind,
+    directory,
+    ...variant,
+  ];
+}
+
+/** What a subject is started with, by its name. */
+const subjects: Record<string, (directory: string) => string[]> = {
+  podnet: library(`${here}..`),
+  [LIMIT]: (directory) => [`${WORK}/pod`, directory],
+  "CNI bridge": peer("cni", "bridge"),
+  "CNI bridge, dual stack": peer("cni", "bridge-dual"),
+  "CNI ptp": peer("cni", "ptp"),
+  netavark: peer("netavark"),
+  "ip and nft": peer("script", `${here}reference/pod.sh`),
+  "podnet command": peer("script", `${here}reference/podnet.sh`),
+};
+
+/** Another checkout of podnet to be measured beside this one. */
+export function addCheckout(directory: string): string {
+  const name = `podnet of ${directory}`;
+  subjects[name] = library(directory);
+  return name;
+}
+
+/** How a program is started. */
+export interface StartOptions {
+  /** Work on the node of this one of the same kind, instead of one of its own. */
+  readonly join?: Driver;
+  /** podnet: how many namespaces it keeps ready. */
+  readonly warm?: number;
+}
 
 let started = 0;
 
-/** Starts a program with a node and a directory of its own, or in those of another of its kind. */
+/** Starts a program with a node of its own, or on that of another. */
 export async function start(
-  subject: Subject,
-  join?: Driver,
+  subject: string,
+  { join, warm }: StartOptions = {},
 ): Promise<Driver> {
-  const directory = join === undefined
-    ? `${WORK}/${subject}-${started++}`
-    : join.directory;
+  const command = subjects[subject];
+  if (command === undefined) throw new RangeError(`no subject ${subject}`);
+  const directory = join?.directory ?? `${WORK}/${started++}`;
   await Deno.mkdir(directory, { recursive: true });
-  const command = subject === "podnet"
-    ? [
-      Deno.execPath(),
-      "run",
-      "-A",
-      "--quiet",
-      "--no-check",
-      "--cached-only",
-      `${here}podnet_driver.ts`,
-      directory,
-    ]
-    : [`${WORK}/pod`, directory, ...(join === undefined ? [] : ["join"])];
+  const joins = join !== undefined && subject === LIMIT ? ["join"] : [];
+  const options = warm === undefined ? [] : [String(warm)];
   return new Driver({
     name: subject,
-    command,
+    command: [...command(directory), ...joins, ...options],
     directory,
-    ...(join === undefined ? {} : { join }),
+    env: {
+      PODNET: [
+        Deno.execPath(),
+        ...DENO_RUN,
+        "--allow-ffi",
+        "--allow-run",
+        BUNDLE,
+      ].join(" "),
+      STATE: directory,
+    },
+    ...(join === undefined ? {} : { enter: inside(join.pid) }),
   });
 }

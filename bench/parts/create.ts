@@ -7,7 +7,7 @@
 import type { Bench } from "../bench.ts";
 import type { Driver } from "../driver.ts";
 import { Series, takeTurns } from "../rounds.ts";
-import { start } from "../subjects.ts";
+import { LIMIT, start } from "../subjects.ts";
 
 /** In one turn so many pods are made, then removed. */
 const PODS_A_TURN = 20;
@@ -51,7 +51,7 @@ export async function measureCreate(bench: Bench): Promise<void> {
   const portCounts = bench.size([1], [1, 10]);
   const rounds = bench.size(6, 25);
   await using podnet = await start("podnet");
-  await using reference = await start("reference");
+  await using reference = await start(LIMIT);
   const drivers = [podnet, reference];
   let staying = 0;
   let next = 0;

@@ -1,0 +1,50 @@
+/**
+ * Claims from a pool of namespaces that were made ahead, each with its link.
+ *
+ * @module
+ */
+import type { Bench } from "../bench.ts";
+import type { Driver } from "../driver.ts";
+import { Series, takeTurns } from "../rounds.ts";
+import { LIMIT, start } from "../subjects.ts";
+
+const POOL = 20;
+
+/** Fills the pool: the reference when told to, podnet by itself when nothing else is to be done. */
+async function fill(driver: Driver, first: number): Promise<void> {
+  if (driver.name === LIMIT) await driver.ask("fill", first, POOL);
+  else await driver.ask("idle", 500);
+}
+
+/** Adds rows for creation from a warm pool, when this podnet has one. */
+export async function measureWarm(bench: Bench): Promise<void> {
+  await using open = new AsyncDisposableStack();
+  const podnet = open.use(await start("podnet", { warm: POOL }));
+  try {
+    await podnet.ask("idle", 0);
+  } catch {
+    bench.say("this podnet has no warm pool");
+    return;
+  }
+  const drivers = [podnet, open.use(await start(LIMIT))];
+  bench.say(`claims from a pool of ${POOL}`);
+  const series = new Series();
+  await takeTurns(
+    drivers,
+    bench.size(4, 20),
+    2,
+    async (driver, round, warm) => {
+      const first = round * POOL;
+      await fill(driver, first);
+      const laps = await driver.laps("create", first, POOL, 1, 20_000);
+      if (warm) series.add(driver.name, "create", laps);
+      await driver.ask("remove", first, POOL);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    },
+  );
+  for (const { name } of drivers) {
+    const { wall, cpu } = series.get(name, "create");
+    const row = { measure: "create from a pool", subject: name, unit: "µs" };
+    bench.results.add({ ...row, conditions: { pool: POOL } }, wall, cpu);
+  }
+}
