@@ -9,12 +9,9 @@ import { TABLE } from "../hostport/ruleset.ts";
 import { formatKey } from "../nftables/datatype.ts";
 import { differences } from "../nftables/live.ts";
 import type { Element } from "../nftables/ruleset.ts";
-import {
-  baselineDifferences,
-  rebuildTable,
-  refuseForeignTable,
-} from "./baseline.ts";
+import { baselineDifferences } from "./baseline.ts";
 import type { NodeContext } from "./context.ts";
+import { rebuildTable, refuseForeignTable } from "./node_table.ts";
 import {
   type Difference,
   type Finding,

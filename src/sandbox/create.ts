@@ -17,11 +17,7 @@ import {
 } from "../attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { hairpinElement, ofFamily } from "../hostport/elements.ts";
-import {
-  claimHostPorts,
-  refuseTakenHostPorts,
-  releaseHostPorts,
-} from "../hostport/host_ports.ts";
+import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { writeSysctl } from "../namespace/sysctl.ts";
@@ -48,8 +44,9 @@ import {
   newHostLink,
   sandboxId,
 } from "./identity.ts";
+import { refuseStaleNode } from "./node_settings.ts";
 import type { NodeState } from "./node_state.ts";
-import { hostPortsOf, type SandboxRecord } from "./records.ts";
+import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
 import { removeRemains } from "./remove.ts";
 import { mendSandbox } from "./sandbox_check.ts";
 import { specDifferences } from "../spec/differences.ts";
@@ -89,23 +86,9 @@ export async function createSandbox(
   } catch (error) {
     // Somebody may have flushed the ruleset: no pod is made without its guard.
     if (context.sockets.nft.getTable(TABLE) !== undefined) throw error;
-    ensureBaseline(context);
+    await ensureBaseline(context);
     return await attempt();
   }
-}
-
-/** The node may have been taken down since this process opened it, and set up again in another way. */
-function refuseStaleNode({ state, settings }: NodeContext): void {
-  const { name, stateDir } = state;
-  const known = state.readNode();
-  if (known === undefined) {
-    throw new SandboxError("NodeNotFound", { name, stateDir });
-  }
-  if (JSON.stringify(known) === JSON.stringify(settings)) return;
-  throw new SandboxError("NodeConflict", {
-    name,
-    reason: "it was set up again with other settings: open it again",
-  });
 }
 
 /** What a sandbox is made from. */
@@ -207,7 +190,7 @@ function build(
   // From here on there is something that only the record leads back to.
   state.writeSandbox(record);
   const ports = hostPortsOf(record);
-  const owner = { id, addresses };
+  const owner = portOwner(record);
   undo.push(() =>
     releaseHostPorts(sockets, owner, ports, { withHairpin: true })
   );
@@ -220,7 +203,7 @@ function build(
   return record;
 }
 
-/** On the node's network: nothing is made but the pin, so that the path to join is there as for any sandbox. */
+/** On the node's network: nothing is made but the pin, so that the path to join is there as for any sandbox; ports are claimed. */
 function buildOnHostNetwork(
   context: NodeContext,
   id: string,
@@ -233,12 +216,21 @@ function buildOnHostNetwork(
     ...recordOf(id, spec, namespace, addresses),
     mtu: settings.mtu,
   };
-  refuseTakenHostPorts(sockets, { id, addresses }, hostPortsOf(record), {
-    nodeAddresses: nodeAddresses(context),
-    describeOwner: (other) => describeOwner(context, other),
-  });
   pinFor(state, id, namespace, undo);
   writeFiles(state, record);
+  const ports = hostPortsOf(record);
+  if (ports.length === 0) return record;
+  // A claim must not outlive its maker unnoticed.
+  state.writeSandbox(record);
+  const owner = portOwner(record);
+  undo.push(() =>
+    releaseHostPorts(sockets, owner, ports, { withHairpin: true })
+  );
+  claimHostPorts(sockets, owner, ports, {
+    nodeAddresses: nodeAddresses(context),
+    describeOwner: (other) => describeOwner(context, other),
+    withHairpin: true,
+  });
   return record;
 }
 

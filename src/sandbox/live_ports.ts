@@ -3,21 +3,17 @@
  *
  * @module
  */
-import {
-  claimHostPorts,
-  refuseTakenHostPorts,
-  releaseHostPorts,
-} from "../hostport/host_ports.ts";
+import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
 import {
   type HostPort,
   type SinglePortMapping,
   toHostPort,
 } from "../hostport/mapping.ts";
 import { describeOwner, nodeAddresses, type NodeContext } from "./context.ts";
-import { addressesOf, type SandboxRecord } from "./records.ts";
+import { addressesOf, portOwner, type SandboxRecord } from "./records.ts";
 
 /**
- * Opens all of the ports or none. On the host network nothing is to be opened, and what is taken is refused all the same.
+ * Opens all of the ports or none. On the host network they are claimed, and nothing is translated.
  *
  * @throws {SandboxError} `HostPortInUse`, `HostAddressUnknown`
  */
@@ -27,18 +23,16 @@ export function openPorts(
   ports: readonly SinglePortMapping[],
 ): void {
   if (ports.length === 0) return;
-  const owner = { id: record.id, addresses: addressesOf(record) };
-  const options = {
-    nodeAddresses: nodeAddresses(context),
-    describeOwner: (id: string) => describeOwner(context, id),
-    withHairpin: false,
-  };
-  const mappings = hostPorts(record, ports);
-  if (record.spec.hostNetwork) {
-    refuseTakenHostPorts(context.sockets, owner, mappings, options);
-  } else {
-    claimHostPorts(context.sockets, owner, mappings, options);
-  }
+  claimHostPorts(
+    context.sockets,
+    portOwner(record),
+    hostPorts(record, ports),
+    {
+      nodeAddresses: nodeAddresses(context),
+      describeOwner: (id: string) => describeOwner(context, id),
+      withHairpin: false,
+    },
+  );
 }
 
 /** Closes the ports; connections through them end. */
@@ -47,9 +41,7 @@ export function closePorts(
   record: SandboxRecord,
   ports: readonly SinglePortMapping[],
 ): void {
-  if (record.spec.hostNetwork) return;
-  const owner = { id: record.id, addresses: addressesOf(record) };
-  releaseHostPorts(sockets, owner, hostPorts(record, ports), {
+  releaseHostPorts(sockets, portOwner(record), hostPorts(record, ports), {
     withHairpin: false,
   });
 }

@@ -11,14 +11,7 @@ import {
 } from "../errors.ts";
 import { AddressPool } from "../ipam/pool.ts";
 import { Cidr } from "../net/cidr.ts";
-import {
-  ensureBaseline,
-  ownerOfTable,
-  refuseOverlap,
-  removeBaseline,
-  tableOf,
-  tableOwner,
-} from "./baseline.ts";
+import { ensureBaseline, refuseOverlap, removeBaseline } from "./baseline.ts";
 import { checkNode, repairNode } from "./check.ts";
 import { type NodeContext, NodeSockets } from "./context.ts";
 import { createSandbox } from "./create.ts";
@@ -36,8 +29,14 @@ import {
 import { outsideMtu } from "./mtu.ts";
 import { openNamespace, settle } from "./node_settings.ts";
 import { NodeState } from "./node_state.ts";
+import { ownerOfTable, tableOf, tableOwner } from "./node_table.ts";
 import { explainRefusal } from "./permission.ts";
-import { forgetNode, type RemoveOptions, removeSandbox } from "./remove.ts";
+import {
+  forgetNode,
+  type RemoveOptions,
+  removeSandbox,
+  removeSandboxes,
+} from "./remove.ts";
 import { possibleIds, resolveSandbox } from "./resolve.ts";
 import { newSandbox, type Sandbox } from "./sandbox.ts";
 import type { Finding } from "./sandbox_check.ts";
@@ -129,7 +128,7 @@ async function open(options: NodeOptions): Promise<Node> {
     if (known === undefined) {
       undo.push(() => removeBaseline(sockets, ownerOfTable(context.table)));
     }
-    const changes = ensureBaseline(context);
+    const changes = await ensureBaseline(context);
     if (known === undefined) state.writeNode(settings);
     // What was lost may have taken pods' routes along: the kernel drops those whose source address goes.
     else if (!isNew && changes.length > 0) {
@@ -391,9 +390,7 @@ export class Node implements AsyncDisposable {
     const { state } = this.#context;
     const ids = state.sandboxIds();
     if (ids.length > 0 && !options.force) throw this.#inUse(ids.length);
-    for (const id of ids) {
-      await removeSandbox(this.#context, id, { force: true });
-    }
+    await removeSandboxes(this.#context, ids);
     if (!state.exists()) return { removed: [] };
     using _lock = await state.lock("exclusive");
     const late = state.sandboxIds();

@@ -30,7 +30,12 @@ import {
   shareMounts,
   unshareMounts,
 } from "../namespace/pin.ts";
-import { acquireFairLock, acquireLock, type LockMode } from "../state/lock.ts";
+import {
+  acquireFairLock,
+  acquireLock,
+  type LockMode,
+  type LockOptions,
+} from "../state/lock.ts";
 import {
   ensurePrivateDirectory,
   readRecord,
@@ -151,6 +156,11 @@ export class NodeState {
     }
   }
 
+  /** `<stateDir>/<node>/sandboxes`. */
+  get sandboxesDirectory(): string {
+    return this.#sandboxes;
+  }
+
   /** The directory of a sandbox. */
   sandboxDirectory(id: string): string {
     return `${this.#sandboxes}/${id}`;
@@ -161,8 +171,13 @@ export class NodeState {
     return `${this.sandboxDirectory(id)}/netns`;
   }
 
+  /** Whether there is the file that the path to join is, mounted or not. */
+  hasPin(id: string): boolean {
+    return present(this.pinPath(id));
+  }
+
   /** Locks a sandbox, making its directory if need be. */
-  async lockNewSandbox(id: string): Promise<OwnedFd> {
+  async lockNewSandbox(id: string, options?: LockOptions): Promise<OwnedFd> {
     const directory = this.sandboxDirectory(id);
     for (;;) {
       try {
@@ -172,14 +187,17 @@ export class NodeState {
           throw unusable(directory, error);
         }
       }
-      const lock = await acquireLock(directory, "exclusive");
+      const lock = await acquireLock(directory, "exclusive", options);
       if (lock !== undefined) return lock;
     }
   }
 
   /** Locks a sandbox that has a directory; undefined when it has none. */
-  lockSandbox(id: string): Promise<OwnedFd | undefined> {
-    return acquireLock(this.sandboxDirectory(id), "exclusive");
+  lockSandbox(
+    id: string,
+    options?: LockOptions,
+  ): Promise<OwnedFd | undefined> {
+    return acquireLock(this.sandboxDirectory(id), "exclusive", options);
   }
 
   /** Whether a sandbox left anything here. */

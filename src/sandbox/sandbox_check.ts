@@ -5,7 +5,7 @@
  */
 import { attachmentDifferences } from "../attachment/check.ts";
 import type { Placed } from "../hostport/elements.ts";
-import { addAll, elementsOf } from "../hostport/host_ports.ts";
+import { addAll, elementsOf, isAsPlaced } from "../hostport/host_ports.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { readSysctl, writeSysctl } from "../namespace/sysctl.ts";
@@ -15,7 +15,12 @@ import { Transaction } from "../nftables/transaction.ts";
 import { isAlive } from "./alive.ts";
 import { describeOwner, type NodeContext } from "./context.ts";
 import { linkAlias } from "./identity.ts";
-import { addressesOf, hostPortsOf, type SandboxRecord } from "./records.ts";
+import {
+  addressesOf,
+  hostPortsOf,
+  portOwner,
+  type SandboxRecord,
+} from "./records.ts";
 
 /** Something that is not as it should be. */
 export interface Finding {
@@ -62,9 +67,10 @@ export function sandboxDifferences(
       remedy: CREATE_AGAIN,
     }];
   }
-  if (record.link === undefined) return [];
   return [
-    ...wiringDifferences(context, record, record.link),
+    ...record.link === undefined
+      ? []
+      : wiringDifferences(context, record, record.link),
     ...sysctlDifferences(context, record),
     ...elementDifferences(context, record),
   ].map((difference) => ({
@@ -149,27 +155,43 @@ function elementDifferences(
 ): Unplaced[] {
   const { sockets: { nft } } = context;
   const { id } = record;
-  const owner = { id, addresses: addressesOf(record) };
-  return elementsOf(hostPortsOf(record), owner).flatMap((placed) => {
-    const { set, element: { key } } = placed;
-    const object = `element ${formatKey(set.key, key)} of set ${set.name}`;
-    const found = nft.getElement(TABLE, set, key);
-    if (found?.comment === id) return [];
-    return [
-      found === undefined
-        ? { object, problem: "is missing", mend: () => add(context, placed) }
-        : {
+  return elementsOf(hostPortsOf(record), portOwner(record)).flatMap(
+    (placed) => {
+      const { set, element: { key } } = placed;
+      const object = `element ${formatKey(set.key, key)} of set ${set.name}`;
+      const found = nft.getElement(TABLE, set, key);
+      if (isAsPlaced(found, placed)) return [];
+      if (found?.comment === id) {
+        // Of an earlier life of the sandbox, whose record was lost.
+        return [{
           object,
-          problem: `belongs to ${
-            describeOwner(context, found.comment ?? "somebody else")
-          }`,
-        },
-    ];
-  });
+          problem: "leads to an address that the sandbox no longer has",
+          mend: () => add(context, placed, { replace: true }),
+        }];
+      }
+      return [
+        found === undefined
+          ? { object, problem: "is missing", mend: () => add(context, placed) }
+          : {
+            object,
+            problem: `belongs to ${
+              describeOwner(context, found.comment ?? "somebody else")
+            }`,
+          },
+      ];
+    },
+  );
 }
 
-function add({ sockets: { nft } }: NodeContext, placed: Placed): void {
+function add(
+  { sockets: { nft } }: NodeContext,
+  placed: Placed,
+  { replace = false }: { readonly replace?: boolean } = {},
+): void {
   const transaction = new Transaction();
+  if (replace) {
+    transaction.deleteElements(TABLE, placed.set, [placed.element]);
+  }
   addAll(transaction, [placed]);
   nft.commit(transaction);
 }
