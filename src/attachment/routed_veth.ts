@@ -68,18 +68,16 @@ export interface ClaimedAddress {
 }
 
 /**
- * Makes the veth pair and claims one address for each wish. When it throws, claims made so far are given back;
- * the link goes with the pod's namespace, which the caller drops.
+ * Makes the veth pair. The link goes with the pod's namespace, which the caller drops.
  *
- * @throws {SandboxError} what a wish's `exhausted` makes
  * @throws {NetlinkError}
  */
 export function attachHost(
   route: Connection,
   pod: NetworkNamespace,
   link: PodLink,
-  wishes: readonly AddressWish[],
-): ClaimedAddress[] {
+  gateways: readonly IpAddress[],
+): void {
   route.execute([
     newVeth({
       name: link.hostInterface,
@@ -99,7 +97,7 @@ export function attachHost(
       index: link.hostIndex,
       // Not at creation: the kernel ignores an alias there (rtnl_create_link).
       alias: link.alias,
-      ...withoutLinkLocal(wishes.map(({ gateway }) => gateway)),
+      ...withoutLinkLocal(gateways),
       ipv4: {
         forwarding: 1,
         rpFilter: 1,
@@ -108,23 +106,23 @@ export function attachHost(
     }),
     setLink({ index: link.hostIndex, up: true }),
   ]);
-  const claimed: ClaimedAddress[] = [];
-  try {
-    for (const wish of wishes) {
-      claimed.push({
-        address: claim(route, link, wish),
-        gateway: wish.gateway,
-      });
-    }
-  } catch (error) {
-    releaseAddresses(
-      route,
-      link.hostIndex,
-      claimed.map(({ address }) => address),
-    );
-    throw error;
-  }
-  return claimed;
+}
+
+/**
+ * Claims one address for each wish. When it throws, the caller gives back with {@linkcode releaseLink} what was claimed.
+ *
+ * @throws {SandboxError} what a wish's `exhausted` makes
+ * @throws {NetlinkError}
+ */
+export function claimAddresses(
+  route: Connection,
+  link: PodLink,
+  wishes: readonly AddressWish[],
+): ClaimedAddress[] {
+  return wishes.map((wish) => ({
+    address: claim(route, link, wish),
+    gateway: wish.gateway,
+  }));
 }
 
 function claim(
@@ -176,10 +174,18 @@ function isLocal(route: Connection, address: IpAddress): boolean {
   try {
     return route.request(getRoute(address)).some((r) => r.type === "local");
   } catch (error) {
-    if (error instanceof NetlinkError) return false; // no route at all
+    if (isNetlinkError(error, ...NO_ROUTE)) return false;
     throw error;
   }
 }
+
+/** How the kernel says that no route leads to an address: none at all, or one that refuses (fib_props, ip6_null_entry). */
+const NO_ROUTE: readonly number[] = [
+  Errno.ENETUNREACH,
+  Errno.EHOSTUNREACH,
+  Errno.EACCES,
+  Errno.EINVAL,
+];
 
 /**
  * The addresses that a link claims, by reading the node's routes: for a link whose record does not tell. None when there
@@ -199,6 +205,11 @@ export function addressesOfLink(
     if (isNetlinkError(error, Errno.ENODEV)) return [];
     throw error;
   }
+}
+
+/** Gives back all that a link claims; what it is, the kernel knows best when something has failed on the way. */
+export function releaseLink(route: Connection, hostIndex: number): void {
+  releaseAddresses(route, hostIndex, addressesOfLink(route, hostIndex));
 }
 
 /** Gives addresses back. Routes that are gone, or that another link has by now, are left alone. */

@@ -10,10 +10,11 @@ import {
   attachHost,
   attachPod,
   awaitReady,
+  claimAddresses,
   detachHost,
   guardIpv6,
   type PodLink,
-  releaseAddresses,
+  releaseLink,
 } from "../attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { hairpinElement, ofFamily } from "../hostport/elements.ts";
@@ -169,14 +170,16 @@ function build(
     undo.push(() => detachHost(sockets.route, link));
   }
 
-  const claimed = attachHost(
+  const wishes = addressWishes(context, spec, seed);
+  attachHost(
     sockets.route,
     namespace,
     link,
-    addressWishes(context, spec, seed),
+    wishes.map(({ gateway }) => gateway),
   );
+  undo.push(() => releaseLink(sockets.route, hostIndex));
+  const claimed = claimAddresses(sockets.route, link, wishes);
   const addresses = claimed.map(({ address }) => address);
-  undo.push(() => releaseAddresses(sockets.route, hostIndex, addresses));
   context.namespace.run(() => guardIpv6(hostInterface, hasIpv6));
   if (spec.netns !== undefined) {
     namespace.run(() => guardIpv6(spec.interfaceName, hasIpv6));
