@@ -193,7 +193,10 @@ function neighbourProblem(
 }
 
 /** The alias of the pod's link by which the node reaches an address now, if it is one. */
-function podAt(route: Connection, address: IpAddress): string | undefined {
+export function podAt(
+  route: Connection,
+  address: IpAddress,
+): string | undefined {
   try {
     const [found] = route.request(getRoute(address));
     if (found?.index === undefined) return undefined;

@@ -8,7 +8,7 @@ import { Errno } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
 import type { IpAddress, IpFamily } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
-import { NetlinkError } from "../netlink/netlink_error.ts";
+import { isNetlinkError } from "../netlink/netlink_error.ts";
 import {
   GenerationError,
   type NftablesConnection,
@@ -104,13 +104,15 @@ export function claimHostPorts(
     try {
       sockets.nft.commit(transaction, { generation });
     } catch (error) {
-      if (error instanceof NetlinkError && error.errno === Errno.EEXIST) {
-        // Somebody was faster, or the address is another pod's by the table.
-        for (const mapping of mappings) {
-          refuseTaken(sockets.nft, owner, mapping, options);
-        }
+      if (!isNetlinkError(error, Errno.EEXIST)) throw error;
+      // Somebody was faster, or the address is another pod's by the table.
+      for (const mapping of mappings) {
+        refuseTaken(sockets.nft, owner, mapping, options);
       }
-      throw error;
+      // Whoever had it may have let go of it since.
+      throw sockets.nft.generation() === generation
+        ? error
+        : new GenerationError(generation, { cause: error });
     }
   }, sockets.nft);
   if (owner.hostNetwork) return;

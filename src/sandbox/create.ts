@@ -16,6 +16,7 @@ import {
   type PodLink,
   releaseLink,
 } from "../attachment/routed_veth.ts";
+import { podAt } from "../attachment/check.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { hairpinElement, ofFamily } from "../hostport/elements.ts";
 import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
@@ -41,6 +42,7 @@ import { dnsFiles } from "./dns.ts";
 import {
   type Identity,
   identity,
+  idOfAlias,
   linkAlias,
   newHostLink,
   sandboxId,
@@ -392,7 +394,10 @@ function ownerOf(
 }
 
 function addressInUse(context: NodeContext, address: IpAddress): SandboxError {
-  const owner = ownerOf(context, address);
+  const { sockets, settings } = context;
+  // One that is still being made has its link, and no element yet.
+  const owner = ownerOf(context, address) ??
+    idOfAlias(settings.name, podAt(sockets.route, address));
   return new SandboxError("AddressInUse", {
     address: String(address),
     ...(owner === undefined ? {} : { owner: describeOwner(context, owner) }),

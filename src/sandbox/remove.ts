@@ -7,6 +7,7 @@
  * @module
  */
 import type { OwnedFd } from "../../ffi/fd.ts";
+import { readDirectory } from "../../ffi/file.ts";
 import {
   addressesOfLink,
   detachHost,
@@ -90,7 +91,6 @@ async function giveUpSandbox(
   const force = options.force ?? false;
   using node = await lockUnlessGone(state);
   if (node === undefined) return removeOrphans(context, id);
-  const wasThere = state.hasSandbox(id);
   using _lock = await state.lockNewSandbox(id);
   const record = force ? state.readableSandbox(id) : state.readSandbox(id);
   const { incarnation } = options;
@@ -104,10 +104,12 @@ async function giveUpSandbox(
       containers: record.containers.map(({ name }) => name),
     });
   }
+  // Looked at under the lock, whose directory is empty when there was none: of several at once, one finds the sandbox.
+  let found = readDirectory(state.sandboxDirectory(id)).length > 0;
   removeRemains(context, id, record);
-  const found = record === undefined && removeOrphans(context, id);
+  if (record === undefined) found = removeOrphans(context, id) || found;
   state.removeSandbox(id);
-  return found || wasThere;
+  return found;
 }
 
 /** What stays although its sandbox was removed does so because somebody is in the namespace, who is cut off by this. */
