@@ -248,6 +248,7 @@ testAttacks(() => scene, [
   {
     name: "a redirect as the node's router (ipv4)",
     alone: [
+      ruleDefence("guard", "icmp type"),
       OWN_SOURCE,
       REVERSE_PATH,
       sysctlDefence("accept_redirects 0 on the link", (scene) => ({
