@@ -179,7 +179,7 @@ function describeOwner(comment: string | undefined, ownName: string): string {
 
 /** The node's table. Its comment holds whose it is, and a digest of the rules: equal comments mean equal rules. */
 export async function tableOf(
-  { settings, state, pools }: Omit<NodeContext, "table">,
+  { settings, state, pools }: Pick<NodeContext, "settings" | "state" | "pools">,
 ): Promise<Table> {
   const options: Omit<RulesetOptions, "comment"> = {
     interfacePrefix: HOST_INTERFACE_PREFIX,
