@@ -60,6 +60,27 @@ export type {
   SandboxEvent,
 } from "./src/sandbox/events.ts";
 export {
+  diagnose,
+  type DiagnoseOptions,
+  type Diagnosis,
+  type NetworkSummary,
+} from "./src/diagnosis/diagnose.ts";
+export type {
+  DiagnosisFinding,
+  FindingCode,
+  Severity,
+} from "./src/diagnosis/rules/finding.ts";
+export type { LimitFacts } from "./src/diagnosis/facts/limits.ts";
+export type { HostPortFacts, NodeFacts } from "./src/diagnosis/facts/node.ts";
+export type { PlatformFacts } from "./src/diagnosis/facts/platform.ts";
+export type {
+  Capability,
+  PrivilegeFacts,
+} from "./src/diagnosis/facts/privileges.ts";
+export type { StateDirectoryFacts } from "./src/diagnosis/facts/state_directory.ts";
+export type { Trial, TrialOutcome } from "./src/diagnosis/facts/trial.ts";
+export type { Unseen } from "./src/diagnosis/facts/witness.ts";
+export {
   formatPublish,
   parsePublish,
   type PortMapping,

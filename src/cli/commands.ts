@@ -70,6 +70,10 @@ export const commands: ReadonlyMap<string, CommandEntry> = new Map<
     summary: "Compare the node and its sandboxes with what they should be",
     load: async () => (await import("./commands/check.ts")).check,
   }],
+  ["doctor", {
+    summary: "Say what is wrong with the machine, and what helps",
+    load: async () => (await import("./commands/doctor.ts")).doctor,
+  }],
   ["gc", {
     summary: "Remove what crashed processes left behind",
     load: async () => (await import("./commands/gc.ts")).gc,
