@@ -30,7 +30,7 @@ import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import { dumpLinks } from "../rtnetlink/link.ts";
 import { dumpRoutes } from "../rtnetlink/route.ts";
-import { writeFileAtomic } from "../state/store.ts";
+import { removeIfEmpty, writeFileAtomic } from "../state/store.ts";
 import { ensureBaseline } from "./baseline.ts";
 import {
   describeOwner,
@@ -82,15 +82,29 @@ export async function createSandbox(
   // A try that fails takes the directory away, and the lock with it.
   const attempt = async () => {
     using _sandbox = await state.lockNewSandbox(id);
-    return findOrMake(context, wanted);
+    try {
+      return findOrMake(context, wanted);
+    } catch (error) {
+      removeIfEmpty(state.sandboxDirectory(id));
+      throw error;
+    }
   };
   try {
     return await attempt();
   } catch (error) {
     // Somebody may have flushed the ruleset: no pod is made without its guard.
-    if (context.sockets.nft.getTable(TABLE) !== undefined) throw error;
+    if (!isTableLost(context)) throw error;
     await ensureBaseline(context);
     return await attempt();
+  }
+}
+
+/** Asked after a failure: when there is no answer, that failure is the one to know. */
+function isTableLost({ sockets: { nft } }: NodeContext): boolean {
+  try {
+    return nft.getTable(TABLE) === undefined;
+  } catch {
+    return false;
   }
 }
 

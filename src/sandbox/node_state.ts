@@ -180,15 +180,14 @@ export class NodeState {
   async lockNewSandbox(id: string, options?: LockOptions): Promise<OwnedFd> {
     const directory = this.sandboxDirectory(id);
     for (;;) {
+      const made = ensureDirectory(directory);
       try {
-        mkdir(directory, 0o700);
+        const lock = await acquireLock(directory, "exclusive", options);
+        if (lock !== undefined) return lock;
       } catch (error) {
-        if (!isSyscallError(error, Errno.EEXIST)) {
-          throw unusable(directory, error);
-        }
+        if (made) removeIfEmpty(directory);
+        throw error;
       }
-      const lock = await acquireLock(directory, "exclusive", options);
-      if (lock !== undefined) return lock;
     }
   }
 
@@ -276,6 +275,17 @@ export class NodeState {
     } catch (error) {
       throw unusable(this.#lock, error);
     }
+  }
+}
+
+/** Makes a directory; false when there is one. */
+function ensureDirectory(path: string): boolean {
+  try {
+    mkdir(path, 0o700);
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, Errno.EEXIST)) return false;
+    throw unusable(path, error);
   }
 }
 
