@@ -7,7 +7,7 @@ import { hostName } from "../../ffi/process.ts";
 import { openNamespace } from "../sandbox/node_settings.ts";
 import { type NodeOptions, parseNodeOptions } from "../spec/node_options.ts";
 import type { LimitFacts } from "./facts/limits.ts";
-import type { NodeFacts } from "./facts/node.ts";
+import type { NodeFacts } from "./facts/node_facts.ts";
 import type { PlatformFacts } from "./facts/platform.ts";
 import type { PrivilegeFacts } from "./facts/privileges.ts";
 import type { StateDirectoryFacts } from "./facts/state_directory.ts";

@@ -6,7 +6,7 @@
 import type { Cidr } from "../../net/cidr.ts";
 import type { LimitFacts } from "./limits.ts";
 import type { NetworkFacts } from "./network.ts";
-import type { ListenerFacts, NodeFacts } from "./node.ts";
+import type { ListenerFacts, NodeFacts } from "./node_facts.ts";
 import type { PlatformFacts } from "./platform.ts";
 import type { PrivilegeFacts } from "./privileges.ts";
 import type { TableFacts } from "./ruleset.ts";

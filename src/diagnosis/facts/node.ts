@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { IpAddress } from "../../net/ip.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import { AddressPool } from "../../ipam/pool.ts";
 import { TABLE } from "../../hostport/ruleset.ts";
@@ -15,70 +14,16 @@ import { ROUTE_PROTOCOL } from "../../rtnetlink/route.ts";
 import { ownerOfTable, tableOf } from "../../sandbox/node_table.ts";
 import { checkNode } from "../../sandbox/check.ts";
 import type { NodeContext, NodeSockets } from "../../sandbox/context.ts";
-import { collectGarbage, type Garbage } from "../../sandbox/garbage.ts";
+import { collectGarbage } from "../../sandbox/garbage.ts";
 import { NodeState } from "../../sandbox/node_state.ts";
 import type { NodeRecord } from "../../sandbox/records.ts";
 import { listListeners } from "../../sockdiag/listeners.ts";
 import { acquireLock } from "../../state/lock.ts";
+import type { HostPortFacts, ListenerFacts, NodeFacts } from "./node_facts.ts";
 import type { NetworkFacts } from "./network.ts";
 import type { TableFacts } from "./ruleset.ts";
 import { mountOf } from "./state_directory.ts";
 import { readIfPresent, type Witness } from "./witness.ts";
-
-/** A host port of a sandbox. */
-export interface HostPortFacts {
-  readonly protocol: "tcp" | "udp" | "sctp";
-  readonly port: number;
-  /** Undefined for all addresses of the node. */
-  readonly address?: string;
-  /** `namespace/name` of the sandbox. */
-  readonly sandbox: string;
-}
-
-/** A process of the node that waits on a port. */
-export interface ListenerFacts {
-  readonly protocol: "tcp" | "udp";
-  readonly address: IpAddress;
-  readonly port: number;
-  /** User id of its owner. */
-  readonly uid: number;
-}
-
-/** A node. */
-export interface NodeFacts {
-  readonly name: string;
-  readonly stateDir: string;
-  /** Of the namespace that it was set up in, as `net:[inode]`. */
-  readonly netnsId: string;
-  readonly podCidrs: readonly string[];
-  /** Bytes. */
-  readonly mtu: number;
-  readonly masquerade: boolean;
-  /** Whether it was set up in the namespace that is looked at. */
-  readonly here: boolean;
-  /** Sandboxes that have a directory. */
-  readonly sandboxes: number;
-  /** Pins of pods' namespaces. */
-  readonly pins: number;
-  /** Whether other mount namespaces see the pins. */
-  readonly pinsShared: boolean;
-  /** The node's nf_tables table: there, missing, or somebody else's. Undefined when it may not be seen. */
-  readonly table?: "present" | "missing" | "foreign";
-  /** Rules in that table. */
-  readonly rules: number;
-  /** Elements that sandboxes have in it. */
-  readonly elements: number;
-  /** Host ends of pods' links. */
-  readonly links: number;
-  /** Routes to pods. */
-  readonly routes: number;
-  readonly gateways: readonly string[];
-  readonly hostPorts: readonly HostPortFacts[];
-  /** What {@linkcode Node.check} finds; undefined when it could not be asked. */
-  readonly differences?: readonly Finding[];
-  /** What {@linkcode Node.collectGarbage} would find; undefined when it could not be asked. */
-  readonly garbage?: readonly Garbage[];
-}
 
 /** Sockets that the facts of a node are read through; undefined are those that could not be opened. */
 export interface NodeSources {
@@ -87,9 +32,6 @@ export interface NodeSources {
   readonly nft: NftablesConnection | undefined;
   readonly diag: Connection | undefined;
 }
-
-/** A difference between a sandbox, or the node, and the kernel. */
-type Finding = Awaited<ReturnType<typeof checkNode>>[number];
 
 /** Another process may be at work on a sandbox for a moment; one that holds a lock for longer is in the way. */
 const LOCK_TIMEOUT_MS = 200;

@@ -8,7 +8,7 @@ import type { Connection } from "../../netlink/connection.ts";
 import { newLink, newVeth, setLink } from "../../rtnetlink/link.ts";
 import { newQdisc } from "../../rtnetlink/qdisc.ts";
 import type { LinkInfo } from "../../rtnetlink/tables.ts";
-import type { Attempt } from "./trial.ts";
+import type { Attempt } from "./attempt.ts";
 
 /** Numbers of the links of the trials. */
 const VETH = 10;

@@ -34,7 +34,7 @@ import {
   NftMessage,
 } from "../../nftables/tables.ts";
 import { Transaction } from "../../nftables/transaction.ts";
-import { type Attempt, type TrialGround, Untried } from "./trial.ts";
+import { type Attempt, type TrialGround, Untried } from "./attempt.ts";
 
 function nftOf({ nft }: TrialGround): NftablesConnection {
   if (nft === undefined) throw new Untried();

@@ -19,12 +19,8 @@ import {
 } from "../../netlink/netlink_error.ts";
 import { NftablesConnection } from "../../nftables/connection.ts";
 import { listListeners } from "../../sockdiag/listeners.ts";
-import {
-  type Attempt,
-  type Trial,
-  type TrialGround,
-  Untried,
-} from "./trial.ts";
+import { type Attempt, type TrialGround, Untried } from "./attempt.ts";
+import type { Trial } from "./trial.ts";
 import { linkAttempts } from "./trial_links.ts";
 import { netfilterAttempts } from "./trial_netfilter.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Facts } from "../facts/facts.ts";
-import type { HostPortFacts } from "../facts/node.ts";
+import type { HostPortFacts } from "../facts/node_facts.ts";
 import { walk } from "../walk/walk.ts";
 import { foreignBaseChains, nameOf, sees } from "./filters.ts";
 import { type DiagnosisFinding, finding } from "./finding.ts";
