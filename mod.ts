@@ -71,7 +71,7 @@ export type {
   Severity,
 } from "./src/diagnosis/rules/finding.ts";
 export type { LimitFacts } from "./src/diagnosis/facts/limits.ts";
-export type { HostPortFacts, NodeFacts } from "./src/diagnosis/facts/node.ts";
+export type { HostPortFacts, NodeFacts } from "./src/diagnosis/facts/node_facts.ts";
 export type { PlatformFacts } from "./src/diagnosis/facts/platform.ts";
 export type {
   Capability,
