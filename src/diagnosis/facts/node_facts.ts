@@ -4,7 +4,6 @@
  * @module
  */
 import type { IpAddress } from "../../net/ip.ts";
-import type { Finding } from "../../sandbox/finding.ts";
 import type { Garbage } from "../../sandbox/garbage.ts";
 
 /** A host port of a sandbox. */
@@ -24,6 +23,15 @@ export interface ListenerFacts {
   readonly port: number;
   /** User id of its owner. */
   readonly uid: number;
+}
+
+/** Something of the node, or of a sandbox, that is not in the kernel as it should be. */
+export interface DifferenceFacts {
+  /** The sandbox as `namespace/name`; missing when it is the node itself. */
+  readonly sandbox?: string;
+  readonly object: string;
+  readonly problem: string;
+  readonly remedy: string;
 }
 
 /** A node. */
@@ -57,7 +65,7 @@ export interface NodeFacts {
   readonly gateways: readonly string[];
   readonly hostPorts: readonly HostPortFacts[];
   /** What {@linkcode Node.check} finds; undefined when it could not be asked. */
-  readonly differences?: readonly Finding[];
+  readonly differences?: readonly DifferenceFacts[];
   /** What {@linkcode Node.collectGarbage} would find; undefined when it could not be asked. */
   readonly garbage?: readonly Garbage[];
 }
