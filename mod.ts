@@ -50,14 +50,17 @@ export type {
   NormalisedContainer,
   SandboxSpec,
 } from "./src/spec/sandbox_spec.ts";
-export type { Finding } from "./src/sandbox/sandbox_check.ts";
+export type { Finding, Repair } from "./src/sandbox/finding.ts";
 export type { Garbage, GarbageOptions } from "./src/sandbox/garbage.ts";
 export type { RemoveOptions } from "./src/sandbox/remove.ts";
 export type {
+  ContestedEvent,
   NodeEvent,
   NodeWatch,
   OverflowEvent,
+  RepairEvent,
   SandboxEvent,
+  WatchOptions,
 } from "./src/sandbox/events.ts";
 export {
   diagnose,
@@ -71,7 +74,10 @@ export type {
   Severity,
 } from "./src/diagnosis/rules/finding.ts";
 export type { LimitFacts } from "./src/diagnosis/facts/limits.ts";
-export type { HostPortFacts, NodeFacts } from "./src/diagnosis/facts/node_facts.ts";
+export type {
+  HostPortFacts,
+  NodeFacts,
+} from "./src/diagnosis/facts/node_facts.ts";
 export type { PlatformFacts } from "./src/diagnosis/facts/platform.ts";
 export type {
   Capability,

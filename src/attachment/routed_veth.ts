@@ -19,6 +19,7 @@ import type { Connection } from "../netlink/connection.ts";
 import type { Request } from "../netlink/message.ts";
 import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
 import { newAddress } from "../rtnetlink/address.ts";
+import type { Ipv4Devconf } from "../rtnetlink/devconf.ts";
 import { deleteLink, getLink, newVeth, setLink } from "../rtnetlink/link.ts";
 import { deleteNeighbour, newNeighbour } from "../rtnetlink/neighbour.ts";
 import {
@@ -31,7 +32,25 @@ import {
 
 /** Every host end has this MAC: it is seen by its own pod only, and a constant needs no resolution. */
 export const HOST_MAC: MacAddress = MacAddress.parse("ee:ee:ee:ee:ee:ee");
-const LOOPBACK_INDEX = 1;
+
+/** net.ipv4.conf of the host end: it routes, and believes neither foreign sources nor redirects. */
+export const HOST_IPV4 = {
+  forwarding: 1,
+  rpFilter: 1,
+  acceptRedirects: 0,
+} as const satisfies Ipv4Devconf;
+
+/** net.ipv6.conf of either end; which exist in /proc only. */
+export function ipv6Switches(
+  hasIpv6: boolean,
+): readonly (readonly [name: string, value: string])[] {
+  return hasIpv6
+    ? [["accept_ra", "0"], ["accept_redirects", "0"]]
+    : [["disable_ipv6", "1"]];
+}
+
+/** lo, in every namespace. */
+export const LOOPBACK_INDEX = 1;
 /** The kernel takes 0–0.5 ms; a second is a broken kernel. */
 const READY_TIMEOUT_MS = 1000;
 
@@ -98,11 +117,7 @@ export function attachHost(
       // Not at creation: the kernel ignores an alias there (rtnl_create_link).
       alias: link.alias,
       ...withoutLinkLocal(gateways),
-      ipv4: {
-        forwarding: 1,
-        rpFilter: 1,
-        acceptRedirects: 0,
-      },
+      ipv4: HOST_IPV4,
     }),
     setLink({ index: link.hostIndex, up: true }),
   ]);
@@ -180,7 +195,7 @@ function isLocal(route: Connection, address: IpAddress): boolean {
 }
 
 /** How the kernel says that no route leads to an address: none at all, or one that refuses (fib_props, ip6_null_entry). */
-const NO_ROUTE: readonly number[] = [
+export const NO_ROUTE: readonly number[] = [
   Errno.ENETUNREACH,
   Errno.EHOSTUNREACH,
   Errno.EACCES,
@@ -255,10 +270,7 @@ function withoutLinkLocal(
  * @throws {SyscallError}
  */
 export function guardIpv6(link: string, hasIpv6: boolean): void {
-  const switches = hasIpv6
-    ? [["accept_ra", "0"], ["accept_redirects", "0"]] as const
-    : [["disable_ipv6", "1"]] as const;
-  for (const [name, value] of switches) {
+  for (const [name, value] of ipv6Switches(hasIpv6)) {
     try {
       writeFile(`/proc/sys/net/ipv6/conf/${link}/${name}`, value);
     } catch (error) {

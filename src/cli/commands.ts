@@ -62,6 +62,10 @@ export const commands: ReadonlyMap<string, CommandEntry> = new Map<
     summary: "Show the node's settings",
     load: async () => (await import("./commands/node.ts")).nodeShow,
   }],
+  ["node watch", {
+    summary: "Print what happens on the node, and repair it",
+    load: async () => (await import("./commands/node.ts")).nodeWatch,
+  }],
   ["node down", {
     summary: "Take away all that podnet made on the node",
     load: async () => (await import("./commands/node.ts")).nodeDown,

@@ -166,14 +166,13 @@ function forwardingDifferences(context: NodeContext): BaselineDifference[] {
 
 /**
  * A link that takes routes from router advertisements ceases to when the node forwards, and the kernel drops those it has
- * (addrconf_fixup_forwarding): the node would be cut off. With `accept_ra` 2 it goes on as before.
+ * (addrconf_fixup_forwarding): the node would be cut off. With `accept_ra` 2 it goes on as before. On a node that forwards
+ * already, somebody has set it back: the routes expire then, one after the other.
  */
 function advertisementDifferences(
   { namespace, pools, sockets: { route } }: NodeContext,
 ): BaselineDifference[] {
   if (pools.every(({ cidr }) => cidr.family === 4)) return [];
-  const forwarding = "net/ipv6/conf/all/forwarding";
-  if (namespace.run(() => isOne(sysctlPath(forwarding)))) return [];
   const learned = route.dump(
     dumpRoutes({ family: 6, protocol: RTPROT_RA }),
   ).flatMap(({ index }) => index ?? []);
@@ -184,7 +183,7 @@ function advertisementDifferences(
     if (!namespace.run(() => isOne(sysctlPath(name)))) return [];
     return [{
       object: `sysctl ${name.replaceAll("/", ".")}`,
-      problem: "would make the link lose its routes once the node forwards",
+      problem: "makes the link lose its routes while the node forwards",
       change:
         `set ${name} to 2, so that ${link.name} keeps its routes from router advertisements`,
       mend: () => writeSysctl(namespace, name, "2"),

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { SyscallError } from "../../ffi/errno.ts";
-import { readTextFile, writeFile } from "../../ffi/file.ts";
+import { writeFile } from "../../ffi/file.ts";
 import {
   type AddressWish,
   attachHost,
@@ -16,7 +15,7 @@ import {
   type PodLink,
   releaseLink,
 } from "../attachment/routed_veth.ts";
-import { podAt } from "../attachment/check.ts";
+import { podAt } from "../attachment/check_host.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { hairpinElement, ofFamily } from "../hostport/elements.ts";
 import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
@@ -30,7 +29,7 @@ import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import { dumpLinks } from "../rtnetlink/link.ts";
 import { dumpRoutes } from "../rtnetlink/route.ts";
-import { removeIfEmpty, writeFileAtomic } from "../state/store.ts";
+import { removeIfEmpty } from "../state/store.ts";
 import { ensureBaseline } from "./baseline.ts";
 import {
   describeOwner,
@@ -38,7 +37,7 @@ import {
   nodeAddresses,
   type NodeContext,
 } from "./context.ts";
-import { dnsFiles } from "./dns.ts";
+import { writeDnsFiles } from "./dns_files.ts";
 import {
   type Identity,
   identity,
@@ -128,7 +127,8 @@ function findOrMake(context: NodeContext, wanted: Wanted): SandboxRecord {
       });
     }
     // It may have lost something since.
-    if (mendSandbox(context, existing)) return existing;
+    const mended = mendSandbox(context, existing);
+    if (mended !== undefined) return mended;
   }
   // What a crash or a reboot left of this sandbox; mostly there is nothing.
   removeRemains(context, id, existing);
@@ -205,7 +205,7 @@ function build(
     writeSpecSysctl(namespace, name, value);
   }
   const record = recordWith(addresses);
-  writeFiles(state, record);
+  writeDnsFiles(state, record);
   // From here on there is something that only the record leads back to.
   state.writeSandbox(record);
   const ports = hostPortsOf(record);
@@ -236,7 +236,7 @@ function buildOnHostNetwork(
     mtu: settings.mtu,
   };
   pinFor(state, id, namespace, undo);
-  writeFiles(state, record);
+  writeDnsFiles(state, record);
   const ports = hostPortsOf(record);
   if (ports.length === 0) return record;
   // A claim must not outlive its maker unnoticed.
@@ -350,25 +350,6 @@ function recordOf(
     containers: spec.containers,
     createdAt: new Date().toISOString(),
   };
-}
-
-/** The files that the runtime mounts into containers, so readable by any user there. */
-function writeFiles(state: NodeState, { id, spec, addresses }: SandboxRecord) {
-  const directory = state.sandboxDirectory(id);
-  const text = new TextEncoder();
-  const { resolvConf, hosts } = dnsFiles(spec, addresses, nodeResolvConf());
-  writeFileAtomic(`${directory}/resolv.conf`, text.encode(resolvConf), 0o644);
-  writeFileAtomic(`${directory}/hosts`, text.encode(hosts), 0o644);
-}
-
-function nodeResolvConf(): string {
-  try {
-    return readTextFile("/etc/resolv.conf");
-  } catch (error) {
-    // A node without a resolver has nothing to hand on; names are never fatal to connectivity.
-    if (error instanceof SyscallError) return "";
-    throw error;
-  }
 }
 
 /** In each family the requested address and no other, or any free one. */
