@@ -50,15 +50,42 @@ export type {
   NormalisedContainer,
   SandboxSpec,
 } from "./src/spec/sandbox_spec.ts";
-export type { Finding } from "./src/sandbox/sandbox_check.ts";
+export type { Finding, Repair } from "./src/sandbox/finding.ts";
 export type { Garbage, GarbageOptions } from "./src/sandbox/garbage.ts";
 export type { RemoveOptions } from "./src/sandbox/remove.ts";
 export type {
+  ContestedEvent,
   NodeEvent,
   NodeWatch,
   OverflowEvent,
+  RepairEvent,
   SandboxEvent,
+  WatchOptions,
 } from "./src/sandbox/events.ts";
+export {
+  diagnose,
+  type DiagnoseOptions,
+  type Diagnosis,
+  type NetworkSummary,
+} from "./src/diagnosis/diagnose.ts";
+export type {
+  DiagnosisFinding,
+  FindingCode,
+  Severity,
+} from "./src/diagnosis/rules/finding.ts";
+export type { LimitFacts } from "./src/diagnosis/facts/limits.ts";
+export type {
+  HostPortFacts,
+  NodeFacts,
+} from "./src/diagnosis/facts/node_facts.ts";
+export type { PlatformFacts } from "./src/diagnosis/facts/platform.ts";
+export type {
+  Capability,
+  PrivilegeFacts,
+} from "./src/diagnosis/facts/privileges.ts";
+export type { StateDirectoryFacts } from "./src/diagnosis/facts/state_directory.ts";
+export type { Trial, TrialOutcome } from "./src/diagnosis/facts/trial.ts";
+export type { Unseen } from "./src/diagnosis/facts/witness.ts";
 export {
   formatPublish,
   parsePublish,

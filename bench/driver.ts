@@ -72,6 +72,11 @@ export class Driver implements AsyncDisposable {
   /** Sends a command and returns the line that answers it. */
   async ask(...words: readonly (string | number)[]): Promise<string> {
     await this.#input.write(new TextEncoder().encode(`${words.join(" ")}\n`));
+    return await this.line();
+  }
+
+  /** The next line that it prints. */
+  async line(): Promise<string> {
     for (;;) {
       const end = this.#rest.indexOf("\n");
       if (end >= 0) {
@@ -82,9 +87,17 @@ export class Driver implements AsyncDisposable {
       const { value, done } = await this.#lines.read();
       if (done) {
         const { code } = await this.#child.status;
-        throw new Error(`${this.name}: "${words.join(" ")}" ended it: ${code}`);
+        throw new Error(`${this.name} ended with code ${code}`);
       }
       this.#rest += value;
+    }
+  }
+
+  /** Waits until it has the namespaces that it was to have: unshare(1) has become the program. */
+  async ready(): Promise<void> {
+    const program = () => Deno.readTextFile(`/proc/${this.pid}/comm`);
+    while (/^(unshare|nsenter|deno)$/.test((await program()).trim())) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
 

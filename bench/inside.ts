@@ -4,14 +4,17 @@
  * @module
  */
 import { Bench } from "./bench.ts";
+import { describeMachine, load } from "./machine.ts";
 import { measureCreate } from "./parts/create.ts";
+import { measureFootprint } from "./parts/footprint.ts";
 import { measureOnce } from "./parts/once.ts";
 import { measurePeers } from "./parts/peers.ts";
 import { measurePorts } from "./parts/ports.ts";
 import { measureRate } from "./parts/rate.ts";
 import { measureStorm } from "./parts/storm.ts";
+import { measureTraffic } from "./parts/traffic.ts";
 import { measureWarm } from "./parts/warm.ts";
-import { report } from "./report.ts";
+import { printResults, saveResults } from "./report.ts";
 import { build } from "./subjects.ts";
 
 /** Every part: a set of measures that belong together. */
@@ -23,12 +26,15 @@ const parts: Record<string, (bench: Bench) => Promise<void>> = {
   ports: measurePorts,
   warm: measureWarm,
   storm: measureStorm,
+  traffic: measureTraffic,
+  footprint: measureFootprint,
 };
 
+const options = Deno.args.filter((word) => word.startsWith("--"));
 const wanted = Deno.args.filter((word) => !word.startsWith("--"));
 const unknown = [
   ...wanted.filter((word) => !(word in parts)),
-  ...Deno.args.filter((word) => word.startsWith("--") && word !== "--quick"),
+  ...options.filter((word) => word !== "--quick"),
 ];
 if (unknown.length > 0) {
   console.error(
@@ -38,10 +44,25 @@ if (unknown.length > 0) {
   );
   Deno.exit(64);
 }
+const loadBefore = load();
 await build();
-const bench = new Bench(Deno.args.includes("--quick"));
+const bench = new Bench(options.includes("--quick"));
+let failed = false;
 for (const [name, measure] of Object.entries(parts)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
-  await measure(bench);
+  try {
+    await measure(bench);
+  } catch (error) {
+    // The other parts are worth their time all the same.
+    console.error(`${name}:`, error);
+    failed = true;
+  }
 }
-await report(bench.results);
+const machine = await describeMachine(loadBefore);
+printResults(bench.results, machine);
+// Ratios are of one run, so only a whole one is kept.
+if (wanted.length === 0 && !failed) {
+  const results = new URL("results", import.meta.url).pathname;
+  await saveResults(bench.results, machine, results);
+}
+Deno.exit(failed ? 1 : 0);

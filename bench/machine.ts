@@ -11,8 +11,9 @@ export interface Machine {
   readonly cores: number;
   readonly memoryMb: number;
   readonly deno: string;
-  /** Processes that were running or waiting, over the last minute. */
-  readonly load: number;
+  /** Processes that were running or waiting, over the minute before the run and its last minute. */
+  readonly loadBefore: number;
+  readonly loadAfter: number;
   readonly time: string;
 }
 
@@ -27,8 +28,13 @@ export async function machineCpuMs(): Promise<number> {
   return (user + nice + system + irq + softirq) * MS_PER_TICK;
 }
 
+/** Processes that were running or waiting, over the last minute. */
+export function load(): number {
+  return Deno.loadavg()[0] ?? 0;
+}
+
 /** Describes it as it is now. */
-export async function describeMachine(): Promise<Machine> {
+export async function describeMachine(loadBefore: number): Promise<Machine> {
   const cpus = await Deno.readTextFile("/proc/cpuinfo");
   const cpu = /^model name\s*: (.*)$/m.exec(cpus)?.[1] ?? Deno.build.arch;
   return {
@@ -37,7 +43,19 @@ export async function describeMachine(): Promise<Machine> {
     cores: navigator.hardwareConcurrency,
     memoryMb: Math.round(Deno.systemMemoryInfo().total / 2 ** 20),
     deno: Deno.version.deno,
-    load: Deno.loadavg()[0] ?? 0,
+    loadBefore,
+    loadAfter: load(),
     time: new Date().toISOString(),
   };
+}
+
+/** In one sentence. */
+export function sentence(machine: Machine): string {
+  const { kernel, cpu, cores, memoryMb, deno, loadBefore, loadAfter, time } =
+    machine;
+  return `Linux ${kernel}, ${cpu}, ${cores} cores, ${
+    Math.round(memoryMb / 1024)
+  } GB, Deno ${deno}; load ${loadBefore.toFixed(1)} before, ${
+    loadAfter.toFixed(1)
+  } after; ${time}`;
 }

@@ -6,11 +6,11 @@
  * @module
  */
 import { runIsolated } from "../scripts/isolate.ts";
-import { installPeers } from "../scripts/install_peers.ts";
+import { ALL_PEERS, installPeers } from "../scripts/install_peers.ts";
 
 const INSIDE = new URL("inside.ts", import.meta.url).pathname;
 
-const problem = await installPeers();
+const problem = await installPeers(ALL_PEERS);
 if (problem !== undefined) {
   console.error(problem);
   Deno.exit(1);

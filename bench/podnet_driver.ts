@@ -126,6 +126,15 @@ const commands: Record<string, Command> = {
     await allAtOnce(remove, first, count);
     return { create: created, remove: sampler.end(), ns: wallNs() - start };
   },
+  /** The same, one after the other. */
+  async queue(first = 0, count = 0) {
+    const sampler = new StallSampler();
+    const start = wallNs();
+    for (let at = 0; at < count; at++) await create(first + at);
+    const created = sampler.longest();
+    for (let at = 0; at < count; at++) await remove(first + at);
+    return { create: created, remove: sampler.end(), ns: wallNs() - start };
+  },
   /** How many of new pods lose the first packet that they send. */
   async firstPackets(first = 0, count = 0) {
     using packets = new FirstPackets();

@@ -45,9 +45,9 @@ export function markdownTable(head: Cells, rows: readonly Cells[]): string {
   ].join("\n");
 }
 
-/** Three significant digits, thousands apart. */
+/** Whole, or three significant digits; thousands apart. */
 export function number(value: number): string {
-  if (value === 0) return "0";
+  if (Number.isInteger(value)) return value.toLocaleString("en");
   const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
   return value.toLocaleString("en", {
     minimumFractionDigits: digits,

@@ -96,6 +96,8 @@ export const RARE = {
     result: "i32",
     nonblocking: true,
   },
+  // ssize_t recvmsg(int fd, struct msghdr *message, int flags);
+  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   // int eventfd(unsigned int value, int flags);
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
   // pid_t getpid(void);
@@ -104,6 +106,10 @@ export const RARE = {
   gettid: { parameters: [], result: "i32" },
   // int kill(pid_t pid, int signal);
   kill: { parameters: ["i32", "i32"], result: "i32" },
+  // size_t confstr(int name, char *buffer, size_t size);
+  confstr: { parameters: ["i32", "buffer", "usize"], result: "usize" },
+  // int statvfs(const char *path, struct statvfs *status);
+  statvfs: { parameters: ["buffer", "buffer"], result: "i32" },
   // int gethostname(char *name, size_t size);
   gethostname: { parameters: ["buffer", "usize"], result: "i32" },
   // noreturn void _exit(int status);

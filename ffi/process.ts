@@ -49,6 +49,17 @@ export function hostName(): string {
 
 const HOST_NAME_MAX = 64;
 
+/** The C library and its version: `"glibc 2.36"` (confstr(3)). */
+export function libcVersion(): string {
+  const text = new Uint8Array(LIBC_VERSION_MAX);
+  rareLibc().confstr(_CS_GNU_LIBC_VERSION, text, BigInt(text.length));
+  return fromCString(text);
+}
+
+// bits/confname.h
+const _CS_GNU_LIBC_VERSION = 2;
+const LIBC_VERSION_MAX = 64;
+
 /**
  * Writes a line to standard error and ends the process at once, running nothing: no `finally`, no `unload` listener.
  *

@@ -1,16 +1,19 @@
 /**
  * Installs from Debian the programs that the tests and the demo talk to: real
  * OCI runtimes, `ip` and `nft` to read back what podnet did, header files to
- * compare constants with. podnet itself needs none of them.
+ * compare constants with, a C compiler; and those that the benchmark compares
+ * podnet with. podnet itself needs none of them.
  *
  * @module
  */
 
-/** A file that is there when the Debian package is installed. */
+/** What the tests and the demo need: a file that is there when the Debian package is installed. */
 const peers: Record<string, string> = {
   conntrack: "/usr/sbin/conntrack",
   crun: "/usr/bin/crun",
+  gcc: "/usr/bin/cc",
   iproute2: "/usr/sbin/ip",
+  "libc6-dev": "/usr/include/stdio.h",
   "linux-libc-dev": "/usr/include/linux/netlink.h",
   // nft prints protocols by name when it knows their names.
   netbase: "/etc/protocols",
@@ -21,6 +24,18 @@ const peers: Record<string, string> = {
   strace: "/usr/bin/strace",
   "util-linux": "/usr/bin/unshare",
 };
+
+/** What only the benchmark needs: those whom podnet is compared with. */
+const rivals: Record<string, string> = {
+  "containernetworking-plugins": "/usr/lib/cni/bridge",
+  iptables: "/usr/sbin/iptables",
+  netavark: "/usr/lib/podman/netavark",
+};
+
+const packages: Record<string, string> = { ...peers, ...rivals };
+
+/** Every package that anything here needs. */
+export const ALL_PEERS: readonly string[] = Object.keys(packages);
 
 /** Ends the wait for another package manager run, and for dead servers. */
 const APT_OPTIONS = [
@@ -34,7 +49,7 @@ const APT_OPTIONS = [
 async function missingPackages(names: readonly string[]): Promise<string[]> {
   const found = await Promise.all(
     names.map(async (name) => {
-      const path = peers[name];
+      const path = packages[name];
       if (path === undefined) throw new RangeError(`unknown peer ${name}`);
       try {
         await Deno.stat(path);
@@ -70,7 +85,7 @@ async function aptGet(...args: string[]): Promise<string | undefined> {
 }
 
 /**
- * Installs those of the named packages that are missing. Returns why it cannot,
+ * Installs those of the named packages that are missing, if none are named those of the tests. Returns why it cannot,
  * or undefined when all are there.
  */
 export async function installPeers(
@@ -93,7 +108,7 @@ export async function installPeers(
   return still.length === 0
     ? undefined
     : `installed, but still not found: ${
-      still.map((name) => `${peers[name]} of ${name}`).join(", ")
+      still.map((name) => `${packages[name]} of ${name}`).join(", ")
     }`;
 }
 

@@ -78,9 +78,28 @@ const layers: Record<
     ],
     packages: ["valibot"],
   },
+  "src/diagnosis": {
+    layers: [
+      "ffi",
+      "src/conntrack",
+      "src/errors.ts",
+      "src/hostport",
+      "src/ipam",
+      "src/namespace",
+      "src/net",
+      "src/netlink",
+      "src/nftables",
+      "src/rtnetlink",
+      "src/sandbox",
+      "src/sockdiag",
+      "src/spec",
+      "src/state",
+    ],
+  },
   "mod.ts": {
     layers: [
       "ffi",
+      "src/diagnosis",
       "src/errors.ts",
       "src/hostport",
       "src/namespace",
@@ -143,7 +162,7 @@ const effects: readonly {
   {
     // Types, errors, and what needs neither a permission nor a file.
     pattern:
-      /\bDeno\.(?!(?:build|inspect|errors|dlopen|Unsafe\w+|exit|Command|CommandOptions|ChildProcess|listen|serve|connect|Serve\w+|HttpServer|NetAddr|Tcp\w+|DynamicLibrary|ForeignLibraryInterface|Pointer\w+)\b)\w+/g,
+      /\bDeno\.(?!(?:build|version|inspect|errors|dlopen|Unsafe\w+|exit|Command|CommandOptions|ChildProcess|listen|serve|connect|Serve\w+|HttpServer|NetAddr|Tcp\w+|DynamicLibrary|ForeignLibraryInterface|Pointer\w+)\b)\w+/g,
     in: ["src/cli"],
     why: "--allow-ffi alone must do, and /proc has to be read on this thread",
   },

@@ -10,6 +10,7 @@ import { u8 } from "../src/netlink/codec.ts";
 
 const HEADERS = "/usr/include/linux/";
 const FILES = [
+  "fib_rules.h",
   "if.h",
   "if_addr.h",
   "if_link.h",

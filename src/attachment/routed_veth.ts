@@ -19,6 +19,7 @@ import type { Connection } from "../netlink/connection.ts";
 import type { Request } from "../netlink/message.ts";
 import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
 import { newAddress } from "../rtnetlink/address.ts";
+import type { Ipv4Devconf } from "../rtnetlink/devconf.ts";
 import { deleteLink, getLink, newVeth, setLink } from "../rtnetlink/link.ts";
 import { deleteNeighbour, newNeighbour } from "../rtnetlink/neighbour.ts";
 import {
@@ -32,7 +33,25 @@ import {
 
 /** Every host end has this MAC: it is seen by its own pod only, and a constant needs no resolution. */
 export const HOST_MAC: MacAddress = MacAddress.parse("ee:ee:ee:ee:ee:ee");
-const LOOPBACK_INDEX = 1;
+
+/** net.ipv4.conf of the host end: it routes, and believes neither foreign sources nor redirects. */
+export const HOST_IPV4 = {
+  forwarding: 1,
+  rpFilter: 1,
+  acceptRedirects: 0,
+} as const satisfies Ipv4Devconf;
+
+/** net.ipv6.conf of either end; which exist in /proc only. */
+export function ipv6Switches(
+  hasIpv6: boolean,
+): readonly (readonly [name: string, value: string])[] {
+  return hasIpv6
+    ? [["accept_ra", "0"], ["accept_redirects", "0"]]
+    : [["disable_ipv6", "1"]];
+}
+
+/** lo, in every namespace. */
+export const LOOPBACK_INDEX = 1;
 /** The kernel takes 0–0.5 ms; a second is a broken kernel. */
 const READY_TIMEOUT_MS = 1000;
 
@@ -69,93 +88,86 @@ export interface ClaimedAddress {
 }
 
 /**
- * Makes the veth pair and claims one address for each wish. When it throws, claims made so far are given back;
- * the link goes with the pod's namespace, which the caller drops.
+ * Makes the veth pair, down. It goes with the pod's namespace, which the caller drops.
+ *
+ * Nothing else is sent with it: the kernel does not stop at a message that fails, and would do the rest to the link that
+ * has the index already.
+ *
+ * @throws {NetlinkError} EEXIST or EBUSY when there is a link of this name or index
+ */
+export function makeLink(
+  route: Connection,
+  pod: NetworkNamespace,
+  link: PodLink,
+): void {
+  route.execute([
+    newVeth({
+      name: link.hostInterface,
+      index: link.hostIndex,
+      mac: HOST_MAC,
+      mtu: link.mtu,
+      peer: {
+        name: link.interfaceName,
+        index: link.podIndex,
+        mac: link.mac,
+        mtu: link.mtu,
+        namespaceFd: pod.fd,
+      },
+    }),
+  ]);
+}
+
+/**
+ * Configures the node's end of the link, and claims one address for each wish. When it throws, the caller gives back with
+ * {@linkcode releaseLink} what was claimed.
  *
  * @throws {SandboxError} what a wish's `exhausted` makes
  * @throws {NetlinkError}
  */
 export function attachHost(
   route: Connection,
-  pod: NetworkNamespace,
   link: PodLink,
   wishes: readonly AddressWish[],
 ): ClaimedAddress[] {
   const tries = wishes.map((wish) => ({
-    wish,
+    ...wish,
     candidates: Iterator.from(wish.candidates),
   }));
-  const claimed: (ClaimedAddress | undefined)[] = [];
-  try {
-    // Mostly the first candidates are free: the link and all claims are one datagram then.
-    const first = tries.map(({ candidates }) => candidates.next().value);
-    const taken = makeClaims(
-      route,
-      link,
-      [
-        newVeth({
-          name: link.hostInterface,
-          index: link.hostIndex,
-          mac: HOST_MAC,
-          mtu: link.mtu,
-          peer: {
-            name: link.interfaceName,
-            index: link.podIndex,
-            mac: link.mac,
-            mtu: link.mtu,
-            namespaceFd: pod.fd,
-          },
-        }),
-        // While the link is down a change of its settings notifies nobody, which costs half at 2000 pods.
-        setLink({
-          index: link.hostIndex,
-          // Not at creation: the kernel ignores an alias there (rtnl_create_link).
-          alias: link.alias,
-          ...withoutLinkLocal(wishes.map(({ gateway }) => gateway)),
-          ipv4: {
-            forwarding: 1,
-            rpFilter: 1,
-            acceptRedirects: 0,
-          },
-        }),
-        setLink({ index: link.hostIndex, up: true }),
-      ],
-      tries.flatMap(({ wish: { gateway } }, i) => {
-        const address = first[i];
-        return address === undefined ? [] : [{ address, gateway }];
-      }),
-    );
-    tries.forEach(({ wish: { gateway } }, i) => {
-      const address = first[i];
-      if (address === undefined || taken.includes(address)) return;
-      claimed[i] = { address, gateway };
-    });
-    tries.forEach(({ wish, candidates }, i) => {
-      claimed[i] ??= claimNext(route, link, wish, candidates, first[i]);
-    });
-    return claimed.filter((claim) => claim !== undefined);
-  } catch (error) {
-    releaseAddresses(
-      route,
-      link.hostIndex,
-      claimed.flatMap((claim) => claim?.address ?? []),
-    );
-    throw error;
-  }
+  // Mostly the first candidates are free: settings and claims are one datagram then.
+  const first = tries.flatMap(({ gateway, candidates }) => {
+    const { value: address } = candidates.next();
+    return address === undefined ? [] : [{ address, gateway }];
+  });
+  const taken = claim(route, link, first, [
+    // While the link is down a change of its settings notifies nobody, which costs half at 2000 pods.
+    setLink({
+      index: link.hostIndex,
+      // Not at creation: the kernel ignores an alias there (rtnl_create_link).
+      alias: link.alias,
+      ...withoutLinkLocal(wishes.map(({ gateway }) => gateway)),
+      ipv4: HOST_IPV4,
+    }),
+    setLink({ index: link.hostIndex, up: true }),
+  ]);
+  return tries.map((wish) => {
+    const tried = first.find(({ gateway }) => gateway === wish.gateway);
+    return tried === undefined || taken.includes(tried)
+      ? claimNext(route, link, wish, tried?.address)
+      : tried;
+  });
 }
 
-/** The next candidate that is free. */
+/** Claims the next candidate that is free. */
 function claimNext(
   route: Connection,
   link: PodLink,
-  { gateway, exhausted }: AddressWish,
-  candidates: Iterable<IpAddress>,
+  { gateway, candidates, exhausted }: AddressWish,
   last: IpAddress | undefined,
 ): ClaimedAddress {
   for (const address of candidates) {
     last = address;
-    const [taken] = makeClaims(route, link, [], [{ address, gateway }]);
-    if (taken === undefined) return { address, gateway };
+    const wanted = { address, gateway };
+    if (claim(route, link, [wanted]).length === 0) return wanted;
   }
   throw exhausted(last);
 }
@@ -165,15 +177,14 @@ function claimNext(
  *
  * @returns those that somebody has already
  */
-function makeClaims(
+function claim(
   route: Connection,
   link: PodLink,
-  before: readonly Request<unknown, unknown>[],
   wanted: readonly ClaimedAddress[],
-): IpAddress[] {
-  const addresses = wanted.map(({ address }) => address);
-  const queries = addresses.map((address) => getRoute(address));
-  const taken: IpAddress[] = [];
+  before: readonly Request<unknown, unknown>[] = [],
+): ClaimedAddress[] {
+  const queries = wanted.map(({ address }) => getRoute(address));
+  const taken: ClaimedAddress[] = [];
   let found: Route[][];
   try {
     found = route.execute([
@@ -184,24 +195,23 @@ function makeClaims(
     ], queries);
   } catch (error) {
     for (const index of existing(error)) {
-      const address = addresses[(index - before.length) / CLAIM_REQUESTS];
-      if (address === undefined) {
-        releaseAddresses(route, link.hostIndex, addresses);
-        throw error;
-      }
-      taken.push(address);
+      const loser = wanted[(index - before.length) / CLAIM_REQUESTS];
+      if (loser === undefined) throw error;
+      taken.push(loser);
     }
     found = route.execute([], queries);
   }
   // An address of the node itself has no host route in the main table, yet is as taken as any.
-  const local = addresses.filter((_, i) =>
+  const local = wanted.filter((_, i) =>
     found[i]?.some(({ type }) => type === "local")
   );
-  releaseAddresses(route, link.hostIndex, local);
+  releaseAddresses(route, link.hostIndex, local.map(({ address }) => address));
   taken.push(...local);
   // The kernel went on to the neighbour.
   route.execute(
-    taken.map((address) => deleteNeighbour({ index: link.hostIndex, address })),
+    taken.map(({ address }) =>
+      deleteNeighbour({ index: link.hostIndex, address })
+    ),
   );
   return taken;
 }
@@ -235,19 +245,19 @@ export function claimRequests(
   ];
 }
 
-/** What the kernel answers for an address without a route, or with one that refuses packets. */
-const NO_ROUTE: readonly number[] = [
-  Errno.ENETUNREACH,
-  Errno.EHOSTUNREACH,
-  Errno.EACCES,
-  Errno.EINVAL,
-];
-
 /** Whether the kernel takes packets to the address for its own. */
 function isLocal(route: Connection, address: IpAddress): boolean {
   return route.request(getRoute(address), ...NO_ROUTE)
     .some(({ type }) => type === "local");
 }
+
+/** How the kernel says that no route leads to an address: none at all, or one that refuses (fib_props, ip6_null_entry). */
+export const NO_ROUTE: readonly number[] = [
+  Errno.ENETUNREACH,
+  Errno.EHOSTUNREACH,
+  Errno.EACCES,
+  Errno.EINVAL,
+];
 
 /**
  * The addresses that a link claims, by reading the node's routes: for a link whose record does not tell. None when there
@@ -267,6 +277,11 @@ export function addressesOfLink(
     if (isNetlinkError(error, Errno.ENODEV)) return [];
     throw error;
   }
+}
+
+/** Gives back all that a link claims; what it is, the kernel knows best when something has failed on the way. */
+export function releaseLink(route: Connection, hostIndex: number): void {
+  releaseAddresses(route, hostIndex, addressesOfLink(route, hostIndex));
 }
 
 /** Gives addresses back. Routes that are gone, or that another link has by now, are left alone. */
@@ -312,10 +327,7 @@ function withoutLinkLocal(
  * @throws {SyscallError}
  */
 export function guardIpv6(link: string, hasIpv6: boolean): void {
-  const switches = hasIpv6
-    ? [["accept_ra", "0"], ["accept_redirects", "0"]] as const
-    : [["disable_ipv6", "1"]] as const;
-  for (const [name, value] of switches) {
+  for (const [name, value] of ipv6Switches(hasIpv6)) {
     try {
       writeFile(`/proc/sys/net/ipv6/conf/${link}/${name}`, value);
     } catch (error) {

@@ -62,6 +62,10 @@ export const commands: ReadonlyMap<string, CommandEntry> = new Map<
     summary: "Show the node's settings",
     load: async () => (await import("./commands/node.ts")).nodeShow,
   }],
+  ["node watch", {
+    summary: "Print what happens on the node, and repair it",
+    load: async () => (await import("./commands/node.ts")).nodeWatch,
+  }],
   ["node down", {
     summary: "Take away all that podnet made on the node",
     load: async () => (await import("./commands/node.ts")).nodeDown,
@@ -69,6 +73,10 @@ export const commands: ReadonlyMap<string, CommandEntry> = new Map<
   ["check", {
     summary: "Compare the node and its sandboxes with what they should be",
     load: async () => (await import("./commands/check.ts")).check,
+  }],
+  ["doctor", {
+    summary: "Say what is wrong with the machine, and what helps",
+    load: async () => (await import("./commands/doctor.ts")).doctor,
   }],
   ["gc", {
     summary: "Remove what crashed processes left behind",

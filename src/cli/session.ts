@@ -31,11 +31,18 @@ export async function openNode(
   settings: NodeOptions = {},
 ): Promise<Node> {
   const library = await import("../../mod.ts");
+  return await refusedNode(() =>
+    library.openNode({ ...nodeSelection(global), ...settings })
+  );
+}
+
+/** Sandboxes have names and namespaces too: says of what `call` refuses that it is the node's that is wrong. */
+export async function refusedNode<T>(call: () => Promise<T>): Promise<T> {
+  const library = await import("../../mod.ts");
   try {
-    return await library.openNode({ ...nodeSelection(global), ...settings });
+    return await call();
   } catch (error) {
     if (!library.isSandboxError(error, "InvalidSpec")) throw error;
-    // Sandboxes have names and namespaces too: say here that it is the node's that is wrong.
     const problems = error.context.problems.map((problem) => {
       const path = nodeOptions.get(problem.path) ?? problem.path;
       return { ...problem, path };

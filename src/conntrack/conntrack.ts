@@ -57,6 +57,14 @@ export interface ConntrackEntry {
   /** `IPS_*` bits: 2 answered, 4 assured, 16 source translated, 32 destination translated. */
   readonly status: number;
   readonly mark: number;
+  /** Seconds until the kernel forgets it, unless there are more packets. */
+  readonly timeout?: number;
+}
+
+/** A tracked connection that can be deleted. */
+export interface TrackedConnection extends ConntrackEntry {
+  /** The whole entry. */
+  readonly raw: EntryAttrs;
 }
 
 /**
@@ -158,7 +166,7 @@ function deleteEntry(
 export function listConntrack(
   connection: Connection,
   options: { readonly family: IpFamily },
-): readonly ConntrackEntry[] {
+): readonly TrackedConnection[] {
   const { family } = options;
   const request = selection({ family }, ConntrackMessage.get, "list conntrack");
   return connection.dump(request).flatMap(({ attrs }) => {
@@ -172,8 +180,23 @@ export function listConntrack(
       reply,
       status: attrs.status ?? 0,
       mark: attrs.mark ?? 0,
+      ...(attrs.timeout === undefined ? {} : { timeout: attrs.timeout }),
+      raw: attrs,
     }];
   });
+}
+
+/**
+ * Forgets one connection that {@linkcode listConntrack} had found, and none that has the same addresses and ports by now.
+ * @param connection of the protocol NETLINK_NETFILTER
+ * @returns false when it has ended meanwhile
+ * @throws {NetlinkError} EPERM without CAP_NET_ADMIN
+ */
+export function deleteConntrack(
+  connection: Connection,
+  { family, raw }: TrackedConnection,
+): boolean {
+  return deleteEntry(connection, family, raw);
 }
 
 /** Refuses a filter that would select more than its author meant. */

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { IpAddress, IpFamily } from "../net/ip.ts";
+import type { ConntrackFilter } from "../conntrack/conntrack.ts";
+import { IpAddress, type IpFamily } from "../net/ip.ts";
 import type { Element, NftSet } from "../nftables/ruleset.ts";
 import type { HostPort } from "./mapping.ts";
 import { SETS } from "./sets.ts";
@@ -89,12 +90,69 @@ export function portElements(
   }];
 }
 
+/** The element that claims a port in a family for a pod on the node's own network: nothing is translated. */
+export function hostNetworkElement(
+  { protocol, hostIP, hostPort }: HostPort,
+  family: IpFamily,
+  owner: string,
+): Placed {
+  const sets = SETS[family];
+  return hostIP === undefined || hostIP.isUnspecified
+    ? {
+      set: sets.hostNetwork,
+      element: { key: wildcardKey(protocol, hostPort), comment: owner },
+    }
+    : {
+      set: sets.hostNetworkSpecific,
+      element: { key: specificKey(hostIP, protocol, hostPort), comment: owner },
+    };
+}
+
 /** The element that makes replies of a pod to itself come back through the node. */
 export function hairpinElement(pod: IpAddress, owner: string): Placed {
   return {
     set: SETS[pod.family].hairpin,
     element: { key: concatenate(pod.bytes, pod.bytes), comment: owner },
   };
+}
+
+/**
+ * The flows of datagrams that a map's element has translated; TCP connections end by themselves. None of an element that
+ * translates nothing.
+ */
+export function translatedFlows(
+  { set, element: { key, data } }: Placed,
+): ConntrackFilter[] {
+  if (data === undefined) return [];
+  const family = set === SETS[4].wildcard || set === SETS[4].specific ? 4 : 6;
+  const addressLength = family === 4 ? 4 : 16;
+  const isSpecific = set === SETS[family].specific;
+  const [protocol = 0, , , , high = 0, low = 0] = key.subarray(
+    isSpecific ? addressLength : 0,
+  );
+  if (protocol === IP_PROTOCOL.tcp) return [];
+  return [{
+    family,
+    protocol,
+    originalDestinationPort: high << 8 | low,
+    replySource: IpAddress.fromBytes(data.subarray(0, addressLength)),
+    ...isSpecific
+      ? {
+        originalDestination: IpAddress.fromBytes(
+          key.subarray(0, addressLength),
+        ),
+      }
+      : {},
+  }];
+}
+
+/** The pod's address, if it is an element that {@linkcode hairpinElement} made. */
+export function hairpinOf(
+  { set, element: { key } }: Placed,
+): IpAddress | undefined {
+  return set === SETS[4].hairpin || set === SETS[6].hairpin
+    ? IpAddress.fromBytes(key.subarray(0, key.length / 2))
+    : undefined;
 }
 
 /** The pod's address of a family, if it has one. */

@@ -8,12 +8,12 @@ import { Errno } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
 import type { IpAddress, IpFamily } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
-import { NetlinkError } from "../netlink/netlink_error.ts";
+import { isNetlinkError } from "../netlink/netlink_error.ts";
 import {
   GenerationError,
   type NftablesConnection,
 } from "../nftables/connection.ts";
-import type { NftSet } from "../nftables/ruleset.ts";
+import type { Element, NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import {
   type ConntrackFilter,
@@ -21,12 +21,14 @@ import {
 } from "../conntrack/conntrack.ts";
 import {
   hairpinElement,
+  hostNetworkElement,
   IP_PROTOCOL,
   isWildcard,
   ofFamily,
   type Placed,
   portElements,
   specificKey,
+  translatedFlows,
   wildcardKey,
 } from "./elements.ts";
 import type { HostPort } from "./mapping.ts";
@@ -48,6 +50,12 @@ export interface PortOwner {
   /** The sandbox's id, kept with each element. */
   readonly id: string;
   readonly addresses: readonly IpAddress[];
+  /**
+   * Whether the pod is on the node's own network: its ports are claimed, so that nobody else gets them, and nothing is
+   * translated.
+   * @default false
+   */
+  readonly hostNetwork?: boolean;
 }
 
 /** What {@linkcode claimHostPorts} asks of its caller. */
@@ -80,23 +88,34 @@ export function claimHostPorts(
     for (const mapping of mappings) {
       refuseOverlap(sockets.nft, owner, mapping, options);
     }
-    const missing = wanted.filter((placed) =>
-      !has(sockets.nft, placed, owner.id)
-    );
     const transaction = new Transaction();
+    const missing: Placed[] = [];
+    for (const placed of wanted) {
+      const { set, element: { key } } = placed;
+      const found = sockets.nft.getElement(TABLE, set, key);
+      if (isAsPlaced(found, placed)) continue;
+      if (found?.comment === owner.id) {
+        // Of an earlier life of the same sandbox, whose address was another.
+        transaction.deleteElements(TABLE, set, [{ key }]);
+      }
+      missing.push(placed);
+    }
     addAll(transaction, missing);
     try {
       sockets.nft.commit(transaction, { generation });
     } catch (error) {
-      if (error instanceof NetlinkError && error.errno === Errno.EEXIST) {
-        // Somebody was faster, or the address is another pod's by the table.
-        for (const mapping of mappings) {
-          refuseTaken(sockets.nft, owner, mapping, options);
-        }
+      if (!isNetlinkError(error, Errno.EEXIST)) throw error;
+      // Somebody was faster, or the address is another pod's by the table.
+      for (const mapping of mappings) {
+        refuseTaken(sockets.nft, owner, mapping, options);
       }
-      throw error;
+      // Whoever had it may have let go of it since.
+      throw sockets.nft.generation() === generation
+        ? error
+        : new GenerationError(generation, { cause: error });
     }
   }, sockets.nft);
+  if (owner.hostNetwork) return;
   const filters = mappings.flatMap((mapping) => oldFlows(mapping, options));
   if (filters.length > 0) flushConntrack(sockets.nft.netlink, filters);
 }
@@ -120,24 +139,6 @@ function oldFlows(
 }
 
 /**
- * For a sandbox on the node's own network, whose ports need no claim: refuses what would never reach it.
- *
- * @throws {SandboxError} `HostPortInUse`, `HostAddressUnknown`
- */
-export function refuseTakenHostPorts(
-  sockets: HostPortSockets,
-  owner: PortOwner,
-  mappings: readonly HostPort[],
-  options: Omit<ClaimOptions, "withHairpin">,
-): void {
-  for (const mapping of mappings) {
-    refuseUnusable(sockets, mapping, options);
-    refuseOverlap(sockets.nft, owner, mapping, options);
-    refuseTaken(sockets.nft, owner, mapping, options);
-  }
-}
-
-/**
  * Gives ports back: those of the mappings that are still this owner's, whatever else is in the table.
  * Connections through them end.
  */
@@ -154,6 +155,7 @@ export function releaseHostPorts(
     sockets.nft,
     () => placed.filter((element) => has(sockets.nft, element, owner.id)),
   );
+  if (owner.hostNetwork) return;
   forgetFlows(sockets, owner, mappings, options.withHairpin);
 }
 
@@ -200,7 +202,10 @@ export function findElementsOf(
   );
 }
 
-/** Deletes elements as long as each is still its owner's. */
+/**
+ * Deletes elements as long as each is still its owner's and leads to the same pod, and ends the datagram flows that they
+ * had translated. For sandboxes whose record does not tell of them.
+ */
 export function deleteElements(
   nft: NftablesConnection,
   placed: readonly Placed[],
@@ -208,10 +213,12 @@ export function deleteElements(
   deleteOwned(
     nft,
     () =>
-      placed.filter((element) =>
-        has(nft, element, element.element.comment ?? "")
+      placed.filter((one) =>
+        isAsPlaced(nft.getElement(TABLE, one.set, one.element.key), one)
       ),
   );
+  const filters = placed.flatMap(translatedFlows);
+  if (filters.length > 0) flushConntrack(nft.netlink, filters);
 }
 
 /** Adds elements to a transaction; an element that exists fails it. */
@@ -267,15 +274,18 @@ export function elementsOf(
   mappings: readonly HostPort[],
   owner: PortOwner,
 ): Placed[] {
-  return [
-    ...owner.addresses.map((address) => hairpinElement(address, owner.id)),
-    ...portsOf(mappings, owner),
-  ];
+  const hairpins = owner.hostNetwork
+    ? []
+    : owner.addresses.map((address) => hairpinElement(address, owner.id));
+  return [...hairpins, ...portsOf(mappings, owner)];
 }
 
 function portsOf(mappings: readonly HostPort[], owner: PortOwner): Placed[] {
   return mappings.flatMap((mapping) =>
     mapping.families.flatMap((family) => {
+      if (owner.hostNetwork) {
+        return [hostNetworkElement(mapping, family, owner.id)];
+      }
       const pod = ofFamily(owner.addresses, family);
       return pod === undefined ? [] : portElements(mapping, pod, owner.id);
     })
@@ -314,29 +324,61 @@ function refuseUnusable(
   );
 }
 
-/** A wildcard and a single address do not meet in one map, so the other map is asked. */
+/** Whether what was found by a key is the same owner's, and leads to the same pod. */
+export function isAsPlaced(
+  found: Element | undefined,
+  { element }: Placed,
+): boolean {
+  return found !== undefined && found.comment === element.comment &&
+    found.data?.toHex() === element.data?.toHex();
+}
+
+/**
+ * A wildcard and a single address do not meet in one map, nor do pods of their own network and those of the node's: so
+ * the other sets are asked.
+ */
 function refuseOverlap(
   nft: NftablesConnection,
   owner: PortOwner,
   mapping: HostPort,
   { nodeAddresses, describeOwner }: Omit<ClaimOptions, "withHairpin">,
 ): void {
-  const { protocol, hostPort } = mapping;
+  const { protocol, hostPort, hostIP } = mapping;
   for (const family of mapping.families) {
     const sets = SETS[family];
-    const others = isWildcard(mapping)
+    const wildcard = wildcardKey(protocol, hostPort);
+    const specifics = isWildcard(mapping) || hostIP === undefined
       ? nodeAddresses.filter((address) => address.family === family)
-        .map((address) => ({
-          set: sets.specific,
-          key: specificKey(address, protocol, hostPort),
-        }))
-      : [{ set: sets.wildcard, key: wildcardKey(protocol, hostPort) }];
+      : [hostIP];
+    const others = specifics.flatMap((address) => {
+      const key = specificKey(address, protocol, hostPort);
+      return [
+        { set: sets.specific, key },
+        { set: sets.hostNetworkSpecific, key },
+      ];
+    }).concat([
+      { set: sets.wildcard, key: wildcard },
+      { set: sets.hostNetwork, key: wildcard },
+    ]).filter(({ set }) => set !== ownSet(owner, mapping, family));
     for (const { set, key } of others) {
       const found = nft.getElement(TABLE, set, key);
       if (found === undefined) continue;
       throw inUse(mapping, family, describeOwner(found.comment ?? owner.id));
     }
   }
+}
+
+/** The set in which the kernel itself tells two who want the same. */
+function ownSet(
+  { hostNetwork = false }: PortOwner,
+  mapping: HostPort,
+  family: IpFamily,
+): NftSet {
+  const sets = SETS[family];
+  if (isWildcard(mapping)) {
+    return hostNetwork ? sets.hostNetwork : sets.wildcard;
+  }
+  return hostNetwork ? sets.hostNetworkSpecific : sets.specific;
 }
 
 /** Names who has a port that the kernel said is taken. */

@@ -5,7 +5,7 @@
  *
  * - `guard` (before anything else, even before the pieces of a cut packet are put together, or a pod could slip one into
  *   another's packet): what comes from outside must not claim to be loopback, and a pod must not claim an address that
- *   is not routed to it. The unspecified address needs a rule of its own: a lookup passes it for who has no address yet.
+ *   is not routed to it, nor send an error about a packet that had not come to it. The unspecified address needs a rule of its own: a lookup passes it for who has no address yet.
  * - `loopback_out` (before connection tracking): a client on 127.0.0.1 or ::1 gets the node's gateway address as its
  *   source, because a pod can answer to that. `loopback_in` turns the reply's destination back. So no switch of the
  *   kernel is ever needed that lets loopback addresses onto a wire (route_localnet, CVE-2020-8558).
@@ -24,8 +24,11 @@ import {
   icmp6,
   ip,
   ip6,
+  masked,
   meta,
+  type Selector,
   th,
+  type Writable,
 } from "../nftables/expression.ts";
 import type {
   Chain,
@@ -35,9 +38,11 @@ import type {
   Table,
 } from "../nftables/ruleset.ts";
 import {
+  copy,
   differs,
   dnatToMap,
   equals,
+  fibExists,
   fibMissing,
   goto,
   has,
@@ -91,6 +96,18 @@ export function nodeTable(options: RulesetOptions): Table {
           rule([equals(ip.daddr, "127.0.0.0/8"), verdict("drop")]),
           rule([equals(ip.saddr, "127.0.0.0/8"), verdict("drop")]),
           rule([differs(meta.iifname, pods), verdict("accept")]),
+          ...ownErrors("icmp", {
+            ...icmp,
+            saddr: ip.saddr,
+            // All but 0 and 8, echo and its reply.
+            isError: (type) => differs(masked(type, 0xf7), 0),
+          }),
+          ...ownErrors("ipv6-icmp", {
+            ...icmp6,
+            saddr: ip6.saddr,
+            // Those below 128 (RFC 4443, 2.1).
+            isError: (type) => equals(masked(type, 0x80), 0),
+          }),
           rule([fibMissing("saddr", "iif"), verdict("drop")]),
           rule([equals(ip.saddr, "0.0.0.0"), verdict("drop")]),
           rule([equals(ip6.saddr, "::"), verdict("drop")]),
@@ -122,6 +139,32 @@ export function nodeTable(options: RulesetOptions): Table {
       },
     ],
   };
+}
+
+/**
+ * ICMP errors of pods, but not their queries. Connection tracking lets an error pass to the connection that the packet
+ * inside is of, whoever sends it, so a pod could end others' connections. An honest error is about a packet that had come
+ * to its sender: the address it had come to must be the pod's, as a source must. One that is too short to tell goes nowhere.
+ */
+function ownErrors(
+  protocol: string,
+  { type, innerDaddr, saddr, isError }: {
+    readonly type: Selector;
+    readonly innerDaddr: Selector;
+    readonly saddr: Writable;
+    readonly isError: (type: Selector) => Statement;
+  },
+): Rule[] {
+  const error = [equals(meta.l4proto, protocol), isError(type)];
+  return [
+    rule([
+      ...error,
+      copy(saddr, innerDaddr),
+      fibExists("saddr", "iif"),
+      verdict("accept"),
+    ]),
+    rule([...error, verdict("drop")]),
+  ];
 }
 
 function toHostPorts(): Rule {

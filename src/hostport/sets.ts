@@ -19,6 +19,10 @@ export interface FamilySets {
   readonly loopbackSpecific: NftSet;
   /** pod . pod, for pods that reach themselves through a host port. */
   readonly hairpin: NftSet;
+  /** Ports of pods on the node's own network: no rule reads them, they are claims and nothing else. */
+  readonly hostNetwork: NftSet;
+  /** Likewise for one host IP. */
+  readonly hostNetworkSpecific: NftSet;
 }
 
 function familySets(family: IpFamily): FamilySets {
@@ -31,6 +35,11 @@ function familySets(family: IpFamily): FamilySets {
     loopback: { name: `loopback${family}`, key },
     loopbackSpecific: { name: `loopback${family}_ip`, key: [address, ...key] },
     hairpin: { name: `hairpin${family}`, key: [address, address] },
+    hostNetwork: { name: `hostnetwork${family}`, key },
+    hostNetworkSpecific: {
+      name: `hostnetwork${family}_ip`,
+      key: [address, ...key],
+    },
   };
 }
 

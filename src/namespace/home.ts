@@ -7,7 +7,7 @@
  * @module
  */
 import type { OwnedFd } from "../../ffi/fd.ts";
-import { O_RDONLY, open } from "../../ffi/file.ts";
+import { O_RDONLY, open, readLink } from "../../ffi/file.ts";
 import {
   setNetworkNamespace,
   THREAD_NETWORK_NAMESPACE_PATH,
@@ -34,8 +34,10 @@ class Journey implements Disposable {
     if (failure === undefined) {
       this.#fd[Symbol.dispose]();
     } else if (returnThroughSibling(this.#home)) {
-      // Given up and not closed: whoever closed the number may have opened something else with it.
-      this.#fd.release();
+      // The kernel was short of memory, say. But a number that does not lead home any more is given up and not closed:
+      // whoever closed it may have opened something else with it.
+      if (leadsTo(this.#fd, this.#home)) this.#fd[Symbol.dispose]();
+      else this.#fd.release();
     } else {
       exitNow(
         EXIT_LOST,
@@ -84,6 +86,15 @@ function failureToReturn(fd: OwnedFd, id: string): unknown {
     return at === id ? undefined : failure ?? `the way led to ${at}`;
   } catch (error) {
     return error;
+  }
+}
+
+/** Whether a descriptor is still that of the namespace. */
+function leadsTo(fd: OwnedFd, id: string): boolean {
+  try {
+    return readLink(`/proc/thread-self/fd/${fd.fd}`) === id;
+  } catch {
+    return false;
   }
 }
 

@@ -149,19 +149,19 @@ export class NetworkNamespace implements Disposable {
   }
 
   static #adopt(fd: OwnedFd, path: string): NetworkNamespace {
-    const status = fstat(fd);
-    if (status.kind !== "file" || !isNetworkNamespace(fd)) {
-      fd[Symbol.dispose]();
+    return NetworkNamespace.#hold(fd, () => {
+      if (fstat(fd).kind === "file" && isNetworkNamespace(fd)) return;
       throw new SandboxError("InvalidNamespace", {
         path,
         reason: "it is a file of another kind",
       });
-    }
-    return NetworkNamespace.#hold(fd);
+    });
   }
 
-  static #hold(fd: OwnedFd): NetworkNamespace {
+  /** Owns the descriptor from now on: it is closed when it cannot be had. */
+  static #hold(fd: OwnedFd, refuse?: () => void): NetworkNamespace {
     try {
+      refuse?.();
       return new NetworkNamespace(fd);
     } catch (error) {
       fd[Symbol.dispose]();

@@ -153,14 +153,26 @@ function innerAddress(
   };
 }
 
-/** Fields of ICMP errors. */
+/** The first byte of a message; nft writes it as `icmp type` or `icmpv6 type`, as the rule says which it is. */
+const messageType: Selector = {
+  text: "@th,0,8",
+  type: "inet_proto",
+  raw: true,
+  load: (dreg) => [{ payload: { dreg, base: "transport", offset: 0, len: 1 } }],
+};
+
+/** Fields of ICMP messages, the inner ones of errors. */
 export const icmp = {
+  type: messageType,
   innerSaddr: innerAddress("ipv4_addr", 8 + 12),
+  innerDaddr: innerAddress("ipv4_addr", 8 + 16),
 } as const;
 
-/** Fields of ICMPv6 errors. */
+/** Fields of ICMPv6 messages, the inner ones of errors. */
 export const icmp6 = {
+  type: messageType,
   innerSaddr: innerAddress("ipv6_addr", 8 + 8),
+  innerDaddr: innerAddress("ipv6_addr", 8 + 24),
 } as const;
 
 /** Ports of TCP, UDP, SCTP and DCCP, which all have them in the first 4 bytes. */

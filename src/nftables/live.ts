@@ -72,7 +72,8 @@ export function differences(
   return found;
 }
 
-function sameSet(wanted: NftSet, live: LiveSet): boolean {
+/** Whether a set can hold what it should: its types and kind are those wanted. */
+export function sameSet(wanted: NftSet, live: LiveSet): boolean {
   const { key, data = [] } = wanted;
   return live.keyType === typeNumber(key) && live.keyBytes === keyLength(key) &&
     live.dataType === typeNumber(data) && live.dataBytes === keyLength(data) &&

@@ -268,6 +268,18 @@ export function fibMissing(...keys: readonly FibKey[]): Statement {
   };
 }
 
+/** A routing lookup from these keys finds a route; see {@linkcode fibMissing}. */
+export function fibExists(...keys: readonly FibKey[]): Statement {
+  const [lookup] = fibMissing(...keys).expressions;
+  return {
+    text: `fib ${keys.join(" . ")} oif exists`,
+    expressions: [
+      ...lookup === undefined ? [] : [lookup],
+      cmp("eq", new Uint8Array(Uint32Array.of(1).buffer)),
+    ],
+  };
+}
+
 function load(value: Uint8Array): Expression {
   return { immediate: { dreg: OPERAND, data: { value } } };
 }
@@ -284,6 +296,15 @@ export function set(selector: Writable, value: Value): Statement {
       ...selector.store(OPERAND),
     ],
     ...needsOf([selector]),
+  };
+}
+
+/** Writes what another field of the packet has, of the same type: `ip saddr set @th,192,32`. Checksums are mended. */
+export function copy(to: Writable, from: Selector): Statement {
+  return {
+    text: `${to.text} set ${from.text}`,
+    expressions: [...from.load(OPERAND), ...to.store(OPERAND)],
+    ...needsOf([to]),
   };
 }
 

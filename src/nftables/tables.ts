@@ -35,6 +35,8 @@ export const NftMessage = {
   getSetElem: nfMessageType(NfSubsystem.nftables, 13),
   delSetElem: nfMessageType(NfSubsystem.nftables, 14),
   getGen: nfMessageType(NfSubsystem.nftables, 16),
+  newFlowtable: nfMessageType(NfSubsystem.nftables, 22),
+  getFlowtable: nfMessageType(NfSubsystem.nftables, 23),
 } as const;
 
 /** Brackets of a transaction (`NFNL_MSG_BATCH_*`). */
@@ -144,6 +146,24 @@ const elementList: Attrs<typeof elementListRows> = attrs(
   elementListRows,
 );
 
+const flowtableHook = attrs("NFTA_FLOWTABLE_HOOK_", {
+  num: [1, be32],
+  priority: [2, sbe32],
+  devs: [3, list(1, cstring(16)), "names of links"],
+});
+const flowtableRows = {
+  table: [1, objectName],
+  name: [2, objectName],
+  hook: [3, flowtableHook],
+  use: [4, be32],
+  handle: [5, be64],
+  flags: [7, be32],
+} as const;
+const flowtable: Attrs<typeof flowtableRows> = attrs(
+  "NFTA_FLOWTABLE_",
+  flowtableRows,
+);
+
 /** An element as the kernel carries it. */
 export type ElementAttrs = AttrsOf<typeof elementRows>;
 
@@ -169,9 +189,16 @@ export const elementMessage: Message<typeof elementList> = body(
   nfgenmsg,
   elementList,
 );
+/** Flowtables: shortcuts of established connections around the hooks. */
+export const flowtableMessage: Message<typeof flowtable> = body(
+  nfgenmsg,
+  flowtable,
+);
 
 /** The tables by name, for checks against the kernel's headers. */
 export const objectTables = {
+  flowtable,
+  flowtableHook,
   gen,
   table,
   hook,

@@ -30,6 +30,10 @@ export const RTM_NEWNEIGH = 28;
 export const RTM_DELNEIGH = 29;
 /** Ask for neighbours. */
 export const RTM_GETNEIGH = 30;
+/** Ask for the rules that choose a routing table. */
+export const RTM_GETRULE = 34;
+/** Create a queueing discipline. */
+export const RTM_NEWQDISC = 36;
 
 /** Multicast groups. */
 export const RTNLGRP_LINK = 1;

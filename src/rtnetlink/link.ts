@@ -263,6 +263,8 @@ export interface LinkChanges {
   readonly master?: number;
   /** Free text, at most 255 bytes; empty removes it. */
   readonly alias?: string;
+  /** Group number, by which {@linkcode deleteLinks} finds it; 0 unless set. */
+  readonly group?: number;
   /** New name, at most 15 bytes; only together with `index`. */
   readonly rename?: string;
   /** Descriptor of the network namespace to move it to; slow, see {@linkcode newVeth}. */
@@ -284,8 +286,8 @@ export interface LinkChanges {
 export function setLink(
   options: LinkReference & LinkChanges,
 ): Request<LinkMessage> {
-  const { mtu, mac, master, alias, rename, namespaceFd, addrGenMode, ipv4 } =
-    options;
+  const { mtu, mac, master, alias, group, rename, namespaceFd } = options;
+  const { addrGenMode, ipv4 } = options;
   if (rename !== undefined && options.index === undefined) {
     throw new TypeError(`to rename ${options.name}, give its index`);
   }
@@ -308,6 +310,7 @@ export function setLink(
       ...(mtu === undefined ? {} : { mtu }),
       ...(master === undefined ? {} : { master }),
       ...(alias === undefined ? {} : { ifalias: alias }),
+      ...(group === undefined ? {} : { group }),
       ...(namespaceFd === undefined ? {} : { netNsFd: namespaceFd }),
       ...(ipv4 === undefined && addrGenMode === undefined ? {} : { afSpec }),
     },
@@ -325,6 +328,14 @@ export function deleteLink(reference: LinkReference): Request<LinkMessage> {
     RTM_DELLINK,
     referring(reference, {}),
   );
+}
+
+/** Deletes all links of a group, in one go. Refused with ENODEV if there is none. */
+export function deleteLinks(group: number): Request<LinkMessage> {
+  return linkRequest(`delete links of group ${group}`, RTM_DELLINK, {
+    header: {},
+    attrs: { group },
+  });
 }
 
 /** Asks for one link. Refused with ENODEV if it is not there. Also makes the kernel notice carrier changes at once. */

@@ -299,13 +299,15 @@ export interface DumpRoutesOptions {
   readonly table?: number;
   /** Only routes over the link with this number. */
   readonly index?: number;
+  /** Only routes of this kind. */
+  readonly type?: RouteType;
 }
 
 /** Asks for routes; the kernel applies the filters. */
 export function dumpRoutes(
   options: DumpRoutesOptions = {},
 ): Request<RouteMessage, Route> {
-  const { table = RT_TABLE_UNSPEC, index } = options;
+  const { table = RT_TABLE_UNSPEC, index, type } = options;
   return {
     operation: "dump routes",
     type: RTM_GETROUTE,
@@ -316,6 +318,7 @@ export function dumpRoutes(
         family: familyNumber(options.family),
         protocol: options.protocol ?? RTPROT_UNSPEC,
         ...tableHeader(table),
+        ...(type === undefined ? {} : { type: types[type] }),
       },
       attrs: {
         ...(index === undefined ? {} : { oif: index }),

@@ -1,11 +1,15 @@
 /**
- * Whether the namespace that a record tells of is still there.
+ * Whether what a record tells of is still there.
  *
  * @module
  */
+import { Errno } from "../../ffi/errno.ts";
 import { isSandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { getLink } from "../rtnetlink/link.ts";
 import type { NodeContext } from "./context.ts";
+import { idOfAlias, isRetired } from "./identity.ts";
 import type { SandboxRecord } from "./records.ts";
 
 /** Whether the pin still leads to the namespace that was made; a reboot or an unmount leaves an empty file. */
@@ -18,6 +22,26 @@ export function isAlive(
     return namespace.id === record.netnsId;
   } catch (error) {
     if (isSandboxError(error, "InvalidNamespace")) return false;
+    throw error;
+  }
+}
+
+/**
+ * Whether the node still has its end of the sandbox's link, by index and alias; false on the host network, where there is
+ * none. The other end is then alive too, and with it the pod's namespace: so no other can have its number, which the
+ * kernel gives anew once a namespace is gone, and after each boot.
+ */
+export function hasLink(
+  { sockets, settings }: NodeContext,
+  { id, link }: SandboxRecord,
+): boolean {
+  if (link === undefined) return false;
+  try {
+    const [found] = sockets.route.request(getLink({ index: link.hostIndex }));
+    return found !== undefined && !isRetired(found.alias) &&
+      idOfAlias(settings.name, found.alias) === id;
+  } catch (error) {
+    if (isNetlinkError(error, Errno.ENODEV)) return false;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 /**
- * What a node needs before its first pod: forwarding, its own address in each pod CIDR, the table.
+ * What a node needs before its first pod: forwarding, its own address in each pod CIDR, an answer for addresses of the
+ * CIDR that no pod has, the table.
  * Each part is looked at first and changed only when it is not as it must be.
  *
  * @module
@@ -7,40 +8,38 @@
 import { readFile } from "../../ffi/file.ts";
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
-import type { Placed } from "../hostport/elements.ts";
-import {
-  addAll,
-  elementsOf,
-  findElementsOf,
-  retryOnNewGeneration,
-} from "../hostport/host_ports.ts";
-import { nodeTable, type RulesetOptions, TABLE } from "../hostport/ruleset.ts";
+import { TABLE } from "../hostport/ruleset.ts";
 import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
 import { Cidr } from "../net/cidr.ts";
 import { addressBits, IpAddress } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
+import type { Request } from "../netlink/message.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { Transaction } from "../nftables/transaction.ts";
-import { renderTable } from "../nftables/render.ts";
-import type { Table } from "../nftables/ruleset.ts";
 import {
   deleteAddress,
   dumpAddresses,
   newAddress,
 } from "../rtnetlink/address.ts";
-import { RT_SCOPE_LINK } from "../rtnetlink/constants.ts";
+import { RT_SCOPE_LINK, RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import { getLink, setLink } from "../rtnetlink/link.ts";
-import { dumpRoutes, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
-import { isAlive } from "./alive.ts";
+import {
+  deleteRoute,
+  dumpRoutes,
+  newRoute,
+  type Route,
+  ROUTE_PROTOCOL,
+} from "../rtnetlink/route.ts";
 import type { NodeContext, NodeSockets } from "./context.ts";
-import { HOST_INTERFACE_PREFIX } from "./identity.ts";
-import type { NodeState } from "./node_state.ts";
-import { addressesOf, hostPortsOf } from "./records.ts";
+import { ensureTable, isOf } from "./node_table.ts";
 
 const LOOPBACK_INDEX = 1;
 
 /** Marks the IPv4 gateway address for people, and for kernels that do not keep who added an address (before 5.18). */
 const GATEWAY_LABEL = "lo:podnet";
+
+/** Of the routes that answer for a whole pod CIDR: nearly the highest, so that any other route to it comes first. */
+const LAST_RESORT_METRIC = 4_278_198_272;
 
 /** Routes learned from router advertisements (linux/rtnetlink.h). */
 const RTPROT_RA = 9;
@@ -67,11 +66,11 @@ export interface BaselineDifference {
  * @returns what was changed, in plain words; nothing when all was in place
  * @throws {SandboxError} `NodeConflict` when the namespace has another node's table, or IPv6 is switched off there
  */
-export function ensureBaseline(context: NodeContext): string[] {
+export async function ensureBaseline(context: NodeContext): Promise<string[]> {
   refuseDisabledIpv6(context);
   const differences = baselineDifferences(context);
   // The table first: it is what makes the namespace this node's, and nobody else's.
-  const changes = ensureTable(context);
+  const changes = await ensureTable(context);
   for (const { mend, change } of differences) {
     mend();
     changes.push(change);
@@ -132,6 +131,7 @@ export function baselineDifferences(
     ...advertisementDifferences(context),
     ...forwardingDifferences(context),
     ...gatewayDifferences(context),
+    ...unreachableDifferences(context),
   ];
 }
 
@@ -166,14 +166,13 @@ function forwardingDifferences(context: NodeContext): BaselineDifference[] {
 
 /**
  * A link that takes routes from router advertisements ceases to when the node forwards, and the kernel drops those it has
- * (addrconf_fixup_forwarding): the node would be cut off. With `accept_ra` 2 it goes on as before.
+ * (addrconf_fixup_forwarding): the node would be cut off. With `accept_ra` 2 it goes on as before. On a node that forwards
+ * already, somebody has set it back: the routes expire then, one after the other.
  */
 function advertisementDifferences(
   { namespace, pools, sockets: { route } }: NodeContext,
 ): BaselineDifference[] {
   if (pools.every(({ cidr }) => cidr.family === 4)) return [];
-  const forwarding = "net/ipv6/conf/all/forwarding";
-  if (namespace.run(() => isOne(sysctlPath(forwarding)))) return [];
   const learned = route.dump(
     dumpRoutes({ family: 6, protocol: RTPROT_RA }),
   ).flatMap(({ index }) => index ?? []);
@@ -184,7 +183,7 @@ function advertisementDifferences(
     if (!namespace.run(() => isOne(sysctlPath(name)))) return [];
     return [{
       object: `sysctl ${name.replaceAll("/", ".")}`,
-      problem: "would make the link lose its routes once the node forwards",
+      problem: "makes the link lose its routes while the node forwards",
       change:
         `set ${name} to 2, so that ${link.name} keeps its routes from router advertisements`,
       mend: () => writeSysctl(namespace, name, "2"),
@@ -243,152 +242,45 @@ function missingGateways({ sockets, pools }: NodeContext): IpAddress[] {
     );
 }
 
-function ensureTable(context: NodeContext): string[] {
-  const { sockets: { nft }, table } = context;
-  for (;;) {
-    const found = nft.getTable(TABLE);
-    if (found === undefined) {
-      if (!createTable(context)) continue; // another process did, just now
-      return [`added nf_tables table inet ${TABLE}`];
-    }
-    refuseForeignTable(context);
-    if (found.comment === table.comment) return [];
-    replaceTable(context);
-    return [`renewed the rules of nf_tables table inet ${TABLE}`];
-  }
-}
-
 /**
- * A network namespace is one node's.
- *
- * @throws {SandboxError} `NodeConflict`
+ * Packets to an address that no pod has are answered at once. Without this route they would follow the node's default
+ * route, and clients of a pod that is gone would wait in vain.
  */
-export function refuseForeignTable(
-  { sockets: { nft }, settings, table }: NodeContext,
-): void {
-  const found = nft.getTable(TABLE);
-  if (found === undefined || isOf(found.comment, ownerOfTable(table))) return;
-  throw new SandboxError("NodeConflict", {
-    name: settings.name,
-    reason: `this network namespace has the nf_tables table "${TABLE}" of ${
-      describeOwner(found.comment, settings.name)
-    }: take that down first, or use its name and state directory`,
-  });
+function unreachableDifferences(
+  { sockets, pools }: NodeContext,
+): BaselineDifference[] {
+  const present = unreachableRoutes(sockets.route);
+  return pools.filter(({ cidr }) =>
+    !present.some(({ destination }) => String(destination) === String(cidr))
+  ).map(({ cidr }) => ({
+    object: `route unreachable ${cidr}`,
+    problem: "is missing",
+    change: `added route unreachable ${cidr}`,
+    mend: () => {
+      try {
+        sockets.route.execute([
+          newRoute({
+            destination: cidr,
+            type: "unreachable",
+            priority: LAST_RESORT_METRIC,
+            exclusive: true,
+          }),
+        ]);
+      } catch (error) {
+        // Another process did, just now.
+        if (!isNetlinkError(error, Errno.EEXIST)) throw error;
+      }
+    },
+  }));
 }
 
-/** Makes the table with all that the sandboxes have in it: somebody may have flushed the ruleset under them. */
-function createTable(context: NodeContext): boolean {
-  const transaction = new Transaction();
-  transaction.createTable(context.table);
-  addAll(transaction, elementsOfNode(context));
-  try {
-    context.sockets.nft.commit(transaction);
-    return true;
-  } catch (error) {
-    const isThere = () => context.sockets.nft.getTable(TABLE) !== undefined;
-    if (isNetlinkError(error, Errno.EEXIST) && isThere()) return false;
-    throw error;
-  }
-}
-
-/** For a table that another version of podnet made: a new one takes its place, with its elements, in one moment. */
-function replaceTable({ sockets: { nft }, table }: NodeContext): void {
-  retryOnNewGeneration((generation) => {
-    const transaction = new Transaction();
-    const elements = findElementsOf(nft, () => true);
-    transaction.deleteTable(TABLE);
-    transaction.createTable(table);
-    addAll(transaction, elements);
-    nft.commit(transaction, { generation });
-  }, nft);
-}
-
-/** Renews chains and rules; elements, and so connections, stay. */
-export function rebuildTable({ sockets: { nft }, table }: NodeContext): void {
-  const transaction = new Transaction();
-  transaction.rebuildTable(table, nft.listChains(TABLE));
-  for (const set of table.sets) {
-    transaction.addElements(TABLE, set, set.elements ?? []);
-  }
-  nft.commit(transaction);
-}
-
-/** What the node's living sandboxes should have in the table. */
-export function elementsOfNode(context: NodeContext): Placed[] {
-  const { state } = context;
-  const elements = state.sandboxIds().flatMap((id) => {
-    const record = state.readableSandbox(id);
-    return record?.state === "ready" && record.link !== undefined &&
-        isAlive(context, record)
-      ? elementsOf(hostPortsOf(record), { id, addresses: addressesOf(record) })
-      : [];
-  });
-  // Should two records claim the same, one has it: a table without the second is better than no table.
-  const unique = new Map(
-    elements.map((placed) => [
-      `${placed.set.name} ${placed.element.key.toHex()}`,
-      placed,
-    ]),
-  );
-  return [...unique.values()];
-}
-
-/** Whether a table's comment is that of the node that signs so, in whatever version. */
-function isOf(comment: string | undefined, owner: string): boolean {
-  return comment !== undefined && ownerOf(comment) === owner;
-}
-
-function ownerOf(comment: string): string {
-  return comment.replace(/ rules .*/, "");
-}
-
-/** The signature of a node's table. */
-export function ownerOfTable({ comment = "" }: Table): string {
-  return ownerOf(comment);
-}
-
-/** Whose table it is that bears this comment, which is not this node's. */
-function describeOwner(comment: string | undefined, ownName: string): string {
-  const name = /^node (\S+) state /.exec(comment ?? "")?.[1];
-  if (name === undefined) return "somebody else";
-  return `node "${name}"${
-    name === ownName ? " of another state directory" : ""
-  }`;
-}
-
-/** The node's table. Its comment holds whose it is, and a digest of the rules: equal comments mean equal rules. */
-export async function tableOf(
-  { settings, state, pools }: Omit<NodeContext, "table">,
-): Promise<Table> {
-  const options: Omit<RulesetOptions, "comment"> = {
-    interfacePrefix: HOST_INTERFACE_PREFIX,
-    gateways: pools.map(({ gateway }) => gateway),
-    podCidrs: pools.map(({ cidr }) => cidr),
-    masquerade: settings.masquerade,
-    nonMasqueradeCidrs: settings.nonMasqueradeCidrs.map((text) =>
-      Cidr.parse(text)
-    ),
-  };
-  const rules = await digest(
-    renderTable(nodeTable({ ...options, comment: "" })),
-  );
-  return nodeTable({
-    ...options,
-    comment: `${await tableOwner(state)} rules ${rules}`,
-  });
-}
-
-/** How a node signs its table, whatever the version: by its name and state directory. */
-export async function tableOwner(
-  { name, stateDir }: Pick<NodeState, "name" | "stateDir">,
-): Promise<string> {
-  return `node ${name} state ${await digest(stateDir)}`;
-}
-
-async function digest(text: string): Promise<string> {
-  const bytes = new TextEncoder().encode(text);
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return hash.subarray(0, 6).toHex();
+/** The routes that answer for a whole pod CIDR, of this node or of another life of it. */
+function unreachableRoutes(route: Connection): Route[] {
+  return route.dump(dumpRoutes({
+    protocol: ROUTE_PROTOCOL,
+    type: "unreachable",
+    table: RT_TABLE_MAIN,
+  })).filter(({ priority }) => priority === LAST_RESORT_METRIC);
 }
 
 /**
@@ -408,18 +300,62 @@ export function removeBaseline(
     nft.commit(transaction);
     removed.push(`nf_tables table inet ${TABLE}`);
   }
-  return [...removed, ...removeGateways(route)];
+  for (
+    const { object, remove } of [
+      ...ownGateways(route),
+      ...ownUnreachableRoutes(route),
+    ]
+  ) {
+    remove();
+    removed.push(object);
+  }
+  return removed;
+}
+
+/** Something of the baseline that is there. */
+export interface BaselineObject {
+  /** In plain words. */
+  readonly object: string;
+  /** What it is for: a gateway address, or a pod CIDR. */
+  readonly of: IpAddress | Cidr;
+  readonly remove: () => void;
 }
 
 /** Whoever's they were: the addresses of lo that podnet added, by their mark, and no others. */
-function removeGateways(route: Connection): string[] {
+export function ownGateways(route: Connection): BaselineObject[] {
   return route.dump(dumpAddresses({ index: LOOPBACK_INDEX }))
     .filter(({ protocol, label }) =>
       protocol === ROUTE_PROTOCOL || label === GATEWAY_LABEL
-    ).map(({ address, prefixLength }) => {
-      route.execute([
-        deleteAddress({ index: LOOPBACK_INDEX, address, prefixLength }),
-      ]);
-      return `address ${address}/${prefixLength} of lo`;
-    });
+    ).map(({ address, prefixLength }) => ({
+      object: `address ${address}/${prefixLength} of lo`,
+      of: address,
+      remove: () =>
+        unlessGone(
+          route,
+          deleteAddress({ index: LOOPBACK_INDEX, address, prefixLength }),
+        ),
+    }));
+}
+
+/** Whoever's they were: the routes that answer for a whole pod CIDR, by protocol, kind and metric. */
+export function ownUnreachableRoutes(route: Connection): BaselineObject[] {
+  return unreachableRoutes(route).flatMap(({ destination }) =>
+    destination === "default" ? [] : [{
+      object: `route unreachable ${destination}`,
+      of: destination,
+      remove: () =>
+        unlessGone(
+          route,
+          deleteRoute({ destination, priority: LAST_RESORT_METRIC }),
+        ),
+    }]
+  );
+}
+
+function unlessGone(route: Connection, request: Request<unknown>): void {
+  try {
+    route.execute([request]);
+  } catch (error) {
+    if (!isNetlinkError(error, Errno.ESRCH, Errno.EADDRNOTAVAIL)) throw error;
+  }
 }

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { SyscallError } from "../../ffi/errno.ts";
-import { readTextFile, writeFile } from "../../ffi/file.ts";
+import { writeFile } from "../../ffi/file.ts";
 import {
   type AddressWish,
   attachHost,
@@ -12,16 +11,14 @@ import {
   awaitReady,
   detachHost,
   guardIpv6,
+  makeLink,
   type PodLink,
-  releaseAddresses,
+  releaseLink,
 } from "../attachment/routed_veth.ts";
+import { podAt } from "../attachment/check_host.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { hairpinElement, ofFamily } from "../hostport/elements.ts";
-import {
-  claimHostPorts,
-  refuseTakenHostPorts,
-  releaseHostPorts,
-} from "../hostport/host_ports.ts";
+import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { writeSysctl } from "../namespace/sysctl.ts";
@@ -32,7 +29,7 @@ import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import { dumpLinks } from "../rtnetlink/link.ts";
 import { dumpRoutes } from "../rtnetlink/route.ts";
-import { writeFileAtomic } from "../state/store.ts";
+import { removeIfEmpty } from "../state/store.ts";
 import { ensureBaseline } from "./baseline.ts";
 import {
   describeOwner,
@@ -40,16 +37,18 @@ import {
   nodeAddresses,
   type NodeContext,
 } from "./context.ts";
-import { dnsFiles } from "./dns.ts";
+import { writeDnsFiles } from "./dns_files.ts";
 import {
   type Identity,
   identity,
+  idOfAlias,
   linkAlias,
   newHostLink,
   sandboxId,
 } from "./identity.ts";
+import { refuseStaleNode } from "./node_settings.ts";
 import type { NodeState } from "./node_state.ts";
-import { hostPortsOf, type SandboxRecord } from "./records.ts";
+import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
 import { removeRemains } from "./remove.ts";
 import { mendSandbox } from "./sandbox_check.ts";
 import { specDifferences } from "../spec/differences.ts";
@@ -82,30 +81,30 @@ export async function createSandbox(
   // A try that fails takes the directory away, and the lock with it.
   const attempt = async () => {
     using _sandbox = await state.lockNewSandbox(id);
-    return findOrMake(context, wanted);
+    try {
+      return findOrMake(context, wanted);
+    } catch (error) {
+      removeIfEmpty(state.sandboxDirectory(id));
+      throw error;
+    }
   };
   try {
     return await attempt();
   } catch (error) {
     // Somebody may have flushed the ruleset: no pod is made without its guard.
-    if (context.sockets.nft.getTable(TABLE) !== undefined) throw error;
-    ensureBaseline(context);
+    if (!isTableLost(context)) throw error;
+    await ensureBaseline(context);
     return await attempt();
   }
 }
 
-/** The node may have been taken down since this process opened it, and set up again in another way. */
-function refuseStaleNode({ state, settings }: NodeContext): void {
-  const { name, stateDir } = state;
-  const known = state.readNode();
-  if (known === undefined) {
-    throw new SandboxError("NodeNotFound", { name, stateDir });
+/** Asked after a failure: when there is no answer, that failure is the one to know. */
+function isTableLost({ sockets: { nft } }: NodeContext): boolean {
+  try {
+    return nft.getTable(TABLE) === undefined;
+  } catch {
+    return false;
   }
-  if (JSON.stringify(known) === JSON.stringify(settings)) return;
-  throw new SandboxError("NodeConflict", {
-    name,
-    reason: "it was set up again with other settings: open it again",
-  });
 }
 
 /** What a sandbox is made from. */
@@ -128,7 +127,8 @@ function findOrMake(context: NodeContext, wanted: Wanted): SandboxRecord {
       });
     }
     // It may have lost something since.
-    if (mendSandbox(context, existing)) return existing;
+    const mended = mendSandbox(context, existing);
+    if (mended !== undefined) return mended;
   }
   // What a crash or a reboot left of this sandbox; mostly there is nothing.
   removeRemains(context, id, existing);
@@ -186,14 +186,14 @@ function build(
     undo.push(() => detachHost(sockets.route, link));
   }
 
+  makeLink(sockets.route, namespace, link);
+  undo.push(() => releaseLink(sockets.route, hostIndex));
   const claimed = attachHost(
     sockets.route,
-    namespace,
     link,
     addressWishes(context, spec, seed),
   );
   const addresses = claimed.map(({ address }) => address);
-  undo.push(() => releaseAddresses(sockets.route, hostIndex, addresses));
   context.namespace.run(() => guardIpv6(hostInterface, hasIpv6));
   if (spec.netns !== undefined) {
     namespace.run(() => guardIpv6(spec.interfaceName, hasIpv6));
@@ -203,11 +203,11 @@ function build(
     writeSpecSysctl(namespace, name, value);
   }
   const record = recordWith(addresses);
-  writeFiles(state, record);
+  writeDnsFiles(state, record);
   // From here on there is something that only the record leads back to.
   state.writeSandbox(record);
   const ports = hostPortsOf(record);
-  const owner = { id, addresses };
+  const owner = portOwner(record);
   undo.push(() =>
     releaseHostPorts(sockets, owner, ports, { withHairpin: true })
   );
@@ -220,7 +220,7 @@ function build(
   return record;
 }
 
-/** On the node's network: nothing is made but the pin, so that the path to join is there as for any sandbox. */
+/** On the node's network: nothing is made but the pin, so that the path to join is there as for any sandbox; ports are claimed. */
 function buildOnHostNetwork(
   context: NodeContext,
   id: string,
@@ -233,12 +233,21 @@ function buildOnHostNetwork(
     ...recordOf(id, spec, namespace, addresses),
     mtu: settings.mtu,
   };
-  refuseTakenHostPorts(sockets, { id, addresses }, hostPortsOf(record), {
+  pinFor(state, id, namespace, undo);
+  writeDnsFiles(state, record);
+  const ports = hostPortsOf(record);
+  if (ports.length === 0) return record;
+  // A claim must not outlive its maker unnoticed.
+  state.writeSandbox(record);
+  const owner = portOwner(record);
+  undo.push(() =>
+    releaseHostPorts(sockets, owner, ports, { withHairpin: true })
+  );
+  claimHostPorts(sockets, owner, ports, {
     nodeAddresses: nodeAddresses(context),
     describeOwner: (other) => describeOwner(context, other),
+    withHairpin: true,
   });
-  pinFor(state, id, namespace, undo);
-  writeFiles(state, record);
   return record;
 }
 
@@ -341,25 +350,6 @@ function recordOf(
   };
 }
 
-/** The files that the runtime mounts into containers, so readable by any user there. */
-function writeFiles(state: NodeState, { id, spec, addresses }: SandboxRecord) {
-  const directory = state.sandboxDirectory(id);
-  const text = new TextEncoder();
-  const { resolvConf, hosts } = dnsFiles(spec, addresses, nodeResolvConf());
-  writeFileAtomic(`${directory}/resolv.conf`, text.encode(resolvConf), 0o644);
-  writeFileAtomic(`${directory}/hosts`, text.encode(hosts), 0o644);
-}
-
-function nodeResolvConf(): string {
-  try {
-    return readTextFile("/etc/resolv.conf");
-  } catch (error) {
-    // A node without a resolver has nothing to hand on; names are never fatal to connectivity.
-    if (error instanceof SyscallError) return "";
-    throw error;
-  }
-}
-
 /** In each family the requested address and no other, or any free one. */
 function addressWishes(
   context: NodeContext,
@@ -397,7 +387,10 @@ function ownerOf(
 }
 
 function addressInUse(context: NodeContext, address: IpAddress): SandboxError {
-  const owner = ownerOf(context, address);
+  const { sockets, settings } = context;
+  // One that is still being made has its link, and no element yet.
+  const owner = ownerOf(context, address) ??
+    idOfAlias(settings.name, podAt(sockets.route, address));
   return new SandboxError("AddressInUse", {
     address: String(address),
     ...(owner === undefined ? {} : { owner: describeOwner(context, owner) }),

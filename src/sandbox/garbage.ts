@@ -2,34 +2,59 @@
  * Finds what has no living owner, from both sides: notes without a sandbox, and parts in the kernel without a note.
  *
  * Everything of ours leads back to a sandbox id, and each id is looked at again under its own lock, so what another
- * process is making at that moment is never touched.
+ * process is making at that moment is never touched. A sandbox that somebody is at work on for longer, such as a process
+ * that was stopped in the middle, is left for the next time.
  *
  * @module
  */
-import { readDirectory } from "../../ffi/file.ts";
+import type { OwnedFd } from "../../ffi/fd.ts";
 import { isSandboxError } from "../errors.ts";
-import { findElementsOf } from "../hostport/host_ports.ts";
-import { dumpLinks } from "../rtnetlink/link.ts";
-import { removeFile, UNFINISHED } from "../state/store.ts";
-import { isAlive } from "./alive.ts";
+import { hasLink, isAlive } from "./alive.ts";
 import type { NodeContext } from "./context.ts";
-import { HOST_INTERFACE_PREFIX, idOfAlias } from "./identity.ts";
+import { removeTemporaryFiles, temporaryFiles } from "./garbage_files.ts";
+import { deleteFlowsOf, strayFlows } from "./garbage_flows.ts";
+import {
+  foreignBaseline,
+  isStray,
+  settledStrays,
+  type Stray,
+} from "./garbage_kernel.ts";
+import { refuseStaleNode } from "./node_settings.ts";
+import { refuseForeignTable } from "./node_table.ts";
 import type { SandboxRecord } from "./records.ts";
-import { removeOrphans, removeRemains } from "./remove.ts";
+import { removeRemains } from "./remove.ts";
 
-/** The kernel takes about 50 ms for one namespace, 300 ms for a thousand. */
+/** What another process does with one sandbox takes milliseconds. */
+const BUSY_MS = 2000;
+
+/** The kernel takes 30 ms to destroy a namespace. */
 const SETTLE_MS = 400;
-/** How often it is asked meanwhile. */
-const SETTLE_STEP_MS = 20;
+const SETTLE_STEP_MS = 10;
+
+/** What garbage may be. */
+export type GarbageKind =
+  /** A sandbox that is not whole: its creation was cut short, or its namespace or link is gone. */
+  | "sandbox"
+  /** A sandbox whose record cannot be read. */
+  | "record"
+  /** A namespace that is kept in the state directory without a record. */
+  | "pin"
+  /** A file that a process left when it was killed while it wrote. */
+  | "file"
+  /** Parts in the kernel that no record tells of. */
+  | "link"
+  | "route"
+  | "neighbour"
+  | "element"
+  /** A gateway address of lo for a pod CIDR that the node does not have. */
+  | "address"
+  /** Connections of an address that no sandbox has. */
+  | "conntrack";
 
 /** Something without an owner. */
 export interface Garbage {
-  /**
-   * `record`: a sandbox whose record cannot be read. `file`: one that a crash kept from being written, of a sandbox that is
-   * alive. `link`, `element`: parts in the kernel that no record tells of.
-   */
-  readonly kind: "sandbox" | "link" | "element" | "record" | "file";
-  /** Id of the sandbox that it belonged to. */
+  readonly kind: GarbageKind;
+  /** Id of the sandbox that it belonged to; of what belonged to none its path, address or network. */
   readonly id: string;
   /** In plain words. */
   readonly reason: string;
@@ -51,129 +76,199 @@ export interface GarbageOptions {
   readonly force?: boolean;
 }
 
-/** Collects garbage; see {@linkcode GarbageOptions}. */
+/**
+ * Collects garbage; see {@linkcode GarbageOptions}. A dry run tells what the next run would remove.
+ *
+ * @throws {SandboxError} `NodeNotFound`, `NodeConflict` when the node was set up anew since it was opened, or its
+ * namespace is another node's
+ */
 export async function collectGarbage(
   context: NodeContext,
   options: GarbageOptions = {},
 ): Promise<Garbage[]> {
-  const dryRun = options.dryRun ?? false;
-  const { state } = context;
-  using _node = await state.lock("shared");
-  const garbage: Garbage[] = [];
-  for (const id of state.sandboxIds()) {
-    using lock = await state.lockSandbox(id);
-    if (lock === undefined) continue; // removed by now
-    const found = judge(context, id, options.force ?? false);
-    if (found === undefined) {
-      garbage.push(...unfinishedFiles(context, id, dryRun));
-      continue;
+  using _node = await context.state.lock("shared");
+  refuseStaleNode(context);
+  refuseForeignTable(context);
+  return await new Collection(context, options).run();
+}
+
+/** One run. */
+class Collection {
+  readonly #context: NodeContext;
+  readonly #force: boolean;
+  readonly #dryRun: boolean;
+  readonly #garbage: Garbage[] = [];
+  /** Ids that are garbage as a whole: what the kernel has of them needs no line of its own. */
+  readonly #wholly = new Set<string>();
+  /** Ids that are left alone: somebody is at work on them, or their record is damaged. */
+  readonly #leftAlone = new Set<string>();
+  /** Addresses of what is told of already: their connections need no line of their own. */
+  readonly #addresses = new Set<string>();
+  /** Until when namespaces that lost their pin may go. */
+  readonly #deadline = performance.now() + SETTLE_MS;
+
+  constructor(context: NodeContext, options: GarbageOptions) {
+    this.#context = context;
+    this.#force = options.force ?? false;
+    this.#dryRun = options.dryRun ?? false;
+  }
+
+  async run(): Promise<Garbage[]> {
+    const { state } = this.#context;
+    for (const id of state.sandboxIds()) {
+      await this.#locked(id, () => this.#judge(id));
     }
-    const removed = found.removed && !dryRun;
-    garbage.push({ ...found, removed });
-    if (!removed) continue;
-    if (found.kind === "record") state.setAsideRecord(id);
-    removeRemains(context, id, state.readableSandbox(id));
-    if (found.kind === "record") removeOrphans(context, id, { retired: true });
-    state.removeSandbox(id);
-  }
-  for (const [id, kind, reason] of await settledOrphans(context)) {
-    if (!dryRun) {
-      using _lock = await state.lockNewSandbox(id);
-      if (state.readableSandbox(id) !== undefined) continue; // made since the kernel was asked
-      removeOrphans(context, id, { retired: true });
-      state.removeSandbox(id);
+    const strays = await settledStrays(this.#context, this.#leftAlone);
+    for (const [id, found] of Map.groupBy(strays, (stray) => stray.id)) {
+      await this.#locked(id, () => this.#takeStrays(id, found), {
+        make: !this.#dryRun,
+      });
     }
-    garbage.push({ kind, id, reason, removed: !dryRun });
-  }
-  return garbage;
-}
-
-/** Files that a process died over while it wrote them, of a sandbox that is alive and whose lock is held. */
-function unfinishedFiles(
-  { state }: NodeContext,
-  id: string,
-  dryRun: boolean,
-): Garbage[] {
-  const directory = state.sandboxDirectory(id);
-  return readDirectory(directory)
-    .filter(({ name }) => name.endsWith(UNFINISHED))
-    .map(({ name }) => {
-      if (!dryRun) removeFile(`${directory}/${name}`);
-      const reason = `${name} was not written to its end`;
-      return { kind: "file", id, reason, removed: !dryRun };
-    });
-}
-
-/** Why a sandbox with a directory is garbage, if it is. Its lock is held, so nobody is at work on it. */
-function judge(
-  context: NodeContext,
-  id: string,
-  force: boolean,
-): Garbage | undefined {
-  let record: SandboxRecord | undefined;
-  try {
-    record = context.state.readSandbox(id);
-  } catch (error) {
-    if (!isSandboxError(error, "RecordInvalid")) throw error;
-    return { kind: "record", id, reason: error.message, removed: force };
-  }
-  const garbage = (reason: string): Garbage => ({
-    kind: "sandbox",
-    id,
-    reason,
-    removed: true,
-  });
-  if (record === undefined) return garbage("its creation was cut short");
-  if (record.state === "creating") {
-    return garbage("its creation was cut short before it was ready");
-  }
-  return isAlive(context, record)
-    ? undefined
-    : garbage("its network namespace is gone");
-}
-
-type Orphan = readonly [id: string, kind: "link" | "element", reason: string];
-
-/**
- * The kernel destroys the link of a removed sandbox on its own time; one that goes by itself is no garbage. Asked twice at
- * least: a sandbox may be removed between one question and the next.
- */
-async function settledOrphans(context: NodeContext): Promise<Orphan[]> {
-  const deadline = performance.now() + SETTLE_MS;
-  let left = orphans(context);
-  while (left.length > 0) {
-    const mayGo = left.some(([, kind]) => kind === "link");
-    if (mayGo) await new Promise((done) => setTimeout(done, SETTLE_STEP_MS));
-    const now = orphans(context);
-    left = now.filter(([id]) => left.some(([other]) => other === id));
-    if (!mayGo || performance.now() > deadline) break;
-  }
-  return left;
-}
-
-/** Ids that the kernel knows and the state directory does not. */
-function orphans({ sockets, settings, state }: NodeContext): Orphan[] {
-  const known = new Set(state.sandboxIds());
-  const found = new Map<string, ["link" | "element", string]>();
-  for (const { name, alias } of sockets.route.dump(dumpLinks({}))) {
-    const id = idOfAlias(settings.name, alias);
-    if (
-      id !== undefined && !known.has(id) &&
-      name.startsWith(HOST_INTERFACE_PREFIX)
-    ) {
-      found.set(id, ["link", `link ${name} belongs to no sandbox`]);
+    for (const { kind, of, object, remove } of foreignBaseline(this.#context)) {
+      this.#tell(
+        kind,
+        String(of),
+        `${object} is of a pod CIDR that the node does not have`,
+      );
+      if (!this.#dryRun) remove();
     }
+    this.#takeFlows();
+    for (const path of temporaryFiles(state)) {
+      this.#tell("file", path, "a process was killed while it wrote it");
+    }
+    if (!this.#dryRun) removeTemporaryFiles(state);
+    return this.#garbage;
   }
-  for (
-    const { set, element } of findElementsOf(
-      sockets.nft,
-      (id) => !known.has(id) && !found.has(id),
-    )
-  ) {
-    found.set(element.comment ?? "", [
-      "element",
-      `elements of set ${set.name} belong to no sandbox`,
-    ]);
+
+  /** Runs what looks at a sandbox while nobody else is at work on it; not at all when that does not come soon. */
+  async #locked(
+    id: string,
+    look: () => void | Promise<void>,
+    { make = false }: { readonly make?: boolean } = {},
+  ): Promise<void> {
+    const { state } = this.#context;
+    const timeoutMs = BUSY_MS;
+    let lock: OwnedFd | undefined;
+    try {
+      lock = make
+        ? await state.lockNewSandbox(id, { timeoutMs })
+        : await state.lockSandbox(id, { timeoutMs });
+    } catch (error) {
+      if (!isSandboxError(error, "Timeout")) throw error;
+      this.#leftAlone.add(id);
+      return;
+    }
+    using _lock = lock;
+    await look();
   }
-  return [...found].map(([id, [kind, reason]]) => [id, kind, reason]);
+
+  #tell(kind: GarbageKind, id: string, reason: string, removed = true): void {
+    this.#garbage.push({ kind, id, reason, removed: removed && !this.#dryRun });
+  }
+
+  async #judge(id: string): Promise<void> {
+    const { state } = this.#context;
+    if (!state.hasSandbox(id)) return; // removed by now
+    let record: SandboxRecord | undefined;
+    try {
+      record = state.readSandbox(id);
+    } catch (error) {
+      if (!isSandboxError(error, "RecordInvalid")) throw error;
+      this.#tell("record", id, error.message, this.#force);
+      if (!this.#force) {
+        this.#leftAlone.add(id);
+        return;
+      }
+      this.#wholly.add(id);
+      if (!this.#dryRun) {
+        state.setAsideRecord(id);
+        this.#remove(id, undefined);
+      }
+      return;
+    }
+    const fault = await this.#faultOf(id, record);
+    if (fault === undefined) {
+      this.#takeFilesOf(id);
+      return;
+    }
+    this.#tell(...fault);
+    this.#wholly.add(id);
+    for (const address of record?.addresses ?? []) this.#addresses.add(address);
+    if (!this.#dryRun) this.#remove(id, record);
+  }
+
+  async #faultOf(
+    id: string,
+    record: SandboxRecord | undefined,
+  ): Promise<[GarbageKind, string, string] | undefined> {
+    const { state } = this.#context;
+    if (record === undefined) {
+      return state.hasPin(id)
+        ? [
+          "pin",
+          id,
+          `its creation was cut short: ${state.pinPath(id)} has no record`,
+        ]
+        : ["sandbox", id, "its creation was cut short"];
+    }
+    if (record.state === "creating") {
+      return ["sandbox", id, "its creation was cut short before it was ready"];
+    }
+    if (isAlive(this.#context, record)) return undefined;
+    // Without its pin, but with a link, it is held by a process, or about to go.
+    while (hasLink(this.#context, record)) {
+      if (performance.now() > this.#deadline) return undefined;
+      await new Promise((wake) => setTimeout(wake, SETTLE_STEP_MS));
+    }
+    return ["sandbox", id, "its network namespace is gone"];
+  }
+
+  #remove(id: string, record: SandboxRecord | undefined): void {
+    removeRemains(this.#context, id, record);
+    this.#context.state.removeSandbox(id);
+  }
+
+  #takeFilesOf(id: string): void {
+    const { state } = this.#context;
+    for (const path of temporaryFiles(state, id)) {
+      this.#tell("file", path, "a process was killed while it wrote it");
+    }
+    if (!this.#dryRun) removeTemporaryFiles(state, id);
+  }
+
+  /** Under the lock it shows which of them are still without an owner. */
+  #takeStrays(id: string, found: readonly Stray[]): void {
+    const { state } = this.#context;
+    const strays = found.filter((stray) => isStray(this.#context, stray));
+    for (const { addresses } of strays) {
+      for (const address of addresses) this.#addresses.add(String(address));
+    }
+    // Of one kind there may be many, which are told of together.
+    for (const [kind, [first, ...more]] of Map.groupBy(strays, (s) => s.kind)) {
+      if (first === undefined || this.#wholly.has(id)) continue;
+      this.#tell(
+        kind,
+        id,
+        more.length === 0
+          ? `${first.object} belongs to no sandbox`
+          : `${first.object} and ${more.length} more belong to no sandbox`,
+      );
+    }
+    if (this.#dryRun) return;
+    for (const { remove } of strays) remove();
+    if (state.readableSandbox(id) === undefined) state.removeSandbox(id);
+  }
+
+  #takeFlows(): void {
+    const dead = strayFlows(this.#context, this.#wholly);
+    for (const address of dead.keys()) {
+      if (this.#addresses.has(address)) continue;
+      this.#tell(
+        "conntrack",
+        address,
+        `connections of ${address} are tracked, which no sandbox has`,
+      );
+    }
+    if (!this.#dryRun) deleteFlowsOf(this.#context, dead);
+  }
 }

@@ -5,53 +5,134 @@
  */
 import {
   claimHostPorts,
-  refuseTakenHostPorts,
+  elementsOf,
   releaseHostPorts,
 } from "../hostport/host_ports.ts";
 import {
+  comparePortMappings,
   type HostPort,
   type SinglePortMapping,
   toHostPort,
 } from "../hostport/mapping.ts";
+import { TABLE } from "../hostport/ruleset.ts";
 import { describeOwner, nodeAddresses, type NodeContext } from "./context.ts";
-import { addressesOf, type SandboxRecord } from "./records.ts";
+import { addressesOf, portOwner, type SandboxRecord } from "./records.ts";
+import { UndoStack } from "./undo.ts";
+
+/** Whether the record names the port. */
+export function hasPort(
+  { ports }: SandboxRecord,
+  port: SinglePortMapping,
+): boolean {
+  return ports.some((other) => comparePortMappings(other, port) === 0);
+}
 
 /**
- * Opens all of the ports or none. On the host network nothing is to be opened, and what is taken is refused all the same.
+ * Opens all of the ports or none; those that are open already stay. On the host network they are claimed, and nothing is
+ * translated.
  *
- * @throws {SandboxError} `HostPortInUse`, `HostAddressUnknown`
+ * @returns the record with them, which is written
+ * @throws {SandboxError} `HostPortInUse`, `HostAddressUnknown`, `StateUnusable`
  */
 export function openPorts(
   context: NodeContext,
   record: SandboxRecord,
   ports: readonly SinglePortMapping[],
-): void {
-  if (ports.length === 0) return;
-  const owner = { id: record.id, addresses: addressesOf(record) };
-  const options = {
-    nodeAddresses: nodeAddresses(context),
-    describeOwner: (id: string) => describeOwner(context, id),
-    withHairpin: false,
-  };
-  const mappings = hostPorts(record, ports);
-  if (record.spec.hostNetwork) {
-    refuseTakenHostPorts(context.sockets, owner, mappings, options);
-  } else {
-    claimHostPorts(context.sockets, owner, mappings, options);
+): SandboxRecord {
+  const { state } = context;
+  const added = ports.filter((port) => !hasPort(record, port));
+  // A process may have died between note and claim.
+  const shut = ports.filter((port) =>
+    hasPort(record, port) && isShut(context, record, port)
+  );
+  const undo = new UndoStack();
+  try {
+    let changed = record;
+    if (added.length > 0) {
+      // The note goes first: what it names in vain is harmless, what it does not name would be lost.
+      changed = {
+        ...record,
+        ports: [...record.ports, ...added].sort(comparePortMappings),
+      };
+      state.writeSandbox(changed);
+      undo.push(() => state.writeSandbox(record));
+    }
+    undo.push(() => release(context, record, added));
+    claim(context, record, [...added, ...shut]);
+    return changed;
+  } catch (error) {
+    throw undo.rollBack(error);
   }
 }
 
-/** Closes the ports; connections through them end. */
+/**
+ * Closes those of the ports that the sandbox has; connections through them end.
+ *
+ * @returns the record without them, which is written
+ * @throws {SandboxError} `StateUnusable`; the ports are open again then
+ */
 export function closePorts(
+  context: NodeContext,
+  record: SandboxRecord,
+  unwanted: readonly SinglePortMapping[],
+): SandboxRecord {
+  const isUnwanted = (port: SinglePortMapping) =>
+    unwanted.some((other) => comparePortMappings(other, port) === 0);
+  const removed = record.ports.filter(isUnwanted);
+  if (removed.length === 0) return record;
+  const changed = {
+    ...record,
+    ports: record.ports.filter((port) => !isUnwanted(port)),
+  };
+  const undo = new UndoStack();
+  undo.push(() => claim(context, record, removed));
+  try {
+    release(context, record, removed);
+    // The note goes last, for what it does not name would be lost.
+    context.state.writeSandbox(changed);
+    return changed;
+  } catch (error) {
+    throw undo.rollBack(error);
+  }
+}
+
+function claim(
+  context: NodeContext,
+  record: SandboxRecord,
+  ports: readonly SinglePortMapping[],
+): void {
+  if (ports.length === 0) return;
+  claimHostPorts(
+    context.sockets,
+    portOwner(record),
+    hostPorts(record, ports),
+    {
+      nodeAddresses: nodeAddresses(context),
+      describeOwner: (id: string) => describeOwner(context, id),
+      withHairpin: false,
+    },
+  );
+}
+
+function release(
   { sockets }: NodeContext,
   record: SandboxRecord,
   ports: readonly SinglePortMapping[],
 ): void {
-  if (record.spec.hostNetwork) return;
-  const owner = { id: record.id, addresses: addressesOf(record) };
-  releaseHostPorts(sockets, owner, hostPorts(record, ports), {
+  releaseHostPorts(sockets, portOwner(record), hostPorts(record, ports), {
     withHairpin: false,
   });
+}
+
+/** Whether the kernel does not have the port as this sandbox's, whatever the record says. */
+function isShut(
+  { sockets: { nft } }: NodeContext,
+  record: SandboxRecord,
+  port: SinglePortMapping,
+): boolean {
+  return elementsOf(hostPorts(record, [port]), portOwner(record)).some((
+    { set, element: { key } },
+  ) => nft.getElement(TABLE, set, key)?.comment !== record.id);
 }
 
 function hostPorts(

@@ -11,14 +11,7 @@ import {
 } from "../errors.ts";
 import { AddressPool } from "../ipam/pool.ts";
 import { Cidr } from "../net/cidr.ts";
-import {
-  ensureBaseline,
-  ownerOfTable,
-  refuseOverlap,
-  removeBaseline,
-  tableOf,
-  tableOwner,
-} from "./baseline.ts";
+import { ensureBaseline, refuseOverlap, removeBaseline } from "./baseline.ts";
 import { checkNode, repairNode } from "./check.ts";
 import { type NodeContext, NodeSockets } from "./context.ts";
 import { createSandbox } from "./create.ts";
@@ -27,7 +20,8 @@ import {
   describeSandbox,
   type SandboxSummary,
 } from "./description.ts";
-import { type NodeWatch, watchNode } from "./events.ts";
+import { type NodeWatch, watchNode, type WatchOptions } from "./events.ts";
+import type { Finding, Repair } from "./finding.ts";
 import {
   collectGarbage,
   type Garbage,
@@ -36,11 +30,21 @@ import {
 import { outsideMtu } from "./mtu.ts";
 import { openNamespace, settle } from "./node_settings.ts";
 import { NodeState } from "./node_state.ts";
+import {
+  ownerOfTable,
+  refuseForeignTable,
+  tableOf,
+  tableOwner,
+} from "./node_table.ts";
 import { explainRefusal } from "./permission.ts";
-import { forgetNode, type RemoveOptions, removeSandbox } from "./remove.ts";
+import {
+  forgetNode,
+  type RemoveOptions,
+  removeSandbox,
+  removeSandboxes,
+} from "./remove.ts";
 import { possibleIds, resolveSandbox } from "./resolve.ts";
 import { newSandbox, type Sandbox } from "./sandbox.ts";
-import type { Finding } from "./sandbox_check.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";
 import {
   type NodeOptions,
@@ -49,6 +53,7 @@ import {
 } from "../spec/node_options.ts";
 import { compareText } from "../spec/order.ts";
 import { UndoStack } from "./undo.ts";
+import { removeUnfinished } from "./unfinished_node.ts";
 
 /** Which sandbox a name means. */
 export interface SandboxReference {
@@ -99,7 +104,7 @@ async function open(options: NodeOptions): Promise<Node> {
   const sockets = opened.use(new NodeSockets(namespace));
   const isNew = !state.exists();
   // Making ready is safe side by side; deciding what the node is, is not.
-  using _lock = await state.lockNew(isNew ? "exclusive" : "shared");
+  using lock = await state.lockNew(isNew ? "exclusive" : "shared");
   const undo = new UndoStack();
   undo.push(() => state.abandon());
   try {
@@ -129,10 +134,12 @@ async function open(options: NodeOptions): Promise<Node> {
     if (known === undefined) {
       undo.push(() => removeBaseline(sockets, ownerOfTable(context.table)));
     }
-    const changes = ensureBaseline(context);
+    const changes = await ensureBaseline(context);
     if (known === undefined) state.writeNode(settings);
     // What was lost may have taken pods' routes along: the kernel drops those whose source address goes.
     else if (!isNew && changes.length > 0) {
+      // Mending may need the node alone.
+      lock[Symbol.dispose]();
       changes.push(...await mendSandboxes(context));
     }
     return newNode(context, changes, opened.move());
@@ -144,7 +151,7 @@ async function open(options: NodeOptions): Promise<Node> {
 /** Mends what hangs on the baseline. A sandbox that cannot be mended does not keep the node from being opened. */
 async function mendSandboxes(context: NodeContext): Promise<string[]> {
   try {
-    const mended = await repairNode(context);
+    const { mended } = await repairNode(context);
     return mended.map(({ sandbox, object }) =>
       `mended ${object}${sandbox === undefined ? "" : ` of ${sandbox}`}`
     );
@@ -172,7 +179,9 @@ export async function removeNode(
   try {
     found = await openNode(reference);
   } catch (error) {
-    if (isSandboxError(error, "NodeNotFound")) return { removed: [] };
+    if (isSandboxError(error, "NodeNotFound")) {
+      return { removed: await removeUnfinished(parse(reference).state) };
+    }
     if (!force || !isSandboxError(error) || !LOST.includes(error.code)) {
       throw error;
     }
@@ -367,8 +376,11 @@ export class Node implements AsyncDisposable {
     return checkNode(this.#context);
   }
 
-  /** Mends what {@linkcode Node.check} finds, and returns it. */
-  repair(): Promise<Finding[]> {
+  /**
+   * Mends what {@linkcode Node.check} finds, as far as it can be mended, and tells what is mended and what is not.
+   * Connections survive it.
+   */
+  repair(): Promise<Repair> {
     return repairNode(this.#context);
   }
 
@@ -377,9 +389,14 @@ export class Node implements AsyncDisposable {
     return collectGarbage(this.#context, options);
   }
 
-  /** Tells of sandboxes' links as they come and go, whichever process makes them. */
-  watch(): NodeWatch {
-    return watchNode(this.#context);
+  /**
+   * Tells of sandboxes' links as they come and go, whichever process makes them; with `repair` also mends by itself what
+   * somebody undoes, and tells of that.
+   *
+   * @throws {RangeError} when `pollMs` is no time
+   */
+  watch(options?: WatchOptions): NodeWatch {
+    return watchNode(this.#context, options);
   }
 
   /**
@@ -391,9 +408,7 @@ export class Node implements AsyncDisposable {
     const { state } = this.#context;
     const ids = state.sandboxIds();
     if (ids.length > 0 && !options.force) throw this.#inUse(ids.length);
-    for (const id of ids) {
-      await removeSandbox(this.#context, id, { force: true });
-    }
+    await removeSandboxes(this.#context, ids);
     if (!state.exists()) return { removed: [] };
     using _lock = await state.lock("exclusive");
     const late = state.sandboxIds();

@@ -5,6 +5,7 @@
  */
 import { SandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import type { NodeContext } from "./context.ts";
 import type { NodeRecord } from "./records.ts";
 import type {
   NodeOptions,
@@ -73,4 +74,22 @@ export function settle(
     }
   }
   return known;
+}
+
+/**
+ * The node may have been taken down since this process opened it, and set up again in another way.
+ *
+ * @throws {SandboxError} `NodeNotFound`, `NodeConflict`
+ */
+export function refuseStaleNode({ state, settings }: NodeContext): void {
+  const { name, stateDir } = state;
+  const known = state.readNode();
+  if (known === undefined) {
+    throw new SandboxError("NodeNotFound", { name, stateDir });
+  }
+  if (JSON.stringify(known) === JSON.stringify(settings)) return;
+  throw new SandboxError("NodeConflict", {
+    name,
+    reason: "it was set up again with other settings: open it again",
+  });
 }

@@ -30,7 +30,12 @@ import {
   shareMounts,
   unshareMounts,
 } from "../namespace/pin.ts";
-import { acquireFairLock, acquireLock, type LockMode } from "../state/lock.ts";
+import {
+  acquireFairLock,
+  acquireLock,
+  type LockMode,
+  type LockOptions,
+} from "../state/lock.ts";
 import {
   ensurePrivateDirectory,
   readRecord,
@@ -151,6 +156,11 @@ export class NodeState {
     }
   }
 
+  /** `<stateDir>/<node>/sandboxes`. */
+  get sandboxesDirectory(): string {
+    return this.#sandboxes;
+  }
+
   /** The directory of a sandbox. */
   sandboxDirectory(id: string): string {
     return `${this.#sandboxes}/${id}`;
@@ -161,25 +171,32 @@ export class NodeState {
     return `${this.sandboxDirectory(id)}/netns`;
   }
 
+  /** Whether there is the file that the path to join is, mounted or not. */
+  hasPin(id: string): boolean {
+    return present(this.pinPath(id));
+  }
+
   /** Locks a sandbox, making its directory if need be. */
-  async lockNewSandbox(id: string): Promise<OwnedFd> {
+  async lockNewSandbox(id: string, options?: LockOptions): Promise<OwnedFd> {
     const directory = this.sandboxDirectory(id);
     for (;;) {
+      const made = ensureDirectory(directory);
       try {
-        mkdir(directory, 0o700);
+        const lock = await acquireLock(directory, "exclusive", options);
+        if (lock !== undefined) return lock;
       } catch (error) {
-        if (!isSyscallError(error, Errno.EEXIST)) {
-          throw unusable(directory, error);
-        }
+        if (made) removeIfEmpty(directory);
+        throw error;
       }
-      const lock = await acquireLock(directory, "exclusive");
-      if (lock !== undefined) return lock;
     }
   }
 
   /** Locks a sandbox that has a directory; undefined when it has none. */
-  lockSandbox(id: string): Promise<OwnedFd | undefined> {
-    return acquireLock(this.sandboxDirectory(id), "exclusive");
+  lockSandbox(
+    id: string,
+    options?: LockOptions,
+  ): Promise<OwnedFd | undefined> {
+    return acquireLock(this.sandboxDirectory(id), "exclusive", options);
   }
 
   /** Whether a sandbox left anything here. */
@@ -258,6 +275,17 @@ export class NodeState {
     } catch (error) {
       throw unusable(this.#lock, error);
     }
+  }
+}
+
+/** Makes a directory; false when there is one. */
+function ensureDirectory(path: string): boolean {
+  try {
+    mkdir(path, 0o700);
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, Errno.EEXIST)) return false;
+    throw unusable(path, error);
   }
 }
 

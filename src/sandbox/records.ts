@@ -4,6 +4,7 @@
  * @module
  */
 import * as v from "valibot";
+import type { PortOwner } from "../hostport/host_ports.ts";
 import { type HostPort, toHostPort } from "../hostport/mapping.ts";
 import { IpAddress } from "../net/ip.ts";
 import type { RecordKind } from "../state/record.ts";
@@ -115,6 +116,12 @@ export function addressesOf(
   { addresses }: Pick<SandboxRecord, "addresses">,
 ): IpAddress[] {
   return addresses.map((text) => IpAddress.parse(text));
+}
+
+/** The sandbox as the owner of host ports. */
+export function portOwner(record: SandboxRecord): PortOwner {
+  const { id, spec: { hostNetwork } } = record;
+  return { id, addresses: addressesOf(record), hostNetwork };
 }
 
 /** The sandbox's host ports as the ruleset needs them. */

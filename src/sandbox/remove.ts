@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { Errno } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
+import { readDirectory } from "../../ffi/file.ts";
 import {
   addressesOfLink,
   detachHost,
@@ -21,23 +21,22 @@ import {
   releaseHostPorts,
 } from "../hostport/host_ports.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
-import { NetlinkError } from "../netlink/netlink_error.ts";
-import { deleteLink, dumpLinks } from "../rtnetlink/link.ts";
 import type { NodeContext } from "./context.ts";
-import {
-  HOST_INTERFACE_PREFIX,
-  idOfAlias,
-  isRetired,
-  retiredAlias,
-} from "./identity.ts";
+import { retiredAlias } from "./identity.ts";
 import type { NodeState } from "./node_state.ts";
-import { addressesOf, hostPortsOf, type SandboxRecord } from "./records.ts";
+import { awaitGone, deletePodLinks, podLinks } from "./pod_links.ts";
+import {
+  addressesOf,
+  hostPortsOf,
+  portOwner,
+  type SandboxRecord,
+} from "./records.ts";
 
 /** How to remove. */
 export interface RemoveOptions {
   /**
-   * Also when containers are attached, when the record is damaged, and when a process still holds the namespace open:
-   * the link is then deleted at once, which takes 31–44 ms.
+   * Also when containers are attached, when the record is damaged, and when something still holds the namespace: the link
+   * is then deleted once it is clear that it does not go with it, half a second later.
    * @default false
    */
   readonly force?: boolean;
@@ -55,11 +54,43 @@ export async function removeSandbox(
   id: string,
   options: RemoveOptions & { readonly incarnation?: string } = {},
 ): Promise<boolean> {
+  const found = await giveUpSandbox(context, id, options);
+  if (!options.force) return found;
+  return await deleteHeldLinks(context, new Set([id])) || found;
+}
+
+/**
+ * Removes many sandboxes by force. The event loop runs in between.
+ *
+ * @throws {SandboxError}
+ */
+export async function removeSandboxes(
+  context: NodeContext,
+  ids: readonly string[],
+): Promise<void> {
+  let since = performance.now();
+  for (const id of ids) {
+    await giveUpSandbox(context, id, { force: true });
+    if (performance.now() - since < SLICE_MS) continue;
+    await new Promise((wake) => setTimeout(wake, 0));
+    since = performance.now();
+  }
+  if (ids.length > 0) await deleteHeldLinks(context, new Set(ids));
+}
+
+/** How long others of the event loop may have to wait. */
+const SLICE_MS = 5;
+
+/** All of it but the wait for the link. */
+async function giveUpSandbox(
+  context: NodeContext,
+  id: string,
+  options: RemoveOptions & { readonly incarnation?: string },
+): Promise<boolean> {
   const { state } = context;
   const force = options.force ?? false;
   using node = await lockUnlessGone(state);
-  if (node === undefined) return removeOrphans(context, id, { retired: force });
-  const wasThere = state.hasSandbox(id);
+  if (node === undefined) return removeOrphans(context, id);
   using _lock = await state.lockNewSandbox(id);
   const record = force ? state.readableSandbox(id) : state.readSandbox(id);
   const { incarnation } = options;
@@ -73,13 +104,24 @@ export async function removeSandbox(
       containers: record.containers.map(({ name }) => name),
     });
   }
+  // Looked at under the lock, whose directory is empty when there was none: of several at once, one finds the sandbox.
+  let found = readDirectory(state.sandboxDirectory(id)).length > 0;
   removeRemains(context, id, record);
-  let found = wasThere;
-  if (record === undefined) {
-    found = removeOrphans(context, id, { retired: force }) || found;
-  } else if (force) removeLinks(context, id, { retired: true });
+  if (record === undefined) found = removeOrphans(context, id) || found;
   state.removeSandbox(id);
   return found;
+}
+
+/** What stays although its sandbox was removed does so because somebody is in the namespace, who is cut off by this. */
+async function deleteHeldLinks(
+  context: NodeContext,
+  ids: ReadonlySet<string>,
+): Promise<boolean> {
+  const held = await awaitGone(() =>
+    podLinks(context).filter(({ id, retired }) => retired && ids.has(id))
+  );
+  deletePodLinks(context.sockets.route, held);
+  return held.length > 0;
 }
 
 /** Undefined when the node was taken down, or its directory is lost: then there is nobody to be kept out. */
@@ -102,73 +144,38 @@ export function removeRemains(
   record: SandboxRecord | undefined,
 ): void {
   const { state, sockets, settings } = context;
-  if (record?.link !== undefined) {
-    if (record.addresses.length === 0) {
-      // It was cut short before its addresses were noted.
-      releaseAddresses(
-        sockets.route,
-        record.link.hostIndex,
-        addressesOfLink(sockets.route, record.link.hostIndex),
-      );
-    }
-    const addresses = addressesOf(record);
-    releaseHostPorts(sockets, { id, addresses }, hostPortsOf(record), {
+  if (record !== undefined) {
+    releaseHostPorts(sockets, portOwner(record), hostPortsOf(record), {
       withHairpin: true,
     });
+  }
+  if (record?.link !== undefined) {
+    // It may have been cut short before its addresses were noted.
+    const addresses = record.addresses.length === 0
+      ? addressesOfLink(sockets.route, record.link.hostIndex)
+      : addressesOf(record);
     releaseAddresses(sockets.route, record.link.hostIndex, addresses);
     if (record.spec.netns !== undefined) detachHost(sockets.route, record.link);
-    else {retireHost(
-        sockets.route,
-        record.link,
-        retiredAlias(settings.name, id),
-      );}
+    else {
+      retireHost(sockets.route, record.link, retiredAlias(settings.name, id));
+    }
   }
   NetworkNamespace.unpin(state.pinPath(id));
 }
 
-/** What is found from the kernel's side alone, by reading whole tables: for a sandbox whose record is lost. */
-export function removeOrphans(
-  context: NodeContext,
-  id: string,
-  which: WhichLinks,
-): boolean {
-  const elements = findElementsOf(
-    context.sockets.nft,
-    (owner) => owner === id,
+/**
+ * What is found from the kernel's side alone, by reading whole tables: for a sandbox whose record is lost. Its link does
+ * not go with the pin, which is gone already or somebody else's.
+ */
+export function removeOrphans(context: NodeContext, id: string): boolean {
+  const { nft, route } = context.sockets;
+  const elements = findElementsOf(nft, (owner) => owner === id);
+  deleteElements(nft, elements);
+  const links = podLinks(context).filter((link) =>
+    link.id === id && !link.retired
   );
-  deleteElements(context.sockets.nft, elements);
-  return removeLinks(context, id, which) || elements.length > 0;
-}
-
-/** Which links of a sandbox. */
-interface WhichLinks {
-  /** Also the one that was given up and goes by itself, unless a process stays in its namespace. */
-  readonly retired: boolean;
-}
-
-/** Deletes the links that bear the sandbox's alias, and their routes with them. */
-export function removeLinks(
-  { sockets, settings }: NodeContext,
-  id: string,
-  { retired }: WhichLinks,
-): boolean {
-  const links = sockets.route.dump(dumpLinks({}))
-    .filter(({ name, alias }) =>
-      name.startsWith(HOST_INTERFACE_PREFIX) &&
-      idOfAlias(settings.name, alias) === id &&
-      (retired || !isRetired(alias))
-    );
-  for (const { index } of links) {
-    try {
-      sockets.route.execute([deleteLink({ index })]);
-    } catch (error) {
-      // The kernel may have been faster.
-      if (!(error instanceof NetlinkError && error.errno === Errno.ENODEV)) {
-        throw error;
-      }
-    }
-  }
-  return links.length > 0;
+  deletePodLinks(route, links);
+  return links.length > 0 || elements.length > 0;
 }
 
 /**

@@ -4,11 +4,7 @@
  * @module
  */
 import { SandboxError } from "../errors.ts";
-import {
-  comparePortMappings,
-  type PortMapping,
-  type SinglePortMapping,
-} from "../hostport/mapping.ts";
+import type { PortMapping, SinglePortMapping } from "../hostport/mapping.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import {
   connect,
@@ -22,7 +18,7 @@ import {
 import { readSysctl, writeSysctl } from "../namespace/sysctl.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
 import type { NodeContext } from "./context.ts";
-import { closePorts, openPorts } from "./live_ports.ts";
+import { closePorts, hasPort, openPorts } from "./live_ports.ts";
 import {
   describeSandbox,
   dnsOf,
@@ -255,7 +251,10 @@ export class Sandbox implements AsyncDisposable {
         throw new SandboxError("ContainerConflict", { name: added.name });
       }
       refuseSharedPort(record.containers, added);
-      return { ...record, containers: [...record.containers, added] };
+      return this.#keep({
+        ...record,
+        containers: [...record.containers, added],
+      });
     });
   }
 
@@ -265,10 +264,11 @@ export class Sandbox implements AsyncDisposable {
    * @throws {SandboxError} `SandboxNotFound`
    */
   async removeContainer(name: string): Promise<void> {
-    await this.#change((record) => ({
-      ...record,
-      containers: record.containers.filter((other) => other.name !== name),
-    }));
+    await this.#change((record) => {
+      const containers = record.containers.filter((c) => c.name !== name);
+      if (containers.length === record.containers.length) return record;
+      return this.#keep({ ...record, containers });
+    });
   }
 
   /**
@@ -279,22 +279,10 @@ export class Sandbox implements AsyncDisposable {
   async addPorts(mappings: readonly PortMapping[]): Promise<void> {
     await this.#change((record) => {
       const wanted = this.#parse(mappings, record);
-      const added = wanted.filter((port) => !includes(record.ports, port));
+      const added = wanted.filter((port) => !hasPort(record, port));
       // Ports of this very sandbox that lead elsewhere are as taken as any.
       this.#parse([...record.ports, ...added], record);
-      const changed = {
-        ...record,
-        ports: [...record.ports, ...added].sort(comparePortMappings),
-      };
-      // The note goes first: what it names in vain is harmless, what it does not name would be lost.
-      this.#context.state.writeSandbox(changed);
-      try {
-        openPorts(this.#context, record, added);
-      } catch (error) {
-        this.#context.state.writeSandbox(record);
-        throw error;
-      }
-      return changed;
+      return openPorts(this.#context, record, wanted);
     });
   }
 
@@ -306,12 +294,7 @@ export class Sandbox implements AsyncDisposable {
   async removePorts(mappings: readonly PortMapping[]): Promise<void> {
     await this.#change((record) => {
       const unwanted = this.#parse(mappings, record);
-      const removed = record.ports.filter((port) => includes(unwanted, port));
-      closePorts(this.#context, record, removed);
-      return {
-        ...record,
-        ports: record.ports.filter((port) => !removed.includes(port)),
-      };
+      return closePorts(this.#context, record, unwanted);
     });
   }
 
@@ -355,7 +338,12 @@ export class Sandbox implements AsyncDisposable {
     });
   }
 
-  /** Changes the record under its lock, whoever else is at it. */
+  #keep(record: SandboxRecord): SandboxRecord {
+    this.#context.state.writeSandbox(record);
+    return record;
+  }
+
+  /** Changes the sandbox under its lock, whoever else is at it; `change` returns the record that it has kept. */
   async #change(
     change: (record: SandboxRecord) => SandboxRecord,
   ): Promise<void> {
@@ -370,17 +358,8 @@ export class Sandbox implements AsyncDisposable {
         namespace: this.namespace,
       });
     }
-    const changed = change(record);
-    if (changed !== record) state.writeSandbox(changed);
-    this.#record = changed;
+    this.#record = change(record);
   }
-}
-
-function includes(
-  ports: readonly SinglePortMapping[],
-  port: SinglePortMapping,
-): boolean {
-  return ports.some((other) => comparePortMappings(other, port) === 0);
 }
 
 function refuseSharedPort(

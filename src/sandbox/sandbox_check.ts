@@ -1,139 +1,255 @@
 /**
- * How one sandbox differs in the kernel from what its record tells, and what mends it.
+ * How one sandbox differs in the kernel from what its record tells, and what mends it. Its elements in the node's table
+ * are another matter: see `table_check.ts`.
  *
  * @module
  */
-import { attachmentDifferences } from "../attachment/check.ts";
-import type { Placed } from "../hostport/elements.ts";
-import { addAll, elementsOf } from "../hostport/host_ports.ts";
-import { TABLE } from "../hostport/ruleset.ts";
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import { readTextFile } from "../../ffi/file.ts";
+import { hostDifferences } from "../attachment/check_host.ts";
+import { podDifferences } from "../attachment/check_pod.ts";
+import type { WiringDifference } from "../attachment/difference.ts";
+import { ipv6Switches, type PodLink } from "../attachment/routed_veth.ts";
+import { isSandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
-import { readSysctl, writeSysctl } from "../namespace/sysctl.ts";
+import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
 import { MacAddress } from "../net/mac.ts";
-import { formatKey } from "../nftables/datatype.ts";
-import { Transaction } from "../nftables/transaction.ts";
-import { isAlive } from "./alive.ts";
-import { describeOwner, type NodeContext } from "./context.ts";
+import { Connection } from "../netlink/connection.ts";
+import { NETLINK_ROUTE } from "../netlink/message.ts";
+import type { NodeContext } from "./context.ts";
+import { dnsFileProblems, writeDnsFiles } from "./dns_files.ts";
+import { type Cure, type Difference, difference } from "./finding.ts";
+import { processIn } from "./holder.ts";
 import { linkAlias } from "./identity.ts";
-import { addressesOf, hostPortsOf, type SandboxRecord } from "./records.ts";
+import { addressesOf, type SandboxRecord } from "./records.ts";
+import { relink } from "./relink.ts";
+import { elementDifferences, mendElements } from "./table_check.ts";
 
-/** Something that is not as it should be. */
-export interface Finding {
-  /** The sandbox as `namespace/name`; missing when it is the node itself. */
-  readonly sandbox?: string;
-  /** What it is about, such as `route to 10.244.1.5/32`. */
-  readonly object: string;
-  /** What is wrong with it. */
-  readonly problem: string;
-  /** What mends it. */
-  readonly remedy: string;
-}
-
-/** A finding and what mends it; without `mend` only people can. */
-export interface Difference extends Finding {
-  readonly mend?: () => void;
-}
-
-/** The remedy of what has a `mend`. */
-export const REPAIR = "repair the node (podnet check --repair)";
-
+/** What helps when nothing is left to mend. */
 const CREATE_AGAIN = "create it again, or collect garbage (podnet gc)";
 
-/** Compares a sandbox, whose lock the caller holds. */
+/** How often what was mended is looked at again: what is mended may show what it had hidden. */
+const ROUNDS = 4;
+
+/** Compares a sandbox, whose lock the caller holds, without its elements. */
 export function sandboxDifferences(
   context: NodeContext,
   record: SandboxRecord,
 ): Difference[] {
-  const { spec: { namespace, name }, id } = record;
-  const about = { sandbox: `${namespace}/${name}` };
+  const { spec: { namespace, name } } = record;
+  const sandbox = `${namespace}/${name}`;
+  const differs = (object: string, problem: string, cure: Cure) =>
+    difference(sandbox, object, problem, cure);
   if (record.state === "creating") {
-    return [{
-      ...about,
-      object: "sandbox",
-      problem: "its creation was cut short",
-      remedy: CREATE_AGAIN,
-    }];
+    return [
+      differs("sandbox", "its creation was cut short", {
+        advice: CREATE_AGAIN,
+      }),
+    ];
   }
-  if (!isAlive(context, record)) {
-    return [{
-      ...about,
-      object: `network namespace ${context.state.pinPath(id)}`,
-      problem: "is gone",
-      remedy: CREATE_AGAIN,
-    }];
+  using pod = openPod(context, record);
+  if (pod === undefined) {
+    const [problem, cure] = lostPin(context, record);
+    const path = context.state.pinPath(record.id);
+    return [differs(`network namespace ${path}`, problem, cure)];
   }
-  if (record.link === undefined) return [];
-  return [
-    ...wiringDifferences(context, record, record.link),
-    ...sysctlDifferences(context, record),
-    ...elementDifferences(context, record),
-  ].map((difference) => ({
-    ...about,
-    ...difference,
-    remedy: difference.mend === undefined ? CREATE_AGAIN : REPAIR,
-  }));
+  const found = [
+    ...record.link === undefined
+      ? []
+      : linkDifferences(context, record, record.link, pod),
+    ...dnsFileProblems(context.state, record).map(([path, problem]) => ({
+      object: `file ${path}`,
+      problem,
+      does: "writes it anew",
+      mend: () => writeDnsFiles(context.state, record),
+    })),
+  ];
+  return found.map((one) => differs(one.object, one.problem, one));
 }
 
 /**
- * Mends a sandbox, whose lock the caller holds.
+ * Mends a sandbox whose lock the caller holds, elements included.
  *
- * @returns false when nothing short of a new one helps; nothing was done then
+ * @returns its record, or undefined when nothing short of a new sandbox helps; nothing was done then
  */
 export function mendSandbox(
   context: NodeContext,
   record: SandboxRecord,
-): boolean {
-  const found = sandboxDifferences(context, record);
-  if (found.some(({ mend }) => mend === undefined)) return false;
-  for (const { mend } of found) mend?.();
-  return true;
+): SandboxRecord | undefined {
+  let current = record;
+  for (let round = 0; round < ROUNDS; round++) {
+    const wiring = sandboxDifferences(context, current);
+    const table = elementDifferences(context, [current]);
+    const found = [...wiring, ...table];
+    if (found.length === 0) return current;
+    const mendable = found.filter(({ repairable }) => repairable);
+    if (mendable.length < found.length) return undefined;
+    for (const { mend } of wiring) mend?.();
+    mendElements(context, table);
+    current = context.state.readSandbox(record.id) ?? current;
+  }
+  return current;
 }
 
-type Unplaced = Omit<Difference, "sandbox" | "remedy">;
+/** The namespace that the pin leads to, if it is the one that was made; after a reboot or an unmount it is not. */
+function openPod(
+  { state }: NodeContext,
+  { id, netnsId }: SandboxRecord,
+): NetworkNamespace | undefined {
+  try {
+    const namespace = NetworkNamespace.open(state.pinPath(id));
+    if (namespace.id === netnsId) return namespace;
+    namespace[Symbol.dispose]();
+    return undefined;
+  } catch (error) {
+    if (isSandboxError(error, "InvalidNamespace")) return undefined;
+    throw error;
+  }
+}
 
-function wiringDifferences(
+function lostPin(
+  { state, namespace }: NodeContext,
+  { id, netnsId, link }: SandboxRecord,
+): [problem: string, cure: Cure] {
+  if (link === undefined && netnsId === namespace.id) {
+    return ["is not pinned any more", {
+      does: "pins it again",
+      mend: () => repin(state.pinPath(id), namespace),
+    }];
+  }
+  const pid = processIn(netnsId);
+  if (pid === undefined) return ["is gone", { advice: CREATE_AGAIN }];
+  return [`is not pinned any more, process ${pid} is in it`, {
+    does: "pins it again",
+    mend: () => {
+      using held = NetworkNamespace.fromPid(pid);
+      // The number may be another process's by now.
+      if (held.id === netnsId) repin(state.pinPath(id), held);
+    },
+  }];
+}
+
+function repin(path: string, namespace: NetworkNamespace): void {
+  NetworkNamespace.unpin(path);
+  namespace.pin(path);
+}
+
+function linkDifferences(
   context: NodeContext,
-  { id, spec, mtu, addresses }: SandboxRecord,
+  record: SandboxRecord,
   { hostInterface, hostIndex, podIndex, mac }: NonNullable<
     SandboxRecord["link"]
   >,
-): Unplaced[] {
-  const gateways = context.pools.map(({ gateway }) => gateway);
-  return attachmentDifferences(
-    context.sockets.route,
-    () => NetworkNamespace.open(context.state.pinPath(id)),
-    {
-      hostInterface,
-      hostIndex,
-      podIndex,
-      alias: linkAlias(context.settings.name, id),
-      interfaceName: spec.interfaceName,
-      mac: MacAddress.parse(mac),
-      mtu,
-    },
-    addressesOf({ addresses }).flatMap((address) => {
-      const gateway = gateways.find(({ family }) => family === address.family);
-      return gateway === undefined ? [] : [{ address, gateway }];
-    }),
+  pod: NetworkNamespace,
+): WiringDifference[] {
+  const { state, sockets: { route }, settings, pools } = context;
+  const { id, spec, mtu } = record;
+  const link: PodLink = {
+    hostInterface,
+    hostIndex,
+    podIndex,
+    alias: linkAlias(settings.name, id),
+    interfaceName: spec.interfaceName,
+    mac: MacAddress.parse(mac),
+    mtu,
+  };
+  const claimed = addressesOf(record).flatMap((address) => {
+    const pool = pools.find(({ cidr }) => cidr.family === address.family);
+    return pool === undefined ? [] : [{ address, gateway: pool.gateway }];
+  });
+  const hasIpv6 = pools.some(({ cidr }) => cidr.family === 6);
+  const ofHost = hostDifferences(route, link, claimed, { hasIpv6 });
+  if (ofHost === undefined) {
+    return [{
+      object: `link ${hostInterface}`,
+      problem: "is gone",
+      does: "makes a new one",
+      mend: () => relink(context, id),
+    }];
+  }
+  const switches = podSwitches(record, hasIpv6);
+  // One visit for all.
+  const inside = pod.run(() => ({
+    route: Connection.open(NETLINK_ROUTE),
+    values: valuesOf(switches),
+  }));
+  using podRoute = inside.route;
+  const openPod = () => NetworkNamespace.open(state.pinPath(id));
+  const ofNode = ipv6Switches(hasIpv6).map(([name, value]) =>
+    [`net/ipv6/conf/${hostInterface}/${name}`, value] as const
   );
+  return [
+    ...ofHost,
+    ...switchDifferences(
+      ofNode,
+      context.namespace.run(() => valuesOf(ofNode)),
+      (name, value) => writeSysctl(context.namespace, name, value),
+    ),
+    ...podDifferences(route, podRoute, openPod, link, claimed),
+    ...switchDifferences(switches, inside.values, (name, value) => {
+      using pod = openPod();
+      writeSysctl(pod, name, value);
+    }),
+  ];
 }
 
-function sysctlDifferences(
-  { state }: NodeContext,
-  { id, spec }: SandboxRecord,
-): Unplaced[] {
-  const path = state.pinPath(id);
-  return Object.entries(spec.sysctls).flatMap(([name, value]) => {
-    using pod = NetworkNamespace.open(path);
-    const found = readSysctl(pod, name);
-    if (words(found) === words(value)) return [];
+type Switches = readonly (readonly [name: string, value: string])[];
+
+/** What the creation sets in the pod's /proc; what the spec says has the last word. */
+function podSwitches(
+  { spec: { interfaceName, sysctls, netns } }: SandboxRecord,
+  hasIpv6: boolean,
+): Switches {
+  // A namespace that was there before keeps its own settings, save those of the pod's link.
+  const links = netns === undefined
+    ? ["default", interfaceName]
+    : [interfaceName];
+  const guards = links.flatMap((link) =>
+    ipv6Switches(hasIpv6).map(([name, value]) =>
+      [`net/ipv6/conf/${link}/${name}`, value] as const
+    )
+  );
+  const redirects = netns === undefined
+    ? ["all", ...links].map((link) =>
+      [`net/ipv4/conf/${link}/accept_redirects`, "0"] as const
+    )
+    : [];
+  const asked = Object.entries(sysctls);
+  const paths = new Set(asked.map(([name]) => sysctlPath(name)));
+  return [
+    ...[...guards, ...redirects].filter(([name]) =>
+      !paths.has(sysctlPath(name))
+    ),
+    ...asked,
+  ];
+}
+
+/** Undefined for those that are not there: their link is not, or has no IPv6, which is told apart. */
+function valuesOf(switches: Switches): (string | undefined)[] {
+  return switches.map(([name]) => {
+    try {
+      return readTextFile(sysctlPath(name));
+    } catch (error) {
+      if (isSyscallError(error, Errno.ENOENT)) return undefined;
+      throw error;
+    }
+  });
+}
+
+function switchDifferences(
+  switches: Switches,
+  values: readonly (string | undefined)[],
+  write: (name: string, value: string) => void,
+): WiringDifference[] {
+  return switches.flatMap(([name, value], i) => {
+    const found = values[i];
+    if (found === undefined || words(found) === words(value)) return [];
+    const dotted = name.includes(".") ? name : name.replaceAll("/", ".");
     return [{
-      object: `sysctl ${name}`,
-      problem: `is "${found}" instead of "${value}"`,
-      mend: () => {
-        using pod = NetworkNamespace.open(path);
-        writeSysctl(pod, name, value);
-      },
+      object: `sysctl ${dotted}`,
+      problem: `is "${words(found)}" instead of "${value}"`,
+      does: "sets it",
+      mend: () => write(name, value),
     }];
   });
 }
@@ -141,35 +257,4 @@ function sysctlDifferences(
 /** The kernel shows several values with tabs between them. */
 function words(text: string): string {
   return text.trim().split(/\s+/).join(" ");
-}
-
-function elementDifferences(
-  context: NodeContext,
-  record: SandboxRecord,
-): Unplaced[] {
-  const { sockets: { nft } } = context;
-  const { id } = record;
-  const owner = { id, addresses: addressesOf(record) };
-  return elementsOf(hostPortsOf(record), owner).flatMap((placed) => {
-    const { set, element: { key } } = placed;
-    const object = `element ${formatKey(set.key, key)} of set ${set.name}`;
-    const found = nft.getElement(TABLE, set, key);
-    if (found?.comment === id) return [];
-    return [
-      found === undefined
-        ? { object, problem: "is missing", mend: () => add(context, placed) }
-        : {
-          object,
-          problem: `belongs to ${
-            describeOwner(context, found.comment ?? "somebody else")
-          }`,
-        },
-    ];
-  });
-}
-
-function add({ sockets: { nft } }: NodeContext, placed: Placed): void {
-  const transaction = new Transaction();
-  addAll(transaction, [placed]);
-  nft.commit(transaction);
 }

@@ -26,7 +26,11 @@ export interface ListenerQuery {
   readonly protocol: "tcp" | "udp";
   /** 6 is IPv6 sockets, among them those that take IPv4 too. */
   readonly family: IpFamily;
-  readonly port: number;
+  /**
+   * Only those on this port.
+   * @default those on all ports
+   */
+  readonly port?: number;
 }
 
 const AF = { 4: 2, 6: 10 } as const;
@@ -36,7 +40,7 @@ const PROTOCOL = { tcp: 6, udp: 17 } as const;
 const STATES = { tcp: 1 << 10, udp: 1 << 7 } as const;
 
 /**
- * The sockets that wait on a port in the network namespace of the connection. The kernel compares the port.
+ * The sockets that wait in the network namespace of the connection. The kernel compares the port.
  * @param connection of the protocol NETLINK_SOCK_DIAG
  * @throws {NetlinkError} when the kernel refuses, ENOENT when it has no statistics of this protocol
  */
@@ -46,7 +50,9 @@ export function listListeners(
 ): readonly ListeningSocket[] {
   const { protocol, family, port } = query;
   return connection.dump({
-    operation: `list ${protocol} listeners on port ${port}`,
+    operation: `list ${protocol} listeners${
+      port === undefined ? "" : ` on port ${port}`
+    }`,
     type: SOCK_DIAG_BY_FAMILY,
     flags: 0,
     codec: socketRequest,
@@ -59,7 +65,7 @@ export function listListeners(
         cookie0: 0xffffffff,
         cookie1: 0xffffffff,
       },
-      attrs: { bytecode: sourcePortIs(port) },
+      attrs: port === undefined ? {} : { bytecode: sourcePortIs(port) },
     },
     reply: socketMessage,
   }).map(({ header, attrs }) => ({

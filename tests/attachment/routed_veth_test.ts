@@ -5,12 +5,15 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
+  type AddressWish,
   attachHost,
   attachPod,
   awaitReady,
   detachHost,
+  makeLink,
   type PodLink,
   releaseAddresses,
+  releaseLink,
 } from "../../src/attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../../src/errors.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
@@ -45,20 +48,17 @@ class Wiring implements Disposable {
     const namespace = this.#owned.use(NetworkNamespace.create());
     const podRoute = this.#connect(namespace);
     const link = linkOf(number);
-    const claimed = attachHost(
-      this.route,
-      namespace,
-      link,
-      wishes.map((candidates) => {
-        const addresses = candidates.map((text) => IpAddress.parse(text));
-        return {
-          gateway: IpAddress.parse(GATEWAYS[addresses[0]?.family ?? 4]),
-          candidates: addresses,
-          exhausted: (last) =>
-            new SandboxError("AddressInUse", { address: String(last) }),
-        };
-      }),
-    );
+    const asked = wishes.map((candidates): AddressWish => {
+      const addresses = candidates.map((text) => IpAddress.parse(text));
+      return {
+        gateway: IpAddress.parse(GATEWAYS[addresses[0]?.family ?? 4]),
+        candidates: addresses,
+        exhausted: (last) =>
+          new SandboxError("AddressInUse", { address: String(last) }),
+      };
+    });
+    makeLink(this.route, namespace, link);
+    const claimed = attachHost(this.route, link, asked);
     attachPod(podRoute, link, claimed);
     awaitReady(this.route, podRoute, link, claimed);
     const addresses = claimed.map(({ address }) => address);
@@ -125,7 +125,7 @@ Deno.test("attachHost() takes the next candidate when another link or the node i
   assertEquals(wiring.neighbours().sort(), expected);
 });
 
-Deno.test("attachHost() gives the first family back when the second has no address left", () => {
+Deno.test("releaseLink() gives the first family back when the second has no address left", () => {
   using wiring = new Wiring();
   wiring.attach(1, ["10.99.0.2"], ["fd00:99::2"]);
   const error = assertThrows(
@@ -134,10 +134,11 @@ Deno.test("attachHost() gives the first family back when the second has no addre
   );
   assert(isSandboxError(error, "AddressInUse"));
   assertEquals(error.context.address, "fd00:99::2");
+  releaseLink(wiring.route, linkOf(2).hostIndex);
   assertEquals(wiring.routes(), ["10.99.0.2 dev pn-1", "fd00:99::2 dev pn-1"]);
 });
 
-Deno.test("attachHost() tells the kernel's refusal of a link that is there already", () => {
+Deno.test("makeLink() tells the kernel's refusal of a link that is there already", () => {
   using wiring = new Wiring();
   wiring.attach(1, ["10.99.0.2"]);
   try {
@@ -146,6 +147,8 @@ Deno.test("attachHost() tells the kernel's refusal of a link that is there alrea
   } catch (error) {
     assert(isNetlinkError(error, 17), String(error)); // EEXIST
     assertEquals(error.operation, "create veth pn-1");
+    // Nothing was done to the link that is there.
+    assertEquals(wiring.routes(), ["10.99.0.2 dev pn-1"]);
   }
 });
 

@@ -79,7 +79,7 @@ for (
     [["create", ""], ""],
     [["rm", ""], "web db"],
     [["rm", "-f", "w"], "web"],
-    [["--state-dir", "/x", "node", ""], "up show down"],
+    [["--state-dir", "/x", "node", ""], "up show watch down"],
     [["node", "up", "--masq"], "--masquerade"],
     [["node", "up", "--masquerade", ""], "on off"],
     [["ports", ""], "add rm web db"],

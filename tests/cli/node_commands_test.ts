@@ -55,7 +55,7 @@ Deno.test("podnet check finds what is missing and mends it with --repair", async
   await host.ok("create", "web", ...POD_CIDR, "-p", "8080:80");
   assertEquals(await host.ok("check"), "");
   assertEquals(await host.json("check"), []);
-  await host.run("ip", "route", "flush", "proto", "112");
+  await host.run("ip", "route", "flush", "proto", "112", "type", "unicast");
   const found = await host.podnet("check");
   assertEquals([found.code, found.stderr], [1, ""]);
   assertMatch(found.stdout, /^SANDBOX +OBJECT +PROBLEM +REMEDY\n/);

@@ -63,7 +63,7 @@ for (
       line: "frobnicate",
       message: 'unknown command "frobnicate"; see podnet --help',
     },
-    { line: "node", message: "node what? write podnet node up|show|down" },
+    { line: "node", message: "node what? write podnet node up|show|watch|down" },
     {
       line: "node upp",
       message: 'unknown command "node upp"; did you mean "up"?',
@@ -71,7 +71,7 @@ for (
     {
       line: "node frobnicate",
       message:
-        'unknown command "node frobnicate"; write podnet node up|show|down',
+        'unknown command "node frobnicate"; write podnet node up|show|watch|down',
     },
     {
       line: "--force rm web",

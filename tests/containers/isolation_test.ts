@@ -102,3 +102,19 @@ testContainers(
     }
   },
 );
+
+testContainers(
+  "a container inherits no descriptor of the program that starts it",
+  async (pods) => {
+    const pod = await pods.create("web");
+    using _listener = pod.sandbox.listen({ port: 80 });
+    const container = await idle(pod, "app");
+    const list = "for f in /proc/[1-9]*/fd/*; do readlink $f || true; done";
+    const open = await output(container, "bash", "-c", list);
+    // Pipes of the log and of this very question, and what bash reads.
+    const others = open.split("\n").filter((target) =>
+      !/^(pipe:\[\d+\]|\/dev\/null|\/proc\/\d+\/fd)$/.test(target)
+    );
+    assertEquals(others, []);
+  },
+);

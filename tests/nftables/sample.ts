@@ -7,6 +7,7 @@ import {
 import {
   ct,
   fibType,
+  icmp,
   ip,
   ip6,
   masked,
@@ -20,10 +21,12 @@ import type {
   Table,
 } from "../../src/nftables/ruleset.ts";
 import {
+  copy,
   counter,
   differs,
   dnatToMap,
   equals,
+  fibExists,
   fibMissing,
   goto,
   has,
@@ -73,6 +76,7 @@ export function sampleText(name: string): string {
     type filter hook prerouting priority raw; policy accept
     iif "lo" accept
     iifname "pn-*" fib saddr . iif oif missing drop comment "spoofed source"
+    meta l4proto icmp ip saddr set @th,192,32 fib saddr . iif oif exists accept
     ip daddr 127.0.0.0/8 counter drop
     ip daddr 172.16.0.0/12 drop
     ip6 daddr fe80::/10 drop
@@ -278,6 +282,12 @@ const chains: readonly Chain[] = [
         [equals(meta.iifname, "pn-*"), fibMissing("saddr", "iif"), drop],
         { comment: "spoofed source" },
       ),
+      rule([
+        equals(meta.l4proto, "icmp"),
+        copy(ip.saddr, icmp.innerDaddr),
+        fibExists("saddr", "iif"),
+        accept,
+      ]),
       rule([equals(ip.daddr, "127.0.0.0/8"), counter, drop]),
       rule([equals(ip.daddr, "172.16.0.0/12"), drop]),
       rule([equals(ip6.daddr, "fe80::/10"), drop]),

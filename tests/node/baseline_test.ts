@@ -79,7 +79,22 @@ for (
       ],
       GATEWAYS,
     ],
-    ["lo is set down", ["ip link set lo down"], ["set lo up", GATEWAYS[1]]],
+    ["lo is set down", ["ip link set lo down"], [
+      "set lo up",
+      GATEWAYS[1],
+      "added route unreachable fd00:10:244:1::/64",
+    ]],
+    [
+      "the routes for addresses without a pod are deleted",
+      [
+        "ip route del unreachable 10.244.1.0/24 metric 4278198272",
+        "ip -6 route del unreachable fd00:10:244:1::/64 metric 4278198272",
+      ],
+      [
+        "added route unreachable 10.244.1.0/24",
+        "added route unreachable fd00:10:244:1::/64",
+      ],
+    ],
     [
       "forwarding is switched off",
       [

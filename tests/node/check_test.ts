@@ -285,7 +285,7 @@ const damages: readonly [string, () => void, readonly RegExp[]][] = [
 ];
 
 /** Damage that every pod takes part in. */
-const OF_THE_NODE = /table|ruleset|gateway|node's lo/;
+const OF_THE_NODE = /table|ruleset|gateway|node's lo|forwarding/;
 
 function textOf({ object, problem }: Finding): string {
   return `${object} ${problem}`;
@@ -294,7 +294,7 @@ function textOf({ object, problem }: Finding): string {
 Deno.test("check() is empty on a healthy node, and repair() then does nothing", async () => {
   const { node: { node: ofLab } } = { node };
   assertEquals(await ofLab.check(), []);
-  assertEquals(await ofLab.repair(), []);
+  assertEquals(await ofLab.repair(), { mended: [], remaining: [] });
 });
 
 for (const [title, damage, expected] of damages) {
@@ -316,32 +316,63 @@ for (const [title, damage, expected] of damages) {
       if (!OF_THE_NODE.test(title)) assertEquals(sandbox, "default/web");
     }
     assertEquals(await node.node.check(), found, "check() changed something");
-    await node.node.repair();
+    const { remaining } = await node.node.repair();
+    assertEquals(remaining, []);
     assertEquals(await node.node.check(), []);
     for (const connection of connections) connection.assertAlive();
     for (const family of FAMILIES) new Connection(family)[Symbol.dispose]();
   });
 }
 
-Deno.test("check() tells what only people can mend, and repair() leaves it", async () => {
-  const broken = await node.node.createSandbox({ name: "broken" });
-  command(node.namespace, `ip link del ${broken.hostInterface}`);
+Deno.test("a link that is gone is made anew, and the pod's namespace, addresses and ports stay", async () => {
+  using stack = new DisposableStack();
+  const connections = FAMILIES.map((family) =>
+    stack.use(new Connection(family))
+  );
+  const { hostInterface, addresses } = pod.sandbox;
+  command(pod.namespace, "ip link del eth0");
   const found = await node.node.check();
-  assert(found.length > 0);
-  for (const { sandbox, remedy } of found) {
-    assertEquals(sandbox, "default/broken");
-    assertMatch(remedy, /^create it again/);
-  }
-  assertEquals(await node.node.repair(), []);
-  assertEquals(await node.node.check(), found);
+  assertEquals(found.map(textOf), [`link ${hostInterface} is gone`]);
+  const { mended, remaining } = await node.node.repair();
+  assertEquals(mended, found);
+  assertEquals(remaining, []);
+  const again = await node.node.openSandbox("web");
+  assert(again.hostInterface !== hostInterface);
+  assertEquals(again.addresses, addresses);
+  for (const connection of connections) connection.assertAlive();
+});
+
+Deno.test("check() tells what only people can mend, and repair() leaves it", async () => {
+  deleteElements("hostports4");
+  deleteElements("loopback4");
+  const other = await node.node.openSandbox("other");
+  const port = { hostIP: "0.0.0.0", hostPort: 8080, containerPort: 80 };
+  await other.addPorts([port]);
+  const found = await node.node.check();
+  assertEquals(
+    found.map(({ sandbox, problem, remedy, repairable }) => ({
+      sandbox,
+      problem,
+      remedy,
+      repairable,
+    })),
+    Array(2).fill({
+      sandbox: "default/web",
+      problem: `belongs to sandbox default/other (${other.id})`,
+      remedy: "take the port from one of them (podnet ports rm)",
+      repairable: false,
+    }),
+  );
+  assertEquals(await node.node.repair(), { mended: [], remaining: found });
   // Its remedy works.
-  await using again = await node.node.createSandbox({ name: "broken" });
+  await other.removePorts([port]);
+  const { mended, remaining } = await node.node.repair();
+  assertEquals(mended.map(({ problem }) => problem), [
+    "is missing",
+    "is missing",
+  ]);
+  assertEquals(remaining, []);
   assertEquals(await node.node.check(), []);
-  assert(again.hostInterface !== broken.hostInterface);
-  // A handle of what was there before does not mean what is there now.
-  await broken.remove();
-  assertEquals((await node.node.openSandbox("broken")).id, again.id);
-  await again.remove();
 });
 
 Deno.test("check() finds a sandbox whose namespace is gone, and one whose creation was cut short", async () => {

@@ -21,6 +21,8 @@ const CHANGES = [
   "set net.ipv6.conf.all.forwarding to 1",
   "added 10.99.0.1/32 to lo",
   "added fd00:10:99::1/128 to lo",
+  "added route unreachable 10.99.0.0/24",
+  "added route unreachable fd00:10:99::/64",
 ];
 
 Deno.test("openNode() tells what it changed, and changes nothing the second time", async () => {

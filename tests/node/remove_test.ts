@@ -47,6 +47,8 @@ for (
         "nf_tables table inet podnet",
         "address 10.99.0.1/32 of lo",
         "address fd00:10:99::1/128 of lo",
+        "route unreachable 10.99.0.0/24",
+        "route unreachable fd00:10:99::/64",
       ],
     });
     assertEquals(bare.state(), before);
@@ -73,7 +75,7 @@ Deno.test("Node.remove() refuses while there are sandboxes, and takes them along
   assertEquals(bare.state(), state);
   const { removed } = await node.remove({ force: true });
   assertEquals(removed[0], `sandbox ${id}`);
-  assertEquals(removed.length, 4);
+  assertEquals(removed.length, 6);
   assertEquals(bare.state(), before);
 });
 

@@ -130,7 +130,15 @@ Deno.test("H4 a host port of a pod on the host network equals its container port
     hostNetwork: true,
     ports: [{ hostPort: PORT, containerPort: PORT }],
   });
-  assertEquals(kernelState(), kernel);
+  // Claimed, in a set that no rule reads.
+  const claims = new RegExp(
+    `,?\\s*elements = \\{ tcp . ${PORT} comment [^}]*\\}`,
+    "g",
+  );
+  assertEquals(
+    kernelState().map((text) => text.replace(claims, "")),
+    kernel,
+  );
   assertEquals(pod.sandbox.ports.length, 1);
   for (const family of FAMILIES) {
     const to = { address: nodeAddress(family), port: PORT };

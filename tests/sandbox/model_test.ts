@@ -201,7 +201,7 @@ Deno.test("IP3 ip(8) shows in the pod the addresses that the sandbox tells, and 
   }
   for (const family of FAMILIES) {
     const routes = ipRoutes(one.namespace, family, "proto 112");
-    const found = routes.filter(({ dev }) => dev.startsWith("pn-"))
+    const found = routes.filter(({ dev }) => dev?.startsWith("pn-"))
       .map(({ dst, dev, prefsrc }) => [dst, dev, prefsrc]);
     const [gateway] = ofFamily(one.node.gateways, family);
     assertEquals(

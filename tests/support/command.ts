@@ -40,7 +40,8 @@ export interface IpLink {
 /** What `ip -j route` tells of a route. */
 export interface IpRoute {
   readonly dst: string;
-  readonly dev: string;
+  /** Missing where the kernel answers itself. */
+  readonly dev?: string;
   readonly gateway?: string;
   readonly prefsrc?: string;
 }

@@ -88,15 +88,16 @@ function lines(text: string): string[] {
   return text.split("\n").filter((line) => line !== "");
 }
 
-function mountsBelow(path: string): string[] {
+/** The mounts below a directory. */
+export function mountsBelow(path: string): string[] {
   return lines(Deno.readTextFileSync("/proc/thread-self/mountinfo"))
     // Without its number and its parent's, which the kernel gives anew.
     .map((line) => line.split(" ").slice(2).join(" "))
     .filter((line) => line.includes(` ${path}/`)).sort();
 }
 
-/** Names and contents. */
-function filesBelow(path: string): string[] {
+/** The files below a directory: names and contents. */
+export function filesBelow(path: string): string[] {
   return [...Deno.readDirSync(path)].flatMap(({ name, isDirectory }) => {
     const file = `${path}/${name}`;
     if (isDirectory) return [file, ...filesBelow(file)];

@@ -27,27 +27,29 @@ export const check = defineCommand({
   examples: ["podnet check", "podnet check --repair -o json"],
   async run({ options, global }) {
     await using node = await openNode(global);
-    const repaired = options.repair ? await node.repair() : [];
-    const found = await node.check();
+    const { mended, remaining } = options.repair
+      ? await node.repair()
+      : { mended: [], remaining: await node.check() };
     const rows: Row[] = [
       ...node.changes.map((change) => ({
         object: "node",
         problem: change,
         remedy: "",
+        repairable: true,
         mended: true,
       })),
-      ...repaired.map((finding) => ({ ...finding, mended: true })),
-      ...found.map((finding) => ({ ...finding, mended: false })),
+      ...mended.map((finding) => ({ ...finding, mended: true })),
+      ...remaining.map((finding) => ({ ...finding, mended: false })),
     ];
     if (rows.length > 0 || isJson(options)) {
       printRows(rows, [
         ["SANDBOX", (f) => f.sandbox ?? ""],
         ["OBJECT", (f) => f.object],
         ["PROBLEM", (f) => f.problem],
-        ["REMEDY", (f) => f.mended ? "mended" : f.remedy],
+        ["REMEDY", (f) => f.mended ? "mended" : f.failure ?? f.remedy],
       ], isJson(options));
     }
-    const wrong = options.repair ? found.length : rows.length;
+    const wrong = options.repair ? remaining.length : rows.length;
     return wrong > 0 ? 1 : 0;
   },
 });

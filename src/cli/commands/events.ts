@@ -5,8 +5,9 @@
  */
 import { defineCommand } from "../command.ts";
 import { outputOption } from "../options.ts";
-import { isJson, print } from "../output.ts";
+import { isJson } from "../output.ts";
 import { openNode } from "../session.ts";
+import { printEvents } from "../watching.ts";
 
 /** Prints events until it is told to stop. */
 export const events = defineCommand({
@@ -20,19 +21,7 @@ export const events = defineCommand({
   async run({ options, global }) {
     await using node = await openNode(global);
     await using watch = node.watch();
-    const stop = () => void watch[Symbol.asyncDispose]();
-    Deno.addSignalListener("SIGINT", stop);
-    Deno.addSignalListener("SIGTERM", stop);
-    for await (const event of watch) {
-      if (isJson(options)) {
-        print(JSON.stringify(event));
-      } else if (event.type === "overflow") {
-        print(`${event.time}  overflow`);
-      } else {
-        const { time, type, id, hostInterface } = event;
-        print(`${time}  ${type.padEnd(8)}  ${id}  ${hostInterface}`);
-      }
-    }
+    await printEvents(watch, isJson(options));
     return 0;
   },
 });

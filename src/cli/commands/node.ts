@@ -1,5 +1,5 @@
 /**
- * `podnet node up`, `podnet node show` and `podnet node down`
+ * `podnet node up`, `podnet node show`, `podnet node watch` and `podnet node down`
  *
  * @module
  */
@@ -9,6 +9,8 @@ import { outputOption } from "../options.ts";
 import { isJson, print, printJson, printRecord } from "../output.ts";
 import { integer } from "../sandbox_options.ts";
 import { nodeSelection, openNode } from "../session.ts";
+import { UsageError } from "../usage.ts";
+import { printEvents } from "../watching.ts";
 
 /** Sets the node up. */
 export const nodeUp = defineCommand({
@@ -73,6 +75,47 @@ export const nodeShow = defineCommand({
     return 0;
   },
 });
+
+/** Watches the node, and repairs it. */
+export const nodeWatch = defineCommand({
+  operands: [],
+  options: {
+    "repair": { help: "Mend what somebody undoes, by itself" },
+    "poll": {
+      value: "SECONDS",
+      help:
+        "How often to look where the kernel tells of nothing; 0 for never (default: 30)",
+    },
+    ...outputOption,
+  },
+  notes: [
+    "Prints what happens, and what it mends, until SIGINT or SIGTERM, and exits with 0 then. With -o json every",
+    "line is one object. A service manager can run it as it is; several at once do no harm.",
+  ],
+  examples: [
+    "podnet node watch --repair",
+    "podnet node watch --repair -o json",
+  ],
+  async run({ options, global }) {
+    const { poll, repair } = options;
+    const pollMs = poll === undefined ? undefined : 1000 * seconds(poll);
+    await using node = await openNode(global);
+    await using watch = node.watch({
+      repair,
+      ...(pollMs !== undefined && { pollMs }),
+    });
+    await printEvents(watch, isJson(options));
+    return 0;
+  },
+});
+
+/** @throws {UsageError} */
+function seconds(text: string): number {
+  if (/^\d{1,6}(\.\d{1,3})?$/.test(text)) return Number(text);
+  throw new UsageError(
+    `--poll ${JSON.stringify(text)}: write seconds, such as 30, or 0 for never`,
+  );
+}
 
 /** Takes the node down. */
 export const nodeDown = defineCommand({

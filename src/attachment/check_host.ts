@@ -1,0 +1,180 @@
+/**
+ * How the node's end of a pod's link differs from what it should be.
+ *
+ * @module
+ */
+import { Cidr } from "../net/cidr.ts";
+import type { IpAddress } from "../net/ip.ts";
+import type { Connection } from "../netlink/connection.ts";
+import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
+import type { Link } from "../rtnetlink/link.ts";
+import { dumpNeighbours, newNeighbour } from "../rtnetlink/neighbour.ts";
+import {
+  dumpRoutes,
+  getRoute,
+  newRoute,
+  type Route,
+  ROUTE_PROTOCOL,
+} from "../rtnetlink/route.ts";
+import {
+  endDifferences,
+  findLink,
+  neighbourProblem,
+  type WiringDifference,
+} from "./difference.ts";
+import {
+  type ClaimedAddress,
+  HOST_IPV4,
+  HOST_MAC,
+  NO_ROUTE,
+  type PodLink,
+} from "./routed_veth.ts";
+
+/**
+ * Compares the node's end of a link that is there, and what of the node leads to it.
+ *
+ * @returns undefined when the link is gone
+ */
+export function hostDifferences(
+  route: Connection,
+  link: PodLink,
+  claimed: readonly ClaimedAddress[],
+  { hasIpv6 }: { readonly hasIpv6: boolean },
+): WiringDifference[] | undefined {
+  const { hostIndex: index, hostInterface } = link;
+  const end = findLink(route, index);
+  if (end === undefined || !isOwn(end, link)) return undefined;
+  return [
+    ...endDifferences(end, {
+      object: `link ${hostInterface}`,
+      name: hostInterface,
+      alias: link.alias,
+      mtu: link.mtu,
+      mac: HOST_MAC,
+      ipv4: HOST_IPV4,
+      isFree: true,
+      ...(hasIpv6 ? { addrGenMode: "none" } : {}),
+    }, (change) => route.execute([change])),
+    ...claimDifferences(route, link, claimed, end.up),
+  ];
+}
+
+/**
+ * Whether the kernel's link of the recorded number is the pod's. A record that lies must not have another pod's link, or
+ * the node's own, made into this one's.
+ */
+function isOwn(
+  { name, alias }: Link,
+  link: Pick<PodLink, "hostInterface" | "alias">,
+): boolean {
+  return alias === link.alias ||
+    name === link.hostInterface && alias?.startsWith("podnet:") !== true;
+}
+
+function claimDifferences(
+  route: Connection,
+  { hostIndex: index, hostInterface, mac }: PodLink,
+  claimed: readonly ClaimedAddress[],
+  isUp: boolean,
+): WiringDifference[] {
+  const found: WiringDifference[] = [];
+  const routes = route.dump(dumpRoutes({ index, table: RT_TABLE_MAIN }));
+  const neighbours = route.dump(dumpNeighbours({ index }));
+  for (const claim of claimed) {
+    const { address } = claim;
+    found.push(...routeDifferences(route, index, routes, claim, isUp));
+    const problem = neighbourProblem(neighbours, address, mac);
+    if (problem === undefined) continue;
+    found.push({
+      object: `neighbour ${address} on ${hostInterface}`,
+      problem,
+      does: "sets it",
+      mend: () => route.execute([newNeighbour({ index, address, mac })]),
+    });
+  }
+  return found;
+}
+
+function routeDifferences(
+  route: Connection,
+  index: number,
+  routes: readonly Route[],
+  { address, gateway }: ClaimedAddress,
+  isUp: boolean,
+): WiringDifference[] {
+  const destination = Cidr.host(address);
+  const object = `route to ${destination}`;
+  const there = routes.find((r) => leadsTo(r, destination));
+  const way = wayTo(route, address);
+  if (there === undefined) {
+    const taker = aliasAt(route, way);
+    if (taker !== undefined) {
+      return [{
+        object,
+        problem: `leads to ${taker}`,
+        advice: "remove one of the two sandboxes",
+      }];
+    }
+  } else if (there.source?.equals(gateway)) {
+    // Of a link that is down it is not the way.
+    if (!isUp || way === undefined || way.index === index) return [];
+    return [{
+      object,
+      problem: `is overruled: packets leave by ${describeLink(route, way)}`,
+      advice: `remove the rule or route that does so (ip route get ${address})`,
+    }];
+  }
+  return [{
+    object,
+    problem: there === undefined
+      ? "is missing"
+      : `has source ${there.source ?? "none"}, not ${gateway}`,
+    does: "adds it",
+    // One that somebody put in its place gives way: the element of the node's table says whose the address is.
+    mend: () =>
+      route.execute([newRoute({
+        destination,
+        index,
+        source: gateway,
+        protocol: ROUTE_PROTOCOL,
+      })]),
+  }];
+}
+
+/** By which route packets to an address leave, if there is one. */
+function wayTo(route: Connection, address: IpAddress): Route | undefined {
+  try {
+    return route.request(getRoute(address)).at(0);
+  } catch (error) {
+    if (isNetlinkError(error, ...NO_ROUTE)) return undefined;
+    throw error;
+  }
+}
+
+/** The alias of the pod's link by which the node reaches an address now, if it is one. */
+export function podAt(
+  route: Connection,
+  address: IpAddress,
+): string | undefined {
+  return aliasAt(route, wayTo(route, address));
+}
+
+function aliasAt(
+  route: Connection,
+  way: Route | undefined,
+): string | undefined {
+  if (way?.index === undefined) return undefined;
+  const alias = findLink(route, way.index)?.alias;
+  return alias?.startsWith("podnet:") ? alias : undefined;
+}
+
+function describeLink(route: Connection, { index }: Route): string {
+  const name = index === undefined ? undefined : findLink(route, index)?.name;
+  return name === undefined ? "no link" : `link ${name}`;
+}
+
+function leadsTo(route: Route, destination: Cidr): boolean {
+  return route.protocol === ROUTE_PROTOCOL && route.destination !== "default" &&
+    String(route.destination) === String(destination);
+}

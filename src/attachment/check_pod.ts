@@ -1,0 +1,126 @@
+/**
+ * How the pod's end of its link differs from what it should be.
+ *
+ * @module
+ */
+import { Cidr } from "../net/cidr.ts";
+import type { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { Connection } from "../netlink/connection.ts";
+import { NETLINK_ROUTE } from "../netlink/message.ts";
+import { dumpAddresses } from "../rtnetlink/address.ts";
+import { dumpNeighbours } from "../rtnetlink/neighbour.ts";
+import { dumpRoutes } from "../rtnetlink/route.ts";
+import {
+  endDifferences,
+  findLink,
+  neighbourProblem,
+  type WantedEnd,
+  type WiringDifference,
+} from "./difference.ts";
+import {
+  attachPod,
+  awaitReady,
+  type ClaimedAddress,
+  HOST_MAC,
+  LOOPBACK_INDEX,
+  type PodLink,
+} from "./routed_veth.ts";
+
+/**
+ * Compares the pod's side of a link whose host end is there.
+ *
+ * @param hostRoute of the node
+ * @param podRoute of the pod; the mending opens its own
+ */
+export function podDifferences(
+  hostRoute: Connection,
+  podRoute: Connection,
+  openPod: () => NetworkNamespace,
+  link: PodLink,
+  claimed: readonly ClaimedAddress[],
+): WiringDifference[] {
+  const mending = (mend: (route: Connection) => void) => () => {
+    using route = routeOf(openPod);
+    mend(route);
+  };
+  const found: WiringDifference[] = [];
+  const hasIpv6 = claimed.some(({ address }) => address.family === 6);
+  const ends: readonly (readonly [index: number, wanted: WantedEnd])[] = [
+    [LOOPBACK_INDEX, { object: "pod's link lo" }],
+    [link.podIndex, {
+      object: `pod's link ${link.interfaceName}`,
+      name: link.interfaceName,
+      mtu: link.mtu,
+      mac: link.mac,
+      isFree: true,
+      ...(hasIpv6 ? { addrGenMode: "none" } : {}),
+    }],
+  ];
+  for (const [index, wanted] of ends) {
+    const { object } = wanted;
+    const end = findLink(podRoute, index);
+    if (end === undefined) {
+      return [{
+        object,
+        problem: "was moved to another namespace",
+        advice:
+          "move it back, or delete it there: repair makes a new one when it is gone",
+      }];
+    }
+    found.push(...endDifferences(end, wanted, (change) => {
+      mending((route) => route.execute([change]))();
+    }));
+  }
+  const mend = mending((route) => {
+    attachPod(route, link, claimed);
+    awaitReady(hostRoute, route, link, claimed);
+  });
+  const missing = missingFrom(podRoute, link, claimed);
+  return [
+    ...found,
+    ...missing.map(([object, problem]) => ({
+      object,
+      problem,
+      does: "sets it",
+      mend,
+    })),
+  ];
+}
+
+/** Addresses, default routes and gateway neighbours that are not as they should be. */
+function missingFrom(
+  route: Connection,
+  { podIndex: index }: PodLink,
+  claimed: readonly ClaimedAddress[],
+): (readonly [object: string, problem: string])[] {
+  const addresses = route.dump(dumpAddresses({ index }));
+  const routes = route.dump(dumpRoutes({ index }));
+  const neighbours = route.dump(dumpNeighbours({ index }));
+  return claimed.flatMap(({ address, gateway }) => {
+    const { prefixLength } = Cidr.host(address);
+    const hasAddress = addresses.some((a) =>
+      a.address.equals(address) && a.prefixLength === prefixLength
+    );
+    const hasRoute = routes.some((r) =>
+      r.destination === "default" && r.gateway?.equals(gateway)
+    );
+    const neighbour = neighbourProblem(neighbours, gateway, HOST_MAC);
+    return [
+      ...hasAddress
+        ? []
+        : [[`pod's address ${address}`, "is missing"]] as const,
+      ...hasRoute
+        ? []
+        : [[`pod's default route via ${gateway}`, "is missing"]] as const,
+      ...neighbour === undefined
+        ? []
+        : [[`pod's neighbour ${gateway}`, neighbour]] as const,
+    ];
+  });
+}
+
+/** A connection that stays in the pod's namespace. */
+export function routeOf(openPod: () => NetworkNamespace): Connection {
+  using pod = openPod();
+  return pod.run(() => Connection.open(NETLINK_ROUTE));
+}

@@ -1,0 +1,53 @@
+/**
+ * Printing what a watch of a node tells, until a signal ends it.
+ *
+ * @module
+ */
+import type { NodeEvent, NodeWatch } from "../../mod.ts";
+import { print, printable } from "./output.ts";
+
+/** Prints each event on a line, as text or as JSON. Ends with SIGINT or SIGTERM, once what is being done is done. */
+export async function printEvents(
+  watch: NodeWatch,
+  json: boolean,
+): Promise<void> {
+  const stop = () => void watch[Symbol.asyncDispose]();
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const signal of signals) Deno.addSignalListener(signal, stop);
+  try {
+    for await (const event of watch) {
+      print(json ? JSON.stringify(event) : lineOf(event));
+    }
+  } finally {
+    for (const signal of signals) Deno.removeSignalListener(signal, stop);
+  }
+}
+
+function lineOf(event: NodeEvent): string {
+  return printable(
+    `${event.time}  ${event.type.padEnd(10)}  ${detailOf(event)}`,
+  ).trimEnd();
+}
+
+function detailOf(event: NodeEvent): string {
+  switch (event.type) {
+    case "overflow":
+      return "";
+    case "repaired":
+    case "unrepaired":
+    case "contested": {
+      const { sandbox = "node", object, problem, remedy, failure } =
+        event.finding;
+      const found = `${sandbox}  ${object} ${problem}`;
+      if (event.type === "contested") {
+        const seconds = Math.ceil(event.retryInMs / 1000);
+        return `${found}  repaired ${event.repairs} times, again in ${seconds} s`;
+      }
+      return event.type === "repaired"
+        ? found
+        : `${found}  ${failure ?? remedy}`;
+    }
+    default:
+      return `${event.id}  ${event.hostInterface}`;
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * What is podnet's own in the namespace: the node, its sandboxes, and what others of its kind left there.
+ *
+ * @module
+ */
+import type { Connection } from "../../netlink/connection.ts";
+import { AddressPool } from "../../ipam/pool.ts";
+import { TABLE } from "../../hostport/ruleset.ts";
+import { ALL_SETS } from "../../hostport/sets.ts";
+import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
+import { Cidr } from "../../net/cidr.ts";
+import type { NftablesConnection } from "../../nftables/connection.ts";
+import { ROUTE_PROTOCOL } from "../../rtnetlink/route.ts";
+import { ownerOfTable, tableOf } from "../../sandbox/node_table.ts";
+import { checkNode } from "../../sandbox/check.ts";
+import type { NodeContext, NodeSockets } from "../../sandbox/context.ts";
+import { collectGarbage } from "../../sandbox/garbage.ts";
+import { NodeState } from "../../sandbox/node_state.ts";
+import type { NodeRecord } from "../../sandbox/records.ts";
+import { listListeners } from "../../sockdiag/listeners.ts";
+import { acquireLock } from "../../state/lock.ts";
+import type { HostPortFacts, ListenerFacts, NodeFacts } from "./node_facts.ts";
+import type { NetworkFacts } from "./network.ts";
+import type { TableFacts } from "./ruleset.ts";
+import { mountOf } from "./state_directory.ts";
+import { readIfPresent, type Witness } from "./witness.ts";
+
+/** Sockets that the facts of a node are read through; undefined are those that could not be opened. */
+export interface NodeSources {
+  readonly namespace: NetworkNamespace;
+  readonly route: Connection | undefined;
+  readonly nft: NftablesConnection | undefined;
+  readonly diag: Connection | undefined;
+}
+
+/** Another process may be at work on a sandbox for a moment; one that holds a lock for longer is in the way. */
+const LOCK_TIMEOUT_MS = 200;
+
+/** Looks; undefined when no node of the name was ever set up, or its record cannot be read. */
+export async function nodeFacts(
+  witness: Witness,
+  { name, stateDir }: { readonly name: string; readonly stateDir: string },
+  sources: NodeSources,
+  network: NetworkFacts,
+  ruleset: readonly TableFacts[] | undefined,
+): Promise<NodeFacts | undefined> {
+  const state = new NodeState(stateDir, name);
+  const settings = witness.see(
+    `record of node ${name}`,
+    () => state.readNode(),
+  );
+  if (settings === undefined) return undefined;
+  const pools = settings.podCidrs.map((text) =>
+    new AddressPool(Cidr.parse(text))
+  );
+  const ids = witness.see("sandboxes", () => state.sandboxIds()) ?? [];
+  const here = settings.netnsId === sources.namespace.id;
+  const table = await tableOf({ settings, state, pools });
+  const own = ruleset?.find((t) => t.family === "inet" && t.name === TABLE);
+  const isOwn = own?.comment?.startsWith(ownerOfTable(table)) ?? false;
+  const elementSets: ReadonlySet<string> = new Set(
+    ALL_SETS.map((set) => set.name),
+  );
+  const inspected = here
+    ? await inspect(witness, { settings, state, pools, table }, sources, ids)
+    : {};
+  return {
+    name,
+    stateDir,
+    netnsId: settings.netnsId,
+    podCidrs: settings.podCidrs,
+    mtu: settings.mtu,
+    masquerade: settings.masquerade,
+    here,
+    sandboxes: ids.length,
+    pins: pinsIn(witness, `${state.directory}/sandboxes`),
+    pinsShared: witness.see("mounts", () => mountOf(state.directory))?.shared ??
+      false,
+    ...(ruleset === undefined ? {} : {
+      table: own === undefined
+        ? "missing" as const
+        : isOwn
+        ? "present" as const
+        : "foreign" as const,
+    }),
+    rules: isOwn ? rulesOf(own) : 0,
+    elements: isOwn
+      ? [...own?.sets ?? []].reduce(
+        (sum, [set, { count }]) => sum + (elementSets.has(set) ? count : 0),
+        0,
+      )
+      : 0,
+    links:
+      network.links.filter(({ alias }) => alias?.startsWith(`podnet:${name}/`))
+        .length,
+    routes:
+      network.routes.filter(({ protocol, link }) =>
+        protocol === ROUTE_PROTOCOL &&
+        network.links.some((l) => l.ofPod && l.name === link)
+      ).length,
+    gateways: pools.map(({ gateway }) => String(gateway)),
+    hostPorts: hostPortsOf(witness, state, ids),
+    ...inspected,
+  };
+}
+
+function rulesOf(table: TableFacts | undefined): number {
+  return [...table?.chains.values() ?? []]
+    .reduce((sum, { rules }) => sum + rules.length, 0);
+}
+
+function pinsIn(witness: Witness, directory: string): number {
+  const text = witness.see(
+    "pins",
+    () => readIfPresent("/proc/thread-self/mountinfo"),
+  );
+  return (text ?? "").split("\n").filter((line) => {
+    const point = line.split(" ")[4] ?? "";
+    return point.startsWith(`${directory}/`) && point.endsWith("/netns");
+  }).length;
+}
+
+function hostPortsOf(
+  witness: Witness,
+  state: NodeState,
+  ids: readonly string[],
+): HostPortFacts[] {
+  return witness.see("host ports", () =>
+    ids.flatMap((id) => {
+      const record = state.readableSandbox(id);
+      if (record === undefined) return [];
+      const { spec: { namespace, name } } = record;
+      return record.ports.map(({ protocol, hostPort, hostIP }) => ({
+        protocol,
+        port: hostPort,
+        ...(hostIP === undefined ? {} : { address: hostIP }),
+        sandbox: `${namespace}/${name}`,
+      }));
+    })) ?? [];
+}
+
+/** Processes that wait on a port. */
+export function listenerFacts(
+  witness: Witness,
+  diag: Connection | undefined,
+): ListenerFacts[] {
+  if (diag === undefined) return [];
+  const protocols = ["tcp", "udp"] as const;
+  return protocols.flatMap((protocol) =>
+    ([4, 6] as const).flatMap((family) =>
+      witness.see(
+        `${protocol} sockets of IPv${family}`,
+        () =>
+          listListeners(diag, { protocol, family }).map((
+            { address, port, uid },
+          ) => ({ protocol, address, port, uid })),
+      ) ?? []
+    )
+  );
+}
+
+interface Inspected {
+  readonly settings: NodeRecord;
+  readonly state: NodeState;
+  readonly pools: readonly AddressPool[];
+  readonly table: NodeContext["table"];
+}
+
+/** Asks check and garbage, unless another process is at work for long. */
+async function inspect(
+  witness: Witness,
+  node: Inspected,
+  { namespace, route, nft, diag }: NodeSources,
+  ids: readonly string[],
+): Promise<Pick<NodeFacts, "differences" | "garbage">> {
+  if (route === undefined || nft === undefined || diag === undefined) {
+    witness.note("sandboxes", "comparing them with the kernel needs its say");
+    return {};
+  }
+  const about = "sandboxes";
+  const free = await witness.wait(about, async () => {
+    const { state } = node;
+    for (
+      const [path, mode] of [
+        [`${state.directory}/lock`, "shared"],
+        ...ids.map((id) => [state.sandboxDirectory(id), "exclusive"]),
+      ] as const
+    ) {
+      const lock = await acquireLock(path, mode as "shared" | "exclusive", {
+        timeoutMs: LOCK_TIMEOUT_MS,
+      });
+      lock?.[Symbol.dispose]();
+    }
+    return true;
+  });
+  if (free === undefined) return {};
+  const sockets: NodeSockets = { route, nft, diag, [Symbol.dispose]() {} };
+  const context: NodeContext = { ...node, namespace, sockets };
+  const differences = await witness.wait(about, () => checkNode(context));
+  const garbage = await witness.wait(
+    "garbage",
+    () => collectGarbage(context, { dryRun: true }),
+  );
+  return {
+    ...(differences === undefined ? {} : { differences }),
+    ...(garbage === undefined ? {} : { garbage }),
+  };
+}

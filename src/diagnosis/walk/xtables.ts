@@ -1,0 +1,80 @@
+/**
+ * Rules that iptables wrote into nf_tables: their matches and targets keep the layouts of the old iptables
+ * (nft_compat; linux/netfilter/x_tables.h).
+ *
+ * @module
+ */
+import { attrs, decode } from "../../netlink/attrs.ts";
+import { be32, bytes, cstring } from "../../netlink/codec.ts";
+import { CodecError } from "../../netlink/codec_error.ts";
+import type { Answer } from "./bits.ts";
+import type { Packet } from "./packet.ts";
+
+/** `NFTA_MATCH_*` and `NFTA_TARGET_*`, which have the same numbers. */
+const extension = attrs("NFTA_MATCH_", {
+  name: [1, cstring(32)],
+  rev: [2, be32],
+  info: [3, bytes],
+});
+
+function read(data: Uint8Array | undefined): {
+  readonly name?: string;
+  readonly info?: Uint8Array;
+} {
+  try {
+    return data === undefined ? {} : decode(extension, data);
+  } catch (error) {
+    if (error instanceof CodecError) return {};
+    throw error;
+  }
+}
+
+/** Whether a match of iptables is true of the packet. */
+export function xtMatch(data: Uint8Array | undefined, packet: Packet): Answer {
+  const { name, info } = read(data);
+  switch (name) {
+    case "comment":
+      return "yes";
+    case "physdev":
+      return "no"; // pods' packets cross no bridge
+    case "conntrack":
+      return info === undefined ? "maybe" : conntrackState(info, packet);
+    default:
+      return "maybe";
+  }
+}
+
+/** `struct xt_conntrack_mtinfo3` from `match_flags` on (linux/netfilter/xt_conntrack.h). */
+const MATCH_FLAGS = 146;
+const INVERT_FLAGS = 148;
+const STATE_MASK = 150;
+const XT_CONNTRACK_STATE = 1;
+/** `XT_CONNTRACK_STATE_BIT` of established and new. */
+const STATE_BITS = { answer: 2, new: 8 } as const;
+
+function conntrackState(info: Uint8Array, packet: Packet): Answer {
+  if (info.length < STATE_MASK + 2) return "maybe";
+  const view = new DataView(info.buffer, info.byteOffset, info.byteLength);
+  // Only the state is asked for; other questions are not answered here.
+  if (view.getUint16(MATCH_FLAGS, true) !== XT_CONNTRACK_STATE) return "maybe";
+  const inverted = view.getUint16(INVERT_FLAGS, true) !== 0;
+  const has =
+    (view.getUint16(STATE_MASK, true) & STATE_BITS[packet.state]) !== 0;
+  return has !== inverted ? "yes" : "no";
+}
+
+const TARGETS: Readonly<Record<string, "drop" | "snat" | "dnat">> = {
+  REJECT: "drop",
+  DROP: "drop",
+  MASQUERADE: "snat",
+  SNAT: "snat",
+  DNAT: "dnat",
+  REDIRECT: "dnat",
+};
+
+/** What a target of iptables does; undefined for those that let the packet go on, such as LOG and MARK. */
+export function xtTarget(
+  data: Uint8Array | undefined,
+): "drop" | "snat" | "dnat" | undefined {
+  return TARGETS[read(data).name ?? ""];
+}

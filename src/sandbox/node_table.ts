@@ -1,0 +1,213 @@
+/**
+ * The node's nf_tables table: made with all that its sandboxes have in it, renewed, never taken from another node.
+ *
+ * @module
+ */
+import { Errno } from "../../ffi/errno.ts";
+import { isSandboxError, SandboxError } from "../errors.ts";
+import type { Placed } from "../hostport/elements.ts";
+import {
+  addAll,
+  deleteElements,
+  elementsOf,
+  findElementsOf,
+  retryOnNewGeneration,
+} from "../hostport/host_ports.ts";
+import { nodeTable, type RulesetOptions, TABLE } from "../hostport/ruleset.ts";
+import { Cidr } from "../net/cidr.ts";
+import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { renderTable } from "../nftables/render.ts";
+import type { Table } from "../nftables/ruleset.ts";
+import { Transaction } from "../nftables/transaction.ts";
+import { isAlive } from "./alive.ts";
+import type { NodeContext } from "./context.ts";
+import { HOST_INTERFACE_PREFIX } from "./identity.ts";
+import type { NodeState } from "./node_state.ts";
+import { hostPortsOf, portOwner } from "./records.ts";
+
+/**
+ * Makes the table, or renews that of another version of podnet.
+ *
+ * @returns what was changed, in plain words
+ * @throws {SandboxError} `NodeConflict` when the namespace has another node's table
+ */
+export async function ensureTable(context: NodeContext): Promise<string[]> {
+  const { sockets: { nft }, table } = context;
+  for (;;) {
+    const found = nft.getTable(TABLE);
+    if (found === undefined) {
+      if (!await createTable(context)) continue; // another process did, just now
+      return [`added nf_tables table inet ${TABLE}`];
+    }
+    refuseForeignTable(context);
+    if (found.comment === table.comment) return [];
+    replaceTable(context);
+    return [`renewed the rules of nf_tables table inet ${TABLE}`];
+  }
+}
+
+/**
+ * A network namespace is one node's.
+ *
+ * @throws {SandboxError} `NodeConflict`
+ */
+export function refuseForeignTable(
+  { sockets: { nft }, settings, table }: NodeContext,
+): void {
+  const found = nft.getTable(TABLE);
+  if (found === undefined || isOf(found.comment, ownerOfTable(table))) return;
+  throw new SandboxError("NodeConflict", {
+    name: settings.name,
+    reason: `this network namespace has the nf_tables table "${TABLE}" of ${
+      describeOwner(found.comment, settings.name)
+    }: take that down first, or use its name and state directory`,
+  });
+}
+
+/** Makes the table with all that the sandboxes have in it: somebody may have flushed the ruleset under them. */
+async function createTable(context: NodeContext): Promise<boolean> {
+  const transaction = new Transaction();
+  const elements = elementsOfNode(context);
+  transaction.createTable(context.table);
+  addAll(transaction, elements);
+  try {
+    context.sockets.nft.commit(transaction);
+  } catch (error) {
+    const isThere = () => context.sockets.nft.getTable(TABLE) !== undefined;
+    if (isNetlinkError(error, Errno.EEXIST) && isThere()) return false;
+    throw error;
+  }
+  await takeBackStale(context, elements);
+  return true;
+}
+
+/** A sandbox that others are at work on for longer tidies up itself, or is found by garbage collection. */
+const BUSY_MS = 1000;
+
+/**
+ * Records were read without their locks, so that the table is whole in one moment: what somebody was giving back just then
+ * is taken away again, once it can be known.
+ */
+async function takeBackStale(
+  context: NodeContext,
+  elements: readonly Placed[],
+): Promise<void> {
+  const { state, sockets: { nft } } = context;
+  const owners = Map.groupBy(elements, ({ element }) => element.comment ?? "");
+  for (const [id, placed] of owners) {
+    try {
+      using _lock = await state.lockSandbox(id, { timeoutMs: BUSY_MS });
+      const due = new Set(elementsOfSandbox(context, id).map(nameOf));
+      deleteElements(nft, placed.filter((one) => !due.has(nameOf(one))));
+    } catch (error) {
+      if (!isSandboxError(error, "Timeout")) throw error;
+    }
+  }
+}
+
+/** Set, key and what it leads to, as text to compare. */
+export function nameOf({ set, element: { key, data } }: Placed): string {
+  return `${set.name} ${key.toHex()} ${data?.toHex() ?? ""}`;
+}
+
+/** For a table that another version of podnet made: a new one takes its place, with its elements, in one moment. */
+function replaceTable({ sockets: { nft }, table }: NodeContext): void {
+  retryOnNewGeneration((generation) => {
+    const transaction = new Transaction();
+    const elements = findElementsOf(nft, () => true);
+    transaction.deleteTable(TABLE);
+    transaction.createTable(table);
+    addAll(transaction, elements);
+    nft.commit(transaction, { generation });
+  }, nft);
+}
+
+/** Renews chains and rules; elements, and so connections, stay. */
+export function rebuildTable({ sockets: { nft }, table }: NodeContext): void {
+  const transaction = new Transaction();
+  transaction.rebuildTable(table, nft.listChains(TABLE));
+  for (const set of table.sets) {
+    transaction.addElements(TABLE, set, set.elements ?? []);
+  }
+  nft.commit(transaction);
+}
+
+/** What a sandbox should have in the table; nothing unless it is ready and lives. */
+export function elementsOfSandbox(context: NodeContext, id: string): Placed[] {
+  const record = context.state.readableSandbox(id);
+  return record?.state === "ready" && isAlive(context, record)
+    ? elementsOf(hostPortsOf(record), portOwner(record))
+    : [];
+}
+
+/** What the node's living sandboxes should have in the table. */
+function elementsOfNode(context: NodeContext): Placed[] {
+  const elements = context.state.sandboxIds()
+    .flatMap((id) => elementsOfSandbox(context, id));
+  // Should two records claim the same, one has it: a table without the second is better than no table.
+  const unique = new Map(
+    elements.map((placed) => [
+      `${placed.set.name} ${placed.element.key.toHex()}`,
+      placed,
+    ]),
+  );
+  return [...unique.values()];
+}
+
+/** Whether a table's comment is that of the node that signs so, in whatever version. */
+export function isOf(comment: string | undefined, owner: string): boolean {
+  return comment !== undefined && ownerOf(comment) === owner;
+}
+
+function ownerOf(comment: string): string {
+  return comment.replace(/ rules .*/, "");
+}
+
+/** The signature of a node's table. */
+export function ownerOfTable({ comment = "" }: Table): string {
+  return ownerOf(comment);
+}
+
+/** Whose table it is that bears this comment, which is not this node's. */
+function describeOwner(comment: string | undefined, ownName: string): string {
+  const name = /^node (\S+) state /.exec(comment ?? "")?.[1];
+  if (name === undefined) return "somebody else";
+  return `node "${name}"${
+    name === ownName ? " of another state directory" : ""
+  }`;
+}
+
+/** The node's table. Its comment holds whose it is, and a digest of the rules: equal comments mean equal rules. */
+export async function tableOf(
+  { settings, state, pools }: Pick<NodeContext, "settings" | "state" | "pools">,
+): Promise<Table> {
+  const options: Omit<RulesetOptions, "comment"> = {
+    interfacePrefix: HOST_INTERFACE_PREFIX,
+    gateways: pools.map(({ gateway }) => gateway),
+    podCidrs: pools.map(({ cidr }) => cidr),
+    masquerade: settings.masquerade,
+    nonMasqueradeCidrs: settings.nonMasqueradeCidrs.map((text) =>
+      Cidr.parse(text)
+    ),
+  };
+  const rules = await digest(
+    renderTable(nodeTable({ ...options, comment: "" })),
+  );
+  return nodeTable({
+    ...options,
+    comment: `${await tableOwner(state)} rules ${rules}`,
+  });
+}
+
+/** How a node signs its table, whatever the version: by its name and state directory. */
+export async function tableOwner(
+  { name, stateDir }: Pick<NodeState, "name" | "stateDir">,
+): Promise<string> {
+  return `node ${name} state ${await digest(stateDir)}`;
+}
+
+async function digest(text: string): Promise<string> {
+  const bytes = new TextEncoder().encode(text);
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return hash.subarray(0, 6).toHex();
+}

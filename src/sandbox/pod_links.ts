@@ -1,0 +1,82 @@
+/**
+ * The node's ends of pods' links, as the kernel tells of them: found by their alias, deleted all at once.
+ *
+ * @module
+ */
+import { Errno } from "../../ffi/errno.ts";
+import type { Connection } from "../netlink/connection.ts";
+import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { deleteLinks, dumpLinks, setLink } from "../rtnetlink/link.ts";
+import type { NodeContext } from "./context.ts";
+import { HOST_INTERFACE_PREFIX, idOfAlias, isRetired } from "./identity.ts";
+
+/** The kernel takes 30 ms to destroy one namespace and 300 ms for a thousand, more on a busy machine. */
+const PATIENCE_MS = 400;
+
+/** A link of a sandbox of this node. */
+export interface PodLinkInfo {
+  readonly index: number;
+  readonly name: string;
+  /** Id of the sandbox. */
+  readonly id: string;
+  /** Whether the sandbox was removed, and the link only has to go yet. */
+  readonly retired: boolean;
+}
+
+/** All of them, by reading every link of the node. Links of the same names that bear no alias of this node are others'. */
+export function podLinks(
+  { sockets, settings }: Pick<NodeContext, "sockets" | "settings">,
+): PodLinkInfo[] {
+  return sockets.route.dump(dumpLinks({})).flatMap(({ index, name, alias }) => {
+    const id = idOfAlias(settings.name, alias);
+    return id === undefined || !name.startsWith(HOST_INTERFACE_PREFIX)
+      ? []
+      : [{ index, name, id, retired: isRetired(alias) }];
+  });
+}
+
+/**
+ * Deletes links; those that are gone are fine. The kernel waits 20–60 ms for each deletion that it is asked for, so
+ * several are asked for together, as a group (net/core/rtnetlink.c, rtnl_group_dellink): 0.4 ms a link.
+ */
+export function deletePodLinks(
+  route: Connection,
+  links: readonly Pick<PodLinkInfo, "index">[],
+): void {
+  // A group that nobody has: 31 random bits, above what people choose.
+  const [random = 0] = crypto.getRandomValues(new Uint32Array(1));
+  const group = 0x4000_0000 + random % 0x4000_0000;
+  const grouped = links.filter(({ index }) =>
+    unlessGone(() => route.execute([setLink({ index, group })]))
+  );
+  if (grouped.length > 0) unlessGone(() => route.execute([deleteLinks(group)]));
+}
+
+/**
+ * Waits for links of removed sandboxes to go with their namespaces, which costs nobody anything.
+ *
+ * @returns those that stay, because a process is in the namespace, or somebody else's pin holds it
+ */
+export async function awaitGone(
+  find: () => readonly PodLinkInfo[],
+): Promise<readonly PodLinkInfo[]> {
+  let left = find();
+  for (let since = performance.now(); left.length > 0;) {
+    if (performance.now() - since > PATIENCE_MS) return left;
+    await new Promise((wake) => setTimeout(wake, 10));
+    const now = find();
+    if (now.length < left.length) since = performance.now();
+    left = now;
+  }
+  return left;
+}
+
+function unlessGone(act: () => void): boolean {
+  try {
+    act();
+    return true;
+  } catch (error) {
+    if (isNetlinkError(error, Errno.ENODEV)) return false;
+    throw error;
+  }
+}

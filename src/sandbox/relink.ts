@@ -1,0 +1,79 @@
+/**
+ * A new link for a sandbox that lost its own: the namespace, its processes and its addresses stay.
+ *
+ * @module
+ */
+import {
+  type AddressWish,
+  attachHost,
+  attachPod,
+  awaitReady,
+  detachHost,
+  guardIpv6,
+  makeLink,
+  type PodLink,
+} from "../attachment/routed_veth.ts";
+import { routeOf } from "../attachment/check_pod.ts";
+import { SandboxError } from "../errors.ts";
+import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { MacAddress } from "../net/mac.ts";
+import { dumpLinks } from "../rtnetlink/link.ts";
+import type { NodeContext } from "./context.ts";
+import { linkAlias, newHostLink } from "./identity.ts";
+import { addressesOf, type SandboxRecord } from "./records.ts";
+
+/**
+ * Makes the link anew, with the sandbox's own addresses and MAC, and notes it. The caller holds the sandbox's lock.
+ *
+ * @throws {SandboxError} `AddressInUse` when somebody has an address by now
+ * @throws {NetlinkError} EEXIST when the pod has another link of the name
+ */
+export function relink(context: NodeContext, id: string): void {
+  const { state, sockets: { route }, settings, pools } = context;
+  const record = state.readSandbox(id);
+  if (record?.link === undefined) return;
+  const { spec, mtu } = record;
+  using pod = NetworkNamespace.open(state.pinPath(id));
+  using podRoute = routeOf(() => NetworkNamespace.open(state.pinPath(id)));
+  const { name: hostInterface, index: hostIndex } = newHostLink();
+  const isTaken = podRoute.dump(dumpLinks())
+    .some(({ index }) => index === record.link?.podIndex);
+  const podIndex = isTaken ? hostIndex : record.link.podIndex;
+  const link: PodLink = {
+    hostInterface,
+    hostIndex,
+    alias: linkAlias(settings.name, id),
+    podIndex,
+    interfaceName: spec.interfaceName,
+    mac: MacAddress.parse(record.link.mac),
+    mtu,
+  };
+  const renewed: SandboxRecord = {
+    ...record,
+    link: { ...record.link, hostInterface, hostIndex, podIndex },
+  };
+  // As in a creation: what is about to be made must be found by the record.
+  state.writeSandbox(renewed);
+  try {
+    const wishes = addressesOf(record).flatMap((address): AddressWish[] => {
+      const pool = pools.find(({ cidr }) => cidr.family === address.family);
+      if (pool === undefined) return [];
+      return [{
+        gateway: pool.gateway,
+        candidates: [address],
+        exhausted: () =>
+          new SandboxError("AddressInUse", { address: String(address) }),
+      }];
+    });
+    makeLink(route, pod, link);
+    const claimed = attachHost(route, link, wishes);
+    const hasIpv6 = pools.some(({ cidr }) => cidr.family === 6);
+    context.namespace.run(() => guardIpv6(hostInterface, hasIpv6));
+    pod.run(() => guardIpv6(spec.interfaceName, hasIpv6));
+    attachPod(podRoute, link, claimed);
+    awaitReady(route, podRoute, link, claimed);
+  } catch (error) {
+    detachHost(route, link);
+    throw error;
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * A watch that also repairs: what happens to links, and what was mended, in one sequence.
+ *
+ * @module
+ */
+import type { NodeContext } from "./context.ts";
+import type { NodeEvent, NodeWatch } from "./events.ts";
+import { type Report, Watchman } from "./watchman.ts";
+
+/** Of somebody who never reads. */
+const MAX_QUEUED = 10_000;
+
+/** Events of links and of repairs, in the order in which they were noticed. */
+export class RepairingWatch implements NodeWatch {
+  readonly #links: NodeWatch;
+  readonly #watchman: Watchman;
+  readonly #queue: NodeEvent[] = [];
+  /** The next event of a link, when somebody waits for one. */
+  #reading: Promise<void> | undefined;
+  #news = Promise.withResolvers<void>();
+  #closing: Promise<void> | undefined;
+
+  /** Takes over the watch of links, and begins to repair. */
+  constructor(context: NodeContext, links: NodeWatch, pollMs: number) {
+    this.#links = links;
+    this.#watchman = new Watchman(
+      context,
+      (report) => this.#push(eventOf(report)),
+      pollMs,
+    );
+    // Whoever waits for events hears that no more will come.
+    this.#watchman.done.catch(() => {}).then(() => this.#ring());
+  }
+
+  /**
+   * The next event.
+   *
+   * @throws what kept the repairing from going on: `NodeNotFound` when the node was taken down
+   */
+  async next(): Promise<IteratorResult<NodeEvent, undefined>> {
+    for (;;) {
+      if (this.#closing !== undefined) return { done: true, value: undefined };
+      const event = this.#queue.shift();
+      if (event !== undefined) return { done: false, value: event };
+      if (this.#watchman.hasEnded) {
+        await this.close();
+        await this.#watchman.done;
+        return { done: true, value: undefined };
+      }
+      const news = this.#news.promise;
+      this.#reading ??= this.#read();
+      await Promise.race([this.#reading, news]);
+    }
+  }
+
+  /** Ends it when a `for await` is left. */
+  async return(): Promise<IteratorResult<NodeEvent, undefined>> {
+    await this.close();
+    return { done: true, value: undefined };
+  }
+
+  /** The watch itself. */
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Ends it, once what is being mended is mended. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  /** Ends it. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#ring();
+    await Promise.all([
+      this.#links[Symbol.asyncDispose](),
+      this.#watchman[Symbol.asyncDispose](),
+    ]);
+  }
+
+  async #read(): Promise<void> {
+    try {
+      const { done, value } = await this.#links.next();
+      if (!done) this.#push(value);
+    } finally {
+      this.#reading = undefined;
+    }
+  }
+
+  #push(event: NodeEvent): void {
+    if (this.#queue.length >= MAX_QUEUED) {
+      this.#queue.length = 0;
+      this.#queue.push({ type: "overflow", time: event.time });
+    }
+    this.#queue.push(event);
+    this.#ring();
+  }
+
+  #ring(): void {
+    this.#news.resolve();
+    this.#news = Promise.withResolvers();
+  }
+}
+
+function eventOf(report: Report): NodeEvent {
+  const time = new Date().toISOString();
+  if ("repaired" in report) {
+    return { type: "repaired", time, finding: report.repaired };
+  }
+  if ("unrepaired" in report) {
+    return { type: "unrepaired", time, finding: report.unrepaired };
+  }
+  const { contested: finding, repairs, retryInMs } = report;
+  return { type: "contested", time, finding, repairs, retryInMs };
+}

@@ -1,0 +1,310 @@
+/**
+ * What the kernel's notices give reason to look at again. Messages are glanced at and not decoded: while pods are made by
+ * the thousand, next to nothing must be done for each.
+ *
+ * What podnet itself does is mostly told from damage by its kind: it adds routes, addresses, neighbours and elements with its
+ * marks, and takes them away together with the sandbox. What cannot be told apart is looked at once, and found to be right.
+ *
+ * @module
+ */
+import { TABLE } from "../hostport/ruleset.ts";
+import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
+import { Feed, type Glance } from "../netlink/feed.ts";
+import { NETLINK_NETFILTER, NETLINK_ROUTE } from "../netlink/message.ts";
+import { NftMessage } from "../nftables/tables.ts";
+import { elementCommentsOf, tableNameOf } from "../nftables/glance.ts";
+import {
+  RTM_DELADDR,
+  RTM_DELLINK,
+  RTM_DELNEIGH,
+  RTM_DELROUTE,
+  RTM_NEWLINK,
+  RTM_NEWNEIGH,
+  RTM_NEWROUTE,
+  RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV4_ROUTE,
+  RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV6_ROUTE,
+  RTNLGRP_LINK,
+  RTNLGRP_NEIGH,
+} from "../rtnetlink/constants.ts";
+import { dumpLinks, type Link, link as linkCodec } from "../rtnetlink/link.ts";
+import { route as routeCodec, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
+import type { NodeContext } from "./context.ts";
+import { idOfAlias, isRetired } from "./identity.ts";
+
+// linux/rtnetlink.h and linux/netfilter/nfnetlink.h
+const RTNLGRP_IPV4_NETCONF = 24;
+const RTNLGRP_IPV6_NETCONF = 25;
+const RTM_NEWNETCONF = 80;
+const NFNLGRP_NFTABLES = 7;
+const NETCONFA_IFINDEX = 1;
+
+const NUD_NOARP = 0x40;
+const RT_TABLE_MAIN = 254;
+const LOOPBACK_INDEX = 1;
+
+/** A storm of a thousand pods a second for a tenth of a second. */
+const RECEIVE_BUFFER_BYTES = 16 << 20;
+
+/** What to look at again. */
+export interface Suspects {
+  /** Everything: messages were lost. */
+  readonly all: boolean;
+  /** The node itself, and what of its table belongs to nobody. */
+  readonly node: boolean;
+  /** Ids of sandboxes. */
+  readonly ids: ReadonlySet<string>;
+}
+
+/** A sandbox's link when it was last seen. */
+interface Seen {
+  readonly id: string;
+  /** What of it must not change, as text. */
+  readonly state: string;
+  /** Number of the pod's namespace, as the node's numbers it. */
+  readonly namespaceId: number | undefined;
+}
+
+/** Listens, and gathers suspects. */
+export class Suspicion implements Disposable {
+  readonly #context: NodeContext;
+  readonly route: Feed;
+  readonly nft: Feed;
+  readonly #owned: DisposableStack;
+  readonly #links = new Map<number, Seen>();
+  readonly #namespaces = new Map<number, string>();
+  #all = false;
+  #node = false;
+  #ids = new Set<string>();
+
+  /** Listens from now on. */
+  constructor(context: NodeContext) {
+    using owned = new DisposableStack();
+    this.#context = context;
+    [this.route, this.nft] = context.namespace.run(() =>
+      [
+        owned.use(Feed.open({
+          protocol: NETLINK_ROUTE,
+          groups: [
+            RTNLGRP_LINK,
+            RTNLGRP_NEIGH,
+            RTNLGRP_IPV4_IFADDR,
+            RTNLGRP_IPV4_ROUTE,
+            RTNLGRP_IPV6_IFADDR,
+            RTNLGRP_IPV6_ROUTE,
+            RTNLGRP_IPV4_NETCONF,
+            RTNLGRP_IPV6_NETCONF,
+          ],
+          peerNamespaces: true,
+          receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+        })),
+        owned.use(Feed.open({
+          protocol: NETLINK_NETFILTER,
+          groups: [NFNLGRP_NFTABLES],
+          receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+        })),
+      ] as const
+    );
+    this.#readLinks();
+    this.#owned = owned.move();
+  }
+
+  /** Reads what has come; waits for nothing. */
+  drain(): void {
+    const isWhole = this.route.drain((glance) => this.#ofRoute(glance));
+    if (!this.nft.drain((glance) => this.#ofTable(glance)) || !isWhole) {
+      this.#all = true;
+    }
+  }
+
+  /** What has gathered since it was last taken. */
+  take(): Suspects {
+    const taken = { all: this.#all, node: this.#node, ids: this.#ids };
+    if (this.#all) this.#readLinks();
+    this.#all = this.#node = false;
+    this.#ids = new Set();
+    return taken;
+  }
+
+  /** Ceases to listen. */
+  [Symbol.dispose](): void {
+    this.#owned.dispose();
+  }
+
+  #readLinks(): void {
+    this.#links.clear();
+    this.#namespaces.clear();
+    for (const link of this.#context.sockets.route.dump(dumpLinks())) {
+      this.#learn(link);
+    }
+  }
+
+  /** Remembers a sandbox's link once it works: what was sent while it was made is not damage. */
+  #learn(link: Link): void {
+    const id = idOfAlias(this.#context.settings.name, link.alias);
+    if (id === undefined || isRetired(link.alias)) return;
+    if (!link.up || !link.carrier) return;
+    const namespaceId = link.raw.attrs.linkNetnsid;
+    this.#links.set(link.index, { id, namespaceId, state: stateOf(link) });
+    if (namespaceId !== undefined) this.#namespaces.set(namespaceId, id);
+  }
+
+  #ofRoute(glance: Glance): void {
+    const { type, from, body, end, namespaceId } = glance;
+    if (namespaceId !== undefined) {
+      const id = this.#namespaces.get(namespaceId);
+      if (id !== undefined && matters(glance)) this.#ids.add(id);
+      return;
+    }
+    switch (type) {
+      case RTM_NEWLINK:
+        return this.#ofLink(glance);
+      case RTM_DELLINK: {
+        const seen = this.#forget(indexOf(glance));
+        if (seen !== undefined) this.#ids.add(seen.id);
+        return;
+      }
+      case RTM_DELADDR:
+        // With a gateway address go all routes that have it as their source, and nobody is told (fib_sync_down_addr).
+        if (indexOf(glance) === LOOPBACK_INDEX) this.#all = true;
+        return;
+      case RTM_NEWNETCONF:
+        return this.#ofIndex(netconfIndexOf(glance));
+      case RTM_NEWNEIGH:
+      case RTM_DELNEIGH:
+        if (matters(glance)) this.#ofIndex(indexOf(glance));
+        return;
+      case RTM_NEWROUTE:
+      case RTM_DELROUTE: {
+        if (!matters(glance)) return;
+        const { destination, index, protocol } = routeCodec.read(
+          from,
+          body,
+          end,
+        );
+        if (destination === "default") {
+          // By a router's advertisement, on a link that must go on believing them.
+          if (type === RTM_DELROUTE) this.#node = true;
+          return;
+        }
+        // Made by podnet, which would not have got it if it were taken.
+        if (type === RTM_NEWROUTE && protocol === ROUTE_PROTOCOL) return;
+        const { pools } = this.#context;
+        if (!pools.some(({ cidr }) => cidr.overlaps(destination))) return;
+        const seen = index === undefined ? undefined : this.#links.get(index);
+        if (seen !== undefined) this.#ids.add(seen.id);
+        // Some other route in a pod's place, whoever's it was.
+        else if (type === RTM_NEWROUTE) this.#all = true;
+        // The one that answers for addresses that no pod has.
+        else if (
+          pools.some(({ cidr }) => String(cidr) === String(destination))
+        ) {
+          this.#node = true;
+        }
+        return;
+      }
+    }
+  }
+
+  #ofLink({ from, body, end }: Glance): void {
+    const link = linkCodec.read(from, body, end);
+    if (link.index === LOOPBACK_INDEX) {
+      if (!link.up) this.#all = true;
+      return;
+    }
+    const seen = this.#links.get(link.index);
+    if (seen === undefined) return this.#learn(link);
+    // Its sandbox was removed.
+    if (isRetired(link.alias)) {
+      this.#forget(link.index);
+    } else if (stateOf(link) !== seen.state) this.#ids.add(seen.id);
+  }
+
+  #forget(index: number): Seen | undefined {
+    const seen = this.#links.get(index);
+    if (seen === undefined) return undefined;
+    this.#links.delete(index);
+    const { namespaceId, id } = seen;
+    if (
+      namespaceId !== undefined && this.#namespaces.get(namespaceId) === id
+    ) this.#namespaces.delete(namespaceId);
+    return seen;
+  }
+
+  #ofIndex(index: number | undefined): void {
+    if (index === undefined) return;
+    const seen = this.#links.get(index);
+    if (seen !== undefined) this.#ids.add(seen.id);
+    // All, default, lo and uplinks: some switch of the node.
+    else if (index <= LOOPBACK_INDEX) this.#node = true;
+  }
+
+  #ofTable(glance: Glance): void {
+    const { type } = glance;
+    if (tableNameOf(glance) !== TABLE) return;
+    if (type === NftMessage.delTable) {
+      this.#all = true;
+    } else if (
+      type === NftMessage.newSetElem || type === NftMessage.delSetElem
+    ) {
+      for (const comment of elementCommentsOf(glance)) {
+        const isKnown = comment !== undefined &&
+          isName(comment) && this.#context.state.hasSandbox(comment);
+        // Claims come when their sandbox has a directory, and go before it does.
+        if (type === NftMessage.delSetElem) {
+          if (isKnown) this.#ids.add(comment);
+          else if (comment === undefined) this.#node = true;
+        } else if (!isKnown) this.#node = true;
+      }
+    } else this.#node = true;
+  }
+}
+
+/** A comment may be anything; an id is a name in the state directory. */
+function isName(text: string): boolean {
+  return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(text);
+}
+
+/** What changes when somebody meddles with a link. */
+function stateOf(link: Link): string {
+  const { name, alias, up, carrier, mtu, mac, master } = link;
+  return [name, alias, up, carrier, mtu, mac, master].join(" ");
+}
+
+/** Whether it can be damage at all, by its header. */
+function matters({ type, from, body }: Glance): boolean {
+  switch (type) {
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+      // struct rtmsg: family, dst_len, src_len, tos, table
+      return from.bytes[body + 4] === RT_TABLE_MAIN;
+    case RTM_NEWNEIGH:
+    case RTM_DELNEIGH:
+      // struct ndmsg: state; multicast addresses are never asked for
+      return (from.view.getUint16(body + 8, HOST_LITTLE_ENDIAN) & NUD_NOARP) ===
+        0;
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+    case RTM_DELADDR:
+    case RTM_NEWNETCONF:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** In ifinfomsg, ifaddrmsg and ndmsg alike. */
+function indexOf({ from, body }: Glance): number {
+  return from.view.getInt32(body + 4, HOST_LITTLE_ENDIAN);
+}
+
+/** The first attribute after `struct netconfmsg`, which is one byte and padded (inet_netconf_fill_devconf). */
+function netconfIndexOf({ from, body, end }: Glance): number | undefined {
+  const at = body + 4;
+  if (at + 8 > end) return undefined;
+  const id = from.view.getUint16(at + 2, HOST_LITTLE_ENDIAN);
+  return id === NETCONFA_IFINDEX
+    ? from.view.getInt32(at + 4, HOST_LITTLE_ENDIAN)
+    : undefined;
+}

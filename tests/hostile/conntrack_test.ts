@@ -1,0 +1,157 @@
+/**
+ * A pod that meddles with connections that are not its own. Each line is an attack, what stops it, and what comes of
+ * it.
+ *
+ * @module
+ */
+import { IpAddress } from "../../src/net/ip.ts";
+import { command } from "../support/command.ts";
+import { FAMILIES } from "../support/ask.ts";
+import {
+  type Bytes,
+  familyName,
+  icmpPacket,
+  ipFrame,
+  ipPacket,
+  PROTOCOL,
+  udpPacket,
+  uint32,
+} from "../support/frames.ts";
+import { nodeAddress, outsideAddress } from "../support/pods.ts";
+import { type Family, isRefusal, TestSocket } from "../support/sockets.ts";
+import { ruleDefence, Scene, testAttacks } from "./scene.ts";
+
+let scene: Scene;
+Deno.test.beforeAll(async () => {
+  scene = await Scene.create();
+});
+Deno.test.afterAll(() => scene[Symbol.asyncDispose]().then());
+
+const OWN_ERRORS = {
+  4: ruleDefence("guard", "icmp type"),
+  6: ruleDefence("guard", "icmpv6 type"),
+} as const;
+
+/** Port unreachable, about a packet of the victim to the outside host. */
+function unreachable(
+  scene: Scene,
+  family: Family,
+  about: { readonly from: number; readonly to: number },
+  mark: Bytes,
+): Bytes {
+  const victim = scene.victim.address(family);
+  return icmpPacket({ from: scene.attacker.address(family), to: victim }, {
+    type: family === 4 ? 3 : 1,
+    code: family === 4 ? 3 : 4,
+    body: udpPacket({
+      from: { address: victim, port: about.from },
+      to: { address: outsideAddress(family), port: about.to },
+    }, mark),
+  });
+}
+
+/** Whether the frames that `craft` makes about a connection of the victim to the outside host end it. */
+async function endsConnection(
+  scene: Scene,
+  family: Family,
+  craft: (error: Bytes) => readonly Bytes[],
+): Promise<boolean> {
+  using server = TestSocket.open(scene.outside.namespace, {
+    kind: "udp",
+    family,
+    local: { address: outsideAddress(family) },
+  });
+  using client = TestSocket.open(scene.victim.namespace, {
+    kind: "udp",
+    family,
+  });
+  client.connect(server.local);
+  client.send(new Uint8Array(8));
+  server.receive();
+  const about = { from: client.local.port, to: server.local.port };
+  await scene.arrives(
+    scene.targetVictim(family),
+    (mark) => craft(unreachable(scene, family, about, mark)),
+  );
+  try {
+    client.receive(0);
+    return false;
+  } catch (error) {
+    if (isRefusal(error)) return true;
+    throw error;
+  }
+}
+
+/** Cut after the first 8 bytes, so that nobody knows yet what the error is about. */
+function inPieces(packet: Bytes): Bytes[] {
+  const { version, from, to, payload } = unpack(packet);
+  return [payload.subarray(0, 8), payload.subarray(8)].map((piece, i) =>
+    ipFrame(ipPacket({
+      from,
+      to,
+      protocol: version === 4 ? PROTOCOL.icmp : PROTOCOL.icmpv6,
+      payload: piece,
+      fragment: { id: 77, offset: 8 * i, more: i === 0 },
+    }))
+  );
+}
+
+function unpack(packet: Bytes) {
+  const version = (packet[0] ?? 0) >> 4 === 4 ? 4 : 6;
+  const [at, size, end] = version === 4 ? [12, 4, 20] : [8, 16, 40];
+  const address = (start: number) =>
+    String(IpAddress.fromBytes(packet.slice(start, start + size)));
+  return {
+    version,
+    from: address(at),
+    to: address(at + size),
+    payload: packet.slice(end),
+  };
+}
+
+testAttacks(
+  () => scene,
+  FAMILIES.flatMap((family) => [
+    {
+      name: `an ICMP error about another pod's connection (${
+        familyName(family)
+      })`,
+      alone: [OWN_ERRORS[family]],
+      attempt: (scene: Scene) =>
+        endsConnection(scene, family, (error) => [ipFrame(error)]),
+    },
+    {
+      name: `the same in pieces (${familyName(family)})`,
+      alone: [OWN_ERRORS[family]],
+      attempt: (scene: Scene) => endsConnection(scene, family, inPieces),
+    },
+    {
+      name: `an ICMP error that makes the node's own packets small (${
+        familyName(family)
+      })`,
+      alone: [OWN_ERRORS[family]],
+      attempt: async (scene: Scene) => {
+        const { namespace } = scene.node;
+        const outside = outsideAddress(family);
+        const node = nodeAddress(family);
+        await scene.arrives(scene.targetNode(family), (mark) => [
+          ipFrame(
+            icmpPacket({ from: scene.attacker.address(family), to: node }, {
+              type: family === 4 ? 3 : 2,
+              code: family === 4 ? 4 : 0,
+              rest: uint32(1280),
+              body: icmpPacket({ from: node, to: outside }, {
+                type: family === 4 ? 8 : 128,
+                rest: uint32(1),
+                body: mark,
+              }),
+            }),
+          ),
+        ]);
+        const route = command(namespace, `ip route get ${outside}`);
+        command(namespace, `ip -${family} route flush cache`);
+        return route.includes("mtu 1280");
+      },
+    },
+  ]),
+);
