@@ -28,7 +28,7 @@ import {
   type GarbageOptions,
 } from "./garbage.ts";
 import { outsideMtu } from "./mtu.ts";
-import { openNamespace, settle } from "./node_settings.ts";
+import { isOfEarlierBoot, openNamespace, settle } from "./node_settings.ts";
 import { NodeState } from "./node_state.ts";
 import {
   ownerOfTable,
@@ -102,7 +102,7 @@ async function open(options: NodeOptions): Promise<Node> {
     throw new SandboxError("NodeNotFound", { name, stateDir: state.stateDir });
   }
   const sockets = opened.use(new NodeSockets(namespace));
-  const isNew = !state.exists();
+  const isNew = !state.exists() || isOfEarlierBoot(state.readNode());
   // Making ready is safe side by side; deciding what the node is, is not.
   using lock = await state.lockNew(isNew ? "exclusive" : "shared");
   const undo = new UndoStack();
@@ -135,7 +135,7 @@ async function open(options: NodeOptions): Promise<Node> {
       undo.push(() => removeBaseline(sockets, ownerOfTable(context.table)));
     }
     const changes = await ensureBaseline(context);
-    if (known === undefined) state.writeNode(settings);
+    if (settings !== known) state.writeNode(settings);
     // What was lost may have taken pods' routes along: the kernel drops those whose source address goes.
     else if (!isNew && changes.length > 0) {
       // Mending may need the node alone.

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readTextFile } from "../../ffi/file.ts";
 import { SandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { NodeContext } from "./context.ts";
@@ -29,19 +30,36 @@ export function openNamespace(
   );
 }
 
-/** The node's settings: those it has, which the options must not contradict, or new ones. */
+/** The kernel's id of this boot (random(4)). */
+export function bootId(): string {
+  return readTextFile("/proc/sys/kernel/random/boot_id").trim();
+}
+
+/** Whether the settings are of another boot: all that the node had in the kernel is gone, its namespace too. */
+export function isOfEarlierBoot(known: NodeRecord | undefined): boolean {
+  return known?.bootId !== undefined && known.bootId !== bootId();
+}
+
+/**
+ * The node's settings: those it has, which the options must not contradict, or new ones. After a reboot the namespace in
+ * which the node is opened first is its own, whatever its number.
+ */
 export function settle(
   name: string,
   options: NormalisedNodeOptions,
-  known: NodeRecord | undefined,
+  found: NodeRecord | undefined,
   netnsId: string,
   defaultMtu: () => number,
 ): NodeRecord | undefined {
+  const known = found !== undefined && isOfEarlierBoot(found)
+    ? { ...found, netnsId, bootId: bootId() }
+    : found;
   if (known === undefined) {
     if (options.podCidrs === undefined) return undefined;
     return {
       name,
       netnsId,
+      bootId: bootId(),
       podCidrs: options.podCidrs,
       masquerade: options.masquerade ?? true,
       nonMasqueradeCidrs: options.nonMasqueradeCidrs ?? [],

@@ -19,6 +19,8 @@ const nodeSchema = v.object({
   name: v.string(),
   /** The namespace the node works in, as `net:[inode]`. */
   netnsId: v.string(),
+  /** Of the boot in which it was last opened: in another one the kernel gives the numbers of namespaces anew. */
+  bootId: v.exactOptional(v.string()),
   podCidrs: readonlyStrings,
   masquerade: v.boolean(),
   nonMasqueradeCidrs: readonlyStrings,

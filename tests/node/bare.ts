@@ -93,13 +93,15 @@ export interface FixtureOptions {
   /** Words in front of `deno`, such as `setpriv --bounding-set=-net_admin`. */
   readonly through?: readonly string[];
   readonly permissions?: readonly string[];
+  /** For processes that go on until their input ends. */
+  readonly stdin?: "piped";
 }
 
 /** Runs a module in a process of its own, with no permission but `--allow-ffi` unless options say otherwise. */
 export function spawnFixture(
   url: URL,
   args: readonly string[],
-  { through = [], permissions = ["--allow-ffi"] }: FixtureOptions = {},
+  { through = [], permissions = ["--allow-ffi"], stdin }: FixtureOptions = {},
 ): Deno.ChildProcess {
   const [program = "", ...words] = [
     ...through,
@@ -117,7 +119,7 @@ export function spawnFixture(
   return new Deno.Command(program, {
     args: words,
     env: { NO_COLOR: "1" },
-    stdin: "null",
+    stdin: stdin ?? "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
