@@ -109,6 +109,12 @@ async function open(options: NodeOptions): Promise<Node> {
   undo.push(() => state.abandon());
   try {
     const known = state.readNode();
+    if (known === undefined && !isNew) {
+      // It was taken down in between; what it is to be is decided with the node alone.
+      state.abandon();
+      lock[Symbol.dispose]();
+      return await open(options);
+    }
     const settings = settle(
       name,
       parsed,
@@ -132,12 +138,19 @@ async function open(options: NodeOptions): Promise<Node> {
     if (known === undefined) refuseOverlap(parts);
     const context: NodeContext = { ...parts, table: await tableOf(parts) };
     if (known === undefined) {
+      refuseForeignTable(context);
+      undo.push(() => state.removeRecord());
+      // Before anything that a crash would leave in the kernel: whoever finds the note can take the node down.
+      state.writeNode(settings);
       undo.push(() => removeBaseline(sockets, ownerOfTable(context.table)));
+    } else if (settings !== known) {
+      refuseForeignTable(context);
+      undo.push(() => state.writeNode(known));
+      state.writeNode(settings);
     }
     const changes = await ensureBaseline(context);
-    if (settings !== known) state.writeNode(settings);
     // What was lost may have taken pods' routes along: the kernel drops those whose source address goes.
-    else if (!isNew && changes.length > 0) {
+    if (!isNew && changes.length > 0) {
       // Mending may need the node alone.
       lock[Symbol.dispose]();
       changes.push(...await mendSandboxes(context));
