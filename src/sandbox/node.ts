@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { hostName } from "../../ffi/process.ts";
 import {
   isSandboxError,
   SandboxError,
@@ -28,8 +27,12 @@ import {
   type GarbageOptions,
 } from "./garbage.ts";
 import { outsideMtu } from "./mtu.ts";
-import { isOfEarlierBoot, openNamespace, settle } from "./node_settings.ts";
-import { NodeState } from "./node_state.ts";
+import {
+  isOfEarlierBoot,
+  openNamespace,
+  parseNode,
+  settle,
+} from "./node_settings.ts";
 import {
   ownerOfTable,
   refuseForeignTable,
@@ -46,11 +49,7 @@ import {
 import { possibleIds, resolveSandbox } from "./resolve.ts";
 import { newSandbox, type Sandbox } from "./sandbox.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";
-import {
-  type NodeOptions,
-  type NormalisedNodeOptions,
-  parseNodeOptions,
-} from "../spec/node_options.ts";
+import type { NodeOptions } from "../spec/node_options.ts";
 import { compareText } from "../spec/order.ts";
 import { UndoStack } from "./undo.ts";
 import { removeUnfinished } from "./unfinished_node.ts";
@@ -95,7 +94,7 @@ export async function openNode(options: NodeOptions = {}): Promise<Node> {
 }
 
 async function open(options: NodeOptions): Promise<Node> {
-  const { name, parsed, state } = parse(options);
+  const { name, parsed, state } = parseNode(options);
   using opened = new DisposableStack();
   const namespace = openNamespace(opened, parsed.netns);
   if (parsed.podCidrs === undefined && !state.exists()) {
@@ -193,12 +192,12 @@ export async function removeNode(
     found = await openNode(reference);
   } catch (error) {
     if (isSandboxError(error, "NodeNotFound")) {
-      return { removed: await removeUnfinished(parse(reference).state) };
+      return { removed: await removeUnfinished(parseNode(reference).state) };
     }
     if (!force || !isSandboxError(error) || !LOST.includes(error.code)) {
       throw error;
     }
-    const { parsed, state } = parse(reference);
+    const { parsed, state } = parseNode(reference);
     if (!state.exists()) throw error;
     const notes = await forgetNode(state);
     // A namespace that can be reached may still have the node's table, signed by it.
@@ -220,17 +219,6 @@ const LOST: readonly SandboxErrorCode[] = [
   "InvalidNamespace",
   "RecordInvalid",
 ];
-
-/** What the options say, checked, and the files of their node. */
-function parse(options: NodeOptions): {
-  readonly name: string;
-  readonly parsed: NormalisedNodeOptions;
-  readonly state: NodeState;
-} {
-  const name = options.name ?? hostName();
-  const parsed = parseNodeOptions({ ...options, name });
-  return { name, parsed, state: new NodeState(parsed.stateDir, name) };
-}
 
 /** Keeps the constructor, and with it what a node is inside, private. */
 let newNode: (
