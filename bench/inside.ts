@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { parseArgs } from "@std/cli/parse-args";
 import { Bench } from "./bench.ts";
 import { describeMachine, load } from "./machine.ts";
 import { measureCreate } from "./parts/create.ts";
@@ -15,7 +16,7 @@ import { measureStorm } from "./parts/storm.ts";
 import { measureTraffic } from "./parts/traffic.ts";
 import { measureWarm } from "./parts/warm.ts";
 import { printResults, saveResults } from "./report.ts";
-import { build } from "./subjects.ts";
+import { addCheckout, build } from "./subjects.ts";
 
 /** Every part: a set of measures that belong together. */
 const parts: Record<string, (bench: Bench) => Promise<void>> = {
@@ -30,11 +31,16 @@ const parts: Record<string, (bench: Bench) => Promise<void>> = {
   footprint: measureFootprint,
 };
 
-const options = Deno.args.filter((word) => word.startsWith("--"));
-const wanted = Deno.args.filter((word) => !word.startsWith("--"));
+const options = parseArgs(Deno.args, {
+  boolean: ["quick"],
+  string: ["beside"],
+  collect: ["beside"],
+});
+const { _: words, quick, beside, ...others } = options;
+const wanted = words.map(String);
 const unknown = [
   ...wanted.filter((word) => !(word in parts)),
-  ...options.filter((word) => word !== "--quick"),
+  ...Object.keys(others).map((name) => `--${name}`),
 ];
 if (unknown.length > 0) {
   console.error(
@@ -46,7 +52,7 @@ if (unknown.length > 0) {
 }
 const loadBefore = load();
 await build();
-const bench = new Bench(options.includes("--quick"));
+const bench = new Bench(quick, beside.map(addCheckout));
 let failed = false;
 for (const [name, measure] of Object.entries(parts)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
@@ -61,7 +67,7 @@ for (const [name, measure] of Object.entries(parts)) {
 const machine = await describeMachine(loadBefore);
 printResults(bench.results, machine);
 // Ratios are of one run, so only a whole one is kept.
-if (wanted.length === 0 && !failed) {
+if (wanted.length === 0 && beside.length === 0 && !quick && !failed) {
   const results = new URL("results", import.meta.url).pathname;
   await saveResults(bench.results, machine, results);
 }

@@ -1,7 +1,11 @@
 /**
  * The benchmark: podnet against the same work in C and against its peers.
  *
- *     deno task bench [PART…] [--quick]
+ *     deno task bench [PART…] [--quick] [--beside=CHECKOUT]
+ *
+ * Parts are those of `parts/`, all by default. `--quick` is for a first look.
+ * `--beside` measures the podnet of another checkout in the same run, where it
+ * matters most: in the part `create`. A whole run writes `results/`.
  *
  * @module
  */
@@ -17,6 +21,9 @@ if (problem !== undefined) {
 }
 const results = new URL("results", import.meta.url).pathname;
 await Deno.mkdir(results, { recursive: true });
+// Private namespaces have a /tmp of their own, where these are to be seen all the same.
+const checkouts = Deno.args.filter((word) => word.startsWith("--beside="))
+  .map((word) => word.slice("--beside=".length));
 Deno.exit(
   await runIsolated([
     "deno",
@@ -26,5 +33,5 @@ Deno.exit(
     "--cached-only",
     INSIDE,
     ...Deno.args,
-  ], [results]),
+  ], [results, ...checkouts]),
 );

@@ -121,6 +121,8 @@ export async function start(
         BUNDLE,
       ].join(" "),
       STATE: directory,
+      // Deno looks for a newer Deno half a second after its start.
+      DENO_NO_UPDATE_CHECK: "1",
     },
     ...(join === undefined ? {} : { enter: inside(join.pid) }),
   });

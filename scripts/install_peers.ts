@@ -13,6 +13,7 @@ const peers: Record<string, string> = {
   crun: "/usr/bin/crun",
   gcc: "/usr/bin/cc",
   iproute2: "/usr/sbin/ip",
+  iptables: "/usr/sbin/iptables-nft",
   "libc6-dev": "/usr/include/stdio.h",
   "linux-libc-dev": "/usr/include/linux/netlink.h",
   // nft prints protocols by name when it knows their names.

@@ -50,9 +50,11 @@ export async function measureCreate(bench: Bench): Promise<void> {
   const levels = bench.size([0, 500], [0, 100, 500, 1000, 2000]);
   const portCounts = bench.size([1], [1, 10]);
   const rounds = bench.size(6, 25);
-  await using podnet = await start("podnet");
-  await using reference = await start(LIMIT);
-  const drivers = [podnet, reference];
+  await using open = new AsyncDisposableStack();
+  const drivers: Driver[] = [];
+  for (const subject of ["podnet", ...bench.versions, LIMIT]) {
+    drivers.push(open.use(await start(subject)));
+  }
   let staying = 0;
   let next = 0;
   for (const pods of levels) {

@@ -14,6 +14,7 @@ import {
   makeLink,
   type PodLink,
   releaseLink,
+  retireHost,
 } from "../attachment/routed_veth.ts";
 import { podAt } from "../attachment/check_host.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
@@ -44,6 +45,7 @@ import {
   idOfAlias,
   linkAlias,
   newHostLink,
+  retiredAlias,
   sandboxId,
 } from "./identity.ts";
 import { refuseStaleNode } from "./node_settings.ts";
@@ -181,10 +183,13 @@ function build(
   });
   // The record leads to the link before there is one: a claim must not outlive its maker unnoticed.
   state.writeSandbox(recordWith([]));
-  if (spec.netns !== undefined) {
-    // It will not go with its namespace.
-    undo.push(() => detachHost(sockets.route, link));
-  }
+  const retired = retiredAlias(settings.name, id);
+  undo.push(() =>
+    spec.netns === undefined
+      // It goes with its namespace, and is nobody's until then.
+      ? retireHost(sockets.route, link, retired)
+      : detachHost(sockets.route, link)
+  );
 
   makeLink(sockets.route, namespace, link);
   undo.push(() => releaseLink(sockets.route, hostIndex));

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { hostName } from "../../ffi/process.ts";
 import {
   isSandboxError,
   SandboxError,
@@ -28,8 +27,12 @@ import {
   type GarbageOptions,
 } from "./garbage.ts";
 import { outsideMtu } from "./mtu.ts";
-import { isOfEarlierBoot, openNamespace, settle } from "./node_settings.ts";
-import { NodeState } from "./node_state.ts";
+import {
+  isOfEarlierBoot,
+  openNamespace,
+  parseNode,
+  settle,
+} from "./node_settings.ts";
 import {
   ownerOfTable,
   refuseForeignTable,
@@ -46,11 +49,7 @@ import {
 import { possibleIds, resolveSandbox } from "./resolve.ts";
 import { newSandbox, type Sandbox } from "./sandbox.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";
-import {
-  type NodeOptions,
-  type NormalisedNodeOptions,
-  parseNodeOptions,
-} from "../spec/node_options.ts";
+import type { NodeOptions } from "../spec/node_options.ts";
 import { compareText } from "../spec/order.ts";
 import { UndoStack } from "./undo.ts";
 import { removeUnfinished } from "./unfinished_node.ts";
@@ -95,7 +94,7 @@ export async function openNode(options: NodeOptions = {}): Promise<Node> {
 }
 
 async function open(options: NodeOptions): Promise<Node> {
-  const { name, parsed, state } = parse(options);
+  const { name, parsed, state } = parseNode(options);
   using opened = new DisposableStack();
   const namespace = openNamespace(opened, parsed.netns);
   if (parsed.podCidrs === undefined && !state.exists()) {
@@ -109,6 +108,12 @@ async function open(options: NodeOptions): Promise<Node> {
   undo.push(() => state.abandon());
   try {
     const known = state.readNode();
+    if (known === undefined && !isNew) {
+      // It was taken down in between; what it is to be is decided with the node alone.
+      state.abandon();
+      lock[Symbol.dispose]();
+      return await open(options);
+    }
     const settings = settle(
       name,
       parsed,
@@ -132,12 +137,19 @@ async function open(options: NodeOptions): Promise<Node> {
     if (known === undefined) refuseOverlap(parts);
     const context: NodeContext = { ...parts, table: await tableOf(parts) };
     if (known === undefined) {
+      refuseForeignTable(context);
+      undo.push(() => state.removeRecord());
+      // Before anything that a crash would leave in the kernel: whoever finds the note can take the node down.
+      state.writeNode(settings);
       undo.push(() => removeBaseline(sockets, ownerOfTable(context.table)));
+    } else if (settings !== known) {
+      refuseForeignTable(context);
+      undo.push(() => state.writeNode(known));
+      state.writeNode(settings);
     }
     const changes = await ensureBaseline(context);
-    if (settings !== known) state.writeNode(settings);
     // What was lost may have taken pods' routes along: the kernel drops those whose source address goes.
-    else if (!isNew && changes.length > 0) {
+    if (!isNew && changes.length > 0) {
       // Mending may need the node alone.
       lock[Symbol.dispose]();
       changes.push(...await mendSandboxes(context));
@@ -180,12 +192,12 @@ export async function removeNode(
     found = await openNode(reference);
   } catch (error) {
     if (isSandboxError(error, "NodeNotFound")) {
-      return { removed: await removeUnfinished(parse(reference).state) };
+      return { removed: await removeUnfinished(parseNode(reference).state) };
     }
     if (!force || !isSandboxError(error) || !LOST.includes(error.code)) {
       throw error;
     }
-    const { parsed, state } = parse(reference);
+    const { parsed, state } = parseNode(reference);
     if (!state.exists()) throw error;
     const notes = await forgetNode(state);
     // A namespace that can be reached may still have the node's table, signed by it.
@@ -207,17 +219,6 @@ const LOST: readonly SandboxErrorCode[] = [
   "InvalidNamespace",
   "RecordInvalid",
 ];
-
-/** What the options say, checked, and the files of their node. */
-function parse(options: NodeOptions): {
-  readonly name: string;
-  readonly parsed: NormalisedNodeOptions;
-  readonly state: NodeState;
-} {
-  const name = options.name ?? hostName();
-  const parsed = parseNodeOptions({ ...options, name });
-  return { name, parsed, state: new NodeState(parsed.stateDir, name) };
-}
 
 /** Keeps the constructor, and with it what a node is inside, private. */
 let newNode: (

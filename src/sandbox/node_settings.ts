@@ -4,14 +4,28 @@
  * @module
  */
 import { readTextFile } from "../../ffi/file.ts";
+import { hostName } from "../../ffi/process.ts";
 import { SandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { NodeContext } from "./context.ts";
+import { NodeState } from "./node_state.ts";
 import type { NodeRecord } from "./records.ts";
-import type {
-  NodeOptions,
-  NormalisedNodeOptions,
+import {
+  type NodeOptions,
+  type NormalisedNodeOptions,
+  parseNodeOptions,
 } from "../spec/node_options.ts";
+
+/** What the options say, checked, and the files of their node. */
+export function parseNode(options: NodeOptions): {
+  readonly name: string;
+  readonly parsed: NormalisedNodeOptions;
+  readonly state: NodeState;
+} {
+  const name = options.name ?? hostName();
+  const parsed = parseNodeOptions({ ...options, name });
+  return { name, parsed, state: new NodeState(parsed.stateDir, name) };
+}
 
 /** The namespace that an option means; one that is given open stays its owner's. */
 export function openNamespace(

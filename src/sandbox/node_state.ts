@@ -85,9 +85,19 @@ export class NodeState {
     return readRecord(nodeRecord, this.#record);
   }
 
+  /** Whether there is anything of the node on disk. */
+  hasDirectory(): boolean {
+    return present(this.directory);
+  }
+
   /** Keeps the settings. */
   writeNode(record: NodeRecord): void {
     writeRecord(nodeRecord, this.#record, record);
+  }
+
+  /** Forgets the settings, of a node that came to nothing. */
+  removeRecord(): void {
+    removeFile(this.#record);
   }
 
   /**

@@ -16,6 +16,7 @@ import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
 import { MacAddress } from "../net/mac.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
+import { hasLink } from "./alive.ts";
 import type { NodeContext } from "./context.ts";
 import { dnsFileProblems, writeDnsFiles } from "./dns_files.ts";
 import { type Cure, type Difference, difference } from "./finding.ts";
@@ -108,16 +109,19 @@ function openPod(
 }
 
 function lostPin(
-  { state, namespace }: NodeContext,
-  { id, netnsId, link }: SandboxRecord,
+  context: NodeContext,
+  record: SandboxRecord,
 ): [problem: string, cure: Cure] {
+  const { state, namespace } = context;
+  const { id, netnsId, link } = record;
   if (link === undefined && netnsId === namespace.id) {
     return ["is not pinned any more", {
       does: "pins it again",
       mend: () => repin(state.pinPath(id), namespace),
     }];
   }
-  const pid = processIn(netnsId);
+  // Without the link the number may be that of another namespace by now: the kernel gives it anew.
+  const pid = hasLink(context, record) ? processIn(netnsId) : undefined;
   if (pid === undefined) return ["is gone", { advice: CREATE_AGAIN }];
   return [`is not pinned any more, process ${pid} is in it`, {
     does: "pins it again",

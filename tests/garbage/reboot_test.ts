@@ -165,8 +165,8 @@ for (
         () => bare.open({ netns: fresh.namespace }),
       );
       assert(error.context.reason.includes(bare.namespace.id));
-      renote(directory, { bootId: "00000000-0000-0000-0000-000000000000" });
     }
+    renote(directory, { bootId: "00000000-0000-0000-0000-000000000000" });
     const state = fresh.state().split("\n").filter((l) => !l.includes("/"));
     {
       await using node = await bare.open({ netns: fresh.namespace });
@@ -228,4 +228,34 @@ Deno.test("collectGarbage() never takes things of another node of the same state
   assertEquals(await other.collectGarbage(), []);
   assert(Deno.statSync(directoryOf(theirs)).isDirectory);
   await other.remove({ force: true });
+});
+
+Deno.test("repair() never pins the namespace of a stranger that has a dead sandbox's number by chance", async () => {
+  await using scene = await Scene.create();
+  using stranger = NetworkNamespace.create();
+  // Somebody is in it, as a container that was started since.
+  const child = stranger.run(() =>
+    new Deno.Command("sleep", { args: ["60"], stdin: "null" }).spawn()
+  );
+  try {
+    const dead = await scene.node.createSandbox({ name: "dead" });
+    scene.run(`umount -l ${dead.netnsPath}`);
+    await linkGone(scene, dead);
+    const path = `${directoryOf(dead)}/record.cbor`;
+    const record = readRecord(sandboxRecord, path);
+    assert(record !== undefined);
+    writeRecord(sandboxRecord, path, { ...record, netnsId: stranger.id });
+    const [finding] = await scene.node.check();
+    assertEquals(finding?.problem, "is gone");
+    await scene.node.repair();
+    assertEquals(Deno.statSync(dead.netnsPath).size, 0);
+    await rejects(
+      "InvalidNamespace",
+      () => Promise.resolve().then(() => NetworkNamespace.open(dead.netnsPath)),
+    );
+    assertEquals((await scene.collect()).map(({ id }) => id), [dead.id]);
+  } finally {
+    child.kill("SIGKILL");
+    await child.status;
+  }
 });

@@ -1,0 +1,50 @@
+/** Every disturbance is made, found, and taken away by the very lines that docs/troubleshooting.md has against it. */
+import { assert, assertEquals } from "@std/assert";
+import { FINDING_CODES } from "../../src/diagnosis/rules/finding.ts";
+import { disturbances } from "./disturbances.ts";
+import { Patient } from "./patient.ts";
+
+const page = Deno.readTextFileSync(
+  new URL("../../docs/troubleshooting.md", import.meta.url),
+);
+
+/** The first block of shell lines after a code of the page. */
+function remedyOf(code: string): string {
+  const after = page.split(`\n\`${code}\`:`)[1];
+  assert(after !== undefined, `the page does not tell of ${code}`);
+  const lines = /```sh\n([\s\S]*?)```/.exec(after)?.[1];
+  assert(lines !== undefined, `the page has no remedy of ${code}`);
+  return lines;
+}
+
+Deno.test("docs/troubleshooting.md cures what diagnose() finds", async (t) => {
+  await using patient = await Patient.admit();
+  for (const { code, severity, make, tidy = "true", stays } of disturbances) {
+    await t.step(code, async () => {
+      patient.run(make);
+      const [found] = await patient.findings(code);
+      assertEquals(found?.severity, severity, `${code} was not found`);
+      patient.run(remedyOf(code));
+      const left = await patient.findings(code);
+      assertEquals(left.length > 0, stays === true, JSON.stringify(left));
+      patient.run(tidy);
+    });
+  }
+});
+
+Deno.test("docs/troubleshooting.md tells of codes that there are", () => {
+  const known: ReadonlySet<string> = new Set(FINDING_CODES);
+  const told = [...page.matchAll(/^`([a-z0-9]+(?:-[a-z0-9]+)+)`:/gm)]
+    .map(([, code = ""]) => code);
+  assert(told.length > 20);
+  assertEquals(told.filter((code) => !known.has(code)), []);
+  const severe = disturbances.map(({ code }) => code);
+  assertEquals(severe.filter((code) => !told.includes(code)), []);
+});
+
+Deno.test("diagnose() finds nothing to complain about on a healthy node", async () => {
+  await using patient = await Patient.admit();
+  const { findings, unseen, healthy } = await patient.diagnose();
+  assertEquals(findings.filter(({ severity }) => severity !== "note"), []);
+  assertEquals([unseen, healthy], [[], true]);
+});
