@@ -35,6 +35,7 @@ import type { HostPort } from "./mapping.ts";
 import { listenerOn } from "./listeners.ts";
 import { ALL_SETS, SETS } from "./sets.ts";
 import { TABLE } from "./ruleset.ts";
+import type { TableMemory } from "./table_memory.ts";
 
 /** Everybody who commits in this namespace makes others try again; somebody always gets through. */
 const MAX_ATTEMPTS = 1000;
@@ -43,6 +44,8 @@ const MAX_ATTEMPTS = 1000;
 export interface HostPortSockets {
   readonly nft: NftablesConnection;
   readonly diag: Connection;
+  /** Spares asking; belongs to `nft`. */
+  readonly memory: TableMemory;
 }
 
 /** A pod that has, or wants, host ports. */
@@ -60,8 +63,8 @@ export interface PortOwner {
 
 /** What {@linkcode claimHostPorts} asks of its caller. */
 export interface ClaimOptions {
-  /** Addresses of the node, loopback included. */
-  readonly nodeAddresses: readonly IpAddress[];
+  /** Addresses of the node, loopback included; asked for when they matter. */
+  readonly nodeAddresses: () => readonly IpAddress[];
   /** Names the sandbox behind an id, for the error. */
   readonly describeOwner: (id: string) => string;
   /** Also add the elements that every pod has. */
@@ -84,6 +87,22 @@ export function claimHostPorts(
     ? elementsOf(mappings, owner)
     : portsOf(mappings, owner);
   if (wanted.length === 0) return;
+  if (!sockets.memory.tryCommit(sockets.nft, { add: wanted })) {
+    claimByAsking(sockets, owner, mappings, wanted, options);
+  }
+  if (owner.hostNetwork) return;
+  const filters = mappings.flatMap((mapping) => oldFlows(mapping, options));
+  if (filters.length > 0) flushConntrack(sockets.nft.netlink, filters);
+}
+
+/** Asks for all that could be in the way, and names it. */
+function claimByAsking(
+  sockets: HostPortSockets,
+  owner: PortOwner,
+  mappings: readonly HostPort[],
+  wanted: readonly Placed[],
+  options: ClaimOptions,
+): void {
   retryOnNewGeneration((generation) => {
     for (const mapping of mappings) {
       refuseOverlap(sockets.nft, owner, mapping, options);
@@ -103,6 +122,7 @@ export function claimHostPorts(
     addAll(transaction, missing);
     try {
       sockets.nft.commit(transaction, { generation });
+      sockets.memory.committed(sockets.nft, generation, { add: missing });
     } catch (error) {
       if (!isNetlinkError(error, Errno.EEXIST)) throw error;
       // Somebody was faster, or the address is another pod's by the table.
@@ -115,9 +135,6 @@ export function claimHostPorts(
         : new GenerationError(generation, { cause: error });
     }
   }, sockets.nft);
-  if (owner.hostNetwork) return;
-  const filters = mappings.flatMap((mapping) => oldFlows(mapping, options));
-  if (filters.length > 0) flushConntrack(sockets.nft.netlink, filters);
 }
 
 /** Flows of UDP or SCTP that began before the mapping keep their old way until their entry is gone. */
@@ -127,7 +144,7 @@ function oldFlows(
 ): ConntrackFilter[] {
   const { protocol, hostIP, hostPort, families } = mapping;
   if (protocol === "tcp") return [];
-  return nodeAddresses.filter((address) =>
+  return nodeAddresses().filter((address) =>
     families.includes(address.family) &&
     (isWildcard(mapping) || hostIP?.equals(address))
   ).map((address) => ({
@@ -151,10 +168,14 @@ export function releaseHostPorts(
   const placed = options.withHairpin
     ? elementsOf(mappings, owner)
     : portsOf(mappings, owner);
-  deleteOwned(
-    sockets.nft,
-    () => placed.filter((element) => has(sockets.nft, element, owner.id)),
-  );
+  if (!sockets.memory.tryCommit(sockets.nft, { delete: placed })) {
+    deleteOwned(
+      sockets.nft,
+      () => placed.filter((element) => has(sockets.nft, element, owner.id)),
+      (generation, gone) =>
+        sockets.memory.committed(sockets.nft, generation, { delete: gone }),
+    );
+  }
   if (owner.hostNetwork) return;
   forgetFlows(sockets, owner, mappings, options.withHairpin);
 }
@@ -234,6 +255,7 @@ export function addAll(
 function deleteOwned(
   nft: NftablesConnection,
   find: () => readonly Placed[],
+  onDone?: (generation: number, gone: readonly Placed[]) => void,
 ): void {
   retryOnNewGeneration((generation) => {
     const placed = find();
@@ -243,6 +265,7 @@ function deleteOwned(
       transaction.deleteElements(TABLE, set, elements);
     }
     nft.commit(transaction, { generation });
+    onDone?.(generation, placed);
   }, nft);
 }
 
@@ -308,7 +331,7 @@ function refuseUnusable(
   const { hostIP } = mapping;
   if (
     !isWildcard(mapping) && hostIP !== undefined &&
-    !nodeAddresses.some((address) => address.equals(hostIP))
+    !nodeAddresses().some((address) => address.equals(hostIP))
   ) {
     throw new SandboxError("HostAddressUnknown", { hostIP: String(hostIP) });
   }
@@ -348,7 +371,7 @@ function refuseOverlap(
     const sets = SETS[family];
     const wildcard = wildcardKey(protocol, hostPort);
     const specifics = isWildcard(mapping) || hostIP === undefined
-      ? nodeAddresses.filter((address) => address.family === family)
+      ? nodeAddresses().filter((address) => address.family === family)
       : [hostIP];
     const others = specifics.flatMap((address) => {
       const key = specificKey(address, protocol, hostPort);

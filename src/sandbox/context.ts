@@ -5,6 +5,7 @@
  */
 import { SandboxError } from "../errors.ts";
 import type { HostPortSockets } from "../hostport/host_ports.ts";
+import { TableMemory } from "../hostport/table_memory.ts";
 import type { AddressPool } from "../ipam/pool.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { IpAddress } from "../net/ip.ts";
@@ -22,6 +23,7 @@ export class NodeSockets implements HostPortSockets, Disposable {
   readonly route: Connection;
   readonly nft: NftablesConnection;
   readonly diag: Connection;
+  readonly memory: TableMemory = new TableMemory();
 
   /** Opens all of them inside `namespace`, in one visit. */
   constructor(namespace: NetworkNamespace) {

@@ -217,7 +217,7 @@ function build(
     releaseHostPorts(sockets, owner, ports, { withHairpin: true })
   );
   claimHostPorts(sockets, owner, ports, {
-    nodeAddresses: ports.length === 0 ? [] : nodeAddresses(context),
+    nodeAddresses: () => nodeAddresses(context),
     describeOwner: (other) => describeOwner(context, other),
     withHairpin: true,
   });
@@ -249,7 +249,7 @@ function buildOnHostNetwork(
     releaseHostPorts(sockets, owner, ports, { withHairpin: true })
   );
   claimHostPorts(sockets, owner, ports, {
-    nodeAddresses: nodeAddresses(context),
+    nodeAddresses: () => nodeAddresses(context),
     describeOwner: (other) => describeOwner(context, other),
     withHairpin: true,
   });

@@ -107,7 +107,7 @@ function claim(
     portOwner(record),
     hostPorts(record, ports),
     {
-      nodeAddresses: nodeAddresses(context),
+      nodeAddresses: () => nodeAddresses(context),
       describeOwner: (id: string) => describeOwner(context, id),
       withHairpin: false,
     },

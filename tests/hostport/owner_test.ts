@@ -16,6 +16,7 @@ import {
 } from "../../src/hostport/host_ports.ts";
 import { type HostPort, toHostPort } from "../../src/hostport/mapping.ts";
 import { TABLE } from "../../src/hostport/ruleset.ts";
+import { TableMemory } from "../../src/hostport/table_memory.ts";
 import { IpAddress } from "../../src/net/ip.ts";
 import { Connection } from "../../src/netlink/connection.ts";
 import { NETLINK_SOCK_DIAG } from "../../src/netlink/message.ts";
@@ -144,7 +145,7 @@ const PORT: HostPort = toHostPort({
 const WITHOUT_HAIRPIN = { withHairpin: false };
 const CLAIM: ClaimOptions = {
   ...WITHOUT_HAIRPIN,
-  nodeAddresses: [],
+  nodeAddresses: () => [],
   describeOwner: (id) => id,
 };
 
@@ -162,7 +163,7 @@ function interfered(
   using diag = node.namespace.run(() => Connection.open(NETLINK_SOCK_DIAG));
   using inner = node.namespace.run(() => NftablesConnection.open());
   const sockets = new Interfered(inner.netlink, interferences);
-  body({ nft: sockets, diag }, sockets);
+  body({ nft: sockets, diag, memory: new TableMemory() }, sockets);
 }
 
 Deno.test("HP26 an owner that changes between the look and the deletion is seen", () => {
@@ -245,7 +246,7 @@ Deno.test("HP26 the elements of a lost sandbox are deleted as long as they are i
 
 Deno.test("HP21 a wildcard that appears between the look and the claim of one address is seen, and the other way round", () => {
   const address = IpAddress.parse(nodeAddress(4));
-  const options = { ...CLAIM, nodeAddresses: [address] };
+  const options = { ...CLAIM, nodeAddresses: () => [address] };
   const single: HostPort = { ...PORT, hostIP: address, families: [4] };
   for (const [first, second] of [[PORT, single], [single, PORT]] as const) {
     const faster = () =>

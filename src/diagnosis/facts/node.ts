@@ -7,6 +7,7 @@ import type { Connection } from "../../netlink/connection.ts";
 import { AddressPool } from "../../ipam/pool.ts";
 import { TABLE } from "../../hostport/ruleset.ts";
 import { ALL_SETS } from "../../hostport/sets.ts";
+import { TableMemory } from "../../hostport/table_memory.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { Cidr } from "../../net/cidr.ts";
 import type { NftablesConnection } from "../../nftables/connection.ts";
@@ -194,7 +195,14 @@ async function inspect(
     return true;
   });
   if (free === undefined) return {};
-  const sockets: NodeSockets = { route, nft, diag, [Symbol.dispose]() {} };
+  const memory = new TableMemory();
+  const sockets: NodeSockets = {
+    route,
+    nft,
+    diag,
+    memory,
+    [Symbol.dispose]() {},
+  };
   const context: NodeContext = { ...node, namespace, sockets };
   const differences = await witness.wait(about, () => checkNode(context));
   const garbage = await witness.wait(

@@ -1,0 +1,157 @@
+/**
+ * What this process knows of the node's table without asking.
+ *
+ * Who may have a port is decided by what is in the table, under its generation. As long as nobody else commits, that is
+ * what this process has put there; and the kernel tells when somebody has, since it refuses a commit that expects another
+ * generation. So with one process at work, claiming the ports of a pod is one message instead of thirty, and giving them
+ * back one instead of eight (measured: 0.35 ms and 0.07 ms less).
+ *
+ * @module
+ */
+import { Errno } from "../../ffi/errno.ts";
+import type { IpFamily } from "../net/ip.ts";
+import { isNetlinkError } from "../netlink/netlink_error.ts";
+import {
+  GenerationError,
+  type NftablesConnection,
+} from "../nftables/connection.ts";
+import type { NftSet } from "../nftables/ruleset.ts";
+import { Transaction } from "../nftables/transaction.ts";
+import type { Placed } from "./elements.ts";
+import { TABLE } from "./ruleset.ts";
+import { SETS } from "./sets.ts";
+
+/** Sets whose elements exclude an element of the wildcard maps, each with its family. */
+const EXCLUDING: ReadonlyMap<NftSet, IpFamily> = new Map(
+  ([4, 6] as const).flatMap((family) => {
+    const { specific, hostNetwork, hostNetworkSpecific } = SETS[family];
+    return [specific, hostNetwork, hostNetworkSpecific]
+      .map((set) => [set, family] as const);
+  }),
+);
+
+/** The wildcard maps with their families. */
+const WILDCARD: ReadonlyMap<NftSet, IpFamily> = new Map(
+  ([4, 6] as const).map((family) => [SETS[family].wildcard, family]),
+);
+
+/** A table with more excluding elements is asked, not listed. */
+const MAX_LISTED = 1000;
+
+/** What is done to the table. */
+export interface TableChange {
+  /** Fails if one of them is there. */
+  readonly add?: readonly Placed[];
+  /** Fails if one of them is not there. */
+  readonly delete?: readonly Placed[];
+}
+
+/** See the module. One belongs to one connection. */
+export class TableMemory {
+  /** Undefined when nothing is known. */
+  #generation: number | undefined;
+  /** Names of the elements that this process has added and not deleted. */
+  readonly #mine = new Set<string>();
+  /** Ports that somebody has in one of the excluding sets. */
+  readonly #excluded = new Set<string>();
+  /** How often in a row somebody else had committed. */
+  #misses = 0;
+
+  /**
+   * Makes a change that nobody else's elements are in the way of, and that deletes only elements of this process.
+   *
+   * @returns false when nothing was done, because that cannot be told without asking
+   */
+  tryCommit(nft: NftablesConnection, change: TableChange): boolean {
+    if (this.#generation === undefined || !this.#permits(change)) return false;
+    const generation = this.#generation;
+    try {
+      nft.commit(transactionOf(change), { generation });
+    } catch (error) {
+      if (error instanceof GenerationError) this.#forget();
+      // Somebody has one of them: the caller finds out who.
+      else if (!isNetlinkError(error, Errno.EEXIST)) throw error;
+      return false;
+    }
+    this.#misses = 0;
+    this.#note(next(generation), change);
+    return true;
+  }
+
+  /** Is to be called after a change that had to ask, with the generation that it was based on. */
+  committed(
+    nft: NftablesConnection,
+    generation: number,
+    change: TableChange,
+  ): void {
+    if (this.#generation !== generation) this.#learn(nft, next(generation));
+    if (this.#generation !== undefined) this.#note(next(generation), change);
+  }
+
+  #permits(change: TableChange): boolean {
+    return (change.add ?? []).every((placed) => {
+      if (EXCLUDING.has(placed.set)) return false;
+      const family = WILDCARD.get(placed.set);
+      return family === undefined ||
+        !this.#excluded.has(portOf(family, placed));
+    }) && (change.delete ?? []).every((one) => this.#mine.has(nameOf(one)));
+  }
+
+  #note(generation: number, change: TableChange): void {
+    this.#generation = generation;
+    for (const placed of change.delete ?? []) this.#mine.delete(nameOf(placed));
+    for (const placed of change.add ?? []) {
+      this.#mine.add(nameOf(placed));
+      const family = EXCLUDING.get(placed.set);
+      // Kept when the element goes: to ask in vain is harmless.
+      if (family !== undefined) this.#excluded.add(portOf(family, placed));
+    }
+  }
+
+  /** Begins anew if the table is of this generation; the more often somebody else commits, the rarer. */
+  #learn(nft: NftablesConnection, generation: number): void {
+    this.#forget();
+    this.#misses++;
+    if (!Number.isInteger(Math.log2(this.#misses))) return;
+    const listed = [...EXCLUDING].flatMap(([set, family]) =>
+      nft.listElements(TABLE, set)
+        .map((element) => portOf(family, { set, element }))
+    );
+    if (listed.length > MAX_LISTED || nft.generation() !== generation) return;
+    for (const port of listed) this.#excluded.add(port);
+    this.#generation = generation;
+  }
+
+  #forget(): void {
+    this.#generation = undefined;
+    this.#mine.clear();
+    this.#excluded.clear();
+  }
+}
+
+/** The generation after a commit (nf_tables_commit leaves 0 out). */
+function next(generation: number): number {
+  return (generation + 1) >>> 0 || 1;
+}
+
+function transactionOf(
+  { add = [], delete: gone = [] }: TableChange,
+): Transaction {
+  const transaction = new Transaction();
+  for (const { set, element } of gone) {
+    transaction.deleteElements(TABLE, set, [element]);
+  }
+  for (const { set, element } of add) {
+    transaction.addElements(TABLE, set, [element], { exclusive: true });
+  }
+  return transaction;
+}
+
+function nameOf({ set, element }: Placed): string {
+  return set.name + element.key.toHex();
+}
+
+/** Protocol and port are the last two fields of a key, of four bytes each. */
+function portOf(family: IpFamily, { element }: Placed): string {
+  return family + element.key.subarray(-8).toHex();
+}
