@@ -64,6 +64,8 @@ export class NodeState {
   readonly #damaged: string;
   /** Directories made by this object, parents first. */
   readonly #made: string[] = [];
+  /** Whether it holds the lock of a node that may come to nothing. */
+  #isUndecided = false;
 
   constructor(stateDir: string, name: string) {
     this.stateDir = stateDir;
@@ -106,7 +108,7 @@ export class NodeState {
    * @throws {SandboxError} `NodeNotFound` when it was taken down since it was opened
    */
   async lock(mode: LockMode): Promise<OwnedFd> {
-    const lock = await acquireFairLock(this.#lock, this.directory, mode);
+    const lock = await this.#acquire(mode);
     if (lock !== undefined) return lock;
     const { name, stateDir } = this;
     throw new SandboxError("NodeNotFound", { name, stateDir });
@@ -115,27 +117,32 @@ export class NodeState {
   /**
    * Locks a node that may be new, making what is missing; {@linkcode NodeState.abandon} takes it back.
    *
+   * @param mode `shared` is enough for a node that exists, and becomes `exclusive` if there is none by now
    * @throws {SandboxError} `StateUnusable`
    * @throws {SyscallError} EPERM without CAP_SYS_ADMIN
    */
   async lockNew(mode: LockMode): Promise<OwnedFd> {
-    for (let wanted = mode;;) {
+    if (mode === "shared") {
+      const lock = await this.#lockKnown();
+      if (lock !== undefined) return lock;
+    }
+    for (let attempt = 1;; attempt++) {
       try {
         this.#ensure();
       } catch (error) {
-        this.abandon();
+        this.#takeBack();
+        // Others may be taking away what they had made.
+        if (isOfMissing(error) && attempt < MAKE_ATTEMPTS) continue;
         throw error;
       }
-      const lock = await acquireFairLock(this.#lock, this.directory, wanted);
+      const lock = await this.#acquire("exclusive");
       if (lock === undefined) continue; // it was taken down in between
+      this.#isUndecided = true;
       try {
         // Under the lock, so that nobody takes the node down meanwhile.
         this.#made.push(...ensurePrivateDirectory(this.#sandboxes));
-        if (wanted === "exclusive") shareMounts(this.directory);
-        if (wanted === mode && areMountsShared(this.directory)) return lock;
-        // Somebody unmounted it. Nobody may pin below while it is mounted again.
-        wanted = wanted === mode ? "exclusive" : mode;
-        lock[Symbol.dispose]();
+        shareMounts(this.directory);
+        return lock;
       } catch (error) {
         this.abandon();
         lock[Symbol.dispose]();
@@ -144,26 +151,54 @@ export class NodeState {
     }
   }
 
-  /** Takes back what {@linkcode NodeState.lockNew} made for a node that came to nothing; does nothing if the node was there before. */
-  abandon(): void {
-    const made = this.#made.splice(0).reverse();
-    // Made by somebody else, the node's directory and what is in it is theirs.
-    const isMine = made.includes(this.directory);
-    const steps = [
-      ...isMine
-        ? [() => unshareMounts(this.directory), () => removeFile(this.#lock)]
-        : [],
-      ...made.filter((path) => isMine || !path.startsWith(this.directory))
-        .map((path) => () => removeIfEmpty(path)),
-    ];
-    for (const step of steps) {
+  /** Shares the lock of a node that exists; undefined when it was taken down. */
+  async #lockKnown(): Promise<OwnedFd | undefined> {
+    for (;;) {
+      const lock = await this.#acquire("shared");
+      if (lock === undefined) return undefined;
       try {
-        step();
+        if (this.exists()) {
+          this.#ensure();
+          ensurePrivateDirectory(this.#sandboxes);
+          if (areMountsShared(this.directory)) return lock;
+        }
       } catch (error) {
-        // What cannot be taken back is empty; the error that led here is the one to know.
-        if (!(error instanceof SyscallError)) throw error;
+        lock[Symbol.dispose]();
+        throw error;
       }
+      lock[Symbol.dispose]();
+      // Somebody unmounted it. Nobody may pin below while it is mounted again.
+      using alone = await this.#acquire("exclusive");
+      if (alone === undefined || !this.exists()) return undefined;
+      shareMounts(this.directory);
     }
+  }
+
+  #acquire(mode: LockMode): Promise<OwnedFd | undefined> {
+    return acquireFairLock(this.#lock, this.directory, mode);
+  }
+
+  /**
+   * Takes the directories away again that {@linkcode NodeState.lockNew} made for a node that came to nothing, whichever
+   * process made them; the caller still holds that lock. Does nothing when there is a node.
+   */
+  abandon(): void {
+    if (!this.#isUndecided) return;
+    this.#isUndecided = false;
+    const isInUse = this.exists() || this.sandboxIds().length > 0 ||
+      present(this.#damaged);
+    if (isInUse) return;
+    orIgnore(() => unshareMounts(this.directory));
+    removeIfEmpty(this.#sandboxes);
+    // Last of what is inside: without it, others make everything anew.
+    orIgnore(() => removeFile(this.#lock));
+    removeIfEmpty(this.directory);
+    this.#takeBack();
+  }
+
+  /** Removes those directories that this object made, unless there is something in them. */
+  #takeBack(): void {
+    for (const path of this.#made.splice(0).reverse()) removeIfEmpty(path);
   }
 
   /** `<stateDir>/<node>/sandboxes`. */
@@ -296,6 +331,22 @@ function ensureDirectory(path: string): boolean {
   } catch (error) {
     if (isSyscallError(error, Errno.EEXIST)) return false;
     throw unusable(path, error);
+  }
+}
+
+/** How often others may take away what a new node needs while it is made. */
+const MAKE_ATTEMPTS = 100;
+
+function isOfMissing(error: unknown): boolean {
+  return isSandboxError(error) && isSyscallError(error.cause, Errno.ENOENT);
+}
+
+/** What cannot be taken back is empty; the error that led here is the one to know. */
+function orIgnore(step: () => void): void {
+  try {
+    step();
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
   }
 }
 

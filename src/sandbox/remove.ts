@@ -23,6 +23,7 @@ import {
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { NodeContext } from "./context.ts";
 import { retiredAlias } from "./identity.ts";
+import type { LockMode } from "../state/lock.ts";
 import type { NodeState } from "./node_state.ts";
 import { awaitGone, deletePodLinks, podLinks } from "./pod_links.ts";
 import {
@@ -89,7 +90,7 @@ async function giveUpSandbox(
 ): Promise<boolean> {
   const { state } = context;
   const force = options.force ?? false;
-  using node = await lockUnlessGone(state);
+  using node = await lockUnlessGone(state, "shared");
   if (node === undefined) return removeOrphans(context, id);
   using _lock = await state.lockNewSandbox(id);
   const record = force ? state.readableSandbox(id) : state.readSandbox(id);
@@ -125,9 +126,12 @@ async function deleteHeldLinks(
 }
 
 /** Undefined when the node was taken down, or its directory is lost: then there is nobody to be kept out. */
-async function lockUnlessGone(state: NodeState): Promise<OwnedFd | undefined> {
+export async function lockUnlessGone(
+  state: NodeState,
+  mode: LockMode,
+): Promise<OwnedFd | undefined> {
   try {
-    return await state.lock("shared");
+    return await state.lock(mode);
   } catch (error) {
     if (isSandboxError(error, "NodeNotFound")) return undefined;
     throw error;
