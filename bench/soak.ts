@@ -72,6 +72,9 @@ function elements(): number {
   );
 }
 
+/** How many connections this network namespace tracks. */
+const CONNECTIONS = "/proc/sys/net/netfilter/nf_conntrack_count";
+
 /** Files and directories under a path. */
 function files(path: string): number {
   let count = 0;
@@ -165,6 +168,7 @@ class Soak {
         "IPv6 routes": lines("/proc/self/net/ipv6_route"),
         mounts: lines("/proc/self/mountinfo"),
         "nf_tables elements": elements(),
+        "tracked connections": Number(Deno.readTextFileSync(CONNECTIONS)),
         files: files(this.#node.stateDir),
       },
       flat: {
