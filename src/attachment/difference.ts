@@ -105,7 +105,7 @@ export function endDifferences(
     const is = link.ipv4?.[conf];
     if (is === value) continue;
     found.push({
-      object: `sysctl net.ipv4.conf.${name}.${snakeCase(key)}`,
+      object: `sysctl net.ipv4.conf.${name}.${sysctlOf(key)}`,
       problem: `is ${is}, not ${value}`,
       does: "sets it",
       mend: () => execute(setLink({ index, ipv4: { [conf]: value } })),
@@ -113,6 +113,11 @@ export function endDifferences(
   }
   if (!up) differs("is down", "sets it up", { up: true });
   return found;
+}
+
+/** The file of a setting. Of these the kernel's constant has a name of its own (IPV4_DEVCONF_ARPFILTER). */
+function sysctlOf(setting: string): string {
+  return setting === "arpfilter" ? "arp_filter" : snakeCase(setting);
 }
 
 function snakeCase(text: string): string {
