@@ -128,6 +128,7 @@ async function open(options: NodeOptions): Promise<Node> {
         stateDir: state.stateDir,
       });
     }
+    state.holdTo(settings);
     const parts = {
       settings,
       state,

@@ -14,10 +14,12 @@
 import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import {
+  fstat,
   lstat,
   mkdir,
   O_CREAT,
   O_NOFOLLOW,
+  O_NONBLOCK,
   O_RDONLY,
   open,
   readDirectory,
@@ -25,6 +27,9 @@ import {
   rmdir,
 } from "../../ffi/file.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
+import { AddressPool } from "../ipam/pool.ts";
+import { Cidr } from "../net/cidr.ts";
+import { IpAddress } from "../net/ip.ts";
 import {
   areMountsShared,
   shareMounts,
@@ -62,6 +67,7 @@ export class NodeState {
   readonly #lock: string;
   readonly #sandboxes: string;
   readonly #damaged: string;
+  #settings: NodeRecord | undefined;
   /** Directories made by this object, parents first. */
   readonly #made: string[] = [];
   /** Whether it holds the lock of a node that may come to nothing. */
@@ -82,9 +88,17 @@ export class NodeState {
     return present(this.#record);
   }
 
-  /** The settings, or undefined for a node that was never opened. */
+  /**
+   * The settings, or undefined for a node that was never opened.
+   *
+   * @throws {SandboxError} `RecordInvalid`
+   */
   readNode(): NodeRecord | undefined {
-    return readRecord(nodeRecord, this.#record);
+    const path = this.#record;
+    const record = readRecord(nodeRecord, path);
+    if (record === undefined || record.name === this.name) return record;
+    const reason = `is that of node ${record.name}`;
+    throw new SandboxError("RecordInvalid", { path, reason });
   }
 
   /** Whether there is anything of the node on disk. */
@@ -249,12 +263,25 @@ export class NodeState {
     return present(this.sandboxDirectory(id));
   }
 
-  /** The record of a sandbox, or undefined when it has none. */
+  /**
+   * The record of a sandbox, or undefined when it has none.
+   *
+   * @throws {SandboxError} `RecordInvalid` also when it is not of this sandbox, or tells what cannot be on this node
+   */
   readSandbox(id: string): SandboxRecord | undefined {
-    return readRecord(
-      sandboxRecord,
-      `${this.sandboxDirectory(id)}/record.cbor`,
-    );
+    const path = this.#sandboxRecord(id);
+    const record = readRecord(sandboxRecord, path);
+    const reason = record &&
+      (record.id === id
+        ? this.#settings && contradiction(record, this.#settings)
+        : `is that of sandbox ${record.id}`);
+    if (reason === undefined) return record;
+    throw new SandboxError("RecordInvalid", { path, reason });
+  }
+
+  /** From now on records of sandboxes are held against the node's settings. */
+  holdTo(settings: NodeRecord): void {
+    this.#settings = settings;
   }
 
   /** The record of a sandbox, or undefined when it has none that can be read. */
@@ -271,7 +298,7 @@ export class NodeState {
   writeSandbox(record: SandboxRecord): void {
     writeRecord(
       sandboxRecord,
-      `${this.sandboxDirectory(record.id)}/record.cbor`,
+      this.#sandboxRecord(record.id),
       record,
     );
   }
@@ -293,13 +320,24 @@ export class NodeState {
     removeDirectory(this.sandboxDirectory(id), "record.cbor");
   }
 
-  /** Keeps a record that cannot be read for people to look at, until the node is taken down. */
+  /**
+   * Keeps a record that cannot be read, whatever it is, for people to look at until the node is taken down. The caller
+   * holds the sandbox's lock.
+   *
+   * @throws {SandboxError} `StateUnusable`
+   */
   setAsideRecord(id: string): void {
     ensurePrivateDirectory(this.#damaged);
-    rename(
-      `${this.sandboxDirectory(id)}/record.cbor`,
-      `${this.#damaged}/${id}.${Date.now()}.cbor`,
-    );
+    // Nobody else sets anything aside for this id.
+    const place = (count: number) => `${this.#damaged}/${id}.${count}.cbor`;
+    let count = 1;
+    while (present(place(count))) count++;
+    const path = this.#sandboxRecord(id);
+    try {
+      rename(path, place(count));
+    } catch (error) {
+      throw unusable(path, error);
+    }
   }
 
   /** Removes the node's own files; its sandboxes must be gone. */
@@ -310,13 +348,23 @@ export class NodeState {
     removeDirectory(this.directory, "lock");
   }
 
+  #sandboxRecord(id: string): string {
+    return `${this.sandboxDirectory(id)}/record.cbor`;
+  }
+
   #ensure(): void {
     for (const path of [this.stateDir, this.directory]) {
       this.#made.push(...ensurePrivateDirectory(path));
     }
     try {
-      open(this.#lock, O_RDONLY | O_CREAT | O_NOFOLLOW, 0o600)
-        [Symbol.dispose]();
+      // O_NONBLOCK: opening a FIFO would wait for its writer.
+      const flags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
+      using lock = open(this.#lock, flags, 0o600);
+      const { kind } = fstat(lock);
+      if (kind !== "file") {
+        const reason = `is a ${kind}, not a file`;
+        throw new SandboxError("StateUnusable", { path: this.#lock, reason });
+      }
     } catch (error) {
       throw unusable(this.#lock, error);
     }
@@ -360,17 +408,48 @@ function present(path: string): boolean {
   }
 }
 
-/** Removes a directory and the files in it, `last` after the others; absent is fine. */
+/** What a record says that cannot be on a node of these settings; undefined when there is nothing. */
+function contradiction(
+  { addresses, netnsId, spec }: SandboxRecord,
+  settings: NodeRecord,
+): string | undefined {
+  if (spec.hostNetwork !== (netnsId === settings.netnsId)) {
+    return spec.hostNetwork
+      ? "netnsId: is not that of the node, on whose network it is"
+      : "netnsId: is that of the node";
+  }
+  if (spec.hostNetwork) return undefined;
+  const pools = settings.podCidrs.map((cidr) =>
+    new AddressPool(Cidr.parse(cidr))
+  );
+  const outside = addresses.find((text) => {
+    const address = IpAddress.parse(text);
+    return !pools.some((pool) => pool.isAllocatable(address));
+  });
+  return outside && `addresses: ${outside} is none of the node's for pods`;
+}
+
+/** Removes a directory and the files in it, `last` after the others; absent is fine. A directory in it with contents stays. */
 function removeDirectory(path: string, last?: string): void {
   try {
     const names = readDirectory(path).map(({ name }) => name);
     for (const name of names) {
-      if (name !== last) removeFile(`${path}/${name}`);
+      if (name !== last) removeEntry(`${path}/${name}`);
     }
     if (last !== undefined) removeFile(`${path}/${last}`);
     rmdir(path);
   } catch (error) {
     // Somebody may be setting the node up anew at this moment.
     if (!isSyscallError(error, Errno.ENOENT, Errno.ENOTEMPTY)) throw error;
+  }
+}
+
+/** Never recursive: what somebody put into a directory, or mounted there, is not podnet's to delete. */
+function removeEntry(path: string): void {
+  try {
+    removeFile(path);
+  } catch (error) {
+    if (!isSyscallError(error, Errno.EISDIR)) throw error;
+    removeIfEmpty(path);
   }
 }

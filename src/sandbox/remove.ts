@@ -25,6 +25,7 @@ import type { NodeContext } from "./context.ts";
 import { retiredAlias } from "./identity.ts";
 import type { LockMode } from "../state/lock.ts";
 import type { NodeState } from "./node_state.ts";
+import { ownLink } from "./ownership.ts";
 import { awaitGone, deletePodLinks, podLinks } from "./pod_links.ts";
 import {
   addressesOf,
@@ -93,7 +94,7 @@ async function giveUpSandbox(
   using node = await lockUnlessGone(state, "shared");
   if (node === undefined) return removeOrphans(context, id);
   using _lock = await state.lockNewSandbox(id);
-  const record = force ? state.readableSandbox(id) : state.readSandbox(id);
+  const record = readOrSetAside(state, id, force);
   const { incarnation } = options;
   if (
     record !== undefined && incarnation !== undefined &&
@@ -125,6 +126,21 @@ async function deleteHeldLinks(
   return held.length > 0;
 }
 
+/** With force a record that cannot be read is kept for people to look at, like {@linkcode collectGarbage} does. */
+function readOrSetAside(
+  state: NodeState,
+  id: string,
+  force: boolean,
+): SandboxRecord | undefined {
+  try {
+    return state.readSandbox(id);
+  } catch (error) {
+    if (!force || !isSandboxError(error, "RecordInvalid")) throw error;
+    state.setAsideRecord(id);
+    return undefined;
+  }
+}
+
 /** Undefined when the node was taken down, or its directory is lost: then there is nobody to be kept out. */
 export async function lockUnlessGone(
   state: NodeState,
@@ -153,16 +169,15 @@ export function removeRemains(
       withHairpin: true,
     });
   }
-  if (record?.link !== undefined) {
+  const link = record && ownLink(context, record);
+  if (record !== undefined && link !== undefined) {
     // It may have been cut short before its addresses were noted.
     const addresses = record.addresses.length === 0
-      ? addressesOfLink(sockets.route, record.link.hostIndex)
+      ? addressesOfLink(sockets.route, link.hostIndex)
       : addressesOf(record);
-    releaseAddresses(sockets.route, record.link.hostIndex, addresses);
-    if (record.spec.netns !== undefined) detachHost(sockets.route, record.link);
-    else {
-      retireHost(sockets.route, record.link, retiredAlias(settings.name, id));
-    }
+    releaseAddresses(sockets.route, link.hostIndex, addresses);
+    if (record.spec.netns !== undefined) detachHost(sockets.route, link);
+    else retireHost(sockets.route, link, retiredAlias(settings.name, id));
   }
   NetworkNamespace.unpin(state.pinPath(id));
 }

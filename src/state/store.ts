@@ -186,12 +186,18 @@ export function readRecord<T>(
 ): T | undefined {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
+    // Before it is opened: opening some devices does something.
+    const { kind } = lstat(path);
+    if (kind !== "file") return refuse(path, NO_FILE[kind] ?? `is a ${kind}`);
     // O_NONBLOCK: a FIFO planted here must not hang us. O_NOFOLLOW: nor a link lead us away.
     using file = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     const status = fstat(file);
     if (status.kind !== "file") return refuse(path, `is a ${status.kind}`);
     if (status.uid !== geteuid()) {
       return refuse(path, `belongs to user ${status.uid}`);
+    }
+    if ((status.mode & 0o022) !== 0) {
+      return refuse(path, "can be written by other users");
     }
     if (status.size > MAX_RECORD_BYTES) {
       return refuse(path, `has ${status.size} bytes`);
@@ -207,13 +213,27 @@ export function readRecord<T>(
     if (error.errno === Errno.ENOENT || error.errno === Errno.ENOTDIR) {
       return undefined;
     }
-    if (error.errno === Errno.ELOOP) {
-      return refuse(path, "is a symbolic link");
+    // Of this one file, and no reason to give the others up.
+    if (OF_THE_FILE.includes(error.errno)) {
+      return refuse(path, `cannot be read (${error.code})`);
     }
     throw unusable(path, error);
   }
   return decodeRecord(kind, bytes, path);
 }
+
+const NO_FILE: Readonly<Record<string, string>> = {
+  block: "is a block device",
+  character: "is a character device",
+  symlink: "is a symbolic link",
+};
+
+const OF_THE_FILE: readonly number[] = [
+  Errno.EIO,
+  Errno.EISDIR,
+  Errno.ELOOP,
+  Errno.ENXIO,
+];
 
 /** Removes a file; absent is fine. */
 export function removeFile(path: string): void {
