@@ -28,7 +28,7 @@ export function link(name: string, parts: Partial<LinkFacts> = {}): LinkFacts {
     mtu: 1500,
     ofPod: name.startsWith("pn-"),
     ipv4: { forwarding: 1, rpFilter: 0, routeLocalnet: 0 },
-    ipv6: { forwarding: 1, acceptRa: 1, disabled: 0 },
+    ipv6: { forwarding: 1, acceptRa: 1 },
     ...parts,
   };
 }

@@ -11,7 +11,10 @@ import {
 import { Witness } from "../../src/diagnosis/facts/witness.ts";
 import type { Packet } from "../../src/diagnosis/walk/packet.ts";
 import { walk } from "../../src/diagnosis/walk/walk.ts";
+import { attrs, encode } from "../../src/netlink/attrs.ts";
+import { bytes, cstring } from "../../src/netlink/codec.ts";
 import { command } from "../support/command.ts";
+import { table } from "./healthy.ts";
 import { nft } from "./patient.ts";
 
 /** A pod's first packet to the outside. */
@@ -168,6 +171,9 @@ const iptables: readonly (readonly [rules: string, expected: string])[] = [
   ["-p udp -j DROP", "accept accept"],
   ["-m physdev --physdev-is-bridged -j DROP", "accept accept"],
   ["-m mark --mark 7 -j DROP", "accept? accept?"],
+  ["-m addrtype --dst-type LOCAL -j DROP", "accept accept"],
+  ["-m addrtype ! --dst-type LOCAL -j DROP", "drop drop"],
+  ["-m addrtype --src-type LOCAL -j DROP", "accept? accept?"],
   ["-m multiport -p tcp --dports 80,443 -j REJECT", "accept? accept?"],
 ];
 
@@ -199,4 +205,42 @@ Deno.test("walk() tells what rules of iptables do", () => {
     return found === expected ? [] : [`${rules}: ${found}, not ${expected}`];
   });
   assertEquals(wrong, []);
+});
+
+/** As older versions of iptables wrote ports: `struct xt_tcp` in a match of the old form. */
+function portsMatch(first: number, last: number, option = 0): Uint8Array {
+  const info = new Uint8Array(12);
+  info.set(new Uint8Array(Uint16Array.of(0, 0xffff, first, last).buffer));
+  info[8] = option;
+  return encode(
+    attrs("", { name: [1, cstring(32)], info: [3, bytes] }),
+    { name: "tcp", info },
+  );
+}
+
+Deno.test("walk() tells what ports of older iptables do", () => {
+  const found = [
+    portsMatch(0, 0xffff),
+    portsMatch(8000, 8100),
+    portsMatch(25, 25),
+    portsMatch(8000, 8100, 3),
+  ].map((data) => {
+    const drop = {
+      immediate: { dreg: 0, data: { verdict: { code: "drop" as const } } },
+    };
+    const expressions = [{ $other: { name: "match", data } }, drop];
+    const t = table({ name: "t" }, { rules: [{ handle: 1, expressions }] });
+    const c = t.chains.get("forward");
+    const ruleset = c === undefined
+      ? []
+      : [{ ...t, chains: new Map([["c", c]]) }];
+    return [fromPod, { ...fromPod, destinationPort: 8080 }]
+      .map((packet) => outcome(ruleset, packet)).join(" ");
+  });
+  assertEquals(found, [
+    "drop drop",
+    "accept? drop",
+    "accept? accept",
+    "accept? accept?",
+  ]);
 });
