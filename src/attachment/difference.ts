@@ -124,16 +124,17 @@ function snakeCase(text: string): string {
   return text.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** What is wrong with the neighbour that should be there for good. */
+/** What is wrong with the neighbour that should be there for good; one that the kernel has found by asking does not count. */
 export function neighbourProblem(
   neighbours: readonly Neighbour[],
   address: IpAddress,
   mac: MacAddress,
 ): string | undefined {
   const found = neighbours.find((n) => n.address.equals(address));
-  if (found === undefined) return "is missing";
-  if (!found.mac?.equals(mac)) return `is ${found.mac}, not ${mac}`;
-  return found.permanent ? undefined : "can expire";
+  if (found?.mac !== undefined && !found.mac.equals(mac)) {
+    return `is ${found.mac}, not ${mac}`;
+  }
+  return found?.permanent ? undefined : "is missing";
 }
 
 /** A link by its index. */

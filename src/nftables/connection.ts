@@ -156,25 +156,27 @@ export class NftablesConnection implements Disposable {
 
   /**
    * Reads one element by its key, at a cost that does not depend on the size of the set. Undefined when the set does not
-   * have it, or there is no such set. Not for sets of ranges.
+   * have it, or there is no such set, or one with keys of another length. Not for sets of ranges.
    */
   getElement(table: string, set: NftSet, key: Uint8Array): Element | undefined {
     const { data: _data, ...keysOnly } = set;
-    const [reply] = orNone(() =>
-      this.netlink.request({
-        operation: `get element of ${table} ${set.name}`,
-        type: NftMessage.getSetElem,
-        flags: 0,
-        codec: elementMessage,
-        value: {
-          header: { family: NfFamily.inet },
-          attrs: {
-            table,
-            set: set.name,
-            elements: encodeElements(keysOnly, [{ key }]),
+    const [reply] = orNone(
+      () =>
+        this.netlink.request({
+          operation: `get element of ${table} ${set.name}`,
+          type: NftMessage.getSetElem,
+          flags: 0,
+          codec: elementMessage,
+          value: {
+            header: { family: NfFamily.inet },
+            attrs: {
+              table,
+              set: set.name,
+              elements: encodeElements(keysOnly, [{ key }]),
+            },
           },
-        },
-      })
+        }),
+      [Errno.ENOENT, Errno.EINVAL],
     );
     return decodeElements(set, reply?.attrs.elements ?? []).at(0);
   }
@@ -311,11 +313,14 @@ function unsupported(cause: unknown): SandboxError {
 }
 
 /** Replies of a request, none when what it names does not exist. */
-function orNone<T>(request: () => T[]): T[] {
+function orNone<T>(
+  request: () => T[],
+  errnos: readonly number[] = [Errno.ENOENT],
+): T[] {
   try {
     return request();
   } catch (error) {
-    if (isNetlinkError(error, Errno.ENOENT)) return [];
+    if (isNetlinkError(error, ...errnos)) return [];
     throw error;
   }
 }
