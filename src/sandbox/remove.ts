@@ -26,6 +26,7 @@ import { retiredAlias } from "./identity.ts";
 import type { LockMode } from "../state/lock.ts";
 import type { NodeState } from "./node_state.ts";
 import { ownLink } from "./ownership.ts";
+import { explained } from "./permission.ts";
 import { awaitGone, deletePodLinks, podLinks } from "./pod_links.ts";
 import {
   addressesOf,
@@ -56,9 +57,11 @@ export async function removeSandbox(
   id: string,
   options: RemoveOptions & { readonly incarnation?: string } = {},
 ): Promise<boolean> {
-  const found = await giveUpSandbox(context, id, options);
-  if (!options.force) return found;
-  return await deleteHeldLinks(context, new Set([id])) || found;
+  return await explained(async () => {
+    const found = await giveUpSandbox(context, id, options);
+    if (!options.force) return found;
+    return await deleteHeldLinks(context, new Set([id])) || found;
+  });
 }
 
 /**

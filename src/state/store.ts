@@ -253,13 +253,21 @@ function refuse(path: string, reason: string): never {
 const NOT_ACCESSIBLE =
   "is not accessible to this user: be root, or use another state directory";
 
+/** What is no fault of the file system: the process, or the system, has too many files open, or no memory. */
+function isOfProcess(error: SyscallError): boolean {
+  return isSyscallError(error, Errno.EMFILE, Errno.ENFILE, Errno.ENOMEM);
+}
+
 /** `cause`, or what it means when the file system refused. */
 export function unusable(path: string, cause: unknown): unknown {
-  if (!(cause instanceof SyscallError)) return cause;
+  if (!(cause instanceof SyscallError) || isOfProcess(cause)) return cause;
   const reason: Record<number, string> = {
     [Errno.ENOTDIR]: "has a file where a directory is needed",
-    [Errno.EROFS]: "is on a read-only file system",
-    [Errno.ENOSPC]: "is on a full file system",
+    [Errno.EROFS]:
+      "is on a read-only file system: remount it read-write, or use another state directory",
+    [Errno.ENOSPC]:
+      "is on a file system without room or without inodes: make room (df, df -i)",
+    [Errno.EDQUOT]: "is over this user's disk quota: make room, or raise it",
     [Errno.EACCES]: NOT_ACCESSIBLE,
     [Errno.EPERM]: NOT_ACCESSIBLE,
     [Errno.ELOOP]: "is a symbolic link, or leads through a loop of them",
