@@ -58,6 +58,7 @@ export type {
   NodeEvent,
   NodeWatch,
   OverflowEvent,
+  ReadyEvent,
   RepairEvent,
   SandboxEvent,
   WatchOptions,

@@ -5,7 +5,12 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { Bench } from "./bench.ts";
-import { describeMachine, load } from "./machine.ts";
+import {
+  describeMachine,
+  load,
+  namespacesGone,
+  slabObjects,
+} from "./machine.ts";
 import { measureCreate } from "./parts/create.ts";
 import { measureFootprint } from "./parts/footprint.ts";
 import { measureOnce } from "./parts/once.ts";
@@ -51,6 +56,7 @@ if (unknown.length > 0) {
   Deno.exit(64);
 }
 const loadBefore = load();
+const namespaces = slabObjects("net_namespace") ?? 0;
 await build();
 const bench = new Bench(quick, beside.map(addCheckout));
 let failed = false;
@@ -58,6 +64,7 @@ for (const [name, measure] of Object.entries(parts)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   try {
     await measure(bench);
+    await namespacesGone(namespaces);
   } catch (error) {
     // The other parts are worth their time all the same.
     console.error(`${name}:`, error);

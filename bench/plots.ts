@@ -40,7 +40,7 @@ function select(
   );
 }
 
-/** Every chart that has at least two points on a line, by the name of its file. */
+/** Every chart that has a line, by the name of its file. */
 export function charts(results: Results): Map<string, Chart> {
   const all: Record<string, Chart> = {
     create: {
@@ -93,9 +93,10 @@ export function charts(results: Results): Map<string, Chart> {
       ),
     },
   };
-  return new Map(
-    Object.entries(all).filter(([, { lines }]) =>
-      lines.some(({ points }) => points.length > 1)
-    ),
-  );
+  // What was measured at one place only is not a line.
+  const drawn = Object.entries(all).map(([file, chart]) => {
+    const lines = chart.lines.filter(({ points }) => points.length > 1);
+    return [file, { ...chart, lines }] as const;
+  });
+  return new Map(drawn.filter(([, { lines }]) => lines.length > 0));
 }

@@ -7,7 +7,7 @@ import { judge, type Verdict } from "./goals.ts";
 import { type Machine, sentence } from "./machine.ts";
 import { charts } from "./plots.ts";
 import { phrase, type Results, type Row } from "./results.ts";
-import { LIMIT } from "./subjects.ts";
+import { LIMIT, run } from "./subjects.ts";
 import { svgChart } from "./svg.ts";
 import { markdownTable, number, ratio, terminalTable } from "./table.ts";
 
@@ -101,5 +101,6 @@ export async function saveResults(
   );
   for (const [name, chart] of charts(results)) {
     await Deno.writeTextFile(`${directory}/${name}.svg`, svgChart(chart));
-  }
+  } // They are kept in the repository, where everything is formatted.
+  await run(Deno.execPath(), ["fmt", "--quiet", directory]);
 }

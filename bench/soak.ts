@@ -7,6 +7,7 @@
 import { type Node, openNode, type Sandbox } from "../mod.ts";
 import { processState } from "../scripts/leaks.ts";
 import { wallNs } from "./clock.ts";
+import { slabObjects } from "./machine.ts";
 import { StallSampler } from "./stall.ts";
 import { percentile } from "./statistics.ts";
 
@@ -72,6 +73,9 @@ function elements(): number {
   );
 }
 
+/** How many connections this network namespace tracks. */
+const CONNECTIONS = "/proc/sys/net/netfilter/nf_conntrack_count";
+
 /** Files and directories under a path. */
 function files(path: string): number {
   let count = 0;
@@ -79,18 +83,6 @@ function files(path: string): number {
     count += 1 + (isDirectory ? files(`${path}/${name}`) : 0);
   }
   return count;
-}
-
-/** Objects of one kind in the kernel's allocator, machine-wide; -1 when it does not tell (slabinfo(5)). */
-function slabObjects(name: string): number {
-  try {
-    const table = Deno.readTextFileSync("/proc/slabinfo");
-    return Number(new RegExp(`^${name} +(\\d+)`, "m").exec(table)?.[1] ?? -1);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return -1;
-    if (error instanceof Deno.errors.PermissionDenied) return -1;
-    throw error;
-  }
 }
 
 /** The kernel destroys links on its own time: waits until there are as few as there are to be. */
@@ -165,13 +157,14 @@ class Soak {
         "IPv6 routes": lines("/proc/self/net/ipv6_route"),
         mounts: lines("/proc/self/mountinfo"),
         "nf_tables elements": elements(),
+        "tracked connections": Number(Deno.readTextFileSync(CONNECTIONS)),
         files: files(this.#node.stateDir),
       },
       flat: {
         threads: [...Deno.readDirSync("/proc/self/task")].length,
         "resident memory": rss,
         "V8 heap": heapUsed,
-        "network namespaces of the machine": slabObjects("net_namespace"),
+        "network namespaces of the machine": slabObjects("net_namespace") ?? 0,
       },
       times,
     };

@@ -58,12 +58,11 @@ function trend(
   return { name, first, last, growth, noise, fine };
 }
 
-/** What may vary, but not grow: the line through its samples says whether it does. The sample before the first cycle is left out. */
+/** What may vary, but not grow: the line through its samples says whether it does. */
 function trends(
-  samples: readonly Sample[],
+  later: readonly Sample[],
   values: (sample: Sample) => Readonly<Record<string, number>>,
 ): Finding[] {
-  const later = samples.slice(1);
   const [first] = later;
   if (first === undefined || later.length < 3) return [];
   return Object.keys(values(first)).map((name) =>
@@ -74,11 +73,18 @@ function trends(
   );
 }
 
-/** One finding for everything that was looked at. Trends need four samples at least. */
+/**
+ * One finding for everything that was looked at. Trends need some samples.
+ *
+ * Times count from the first cycle on. Memory counts in the second half only: a heap finds its size in steps, and where
+ * something leaks it does so to the end.
+ */
 export function findings(result: SoakResult): Finding[] {
+  const { samples } = result;
+  const secondHalf = samples.slice(Math.floor(samples.length / 2));
   return [
     ...exactFindings(result),
-    ...trends(result.samples, ({ flat }) => flat),
-    ...trends(result.samples, ({ times }) => times),
+    ...trends(secondHalf, ({ flat }) => flat),
+    ...trends(samples.slice(1), ({ times }) => times),
   ];
 }

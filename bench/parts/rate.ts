@@ -6,7 +6,7 @@
  */
 import type { Bench } from "../bench.ts";
 import type { Driver } from "../driver.ts";
-import { machineCpuMs } from "../machine.ts";
+import { machineCpuMs, namespacesGone, slabObjects } from "../machine.ts";
 import { LIMIT, start } from "../subjects.ts";
 
 const SUBJECTS = ["podnet", LIMIT];
@@ -53,12 +53,13 @@ async function measureCreation(bench: Bench): Promise<void> {
     for (let round = 0; round < bench.size(1, 3); round++) {
       bench.say(`${pods} pods from ${processes} processes`);
       for (const subject of SUBJECTS) {
-        await using open = new AsyncDisposableStack();
-        const rate = await creationRate(
-          await crew(open, subject, processes),
-          pods,
-        );
-        rates.get(subject)?.push(rate);
+        const namespaces = slabObjects("net_namespace") ?? 0;
+        {
+          await using open = new AsyncDisposableStack();
+          const drivers = await crew(open, subject, processes);
+          rates.get(subject)?.push(await creationRate(drivers, pods));
+        }
+        await namespacesGone(namespaces);
       }
     }
     for (const [subject, values] of rates) {

@@ -123,9 +123,8 @@ async function compare(bench: Bench, paths: readonly Path[]): Promise<void> {
 
 /** As many rules, the one of the server last, as portmap and Docker write them. */
 async function addIptables(
-  node: Driver,
+  { node, address }: Scene,
   mappings: number,
-  address: string,
 ): Promise<void> {
   const rule = (port: number, to: string) =>
     `-A PORTS -p tcp --dport ${port} -j DNAT --to-destination ${to}`;
@@ -147,59 +146,59 @@ async function addIptables(
   await within(node, "iptables-restore", file);
 }
 
+/** A node for each number of mappings, made by podnet or by iptables. */
+async function scenesOf(
+  bench: Bench,
+  open: AsyncDisposableStack,
+  subject: "podnet" | "iptables",
+  levels: readonly number[],
+): Promise<{ readonly scene: Scene; readonly mappings: number }[]> {
+  const scenes = [];
+  for (const mappings of levels) {
+    bench.say(`a node with ${mappings} mappings of ${subject}`);
+    const scene = await setScene(open);
+    if (subject === "podnet") {
+      const pods = Math.floor(mappings / PORTS_A_POD);
+      await scene.node.ask("create", 0, pods, PORTS_A_POD, FIRST_PORT);
+    } else await addIptables(scene, mappings);
+    scenes.push({ scene, mappings });
+  }
+  return scenes;
+}
+
 /** Adds rows for connections and throughput. */
 export async function measureTraffic(bench: Bench): Promise<void> {
   const levels = bench.size([1, 1000], [1, 1000, 10_000, 60_000]);
   await using open = new AsyncDisposableStack();
-  const scenes: { scene: Scene; mappings: number }[] = [];
-  for (const mappings of levels) {
-    bench.say(`a node with ${mappings} mappings`);
-    const scene = await setScene(open);
-    const pods = Math.floor(mappings / PORTS_A_POD);
-    await scene.node.ask("create", 0, pods, PORTS_A_POD, FIRST_PORT);
-    scenes.push({ scene, mappings });
-  }
-  const [first] = scenes;
+  const mapped = await scenesOf(bench, open, "podnet", levels);
+  // iptables takes minutes for 60,000 rules.
+  const ruled = await scenesOf(
+    bench,
+    open,
+    "iptables",
+    levels.filter((mappings) => mappings <= 10_000),
+  );
+  const [first] = mapped;
   if (first === undefined) throw new RangeError("no levels");
   const { outside, pod, address } = first.scene;
   bench.say("connections and throughput");
+  const direct = { subject: "podnet", address, port: SERVER_PORT };
   await compare(bench, [
-    {
-      subject: "podnet",
-      conditions: { path: "no NAT" },
-      from: outside,
-      address,
-      port: SERVER_PORT,
-    },
-    {
-      subject: "podnet",
-      conditions: { path: "pod to pod" },
-      from: pod,
-      address,
-      port: SERVER_PORT,
-    },
-    ...scenes.map(({ scene, mappings }) => ({
+    { ...direct, conditions: { path: "no NAT" }, from: outside },
+    { ...direct, conditions: { path: "pod to pod" }, from: pod },
+    ...mapped.map(({ scene, mappings }) => ({
       subject: "podnet",
       conditions: { path: "host port", mappings },
       from: scene.outside,
       address: NODE,
       port: MAPPED_PORT,
     })),
-  ]);
-  // A packet goes through the rules of both, so these nodes come after the others were measured.
-  const iptables = scenes.filter(({ mappings }) => mappings <= 10_000);
-  bench.say("the same through iptables");
-  for (const { scene, mappings } of iptables) {
-    await addIptables(scene.node, mappings, scene.address);
-  }
-  await compare(
-    bench,
-    iptables.map(({ scene, mappings }) => ({
+    ...ruled.map(({ scene, mappings }) => ({
       subject: "iptables",
       conditions: { path: "host port", mappings },
       from: scene.outside,
       address: NODE,
       port: MAPPED_PORT + 1,
     })),
-  );
+  ]);
 }

@@ -105,7 +105,7 @@ export function endDifferences(
     const is = link.ipv4?.[conf];
     if (is === value) continue;
     found.push({
-      object: `sysctl net.ipv4.conf.${name}.${snakeCase(key)}`,
+      object: `sysctl net.ipv4.conf.${name}.${sysctlOf(key)}`,
       problem: `is ${is}, not ${value}`,
       does: "sets it",
       mend: () => execute(setLink({ index, ipv4: { [conf]: value } })),
@@ -115,20 +115,26 @@ export function endDifferences(
   return found;
 }
 
+/** The file of a setting. Of these the kernel's constant has a name of its own (IPV4_DEVCONF_ARPFILTER). */
+function sysctlOf(setting: string): string {
+  return setting === "arpfilter" ? "arp_filter" : snakeCase(setting);
+}
+
 function snakeCase(text: string): string {
   return text.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-/** What is wrong with the neighbour that should be there for good. */
+/** What is wrong with the neighbour that should be there for good; one that the kernel has found by asking does not count. */
 export function neighbourProblem(
   neighbours: readonly Neighbour[],
   address: IpAddress,
   mac: MacAddress,
 ): string | undefined {
   const found = neighbours.find((n) => n.address.equals(address));
-  if (found === undefined) return "is missing";
-  if (!found.mac?.equals(mac)) return `is ${found.mac}, not ${mac}`;
-  return found.permanent ? undefined : "can expire";
+  if (found?.mac !== undefined && !found.mac.equals(mac)) {
+    return `is ${found.mac}, not ${mac}`;
+  }
+  return found?.permanent ? undefined : "is missing";
 }
 
 /** A link by its index. */

@@ -34,11 +34,16 @@ import {
 /** Every host end has this MAC: it is seen by its own pod only, and a constant needs no resolution. */
 export const HOST_MAC: MacAddress = MacAddress.parse("ee:ee:ee:ee:ee:ee");
 
-/** net.ipv4.conf of the host end: it routes, and believes neither foreign sources nor redirects. */
+/**
+ * net.ipv4.conf of the host end: it routes, and believes neither foreign sources nor redirects. `arpfilter` is the reverse
+ * path check of ARP, which a node whose `all.rp_filter` is 2 has no other of: a pod could fill the node's neighbour table.
+ */
 export const HOST_IPV4 = {
   forwarding: 1,
   rpFilter: 1,
+  arpfilter: 1,
   acceptRedirects: 0,
+  acceptSourceRoute: 0,
 } as const satisfies Ipv4Devconf;
 
 /** net.ipv6.conf of either end; which exist in /proc only. */

@@ -32,6 +32,7 @@ function lineOf(event: NodeEvent): string {
 function detailOf(event: NodeEvent): string {
   switch (event.type) {
     case "overflow":
+    case "ready":
       return "";
     case "repaired":
     case "unrepaired":

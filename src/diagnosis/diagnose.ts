@@ -60,7 +60,8 @@ export interface Diagnosis {
  *
  * What this process may not see is told in `unseen`. A node with garbage takes up to half a second, others about a tenth.
  *
- * @throws {SandboxError} `InvalidSpec` and `InvalidNamespace` for options that lead nowhere; nothing else
+ * @throws {SandboxError} `InvalidSpec` and `InvalidNamespace` for options that lead nowhere, `NotPermitted` for a namespace that may not
+ * be opened; nothing else
  */
 export async function diagnose(
   options: DiagnoseOptions = {},

@@ -186,14 +186,16 @@ export function releaseHostPorts(
  */
 function forgetFlows(
   { nft }: HostPortSockets,
-  { addresses }: PortOwner,
+  { id, addresses }: PortOwner,
   mappings: readonly HostPort[],
   isGone: boolean,
 ): void {
   const ended = mappings.filter(({ protocol }) =>
     !isGone || protocol !== "tcp"
   );
-  const filters = addresses.flatMap((address) =>
+  const filters = addresses.filter((a) => isFreeOr(nft, a, id)).flatMap((
+    address,
+  ) =>
     ended.filter(({ families }) => families.includes(address.family))
       .map((mapping) => ({
         family: address.family,
@@ -207,6 +209,17 @@ function forgetFlows(
       }))
   );
   if (filters.length > 0) flushConntrack(nft.netlink, filters);
+}
+
+/** Whether the table gives the pod's address to nobody else: what a record says is not proof. */
+function isFreeOr(
+  nft: NftablesConnection,
+  pod: IpAddress,
+  owner: string,
+): boolean {
+  const { set, element: { key } } = hairpinElement(pod, owner);
+  const found = nft.getElement(TABLE, set, key);
+  return found === undefined || found.comment === owner;
 }
 
 /**

@@ -63,6 +63,12 @@ export const TABLE = "podnet";
 /** `NF_IP_PRI_RAW_BEFORE_DEFRAG`: connection tracking puts packets together at -400. */
 const BEFORE_DEFRAG = -450;
 
+/**
+ * The rules of services, kube-proxy's for one, are at -100, where the chain that was made last comes first; they go before
+ * host ports whatever was made when (CVE-2019-9946).
+ */
+const AFTER_SERVICES = -95;
+
 /** What the rules of a node depend on. */
 export interface RulesetOptions {
   /** Kept in the table, so that the node behind a table is known, and with what its rules were made. */
@@ -123,12 +129,12 @@ export function nodeTable(options: RulesetOptions): Table {
       },
       {
         name: "prerouting",
-        hook: { type: "nat", hook: "prerouting", priority: -100 },
+        hook: { type: "nat", hook: "prerouting", priority: AFTER_SERVICES },
         rules: [toHostPorts()],
       },
       {
         name: "output",
-        hook: { type: "nat", hook: "output", priority: -100 },
+        hook: { type: "nat", hook: "output", priority: AFTER_SERVICES },
         rules: [toHostPorts()],
       },
       { name: "hostports", rules: hostPortRules() },

@@ -53,8 +53,12 @@ export class AddressPool {
    * Start and stride both follow from the seed, so that two seeds soon part even after they met, and an
    * address that was given back is not the next one given out.
    * @param seed a hash, at best at least twice as long as an address; bytes are taken as a big-endian number
+   * @param isTaken passes over addresses, asked when it is their turn
    */
-  *candidates(seed: bigint | Uint8Array): Generator<IpAddress, void> {
+  *candidates(
+    seed: bigint | Uint8Array,
+    isTaken: (address: bigint) => boolean = () => false,
+  ): Generator<IpAddress, void> {
     const number = typeof seed === "bigint"
       ? BigInt.asUintN(256, seed)
       : toBigInt(seed);
@@ -65,7 +69,9 @@ export class AddressPool {
       : MAX_CANDIDATES_IPV6;
     let index = number % this.size;
     for (let i = 0n; i < count; i++) {
-      yield IpAddress.fromBigInt(first + index, this.cidr.family);
+      if (!isTaken(first + index)) {
+        yield IpAddress.fromBigInt(first + index, this.cidr.family);
+      }
       index = (index + stride) % this.size;
     }
   }

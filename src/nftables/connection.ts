@@ -154,7 +154,7 @@ export class NftablesConnection implements Disposable {
 
   /**
    * Reads one element by its key, at a cost that does not depend on the size of the set. Undefined when the set does not
-   * have it, or there is no such set. Not for sets of ranges.
+   * have it, or there is no such set, or one with keys of another length. Not for sets of ranges.
    */
   getElement(table: string, set: NftSet, key: Uint8Array): Element | undefined {
     const { data: _data, ...keysOnly } = set;
@@ -171,7 +171,7 @@ export class NftablesConnection implements Disposable {
           elements: encodeElements(keysOnly, [{ key }]),
         },
       },
-    }, Errno.ENOENT);
+    }, Errno.ENOENT, Errno.EINVAL);
     return decodeElements(set, reply?.attrs.elements ?? []).at(0);
   }
 

@@ -18,7 +18,7 @@ import {
 } from "../attachment/routed_veth.ts";
 import { podAt } from "../attachment/check_host.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
-import { hairpinElement, ofFamily } from "../hostport/elements.ts";
+import { ofFamily } from "../hostport/elements.ts";
 import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
@@ -39,6 +39,7 @@ import {
   type NodeContext,
 } from "./context.ts";
 import { writeDnsFiles } from "./dns_files.ts";
+import { freeAddresses, ownerOfAddress } from "./free_addresses.ts";
 import {
   type Identity,
   identity,
@@ -51,6 +52,7 @@ import {
 import { refuseStaleNode } from "./node_settings.ts";
 import type { NodeState } from "./node_state.ts";
 import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
+import { explained } from "./permission.ts";
 import { removeRemains } from "./remove.ts";
 import { mendSandbox } from "./sandbox_check.ts";
 import { specDifferences } from "../spec/differences.ts";
@@ -66,9 +68,16 @@ const FIRST_INDEX = 2;
  * Makes the sandbox, or finds it when it exists with the same spec.
  *
  * @throws {SandboxError} `InvalidSpec`, `SandboxConflict`, `AddressInUse`, `AddressPoolExhausted`, `HostPortInUse`,
- * `HostAddressUnknown`, `StateUnusable`, `NotPermitted`; the node is then as it was
+ * `HostAddressUnknown`, `StateUnusable`, `NotPermitted`, `LimitReached`; the node is then as it was
  */
-export async function createSandbox(
+export function createSandbox(
+  context: NodeContext,
+  input: SandboxSpec,
+): Promise<SandboxRecord> {
+  return explained(() => create(context, input));
+}
+
+async function create(
   context: NodeContext,
   input: SandboxSpec,
 ): Promise<SandboxRecord> {
@@ -367,10 +376,9 @@ function addressWishes(
     const address = ofFamily(requested, cidr.family);
     return {
       gateway,
-      // The claim is the route; an owner without one has lost its link and is still to be removed.
-      candidates:
-        (address === undefined ? pool.candidates(seed) : [address].values())
-          .filter((candidate) => ownerOf(context, candidate) === undefined),
+      candidates: address === undefined
+        ? freeAddresses(context, pool, seed)
+        : [address].filter((one) => ownerOfAddress(context, one) === undefined),
       exhausted: () =>
         address === undefined
           ? new SandboxError("AddressPoolExhausted", {
@@ -382,19 +390,10 @@ function addressWishes(
   });
 }
 
-/** The id of the sandbox whose address it is, by the element that every pod has. */
-function ownerOf(
-  { sockets: { nft } }: NodeContext,
-  address: IpAddress,
-): string | undefined {
-  const { set, element } = hairpinElement(address, "");
-  return nft.getElement(TABLE, set, element.key)?.comment;
-}
-
 function addressInUse(context: NodeContext, address: IpAddress): SandboxError {
   const { sockets, settings } = context;
   // One that is still being made has its link, and no element yet.
-  const owner = ownerOf(context, address) ??
+  const owner = ownerOfAddress(context, address) ??
     idOfAlias(settings.name, podAt(sockets.route, address));
   return new SandboxError("AddressInUse", {
     address: String(address),

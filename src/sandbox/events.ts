@@ -33,6 +33,14 @@ export interface OverflowEvent {
   readonly time: string;
 }
 
+/** A watch that repairs has looked at everything once: from now on it notices what happens. */
+export interface ReadyEvent {
+  /** Always `ready`. */
+  readonly type: "ready";
+  /** RFC 3339. */
+  readonly time: string;
+}
+
 /** What a watch that repairs did, or could not do. */
 export interface RepairEvent {
   /**
@@ -64,6 +72,7 @@ export interface ContestedEvent {
 export type NodeEvent =
   | SandboxEvent
   | OverflowEvent
+  | ReadyEvent
   | RepairEvent
   | ContestedEvent;
 

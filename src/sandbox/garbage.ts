@@ -25,7 +25,7 @@ import type { SandboxRecord } from "./records.ts";
 import { removeRemains } from "./remove.ts";
 
 /** What another process does with one sandbox takes milliseconds. */
-const BUSY_MS = 2000;
+const BUSY_MS = 1000;
 
 /** The kernel takes 30 ms to destroy a namespace. */
 const SETTLE_MS = 400;

@@ -47,8 +47,22 @@ export function newHostLink(): { name: string; index: number } {
   return {
     name: HOST_INTERFACE_PREFIX + random.subarray(0, 6).toHex(),
     // Far above the indices that the kernel counts up from 1, below 2^31.
-    index: 0x0100_0000 + view.getUint32(6) % 0x7e00_0000,
+    index: MIN_INDEX + view.getUint32(6) % (MAX_INDEX - MIN_INDEX),
   };
+}
+
+const MIN_INDEX = 0x0100_0000;
+const MAX_INDEX = 0x7f00_0000;
+
+/** Whether {@linkcode newHostLink} makes such names. */
+export function isHostInterface(name: string): boolean {
+  return name.startsWith(HOST_INTERFACE_PREFIX) &&
+    /^[0-9a-f]{12}$/.test(name.slice(HOST_INTERFACE_PREFIX.length));
+}
+
+/** Whether {@linkcode newHostLink} makes such numbers. */
+export function isChosenIndex(index: number): boolean {
+  return Number.isInteger(index) && index >= MIN_INDEX && index < MAX_INDEX;
 }
 
 /** IFLA_IFALIAS of a host end. */

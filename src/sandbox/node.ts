@@ -42,6 +42,7 @@ import {
 import { explainRefusal } from "./permission.ts";
 import {
   forgetNode,
+  lockUnlessGone,
   type RemoveOptions,
   removeSandbox,
   removeSandboxes,
@@ -127,6 +128,7 @@ async function open(options: NodeOptions): Promise<Node> {
         stateDir: state.stateDir,
       });
     }
+    state.holdTo(settings);
     const parts = {
       settings,
       state,
@@ -219,6 +221,9 @@ const LOST: readonly SandboxErrorCode[] = [
   "InvalidNamespace",
   "RecordInvalid",
 ];
+
+/** How often sandboxes are removed that others make meanwhile. */
+const REMOVE_ATTEMPTS = 10;
 
 /** Keeps the constructor, and with it what a node is inside, private. */
 let newNode: (
@@ -406,20 +411,26 @@ export class Node implements AsyncDisposable {
    * @throws {SandboxError} `NodeConflict` while it has sandboxes, unless forced
    */
   async remove(options: NodeRemoveOptions = {}): Promise<NodeRemoval> {
-    const { state } = this.#context;
-    const ids = state.sandboxIds();
-    if (ids.length > 0 && !options.force) throw this.#inUse(ids.length);
-    await removeSandboxes(this.#context, ids);
-    if (!state.exists()) return { removed: [] };
-    using _lock = await state.lock("exclusive");
-    const late = state.sandboxIds();
-    if (late.length > 0) throw this.#inUse(late.length);
-    const { sockets, table } = this.#context;
-    const removed = removeBaseline(sockets, ownerOfTable(table));
-    state.removeNode();
-    return {
-      removed: [...ids.map((id) => `sandbox ${id}`), ...removed],
-    };
+    const { state, sockets, table } = this.#context;
+    const removed: string[] = [];
+    for (let attempt = 1;; attempt++) {
+      const ids = state.sandboxIds();
+      if (ids.length > 0 && !options.force) throw this.#inUse(ids.length);
+      await removeSandboxes(this.#context, ids);
+      removed.push(...ids.map((id) => `sandbox ${id}`));
+      if (!state.exists()) return { removed };
+      using lock = await lockUnlessGone(state, "exclusive");
+      if (lock === undefined) return { removed };
+      const late = state.sandboxIds().length;
+      if (late === 0) {
+        removed.push(...removeBaseline(sockets, ownerOfTable(table)));
+        state.removeNode();
+        return { removed };
+      }
+      if (!options.force || attempt === REMOVE_ATTEMPTS) {
+        throw this.#inUse(late);
+      }
+    }
   }
 
   /** Closes this process's sockets. Node and pods stay. */

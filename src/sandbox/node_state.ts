@@ -14,10 +14,12 @@
 import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import {
+  fstat,
   lstat,
   mkdir,
   O_CREAT,
   O_NOFOLLOW,
+  O_NONBLOCK,
   O_RDONLY,
   open,
   readDirectory,
@@ -25,6 +27,9 @@ import {
   rmdir,
 } from "../../ffi/file.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
+import { AddressPool } from "../ipam/pool.ts";
+import { Cidr } from "../net/cidr.ts";
+import { IpAddress } from "../net/ip.ts";
 import {
   areMountsShared,
   shareMounts,
@@ -62,8 +67,11 @@ export class NodeState {
   readonly #lock: string;
   readonly #sandboxes: string;
   readonly #damaged: string;
+  #settings: NodeRecord | undefined;
   /** Directories made by this object, parents first. */
   readonly #made: string[] = [];
+  /** Whether it holds the lock of a node that may come to nothing. */
+  #isUndecided = false;
 
   constructor(stateDir: string, name: string) {
     this.stateDir = stateDir;
@@ -80,9 +88,17 @@ export class NodeState {
     return present(this.#record);
   }
 
-  /** The settings, or undefined for a node that was never opened. */
+  /**
+   * The settings, or undefined for a node that was never opened.
+   *
+   * @throws {SandboxError} `RecordInvalid`
+   */
   readNode(): NodeRecord | undefined {
-    return readRecord(nodeRecord, this.#record);
+    const path = this.#record;
+    const record = readRecord(nodeRecord, path);
+    if (record === undefined || record.name === this.name) return record;
+    const reason = `is that of node ${record.name}`;
+    throw new SandboxError("RecordInvalid", { path, reason });
   }
 
   /** Whether there is anything of the node on disk. */
@@ -106,7 +122,7 @@ export class NodeState {
    * @throws {SandboxError} `NodeNotFound` when it was taken down since it was opened
    */
   async lock(mode: LockMode): Promise<OwnedFd> {
-    const lock = await acquireFairLock(this.#lock, this.directory, mode);
+    const lock = await this.#acquire(mode);
     if (lock !== undefined) return lock;
     const { name, stateDir } = this;
     throw new SandboxError("NodeNotFound", { name, stateDir });
@@ -115,27 +131,32 @@ export class NodeState {
   /**
    * Locks a node that may be new, making what is missing; {@linkcode NodeState.abandon} takes it back.
    *
+   * @param mode `shared` is enough for a node that exists, and becomes `exclusive` if there is none by now
    * @throws {SandboxError} `StateUnusable`
    * @throws {SyscallError} EPERM without CAP_SYS_ADMIN
    */
   async lockNew(mode: LockMode): Promise<OwnedFd> {
-    for (let wanted = mode;;) {
+    if (mode === "shared") {
+      const lock = await this.#lockKnown();
+      if (lock !== undefined) return lock;
+    }
+    for (let attempt = 1;; attempt++) {
       try {
         this.#ensure();
       } catch (error) {
-        this.abandon();
+        this.#takeBack();
+        // Others may be taking away what they had made.
+        if (isOfMissing(error) && attempt < MAKE_ATTEMPTS) continue;
         throw error;
       }
-      const lock = await acquireFairLock(this.#lock, this.directory, wanted);
+      const lock = await this.#acquire("exclusive");
       if (lock === undefined) continue; // it was taken down in between
+      this.#isUndecided = true;
       try {
         // Under the lock, so that nobody takes the node down meanwhile.
         this.#made.push(...ensurePrivateDirectory(this.#sandboxes));
-        if (wanted === "exclusive") shareMounts(this.directory);
-        if (wanted === mode && areMountsShared(this.directory)) return lock;
-        // Somebody unmounted it. Nobody may pin below while it is mounted again.
-        wanted = wanted === mode ? "exclusive" : mode;
-        lock[Symbol.dispose]();
+        shareMounts(this.directory);
+        return lock;
       } catch (error) {
         this.abandon();
         lock[Symbol.dispose]();
@@ -144,26 +165,54 @@ export class NodeState {
     }
   }
 
-  /** Takes back what {@linkcode NodeState.lockNew} made for a node that came to nothing; does nothing if the node was there before. */
-  abandon(): void {
-    const made = this.#made.splice(0).reverse();
-    // Made by somebody else, the node's directory and what is in it is theirs.
-    const isMine = made.includes(this.directory);
-    const steps = [
-      ...isMine
-        ? [() => unshareMounts(this.directory), () => removeFile(this.#lock)]
-        : [],
-      ...made.filter((path) => isMine || !path.startsWith(this.directory))
-        .map((path) => () => removeIfEmpty(path)),
-    ];
-    for (const step of steps) {
+  /** Shares the lock of a node that exists; undefined when it was taken down. */
+  async #lockKnown(): Promise<OwnedFd | undefined> {
+    for (;;) {
+      const lock = await this.#acquire("shared");
+      if (lock === undefined) return undefined;
       try {
-        step();
+        if (this.exists()) {
+          this.#ensure();
+          ensurePrivateDirectory(this.#sandboxes);
+          if (areMountsShared(this.directory)) return lock;
+        }
       } catch (error) {
-        // What cannot be taken back is empty; the error that led here is the one to know.
-        if (!(error instanceof SyscallError)) throw error;
+        lock[Symbol.dispose]();
+        throw error;
       }
+      lock[Symbol.dispose]();
+      // Somebody unmounted it. Nobody may pin below while it is mounted again.
+      using alone = await this.#acquire("exclusive");
+      if (alone === undefined || !this.exists()) return undefined;
+      shareMounts(this.directory);
     }
+  }
+
+  #acquire(mode: LockMode): Promise<OwnedFd | undefined> {
+    return acquireFairLock(this.#lock, this.directory, mode);
+  }
+
+  /**
+   * Takes the directories away again that {@linkcode NodeState.lockNew} made for a node that came to nothing, whichever
+   * process made them; the caller still holds that lock. Does nothing when there is a node.
+   */
+  abandon(): void {
+    if (!this.#isUndecided) return;
+    this.#isUndecided = false;
+    const isInUse = this.exists() || this.sandboxIds().length > 0 ||
+      present(this.#damaged);
+    if (isInUse) return;
+    orIgnore(() => unshareMounts(this.directory));
+    removeIfEmpty(this.#sandboxes);
+    // Last of what is inside: without it, others make everything anew.
+    orIgnore(() => removeFile(this.#lock));
+    removeIfEmpty(this.directory);
+    this.#takeBack();
+  }
+
+  /** Removes those directories that this object made, unless there is something in them. */
+  #takeBack(): void {
+    for (const path of this.#made.splice(0).reverse()) removeIfEmpty(path);
   }
 
   /** `<stateDir>/<node>/sandboxes`. */
@@ -214,12 +263,25 @@ export class NodeState {
     return present(this.sandboxDirectory(id));
   }
 
-  /** The record of a sandbox, or undefined when it has none. */
+  /**
+   * The record of a sandbox, or undefined when it has none.
+   *
+   * @throws {SandboxError} `RecordInvalid` also when it is not of this sandbox, or tells what cannot be on this node
+   */
   readSandbox(id: string): SandboxRecord | undefined {
-    return readRecord(
-      sandboxRecord,
-      `${this.sandboxDirectory(id)}/record.cbor`,
-    );
+    const path = this.#sandboxRecord(id);
+    const record = readRecord(sandboxRecord, path);
+    const reason = record &&
+      (record.id === id
+        ? this.#settings && contradiction(record, this.#settings)
+        : `is that of sandbox ${record.id}`);
+    if (reason === undefined) return record;
+    throw new SandboxError("RecordInvalid", { path, reason });
+  }
+
+  /** From now on records of sandboxes are held against the node's settings. */
+  holdTo(settings: NodeRecord): void {
+    this.#settings = settings;
   }
 
   /** The record of a sandbox, or undefined when it has none that can be read. */
@@ -236,7 +298,7 @@ export class NodeState {
   writeSandbox(record: SandboxRecord): void {
     writeRecord(
       sandboxRecord,
-      `${this.sandboxDirectory(record.id)}/record.cbor`,
+      this.#sandboxRecord(record.id),
       record,
     );
   }
@@ -258,13 +320,24 @@ export class NodeState {
     removeDirectory(this.sandboxDirectory(id), "record.cbor");
   }
 
-  /** Keeps a record that cannot be read for people to look at, until the node is taken down. */
+  /**
+   * Keeps a record that cannot be read, whatever it is, for people to look at until the node is taken down. The caller
+   * holds the sandbox's lock.
+   *
+   * @throws {SandboxError} `StateUnusable`
+   */
   setAsideRecord(id: string): void {
     ensurePrivateDirectory(this.#damaged);
-    rename(
-      `${this.sandboxDirectory(id)}/record.cbor`,
-      `${this.#damaged}/${id}.${Date.now()}.cbor`,
-    );
+    // Nobody else sets anything aside for this id.
+    const place = (count: number) => `${this.#damaged}/${id}.${count}.cbor`;
+    let count = 1;
+    while (present(place(count))) count++;
+    const path = this.#sandboxRecord(id);
+    try {
+      rename(path, place(count));
+    } catch (error) {
+      throw unusable(path, error);
+    }
   }
 
   /** Removes the node's own files; its sandboxes must be gone. */
@@ -275,13 +348,23 @@ export class NodeState {
     removeDirectory(this.directory, "lock");
   }
 
+  #sandboxRecord(id: string): string {
+    return `${this.sandboxDirectory(id)}/record.cbor`;
+  }
+
   #ensure(): void {
     for (const path of [this.stateDir, this.directory]) {
       this.#made.push(...ensurePrivateDirectory(path));
     }
     try {
-      open(this.#lock, O_RDONLY | O_CREAT | O_NOFOLLOW, 0o600)
-        [Symbol.dispose]();
+      // O_NONBLOCK: opening a FIFO would wait for its writer.
+      const flags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
+      using lock = open(this.#lock, flags, 0o600);
+      const { kind } = fstat(lock);
+      if (kind !== "file") {
+        const reason = `is a ${kind}, not a file`;
+        throw new SandboxError("StateUnusable", { path: this.#lock, reason });
+      }
     } catch (error) {
       throw unusable(this.#lock, error);
     }
@@ -299,6 +382,22 @@ function ensureDirectory(path: string): boolean {
   }
 }
 
+/** How often others may take away what a new node needs while it is made. */
+const MAKE_ATTEMPTS = 100;
+
+function isOfMissing(error: unknown): boolean {
+  return isSandboxError(error) && isSyscallError(error.cause, Errno.ENOENT);
+}
+
+/** What cannot be taken back is empty; the error that led here is the one to know. */
+function orIgnore(step: () => void): void {
+  try {
+    step();
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+  }
+}
+
 function present(path: string): boolean {
   try {
     lstat(path);
@@ -309,17 +408,48 @@ function present(path: string): boolean {
   }
 }
 
-/** Removes a directory and the files in it, `last` after the others; absent is fine. */
+/** What a record says that cannot be on a node of these settings; undefined when there is nothing. */
+function contradiction(
+  { addresses, netnsId, spec }: SandboxRecord,
+  settings: NodeRecord,
+): string | undefined {
+  if (spec.hostNetwork !== (netnsId === settings.netnsId)) {
+    return spec.hostNetwork
+      ? "netnsId: is not that of the node, on whose network it is"
+      : "netnsId: is that of the node";
+  }
+  if (spec.hostNetwork) return undefined;
+  const pools = settings.podCidrs.map((cidr) =>
+    new AddressPool(Cidr.parse(cidr))
+  );
+  const outside = addresses.find((text) => {
+    const address = IpAddress.parse(text);
+    return !pools.some((pool) => pool.isAllocatable(address));
+  });
+  return outside && `addresses: ${outside} is none of the node's for pods`;
+}
+
+/** Removes a directory and the files in it, `last` after the others; absent is fine. A directory in it with contents stays. */
 function removeDirectory(path: string, last?: string): void {
   try {
     const names = readDirectory(path).map(({ name }) => name);
     for (const name of names) {
-      if (name !== last) removeFile(`${path}/${name}`);
+      if (name !== last) removeEntry(`${path}/${name}`);
     }
     if (last !== undefined) removeFile(`${path}/${last}`);
     rmdir(path);
   } catch (error) {
     // Somebody may be setting the node up anew at this moment.
     if (!isSyscallError(error, Errno.ENOENT, Errno.ENOTEMPTY)) throw error;
+  }
+}
+
+/** Never recursive: what somebody put into a directory, or mounted there, is not podnet's to delete. */
+function removeEntry(path: string): void {
+  try {
+    removeFile(path);
+  } catch (error) {
+    if (!isSyscallError(error, Errno.EISDIR)) throw error;
+    removeIfEmpty(path);
   }
 }

@@ -1,11 +1,12 @@
 /**
- * What it means when the kernel refuses for want of a capability.
+ * What it means when the kernel refuses for want of a capability, or of room.
  *
  * @module
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { explainLimit } from "./limits.ts";
 
 /** These need CAP_SYS_ADMIN in the user namespace that owns what they act on. */
 const OF_THE_ADMINISTRATOR: readonly string[] = [
@@ -15,8 +16,29 @@ const OF_THE_ADMINISTRATOR: readonly string[] = [
   "unshare",
 ];
 
-/** `error`, or `NotPermitted` with the capability that is missing. */
+/** Does something, and explains what the kernel refuses; see {@linkcode explainRefusal}. */
+export async function explained<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw explainRefusal(error);
+  }
+}
+
+/**
+ * `error`, or `NotPermitted` with the capability that is missing, or `LimitReached` with the limit; it is their `cause`
+ * then.
+ */
 export function explainRefusal(error: unknown): unknown {
+  const explained = explainPermission(error) ?? explainLimit(error);
+  if (explained === undefined) return error;
+  if (error instanceof Error && "undoFailures" in error) {
+    Object.assign(explained, { undoFailures: error.undoFailures });
+  }
+  return explained;
+}
+
+function explainPermission(error: unknown): SandboxError | undefined {
   if (isNetlinkError(error, Errno.EPERM)) {
     return new SandboxError("NotPermitted", {
       operation: error.operation,
@@ -32,5 +54,5 @@ export function explainRefusal(error: unknown): unknown {
       capability: "CAP_SYS_ADMIN",
     }, { cause: error });
   }
-  return error;
+  return undefined;
 }

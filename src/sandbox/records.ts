@@ -6,27 +6,97 @@
 import * as v from "valibot";
 import type { PortOwner } from "../hostport/host_ports.ts";
 import { type HostPort, toHostPort } from "../hostport/mapping.ts";
+import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
+import { MacAddress } from "../net/mac.ts";
+import { AddressPool } from "../ipam/pool.ts";
 import type { RecordKind } from "../state/record.ts";
+import {
+  absolutePath,
+  interfaceName,
+  name as nameField,
+  port as portField,
+} from "../spec/fields.ts";
+import {
+  MAX_ID_LENGTH,
+  MAX_NAME_LENGTH,
+  MAX_NODE_NAME_LENGTH,
+} from "../spec/limits.ts";
 import type {
   NormalisedContainer,
   NormalisedSpec,
 } from "../spec/sandbox_spec.ts";
+import { sysctlProblem } from "../spec/sysctls.ts";
+import { isChosenIndex, isHostInterface } from "./identity.ts";
 
-const readonlyStrings = v.pipe(v.array(v.string()), v.readonly());
+/** An address in its canonical text. */
+const addressText = canonical("an IP address", IpAddress.parse);
+const networkText = canonical("a network", Cidr.parse);
+const macText = canonical("a MAC address", MacAddress.parse);
+const namespaceId = v.pipe(
+  v.string(),
+  v.regex(/^net:\[\d+\]$/, "is no id of a network namespace"),
+);
+/** 65536 is that of lo, which a route to the outside may lead over. */
+const mtu = v.pipe(
+  v.number(),
+  v.integer("is no MTU"),
+  v.minValue(0, "is no MTU"),
+  v.maxValue(65536, "is no MTU"),
+);
+
+/** A text that is exactly what its value is written as. */
+function canonical(
+  what: string,
+  parse: (text: string) => { toString(): string },
+): v.GenericSchema<unknown, string> {
+  return v.pipe(
+    v.string(),
+    v.check((text) => {
+      try {
+        return String(parse(text)) === text;
+      } catch (error) {
+        if (error instanceof RangeError) return false;
+        throw error;
+      }
+    }, `is not ${what}`),
+  );
+}
+
+/** Of each IP version one at most. */
+function onePerFamily(texts: string[]): boolean {
+  const families = texts.map((text) => text.includes(":"));
+  return new Set(families).size === families.length;
+}
 
 const nodeSchema = v.object({
-  name: v.string(),
+  name: nameField(MAX_NODE_NAME_LENGTH),
   /** The namespace the node works in, as `net:[inode]`. */
-  netnsId: v.string(),
+  netnsId: namespaceId,
   /** Of the boot in which it was last opened: in another one the kernel gives the numbers of namespaces anew. */
   bootId: v.exactOptional(v.string()),
-  podCidrs: readonlyStrings,
+  podCidrs: v.pipe(
+    v.array(networkText),
+    v.minLength(1, "is empty"),
+    v.check(onePerFamily, "has two of one IP version"),
+    v.check((cidrs) => cidrs.every(isPool), "has no room for pods"),
+    v.readonly(),
+  ),
   masquerade: v.boolean(),
-  nonMasqueradeCidrs: readonlyStrings,
+  nonMasqueradeCidrs: v.pipe(v.array(networkText), v.readonly()),
   /** Bytes. */
-  mtu: v.number(),
+  mtu,
 });
+
+function isPool(cidr: string): boolean {
+  try {
+    new AddressPool(Cidr.parse(cidr));
+    return true;
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
 
 /** The settings of a node. */
 export type NodeRecord = Readonly<v.InferOutput<typeof nodeSchema>>;
@@ -40,68 +110,110 @@ export const nodeRecord: RecordKind<NodeRecord> = {
 
 const portSchema = v.object({
   protocol: v.picklist(["tcp", "udp", "sctp"]),
-  hostPort: v.number(),
-  containerPort: v.number(),
-  hostIP: v.exactOptional(v.string()),
+  hostPort: portField,
+  containerPort: portField,
+  hostIP: v.exactOptional(addressText),
 });
 
 const linkSchema = v.object({
-  hostInterface: v.string(),
-  hostIndex: v.number(),
-  podIndex: v.number(),
-  mac: v.string(),
-});
-
-/** The spec was checked when it was given; here it is enough that what podnet reads of it is there. */
-function isSpec(input: unknown): boolean {
-  return v.is(
-    v.looseObject({
-      name: v.string(),
-      namespace: v.string(),
-      labels: v.record(v.string(), v.string()),
-      ports: v.array(portSchema),
-      sysctls: v.record(v.string(), v.string()),
-      dns: v.looseObject({ hostname: v.string() }),
-      hostNetwork: v.boolean(),
-      interfaceName: v.string(),
-      netns: v.exactOptional(v.string()),
-    }),
-    input,
-  );
-}
-
-const sandboxSchema = v.object({
-  id: v.string(),
-  /** `creating` until everything works; found later, it tells of a crash. */
-  state: v.picklist(["creating", "ready"]),
-  /** As it was asked for; what was added and removed since is in the other fields. */
-  spec: v.custom<NormalisedSpec>(isSpec, "is not a sandbox spec"),
-  netnsId: v.string(),
-  addresses: readonlyStrings,
-  /** Bytes. */
-  mtu: v.number(),
-  /** Missing on the host network. */
-  link: v.exactOptional(linkSchema),
-  ports: v.pipe(v.array(portSchema), v.readonly()),
-  containers: v.pipe(
-    v.array(v.custom<NormalisedContainer>((input) =>
-      v.is(
-        v.object({
-          name: v.string(),
-          ports: v.array(
-            v.object({
-              port: v.number(),
-              protocol: portSchema.entries.protocol,
-            }),
-          ),
-        }),
-        input,
-      ), "is not a container")),
-    v.readonly(),
+  hostInterface: v.pipe(
+    v.string(),
+    v.check(isHostInterface, "is no link of a pod"),
   ),
-  /** RFC 3339. */
-  createdAt: v.string(),
+  hostIndex: v.pipe(
+    v.number(),
+    v.check(isChosenIndex, "is no number of a pod's link"),
+  ),
+  podIndex: v.pipe(v.number(), v.integer()),
+  mac: macText,
 });
+
+const name = nameField(MAX_NAME_LENGTH);
+
+const containerSchema = v.object({
+  name,
+  ports: v.array(
+    v.object({ port: portField, protocol: portSchema.entries.protocol }),
+  ),
+});
+
+/** The spec was checked when it was given; here it is enough that what podnet reads of it is what it may be. */
+const specSchema = v.looseObject({
+  name,
+  namespace: name,
+  id: v.exactOptional(v.string()),
+  uid: v.exactOptional(name),
+  labels: v.record(v.string(), v.string()),
+  ports: v.array(portSchema),
+  containers: v.array(containerSchema),
+  sysctls: v.pipe(
+    v.record(v.string(), v.string()),
+    v.check(
+      (sysctls) =>
+        Object.keys(sysctls).every((name) => sysctlProblem(name) === undefined),
+      "has one that no pod can have",
+    ),
+  ),
+  dns: v.looseObject({ hostname: v.string() }),
+  hostNetwork: v.boolean(),
+  interfaceName,
+  netns: v.exactOptional(absolutePath),
+});
+
+const sandboxSchema = v.pipe(
+  v.object({
+    id: nameField(MAX_ID_LENGTH),
+    /** `creating` until everything works; found later, it tells of a crash. */
+    state: v.picklist(["creating", "ready"]),
+    /** As it was asked for; what was added and removed since is in the other fields. */
+    spec: v.pipe(
+      specSchema,
+      v.transform((spec) => spec as unknown as NormalisedSpec),
+    ),
+    netnsId: namespaceId,
+    addresses: v.pipe(
+      v.array(addressText),
+      v.check(onePerFamily, "has two of one IP version"),
+      v.readonly(),
+    ),
+    /** Bytes. */
+    mtu,
+    /** Missing on the host network. */
+    link: v.exactOptional(linkSchema),
+    ports: v.pipe(v.array(portSchema), v.readonly()),
+    containers: v.pipe(
+      v.array(containerSchema),
+      v.transform((containers): readonly NormalisedContainer[] => containers),
+    ),
+    /** RFC 3339. */
+    createdAt: v.pipe(v.string(), v.isoTimestamp("is no time")),
+  }),
+  v.check(
+    ({ id, spec }) => spec.id === undefined || spec.id === id,
+    "its spec has another id",
+  ),
+  v.check(
+    ({ state, addresses }) => state === "creating" || addresses.length > 0,
+    "it is ready and has no address",
+  ),
+  v.check(
+    ({ spec, link }) => spec.hostNetwork === (link === undefined),
+    "only on the host network there is no link",
+  ),
+  v.check(
+    ({ spec, link }) => link === undefined || isPodIndex(spec, link),
+    "its link has a number that podnet does not choose",
+  ),
+);
+
+/** Never lo, which is 1 everywhere; and in a namespace of somebody else's a number that only podnet chooses. */
+function isPodIndex(
+  { netns }: NormalisedSpec,
+  { podIndex }: v.InferOutput<typeof linkSchema>,
+): boolean {
+  return podIndex > 1 &&
+    (netns === undefined || isChosenIndex(podIndex));
+}
 
 /** A sandbox as its record tells it. */
 export type SandboxRecord = Readonly<v.InferOutput<typeof sandboxSchema>>;

@@ -23,7 +23,10 @@ import {
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { NodeContext } from "./context.ts";
 import { retiredAlias } from "./identity.ts";
+import type { LockMode } from "../state/lock.ts";
 import type { NodeState } from "./node_state.ts";
+import { ownLink } from "./ownership.ts";
+import { explained } from "./permission.ts";
 import { awaitGone, deletePodLinks, podLinks } from "./pod_links.ts";
 import {
   addressesOf,
@@ -54,9 +57,11 @@ export async function removeSandbox(
   id: string,
   options: RemoveOptions & { readonly incarnation?: string } = {},
 ): Promise<boolean> {
-  const found = await giveUpSandbox(context, id, options);
-  if (!options.force) return found;
-  return await deleteHeldLinks(context, new Set([id])) || found;
+  return await explained(async () => {
+    const found = await giveUpSandbox(context, id, options);
+    if (!options.force) return found;
+    return await deleteHeldLinks(context, new Set([id])) || found;
+  });
 }
 
 /**
@@ -89,10 +94,10 @@ async function giveUpSandbox(
 ): Promise<boolean> {
   const { state } = context;
   const force = options.force ?? false;
-  using node = await lockUnlessGone(state);
+  using node = await lockUnlessGone(state, "shared");
   if (node === undefined) return removeOrphans(context, id);
   using _lock = await state.lockNewSandbox(id);
-  const record = force ? state.readableSandbox(id) : state.readSandbox(id);
+  const record = readOrSetAside(state, id, force);
   const { incarnation } = options;
   if (
     record !== undefined && incarnation !== undefined &&
@@ -124,10 +129,28 @@ async function deleteHeldLinks(
   return held.length > 0;
 }
 
-/** Undefined when the node was taken down, or its directory is lost: then there is nobody to be kept out. */
-async function lockUnlessGone(state: NodeState): Promise<OwnedFd | undefined> {
+/** With force a record that cannot be read is kept for people to look at, like {@linkcode collectGarbage} does. */
+function readOrSetAside(
+  state: NodeState,
+  id: string,
+  force: boolean,
+): SandboxRecord | undefined {
   try {
-    return await state.lock("shared");
+    return state.readSandbox(id);
+  } catch (error) {
+    if (!force || !isSandboxError(error, "RecordInvalid")) throw error;
+    state.setAsideRecord(id);
+    return undefined;
+  }
+}
+
+/** Undefined when the node was taken down, or its directory is lost: then there is nobody to be kept out. */
+export async function lockUnlessGone(
+  state: NodeState,
+  mode: LockMode,
+): Promise<OwnedFd | undefined> {
+  try {
+    return await state.lock(mode);
   } catch (error) {
     if (isSandboxError(error, "NodeNotFound")) return undefined;
     throw error;
@@ -149,16 +172,15 @@ export function removeRemains(
       withHairpin: true,
     });
   }
-  if (record?.link !== undefined) {
+  const link = record && ownLink(context, record);
+  if (record !== undefined && link !== undefined) {
     // It may have been cut short before its addresses were noted.
     const addresses = record.addresses.length === 0
-      ? addressesOfLink(sockets.route, record.link.hostIndex)
+      ? addressesOfLink(sockets.route, link.hostIndex)
       : addressesOf(record);
-    releaseAddresses(sockets.route, record.link.hostIndex, addresses);
-    if (record.spec.netns !== undefined) detachHost(sockets.route, record.link);
-    else {
-      retireHost(sockets.route, record.link, retiredAlias(settings.name, id));
-    }
+    releaseAddresses(sockets.route, link.hostIndex, addresses);
+    if (record.spec.netns !== undefined) detachHost(sockets.route, link);
+    else retireHost(sockets.route, link, retiredAlias(settings.name, id));
   }
   NetworkNamespace.unpin(state.pinPath(id));
 }

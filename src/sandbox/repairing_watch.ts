@@ -108,6 +108,7 @@ export class RepairingWatch implements NodeWatch {
 
 function eventOf(report: Report): NodeEvent {
   const time = new Date().toISOString();
+  if ("ready" in report) return { type: "ready", time };
   if ("repaired" in report) {
     return { type: "repaired", time, finding: report.repaired };
   }

@@ -27,6 +27,7 @@ import {
   type SandboxJson,
   type SandboxRoute,
 } from "./description.ts";
+import { explained } from "./permission.ts";
 import { addressesOf, type SandboxRecord } from "./records.ts";
 import { type RemoveOptions, removeSandbox } from "./remove.ts";
 import { parseContainerSpec, parsePortMappings } from "../spec/parse.ts";
@@ -344,21 +345,21 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /** Changes the sandbox under its lock, whoever else is at it; `change` returns the record that it has kept. */
-  async #change(
-    change: (record: SandboxRecord) => SandboxRecord,
-  ): Promise<void> {
-    const { state } = this.#context;
-    using _node = await state.lock("shared");
-    using lock = await state.lockSandbox(this.id);
-    const record = lock && state.readSandbox(this.id);
-    // One of the same id that was made since is another sandbox.
-    if (record?.state !== "ready" || record.createdAt !== this.createdAt) {
-      throw new SandboxError("SandboxNotFound", {
-        name: this.name,
-        namespace: this.namespace,
-      });
-    }
-    this.#record = change(record);
+  #change(change: (record: SandboxRecord) => SandboxRecord): Promise<void> {
+    return explained(async () => {
+      const { state } = this.#context;
+      using _node = await state.lock("shared");
+      using lock = await state.lockSandbox(this.id);
+      const record = lock && state.readSandbox(this.id);
+      // One of the same id that was made since is another sandbox.
+      if (record?.state !== "ready" || record.createdAt !== this.createdAt) {
+        throw new SandboxError("SandboxNotFound", {
+          name: this.name,
+          namespace: this.namespace,
+        });
+      }
+      this.#record = change(record);
+    });
   }
 }
 

@@ -172,10 +172,10 @@ function linkDifferences(
     }];
   }
   const switches = podSwitches(record, hasIpv6);
-  // One visit for all.
+  // One visit for all; what may fail comes before what would have to be closed then.
   const inside = pod.run(() => ({
-    route: Connection.open(NETLINK_ROUTE),
     values: valuesOf(switches),
+    route: Connection.open(NETLINK_ROUTE),
   }));
   using podRoute = inside.route;
   const openPod = () => NetworkNamespace.open(state.pinPath(id));

@@ -27,6 +27,8 @@ const TABLE_AND_NODE: Scope = { wiring: false };
 
 /** What a watchman tells. */
 export type Report =
+  /** Everything was looked at once, and what could be mended is. */
+  | { readonly ready: true }
   /** It is as it should be again. */
   | { readonly repaired: Finding }
   /** It is not mended, and only people can, or it says why it failed. */
@@ -95,15 +97,14 @@ export class Watchman implements AsyncDisposable {
 
   /** Ends what it is at, and no more. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#ending) {
-      this.#ending = true;
-      signalEventFd(this.#wake);
-    }
+    this.#ending = true;
+    if (!this.#hasEnded) signalEventFd(this.#wake);
     await this.#done.catch(() => {});
   }
 
   async #run(): Promise<void> {
     await this.#look({ all: true, node: true, ids: new Set() });
+    this.#tell({ ready: true });
     while (!this.#ending) {
       const { route, nft } = this.#suspicion;
       await pollAsync([route.fd, nft.fd, this.#wake], this.#timeout());

@@ -17,6 +17,7 @@ import {
   Problems,
   wellFormed,
 } from "./problems.ts";
+import { MAX_NODE_NAME_LENGTH } from "./limits.ts";
 import { checkMtu } from "./rules.ts";
 
 /** What a node is to be. A setting that is left out stays as it was when the node was first opened. */
@@ -60,9 +61,6 @@ export interface NormalisedNodeOptions extends NodeOptions {
   /** Without a slash at the end. */
   readonly stateDir: string;
 }
-
-/** Room for the host's name (HOST_NAME_MAX). It stands with a sandbox id in a link's alias of 255 characters (IFALIASZ). */
-const MAX_NODE_NAME_LENGTH = 64;
 
 /** Networks that no pod can have an address of, and what they are for. */
 const SPECIAL_NETWORKS: readonly (readonly [string, string])[] = [

@@ -7,12 +7,9 @@ import * as v from "valibot";
 import { lastHostPort, type PortMapping } from "../hostport/mapping.ts";
 import * as field from "./fields.ts";
 import type { NormalisedContainer } from "./sandbox_spec.ts";
+import { MAX_ID_LENGTH, MAX_NAME_LENGTH } from "./limits.ts";
 import { exactObject, instead } from "./problems.ts";
 
-/** Kubernetes' limit for names. */
-const MAX_NAME_LENGTH = 253;
-/** An id stands with its node's name in a link's alias (255 characters, IFALIASZ) and alone in comments of 127. */
-const MAX_ID_LENGTH = 127;
 /** glibc reads no more (MAXNS in resolv.h). */
 const MAX_NAMESERVERS = 3;
 /** Kubernetes' limits for search lists; glibc has had none since 2.26. */

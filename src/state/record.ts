@@ -7,6 +7,7 @@
 import { Encoder } from "cbor-x/encode";
 import * as v from "valibot";
 import { SandboxError } from "../errors.ts";
+import { CborError, decodeCbor } from "./cbor.ts";
 
 /** One kind of record: its envelope and the schema of its body. */
 export interface RecordKind<T> {
@@ -38,9 +39,10 @@ export function decodeRecord<T>(
 ): T {
   let envelope: unknown;
   try {
-    envelope = cbor.decode(bytes);
-  } catch (cause) {
-    throw invalid(path, "is not CBOR or is truncated", cause);
+    envelope = decodeCbor(bytes);
+  } catch (error) {
+    if (!(error instanceof CborError)) throw error;
+    throw invalid(path, `is damaged: ${error.message}`, error);
   }
   if (typeof envelope !== "object" || envelope === null) {
     throw invalid(path, "is not a podnet record");
@@ -52,9 +54,9 @@ export function decodeRecord<T>(
   if (version !== kind.version) {
     throw invalid(
       path,
-      `has version ${
-        String(version)
-      }, this podnet reads version ${kind.version}`,
+      typeof version === "number"
+        ? `has version ${version}, this podnet reads version ${kind.version}`
+        : "has no version",
     );
   }
   const result = v.safeParse(kind.schema, body);

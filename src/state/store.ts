@@ -186,12 +186,18 @@ export function readRecord<T>(
 ): T | undefined {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
+    // Before it is opened: opening some devices does something.
+    const { kind } = lstat(path);
+    if (kind !== "file") return refuse(path, NO_FILE[kind] ?? `is a ${kind}`);
     // O_NONBLOCK: a FIFO planted here must not hang us. O_NOFOLLOW: nor a link lead us away.
     using file = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     const status = fstat(file);
     if (status.kind !== "file") return refuse(path, `is a ${status.kind}`);
     if (status.uid !== geteuid()) {
       return refuse(path, `belongs to user ${status.uid}`);
+    }
+    if ((status.mode & 0o022) !== 0) {
+      return refuse(path, "can be written by other users");
     }
     if (status.size > MAX_RECORD_BYTES) {
       return refuse(path, `has ${status.size} bytes`);
@@ -207,13 +213,27 @@ export function readRecord<T>(
     if (error.errno === Errno.ENOENT || error.errno === Errno.ENOTDIR) {
       return undefined;
     }
-    if (error.errno === Errno.ELOOP) {
-      return refuse(path, "is a symbolic link");
+    // Of this one file, and no reason to give the others up.
+    if (OF_THE_FILE.includes(error.errno)) {
+      return refuse(path, `cannot be read (${error.code})`);
     }
     throw unusable(path, error);
   }
   return decodeRecord(kind, bytes, path);
 }
+
+const NO_FILE: Readonly<Record<string, string>> = {
+  block: "is a block device",
+  character: "is a character device",
+  symlink: "is a symbolic link",
+};
+
+const OF_THE_FILE: readonly number[] = [
+  Errno.EIO,
+  Errno.EISDIR,
+  Errno.ELOOP,
+  Errno.ENXIO,
+];
 
 /** Removes a file; absent is fine. */
 export function removeFile(path: string): void {
@@ -233,13 +253,21 @@ function refuse(path: string, reason: string): never {
 const NOT_ACCESSIBLE =
   "is not accessible to this user: be root, or use another state directory";
 
+/** What is no fault of the file system: the process, or the system, has too many files open, or no memory. */
+function isOfProcess(error: SyscallError): boolean {
+  return isSyscallError(error, Errno.EMFILE, Errno.ENFILE, Errno.ENOMEM);
+}
+
 /** `cause`, or what it means when the file system refused. */
 export function unusable(path: string, cause: unknown): unknown {
-  if (!(cause instanceof SyscallError)) return cause;
+  if (!(cause instanceof SyscallError) || isOfProcess(cause)) return cause;
   const reason: Record<number, string> = {
     [Errno.ENOTDIR]: "has a file where a directory is needed",
-    [Errno.EROFS]: "is on a read-only file system",
-    [Errno.ENOSPC]: "is on a full file system",
+    [Errno.EROFS]:
+      "is on a read-only file system: remount it read-write, or use another state directory",
+    [Errno.ENOSPC]:
+      "is on a file system without room or without inodes: make room (df, df -i)",
+    [Errno.EDQUOT]: "is over this user's disk quota: make room, or raise it",
     [Errno.EACCES]: NOT_ACCESSIBLE,
     [Errno.EPERM]: NOT_ACCESSIBLE,
     [Errno.ELOOP]: "is a symbolic link, or leads through a loop of them",

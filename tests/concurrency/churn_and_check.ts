@@ -35,7 +35,8 @@ export async function churnAndCheck(
 
   // What those left who were killed.
   const garbage = await node.collectGarbage();
-  const mended = await node.repair();
+  const { mended, remaining } = await node.repair();
+  assertEquals(remaining, []);
   assertEquals(await node.check(), []);
   const sandboxes = await assertOneOwnerEach(labNode);
   assertTraffic(labNode, sandboxes);

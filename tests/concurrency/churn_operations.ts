@@ -154,7 +154,7 @@ export class Churner {
       case "check":
         return await node.check();
       case "repair":
-        return await node.repair();
+        return (await node.repair()).mended;
       case "collectGarbage":
         return await node.collectGarbage();
       case "collectGarbageForced":

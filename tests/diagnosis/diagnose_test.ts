@@ -134,6 +134,23 @@ Deno.test("diagnose() tells of a process that has the port of a pod", async () =
   assertEquals(about, "host port 8080/tcp of default/web");
 });
 
+Deno.test("diagnose() tells of a host port that Docker has published too", async () => {
+  await using patient = await Patient.admit();
+  const publish = (port: number) =>
+    patient.run(`
+      iptables -t nat -N DOCKER
+      iptables -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+      iptables -t nat -A DOCKER -i docker0 -j RETURN
+      iptables -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport ${port} -j DNAT --to-destination 172.17.0.2:80`);
+  publish(8081);
+  assertEquals(await patient.findings("host-port-caught"), []);
+  patient.run("nft delete table ip nat");
+  publish(8080);
+  const { about, message } = await patient.finding("host-port-caught");
+  assertEquals(about, "chain ip nat PREROUTING");
+  assertStringIncludes(message, "8080/tcp of default/web");
+});
+
 Deno.test("diagnose() tells of a node that belongs to another namespace", async () => {
   await using bare = new BareNode();
   await using _node = await bare.open();

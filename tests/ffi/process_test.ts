@@ -13,6 +13,7 @@ import {
   growDescriptorTable,
   hostName,
   kill,
+  libcVersion,
 } from "../../ffi/process.ts";
 
 Deno.test("getpid(), gettid(), geteuid() and hostName() agree with the runtime and /proc", () => {
@@ -23,6 +24,13 @@ Deno.test("getpid(), gettid(), geteuid() and hostName() agree with the runtime a
   );
   assertEquals(geteuid(), Deno.uid());
   assertEquals(hostName(), Deno.hostname());
+});
+
+Deno.test("libcVersion() agrees with getconf", () => {
+  const { stdout } = new Deno.Command("getconf", {
+    args: ["GNU_LIBC_VERSION"],
+  }).outputSync();
+  assertEquals(libcVersion(), new TextDecoder().decode(stdout).trim());
 });
 
 Deno.test("kill() reaches a process, and says when there is none", async () => {

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { resultOf, spawnFixture } from "../node/bare.ts";
-import { loseNotes, Scene } from "./scene.ts";
+import { linkGone, loseNotes, Scene } from "./scene.ts";
 
 /** Waits until a process is stopped (proc_pid_stat(5)). */
 async function stopped({ pid }: Deno.ChildProcess): Promise<void> {
@@ -107,5 +107,34 @@ Deno.test("collectGarbage() in a tight loop in two processes takes nothing that 
   }
   assertEquals(await node.check(), []);
   for (const sandbox of sandboxes) await sandbox.remove();
+  assertEquals(await scene.state(), before);
+});
+
+Deno.test("collectGarbage() leaves a sandbox that lost its pin while a process is in it, and takes it when the process is gone", async () => {
+  await using scene = await Scene.create();
+  const before = await scene.state();
+  const held = await scene.node.createSandbox({
+    name: "held",
+    ports: [{ hostPort: 9400, containerPort: 80 }],
+  });
+  const child = held.spawn("sleep", { args: ["60"], stdin: "null" });
+  try {
+    await held[Symbol.asyncDispose]();
+    scene.run(`umount -l ${held.netnsPath}`);
+    const state = await scene.state();
+    assertEquals(await scene.node.collectGarbage(), []);
+    assertEquals(await scene.state(), state);
+    await scene.node.repair();
+    assertEquals(await scene.node.check(), []);
+    scene.run(`umount -l ${held.netnsPath}`);
+  } finally {
+    child.kill("SIGKILL");
+    await child.status;
+  }
+  await linkGone(scene, held);
+  assertEquals(
+    (await scene.node.collectGarbage()).map(({ kind, id }) => [kind, id]),
+    [["sandbox", held.id]],
+  );
   assertEquals(await scene.state(), before);
 });

@@ -128,6 +128,15 @@ Deno.test("collectGarbage() ends the datagram flows of a sandbox whose record is
   assertEquals(trackedOf(living).length, 2);
 });
 
+Deno.test("removeSandbox() of a sandbox whose record is lost ends its datagram flows", async () => {
+  const dead = await create(8002);
+  for (const family of FAMILIES) flow(dead, 8002, "udp", family).dispose();
+  await die(dead);
+  assertEquals(trackedOf(dead).length, 2);
+  assertEquals(await node.node.removeSandbox(dead.sandbox.id), true);
+  assertEquals(trackedOf(dead), []);
+});
+
 Deno.test("collectGarbage() forgets connections of an address that no sandbox has, and tells of them", async () => {
   await using living = await create(8001);
   const dead = await create(8002);
@@ -138,7 +147,7 @@ Deno.test("collectGarbage() forgets connections of an address that no sandbox ha
     }
     flow(dead, 8002, "udp", family).dispose();
     // The node talks to the living pod from its gateway address, which is no pod's.
-    using _server = living.serve("tcp", family, 81);
+    flows.use(living.serve("tcp", family, 81));
     const client = flows.use(
       TestSocket.open(node.namespace, { kind: "tcp", family }),
     );

@@ -4,8 +4,6 @@
  *
  * @module
  */
-import { assert } from "@std/assert";
-import { command } from "../support/command.ts";
 import {
   type Bytes,
   familyName,
@@ -22,6 +20,7 @@ import { Wire } from "../support/packets.ts";
 import { gatewayAddress, outsideAddress } from "../support/pods.ts";
 import {
   type Attack,
+  chainDefence,
   type Defence,
   ETH0,
   ruleDefence,
@@ -176,21 +175,11 @@ function pieces(
 }
 
 /** The kernel puts pieces together at priority -400, whoever sent them. */
-const GUARD_FIRST: Defence = {
-  name: "guard before reassembly (priority -450)",
-  remove: ({ node: { namespace } }) => {
-    const guard = command(namespace, "nft list chain inet podnet guard");
-    const late = guard.replace(/priority [^;]+;/, "priority -300;");
-    assert(guard !== late);
-    command(
-      namespace,
-      `nft -f - <<'END'\ndelete chain inet podnet guard\n${late}\nEND`,
-    );
-  },
-  restore: async ({ node: { node } }) => {
-    await node.repair();
-  },
-};
+const GUARD_FIRST: Defence = chainDefence(
+  ["guard"],
+  "guard before reassembly (priority -450)",
+  (chain) => chain.replace(/priority [^;]+;/, "priority -300;"),
+);
 
 testAttacks(
   () => scene,

@@ -97,8 +97,11 @@ function looseSourceRoute(by: string): Bytes {
 testAttacks(() => scene, [{
   name: "a source route by the node to another pod",
   alone: [
-    sysctlDefence("accept_source_route 0", () => ({
+    sysctlDefence("accept_source_route 0 on all links", () => ({
       "ipv4/conf/all/accept_source_route": "1",
+    })),
+    sysctlDefence("accept_source_route 0 on the link", (scene) => ({
+      [`ipv4/conf/${attackerLink(scene)}/accept_source_route`]: "1",
     })),
   ],
   attempt: (scene) =>

@@ -178,6 +178,7 @@ for (const force of [false, true]) {
           command(node.namespace, `ip route show ${pod.address(4)}`),
           "",
         );
+        if (!force) assertEquals(await isHeard(pod, child.pid), false);
       } finally {
         child.kill("SIGKILL");
         await child.status;

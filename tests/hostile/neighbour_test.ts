@@ -53,6 +53,10 @@ const REVERSE_PATH = sysctlDefence("rp_filter", (scene) => ({
   [`ipv4/conf/${attackerLink(scene)}/rp_filter`]: "0",
 }));
 
+const ARP_FILTER = sysctlDefence("arp_filter", (scene) => ({
+  [`ipv4/conf/${attackerLink(scene)}/arp_filter`]: "0",
+}));
+
 /** The pod's own address could move to another MAC only if its entry could. */
 function permanent(family: 4 | 6): Defence {
   const entry = (scene: Scene) =>
@@ -159,7 +163,7 @@ function learnt(scene: Scene, prefix: string): boolean {
 testAttacks(() => scene, [
   {
     name: "ARP requests from many addresses, to fill the node's table",
-    alone: [REVERSE_PATH],
+    alone: [REVERSE_PATH, ARP_FILTER],
     attempt: async (scene) => {
       await sendAll(
         scene,

@@ -240,6 +240,31 @@ export function ruleDefence(chain: string, words: string): Defence {
   };
 }
 
+/** Chains of the node's table as they are; without it, as `change` makes their text. */
+export function chainDefence(
+  chains: readonly string[],
+  name: string,
+  change: (chain: string) => string,
+): Defence {
+  return {
+    name,
+    remove: ({ node: { namespace } }) => {
+      for (const chain of chains) {
+        const text = command(namespace, `nft list chain inet podnet ${chain}`);
+        const changed = change(text);
+        assert(changed !== text, `chain ${chain} has no ${name}`);
+        command(
+          namespace,
+          `nft -f - <<'END'\ndelete chain inet podnet ${chain}\n${changed}\nEND`,
+        );
+      }
+    },
+    restore: async ({ node: { node } }) => {
+      await node.repair();
+    },
+  };
+}
+
 /** Settings below /proc/sys of the node, as shell words; each with the value that opens the way. */
 export function sysctlDefence(
   name: string,

@@ -9,6 +9,9 @@ import { nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 import { ask, FAMILIES } from "../support/ask.ts";
 import { command } from "../support/command.ts";
 import { openNode } from "../../mod.ts";
+import { sandboxRecord } from "../../src/sandbox/records.ts";
+import { acquireLock } from "../../src/state/lock.ts";
+import { readRecord, writeRecord } from "../../src/state/store.ts";
 
 let lab: Lab;
 let node: LabNode;
@@ -166,3 +169,49 @@ Deno.test("openNode() replaces the table of another version, and keeps its eleme
   assertEquals(await node.node.check(), []);
   assertReachable();
 });
+
+Deno.test("openNode() makes a table without the port that somebody is closing at that moment, and without those of who goes", async () => {
+  const ports = [8090, 8091].map((hostPort) => ({
+    hostPort,
+    containerPort: 80,
+  }));
+  const closing = await node.node.createSandbox({ name: "closing", ports });
+  const going = await node.node.createSandbox({
+    name: "going",
+    ports: [{ hostPort: 8092, containerPort: 80 }],
+  });
+  const directory = (id: string) =>
+    `${node.node.stateDir}/${node.node.name}/sandboxes/${id}`;
+  command(node.namespace, "nft delete table inet podnet");
+  let opening: Promise<string[]>;
+  {
+    // They have begun: no element is there any more to take away, and the note is still to be changed.
+    using _closing = await acquireLock(directory(closing.id), "exclusive");
+    using _going = await acquireLock(directory(going.id), "exclusive");
+    opening = reopen();
+    while (!hasTable()) await new Promise((wake) => setTimeout(wake, 1));
+    const path = `${directory(closing.id)}/record.cbor`;
+    const record = readRecord(sandboxRecord, path);
+    assert(record !== undefined);
+    const [kept] = record.ports;
+    assert(kept !== undefined);
+    writeRecord(sandboxRecord, path, { ...record, ports: [kept] });
+    const gone = `${directory(going.id)}/record.cbor`;
+    const other = readRecord(sandboxRecord, gone);
+    assert(other !== undefined);
+    writeRecord(sandboxRecord, gone, { ...other, state: "creating" });
+  }
+  await opening;
+  const rules = ruleset();
+  assert(rules.includes(". 8090 comment"));
+  assert(!rules.includes("8091"), rules);
+  assert(!rules.includes(going.id), rules);
+  for (const { id } of [closing, going]) {
+    await node.node.removeSandbox(id, { force: true });
+  }
+  assertEquals(await node.node.collectGarbage(), []);
+});
+
+function hasTable(): boolean {
+  return command(node.namespace, "nft list tables").includes("podnet");
+}

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { assertEquals, assertMatch } from "@std/assert";
-import { removeNode } from "../../mod.ts";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { NetworkNamespace, removeNode } from "../../mod.ts";
 import { readSysctl } from "../../src/namespace/sysctl.ts";
 import { command } from "../support/command.ts";
 import { BareNode, rejects } from "./bare.ts";
@@ -130,4 +130,29 @@ Deno.test("removeNode() with force forgets a node whose namespace is gone", asyn
   const { removed } = await removeNode({ ...bare.reference, force: true });
   assertEquals(removed.length, 2);
   assertEquals([...Deno.readDirSync(bare.stateDir)], []);
+});
+
+Deno.test("Node.remove() with force lets others work meanwhile, and deletes links whose namespace somebody holds", async () => {
+  await using bare = new BareNode();
+  const before = bare.state();
+  await using node = await bare.open();
+  const sandboxes = [];
+  for (let i = 0; i < 60; i++) {
+    sandboxes.push(await node.createSandbox({ name: `pod-${i}` }));
+  }
+  using held = new DisposableStack();
+  for (const { netnsPath } of sandboxes.slice(0, 3)) {
+    held.use(NetworkNamespace.open(netnsPath));
+  }
+  const seen = new Set<number>();
+  const look = setInterval(() => {
+    seen.add([...Deno.readDirSync(`${bare.stateDir}/bare/sandboxes`)].length);
+  }, 0);
+  const removed = node.remove({ force: true });
+  await removed.finally(() => clearInterval(look));
+  assert(
+    seen.values().some((count) => 0 < count && count < sandboxes.length),
+    [...seen].join(),
+  );
+  assertEquals(bare.state(), before);
 });

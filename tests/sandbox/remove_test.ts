@@ -155,6 +155,10 @@ Deno.test("removeSandbox() of a sandbox with a damaged record needs force", asyn
   assertEquals(error.code, "RecordInvalid");
   assertEquals(claimsOf(node), claims);
   assert(await node.node.removeSandbox(sandbox.id, { force: true }));
+  const aside = `${node.node.stateDir}/node-1/damaged`;
+  const [kept] = [...Deno.readDirSync(aside)].map(({ name }) => name);
+  assertEquals(Deno.readTextFileSync(`${aside}/${kept}`), "no record");
+  Deno.removeSync(aside, { recursive: true });
 });
 
 /** A process in the pod, which the pod's network outlives the sandbox for. */

@@ -53,6 +53,16 @@ function bindUdp(text: string, port: number, v6Only?: boolean): OwnedFd {
   return fd;
 }
 
+Deno.test("listListeners() finds TCP listeners on all ports when none is given", () => {
+  using _a = Deno.listen({ hostname: "127.0.0.1", port: 4303 });
+  using _b = Deno.listen({ hostname: "127.0.0.1", port: 4304 });
+  const found = show({ protocol: "tcp", family: 4 });
+  assertEquals(
+    ["127.0.0.1 4303", "127.0.0.1 4304"].filter((t) => !found.includes(t)),
+    [],
+  );
+});
+
 Deno.test("listListeners() finds TCP listeners on the port, by family", () => {
   using _a = Deno.listen({ hostname: "127.0.0.1", port: 4301 });
   using _b = Deno.listen({ hostname: "127.0.0.2", port: 4301 });

@@ -43,7 +43,7 @@ const unusable: readonly {
   {
     what: "on a read-only file system",
     path: "mnt/state",
-    reason: /^is on a read-only file system$/,
+    reason: /^is on a read-only file system: remount/,
     make: ({ namespace, stateDir }) => {
       Deno.mkdirSync(`${stateDir}/mnt`);
       command(namespace, `mount -t tmpfs -o ro tmpfs ${stateDir}/mnt`);
@@ -55,7 +55,7 @@ const unusable: readonly {
   {
     what: "on a full file system",
     path: "mnt/state",
-    reason: /^is on a full file system$/,
+    reason: /^is on a file system without room/,
     make: ({ namespace, stateDir }) => {
       Deno.mkdirSync(`${stateDir}/mnt`);
       command(namespace, `mount -t tmpfs -o nr_inodes=2 tmpfs ${stateDir}/mnt`);

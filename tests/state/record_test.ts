@@ -39,17 +39,20 @@ Deno.test.beforeAll(async () => {
 
 Deno.test.afterAll(() => lab[Symbol.asyncDispose]());
 
-function written(kind: Partial<RecordKind<unknown>>, body: unknown = good) {
+function written(kind: Partial<RecordKind<unknown>>, body?: unknown) {
   return (path: string) =>
     Deno.writeFileSync(
       path,
-      encodeRecord({ ...sandboxRecord, ...kind } as RecordKind<unknown>, body),
+      encodeRecord(
+        { ...sandboxRecord, ...kind } as RecordKind<unknown>,
+        body ?? good,
+      ),
     );
 }
 
 /** How a record is damaged, and the reason that is given. */
 const damages: Readonly<Record<string, [(path: string) => void, RegExp]>> = {
-  "empty": [(path) => Deno.writeTextFileSync(path, ""), /not CBOR|truncated/],
+  "empty": [(path) => Deno.writeTextFileSync(path, ""), /truncated/],
   "truncated": [
     (path) => Deno.writeFileSync(path, bytes.subarray(0, bytes.length / 2)),
     /truncated/,
@@ -65,7 +68,7 @@ const damages: Readonly<Record<string, [(path: string) => void, RegExp]>> = {
   ],
   "without a field": [
     written({}, { id: "x", state: "ready" }),
-    /^spec: /,
+    /^\w+: /,
   ],
   "a symbolic link": [
     (path) => Deno.symlinkSync("/etc/passwd", path),

@@ -36,7 +36,6 @@ export interface LinkFacts {
   readonly ipv6?: {
     readonly forwarding: number;
     readonly acceptRa: number;
-    readonly disabled: number;
   };
 }
 
@@ -175,7 +174,7 @@ function linkFacts(link: Link): LinkFacts {
 }
 
 /** Places in the array of IFLA_INET6_CONF (enum DEVCONF_*, linux/ipv6.h). */
-const DEVCONF = { forwarding: 0, acceptRa: 3, disabled: 26 } as const;
+const DEVCONF = { forwarding: 0, acceptRa: 3 } as const;
 
 function ipv6Conf(conf: Uint8Array): NonNullable<LinkFacts["ipv6"]> {
   const view = new DataView(conf.buffer, conf.byteOffset, conf.byteLength);
@@ -184,7 +183,6 @@ function ipv6Conf(conf: Uint8Array): NonNullable<LinkFacts["ipv6"]> {
   return {
     forwarding: at(DEVCONF.forwarding),
     acceptRa: at(DEVCONF.acceptRa),
-    disabled: at(DEVCONF.disabled),
   };
 }
 

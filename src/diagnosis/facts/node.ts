@@ -175,7 +175,10 @@ async function inspect(
   ids: readonly string[],
 ): Promise<Pick<NodeFacts, "differences" | "garbage">> {
   if (route === undefined || nft === undefined || diag === undefined) {
-    witness.note("sandboxes", "comparing them with the kernel needs its say");
+    witness.note(
+      "sandboxes",
+      "they are compared with the kernel through sockets that could not be opened",
+    );
     return {};
   }
   const about = "sandboxes";

@@ -39,6 +39,11 @@ export function xtMatch(data: Uint8Array | undefined, packet: Packet): Answer {
       return "no"; // pods' packets cross no bridge
     case "conntrack":
       return info === undefined ? "maybe" : conntrackState(info, packet);
+    case "addrtype":
+      return info === undefined ? "maybe" : destinationType(info, packet);
+    case "tcp":
+    case "udp":
+      return info === undefined ? "maybe" : ports(info, packet);
     default:
       return "maybe";
   }
@@ -61,6 +66,36 @@ function conntrackState(info: Uint8Array, packet: Packet): Answer {
   const has =
     (view.getUint16(STATE_MASK, true) & STATE_BITS[packet.state]) !== 0;
   return has !== inverted ? "yes" : "no";
+}
+
+/** `struct xt_addrtype_info_v1`: bits of types of the source, of the destination, flags (linux/netfilter/xt_addrtype.h). */
+function destinationType(info: Uint8Array, packet: Packet): Answer {
+  const SIZE = 8;
+  const LOCAL = 1 << 2;
+  const UNICAST = 1 << 1;
+  const INVERT_DEST = 2;
+  if (info.length < SIZE) return "maybe";
+  const view = new DataView(info.buffer, info.byteOffset, info.byteLength);
+  const flags = view.getUint32(4, true);
+  if (view.getUint16(0, true) !== 0 || (flags & ~INVERT_DEST) !== 0) {
+    return "maybe";
+  }
+  const has =
+    (view.getUint16(2, true) & (packet.toNode ? LOCAL : UNICAST)) !== 0;
+  return has !== (flags !== 0) ? "yes" : "no";
+}
+
+/** `struct xt_tcp` and `struct xt_udp` begin with the ranges of source and destination ports (linux/netfilter/xt_tcpudp.h). */
+function ports(info: Uint8Array, { destinationPort }: Packet): Answer {
+  const [firstSource = 0, lastSource = 0, first = 0, last = 0] = [
+    ...new Uint16Array(info.slice(0, 8).buffer),
+  ];
+  // Flags of TCP, an option of it and inversions.
+  const hasMore = info.slice(8).some((byte) => byte !== 0);
+  if (hasMore || firstSource !== 0 || lastSource !== 0xffff) return "maybe";
+  if (first === 0 && last === 0xffff) return "yes";
+  if (destinationPort === undefined) return "maybe";
+  return destinationPort >= first && destinationPort <= last ? "yes" : "no";
 }
 
 const TARGETS: Readonly<Record<string, "drop" | "snat" | "dnat">> = {

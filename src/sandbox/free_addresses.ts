@@ -1,0 +1,45 @@
+/**
+ * Which addresses to try for a new pod: free ones as far as is known. The claim decides.
+ *
+ * @module
+ */
+import { hairpinElement } from "../hostport/elements.ts";
+import { TABLE } from "../hostport/ruleset.ts";
+import type { AddressPool } from "../ipam/pool.ts";
+import type { IpAddress } from "../net/ip.ts";
+import { dumpHostDestinations } from "../rtnetlink/host_routes.ts";
+import type { NodeContext } from "./context.ts";
+
+/**
+ * How many addresses may turn out to be taken before all routes are read. Asking for one costs some 60 µs, and reading
+ * them all, once, 4 µs a route: a pool that is nearly full, or is full, would be asked for address by address.
+ */
+const MISSES = 32;
+
+/** In the order of the pool; whoever takes another one has found the last one taken. */
+export function* freeAddresses(
+  context: NodeContext,
+  pool: AddressPool,
+  seed: Uint8Array,
+): Generator<IpAddress> {
+  let misses = 0;
+  let routed: ReadonlySet<bigint | undefined> | undefined;
+  const isRouted = (address: bigint) => routed?.has(address) ?? false;
+  for (const address of pool.candidates(seed, isRouted)) {
+    // The claim is the route; an owner without one has lost its link and is still to be removed.
+    if (ownerOfAddress(context, address) === undefined) yield address;
+    if (++misses === MISSES) {
+      const { sockets: { route } } = context;
+      routed = new Set(route.dump(dumpHostDestinations(pool.cidr.family)));
+    }
+  }
+}
+
+/** The id of the sandbox whose address it is, by the element that every pod has. */
+export function ownerOfAddress(
+  { sockets: { nft } }: NodeContext,
+  address: IpAddress,
+): string | undefined {
+  const { set, element } = hairpinElement(address, "");
+  return nft.getElement(TABLE, set, element.key)?.comment;
+}

@@ -1,0 +1,81 @@
+/** From facts to findings, one fact spoiled at a time: also those that no test can make for real. */
+import { assert, assertEquals } from "@std/assert";
+import type { Facts } from "../../src/diagnosis/facts/facts.ts";
+import {
+  FINDING_CODES,
+  type FindingCode,
+} from "../../src/diagnosis/rules/finding.ts";
+import { judge } from "../../src/diagnosis/rules/judge.ts";
+import { healthy } from "./healthy.ts";
+import { machineCases } from "./machine_cases.ts";
+import { networkCases } from "./network_cases.ts";
+import { rulesetCases } from "./ruleset_cases.ts";
+import { network, node, stateDirectory, sysctl } from "./spoiled.ts";
+
+const withoutNode = (parts: Partial<Facts>): Facts => {
+  const { node: _, ...rest } = healthy;
+  return { ...rest, ...parts };
+};
+
+const all = [...machineCases, ...networkCases, ...rulesetCases];
+
+for (const [what, spoiled, code, severity] of all) {
+  Deno.test(`judge() tells ${code ?? "nothing"} of ${what}`, () => {
+    const found = judge({ ...healthy, ...spoiled });
+    assertEquals(
+      found.map((finding) => [finding.code, finding.severity]),
+      code === undefined ? [] : [[code, severity]],
+      JSON.stringify(found, null, 1),
+    );
+    for (const { about, message, remedy } of found) {
+      assert(about !== "" && message !== "" && remedy !== "");
+    }
+  });
+}
+
+Deno.test("judge() tells node-table-missing where check() could not be asked", () => {
+  const { differences: _, ...unchecked } = healthy.node;
+  const found = judge({ ...healthy, node: { ...unchecked, table: "missing" } });
+  assertEquals(found.map(({ code }) => code), ["node-table-missing"]);
+});
+
+Deno.test("judge() tells node-not-set-up, unless the record could not be read", () => {
+  const codes = (facts: Facts) => judge(facts).map(({ code }) => code);
+  const parts = stateDirectory({ nodes: [] });
+  assertEquals(codes(withoutNode(parts)), ["node-not-set-up"]);
+  const unseen = [{ about: "record of node node-1", reason: "EACCES" }];
+  assertEquals(codes(withoutNode({ ...parts, unseen })), []);
+});
+
+Deno.test("judge() tells one thing once", () => {
+  const object = "sysctl net.ipv4.ip_forward";
+  const found = judge({
+    ...healthy,
+    ...sysctl("net.ipv4.ip_forward", "0"),
+    ...node({ differences: [{ object, problem: "is off", remedy: "repair" }] }),
+  });
+  assertEquals(found.map(({ code }) => code), ["forwarding-off"]);
+});
+
+Deno.test("judge() tells the worst first", () => {
+  const found = judge({
+    ...healthy,
+    ...stateDirectory({ fileSystem: "ext4" }),
+    ...node({ here: false, pinsShared: false }),
+    ...network({ outsideMtu: 1400 }),
+  });
+  assertEquals(found.map(({ severity }) => severity), [
+    "error",
+    "warning",
+    "note",
+  ]);
+});
+
+Deno.test("every code has a test", () => {
+  const others: readonly FindingCode[] = [
+    "node-table-missing",
+    "node-not-set-up",
+  ];
+  const tested = new Set([...all.map(([, , code]) => code), ...others]);
+  assertEquals(FINDING_CODES.filter((code) => !tested.has(code)), []);
+});
