@@ -40,7 +40,6 @@ export function hostDifferences(
   route: Connection,
   link: PodLink,
   claimed: readonly ClaimedAddress[],
-  { hasIpv6 }: { readonly hasIpv6: boolean },
 ): WiringDifference[] | undefined {
   const { hostIndex: index, hostInterface } = link;
   const end = findLink(route, index);
@@ -54,7 +53,7 @@ export function hostDifferences(
       mac: HOST_MAC,
       ipv4: HOST_IPV4,
       isFree: true,
-      ...(hasIpv6 ? { addrGenMode: "none" } : {}),
+      ...(link.ipv6 ? { addrGenMode: "none" } : {}),
     }, (change) => route.execute([change])),
     ...claimDifferences(route, link, claimed, end.up),
   ];

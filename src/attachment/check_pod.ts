@@ -44,7 +44,6 @@ export function podDifferences(
     mend(route);
   };
   const found: WiringDifference[] = [];
-  const hasIpv6 = claimed.some(({ address }) => address.family === 6);
   const ends: readonly (readonly [index: number, wanted: WantedEnd])[] = [
     [LOOPBACK_INDEX, { object: "pod's link lo" }],
     [link.podIndex, {
@@ -53,7 +52,7 @@ export function podDifferences(
       mtu: link.mtu,
       mac: link.mac,
       isFree: true,
-      ...(hasIpv6 ? { addrGenMode: "none" } : {}),
+      ...(link.ipv6 ? { addrGenMode: "none" } : {}),
     }],
   ];
   for (const [index, wanted] of ends) {

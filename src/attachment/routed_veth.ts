@@ -46,7 +46,7 @@ export const HOST_IPV4 = {
   acceptSourceRoute: 0,
 } as const satisfies Ipv4Devconf;
 
-/** net.ipv6.conf of either end; which exist in /proc only. */
+/** net.ipv6.conf of the host end, which exist in /proc only: it believes no router, and without IPv6 addresses has no IPv6. */
 export function ipv6Switches(
   hasIpv6: boolean,
 ): readonly (readonly [name: string, value: string])[] {
@@ -74,6 +74,13 @@ export interface PodLink {
   readonly mac: MacAddress;
   /** Bytes. */
   readonly mtu: number;
+  /** Whether its ends have IPv6: see {@linkcode hasIpv6}. */
+  readonly ipv6: boolean;
+}
+
+/** Whether a link has IPv6, on which it is an error to configure it otherwise: the kernel has, and the MTU is enough (RFC 8200, 5). */
+export function hasIpv6(kernelHas: boolean, mtu: number): boolean {
+  return kernelHas && mtu >= 1280;
 }
 
 /** How the pod gets its address of one family. */
@@ -149,7 +156,7 @@ export function attachHost(
       index: link.hostIndex,
       // Not at creation: the kernel ignores an alias there (rtnl_create_link).
       alias: link.alias,
-      ...withoutLinkLocal(wishes.map(({ gateway }) => gateway)),
+      ...withoutLinkLocal(link),
       ipv4: HOST_IPV4,
     }),
     setLink({ index: link.hostIndex, up: true }),
@@ -315,19 +322,16 @@ export function releaseAddresses(
 
 /** A link-local address takes the kernel a second to check, and nobody uses it. */
 function withoutLinkLocal(
-  addresses: readonly IpAddress[],
+  { ipv6 }: Pick<PodLink, "ipv6">,
 ): { readonly addrGenMode?: "none" } {
-  return addresses.some(({ family }) => family === 6)
-    ? { addrGenMode: "none" }
-    : {};
+  return ipv6 ? { addrGenMode: "none" } : {};
 }
 
 /**
- * No end of a link believes router advertisements or redirects (CVE-2020-10749), and a link of a pod without an IPv6
- * address has no IPv6. These switches exist in /proc only.
+ * The host end believes no router advertisements or redirects (CVE-2020-10749), and that of a pod without an IPv6 address
+ * has no IPv6.
  *
- * Call it inside the namespace: of the pod before its link is there, with `default`; of the node before the pod's end
- * comes up, since until then nothing can arrive.
+ * Call it inside the node's namespace, before the pod's end comes up, since until then nothing can arrive.
  *
  * @throws {SyscallError}
  */
@@ -339,19 +343,6 @@ export function guardIpv6(link: string, hasIpv6: boolean): void {
       // The kernel has no IPv6, or none on a link with an MTU below 1280.
       if (hasIpv6 || !isSyscallError(error, Errno.ENOENT)) throw error;
     }
-  }
-}
-
-/** Gives the link another alias. A link that is gone is no error. */
-export function retireHost(
-  route: Connection,
-  { hostIndex }: Pick<PodLink, "hostIndex">,
-  alias: string,
-): void {
-  try {
-    route.execute([setLink({ index: hostIndex, alias })]);
-  } catch (error) {
-    if (!isNetlinkError(error, Errno.ENODEV)) throw error;
   }
 }
 
@@ -373,14 +364,15 @@ export function detachHost(
 /** Configures the pod's end: lo, addresses, gateway neighbours, default routes. */
 export function attachPod(
   podRoute: Connection,
-  { podIndex }: Pick<PodLink, "podIndex">,
+  link: Pick<PodLink, "podIndex" | "ipv6">,
   claimed: readonly ClaimedAddress[],
 ): void {
+  const { podIndex } = link;
   podRoute.execute([
     setLink({ index: LOOPBACK_INDEX, up: true }),
     setLink({
       index: podIndex,
-      ...withoutLinkLocal(claimed.map(({ address }) => address)),
+      ...withoutLinkLocal(link),
     }),
     setLink({ index: podIndex, up: true }),
     ...claimed.flatMap(({ address, gateway }) => [

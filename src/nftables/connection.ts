@@ -158,20 +158,24 @@ export class NftablesConnection implements Disposable {
    */
   getElement(table: string, set: NftSet, key: Uint8Array): Element | undefined {
     const { data: _data, ...keysOnly } = set;
-    const [reply] = this.netlink.request({
-      operation: `get element of ${table} ${set.name}`,
-      type: NftMessage.getSetElem,
-      flags: 0,
-      codec: elementMessage,
-      value: {
-        header: { family: NfFamily.inet },
-        attrs: {
-          table,
-          set: set.name,
-          elements: encodeElements(keysOnly, [{ key }]),
+    const [reply] = this.netlink.request(
+      {
+        operation: `get element of ${table} ${set.name}`,
+        type: NftMessage.getSetElem,
+        flags: 0,
+        codec: elementMessage,
+        value: {
+          header: { family: NfFamily.inet },
+          attrs: {
+            table,
+            set: set.name,
+            elements: encodeElements(keysOnly, [{ key }]),
+          },
         },
       },
-    }, Errno.ENOENT, Errno.EINVAL);
+      Errno.ENOENT,
+      Errno.EINVAL,
+    );
     return decodeElements(set, reply?.attrs.elements ?? []).at(0);
   }
 

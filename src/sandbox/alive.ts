@@ -9,7 +9,7 @@ import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { getLink } from "../rtnetlink/link.ts";
 import type { NodeContext } from "./context.ts";
-import { idOfAlias, isRetired } from "./identity.ts";
+import { idOfAlias } from "./identity.ts";
 import type { SandboxRecord } from "./records.ts";
 
 /** Whether the pin still leads to the namespace that was made; a reboot or an unmount leaves an empty file. */
@@ -38,8 +38,7 @@ export function hasLink(
   if (link === undefined) return false;
   try {
     const [found] = sockets.route.request(getLink({ index: link.hostIndex }));
-    return found !== undefined && !isRetired(found.alias) &&
-      idOfAlias(settings.name, found.alias) === id;
+    return idOfAlias(settings.name, found?.alias) === id;
   } catch (error) {
     if (isNetlinkError(error, Errno.ENODEV)) return false;
     throw error;

@@ -14,6 +14,7 @@ import { NETLINK_ROUTE, NETLINK_SOCK_DIAG } from "../netlink/message.ts";
 import { NftablesConnection } from "../nftables/connection.ts";
 import type { Table } from "../nftables/ruleset.ts";
 import { dumpAddresses } from "../rtnetlink/address.ts";
+import { getLink } from "../rtnetlink/link.ts";
 import { RT_SCOPE_UNIVERSE } from "../rtnetlink/constants.ts";
 import type { NodeState } from "./node_state.ts";
 import type { NodeRecord } from "./records.ts";
@@ -55,6 +56,14 @@ export interface NodeContext {
   readonly pools: readonly AddressPool[];
   /** The nf_tables table that the node is to have. */
   readonly table: Table;
+  /** Whether the kernel has IPv6. */
+  readonly ipv6: boolean;
+}
+
+/** Whether the kernel has IPv6: then lo tells of its settings. */
+export function kernelHasIpv6(route: Connection): boolean {
+  return route.request(getLink({ name: "lo" }))
+    .some(({ addrGenMode }) => addrGenMode !== undefined);
 }
 
 const LOOPBACK: readonly IpAddress[] = ["127.0.0.1", "::1"].map((text) =>

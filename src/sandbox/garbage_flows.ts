@@ -83,7 +83,7 @@ function livingAddresses(
   const known = new Set(ids);
   const claimed = claims.flatMap(({ index, destination }): IpAddress[] => {
     const link = links.get(index ?? 0);
-    return link === undefined || link.retired || !known.has(link.id) ||
+    return link === undefined || !known.has(link.id) ||
         destination === "default"
       ? []
       : [destination.network];

@@ -131,13 +131,13 @@ function partsOf(context: NodeContext): Stray[] {
 }
 
 function linkPart(context: NodeContext, link: PodLinkInfo): Stray {
-  const { index, name, id, retired } = link;
+  const { index, name, id } = link;
   return {
     kind: "link",
     id,
     object: `link ${name}`,
     addresses: [],
-    isDue: (due) => due.index === index && !retired,
+    isDue: (due) => due.index === index,
     isThere: () => podLinks(context).some((other) => other.index === index),
     remove: () => deletePodLinks(context.sockets.route, [link]),
   };
@@ -206,7 +206,7 @@ function neighbourParts(context: NodeContext, links: Links): Stray[] {
 
 /** What is on a link that is without an owner itself goes with it. So does what is on the link of one that is being made. */
 function isDueOn(due: Due, link: PodLinkInfo, address: IpAddress): boolean {
-  return due.index !== link.index || link.retired ||
+  return due.index !== link.index ||
     due.addresses.length === 0 ||
     due.addresses.some((other) => other.equals(address));
 }

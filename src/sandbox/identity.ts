@@ -76,19 +76,5 @@ export function idOfAlias(
   alias: string | undefined,
 ): string | undefined {
   const prefix = linkAlias(node, "");
-  if (!alias?.startsWith(prefix)) return undefined;
-  return alias.slice(prefix.length).split(" ")[0];
+  return alias?.startsWith(prefix) ? alias.slice(prefix.length) : undefined;
 }
-
-/** Whether the sandbox of an alias was removed, and its link only has to go yet. */
-export function isRetired(alias: string | undefined): boolean {
-  return alias?.endsWith(RETIRED) ?? false;
-}
-
-/** The alias of a link whose sandbox was removed. */
-export function retiredAlias(node: string, id: string): string {
-  return linkAlias(node, id) + RETIRED;
-}
-
-/** No id has a space. */
-const RETIRED = " removed";

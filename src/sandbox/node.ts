@@ -12,7 +12,7 @@ import { AddressPool } from "../ipam/pool.ts";
 import { Cidr } from "../net/cidr.ts";
 import { ensureBaseline, refuseOverlap, removeBaseline } from "./baseline.ts";
 import { checkNode, repairNode } from "./check.ts";
-import { type NodeContext, NodeSockets } from "./context.ts";
+import { kernelHasIpv6, type NodeContext, NodeSockets } from "./context.ts";
 import { createSandbox } from "./create.ts";
 import {
   describeDamaged,
@@ -135,9 +135,13 @@ async function open(options: NodeOptions): Promise<Node> {
       namespace,
       sockets,
       pools: settings.podCidrs.map((text) => new AddressPool(Cidr.parse(text))),
+      ipv6: kernelHasIpv6(sockets.route),
     };
     if (known === undefined) refuseOverlap(parts);
-    const context: NodeContext = { ...parts, table: await tableOf(parts) };
+    const context: NodeContext = {
+      ...parts,
+      table: await tableOf(parts),
+    };
     if (known === undefined) {
       refuseForeignTable(context);
       undo.push(() => state.removeRecord());

@@ -6,9 +6,11 @@
 import { Errno } from "../../ffi/errno.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import { deleteLinks, dumpLinks, setLink } from "../rtnetlink/link.ts";
+import { dumpRoutes, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
 import type { NodeContext } from "./context.ts";
-import { HOST_INTERFACE_PREFIX, idOfAlias, isRetired } from "./identity.ts";
+import { HOST_INTERFACE_PREFIX, idOfAlias } from "./identity.ts";
 
 /** The kernel takes 30 ms to destroy one namespace and 300 ms for a thousand, more on a busy machine. */
 const PATIENCE_MS = 400;
@@ -19,19 +21,27 @@ export interface PodLinkInfo {
   readonly name: string;
   /** Id of the sandbox. */
   readonly id: string;
-  /** Whether the sandbox was removed, and the link only has to go yet. */
+  /**
+   * Whether it claims no address: its sandbox was removed, and the link only has to go yet. A mark on the link itself would
+   * cost a walk through all IPv6 routes of the node (NETDEV_CHANGE), 0.1 ms at 500 pods.
+   */
   readonly retired: boolean;
 }
 
-/** All of them, by reading every link of the node. Links of the same names that bear no alias of this node are others'. */
+/** All of them, by reading every link and claim of the node. Links of the same names without an alias of this node are others'. */
 export function podLinks(
   { sockets, settings }: Pick<NodeContext, "sockets" | "settings">,
 ): PodLinkInfo[] {
+  const claims = new Set(
+    sockets.route.dump(
+      dumpRoutes({ protocol: ROUTE_PROTOCOL, table: RT_TABLE_MAIN }),
+    ).map(({ index }) => index),
+  );
   return sockets.route.dump(dumpLinks({})).flatMap(({ index, name, alias }) => {
     const id = idOfAlias(settings.name, alias);
     return id === undefined || !name.startsWith(HOST_INTERFACE_PREFIX)
       ? []
-      : [{ index, name, id, retired: isRetired(alias) }];
+      : [{ index, name, id, retired: !claims.has(index) }];
   });
 }
 

@@ -10,6 +10,7 @@ import {
   awaitReady,
   detachHost,
   guardIpv6,
+  hasIpv6,
   makeLink,
   type PodLink,
 } from "../attachment/routed_veth.ts";
@@ -47,6 +48,7 @@ export function relink(context: NodeContext, id: string): void {
     interfaceName: spec.interfaceName,
     mac: MacAddress.parse(record.link.mac),
     mtu,
+    ipv6: hasIpv6(context.ipv6, mtu),
   };
   const renewed: SandboxRecord = {
     ...record,
@@ -67,9 +69,9 @@ export function relink(context: NodeContext, id: string): void {
     });
     makeLink(route, pod, link);
     const claimed = attachHost(route, link, wishes);
-    const hasIpv6 = pools.some(({ cidr }) => cidr.family === 6);
-    context.namespace.run(() => guardIpv6(hostInterface, hasIpv6));
-    pod.run(() => guardIpv6(spec.interfaceName, hasIpv6));
+    context.namespace.run(() =>
+      guardIpv6(hostInterface, wishes.some((w) => w.gateway.family === 6))
+    );
     attachPod(podRoute, link, claimed);
     awaitReady(route, podRoute, link, claimed);
   } catch (error) {

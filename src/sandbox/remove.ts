@@ -12,7 +12,6 @@ import {
   addressesOfLink,
   detachHost,
   releaseAddresses,
-  retireHost,
 } from "../attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import {
@@ -22,7 +21,6 @@ import {
 } from "../hostport/host_ports.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { NodeContext } from "./context.ts";
-import { retiredAlias } from "./identity.ts";
 import type { LockMode } from "../state/lock.ts";
 import type { NodeState } from "./node_state.ts";
 import { ownLink } from "./ownership.ts";
@@ -166,7 +164,7 @@ export function removeRemains(
   id: string,
   record: SandboxRecord | undefined,
 ): void {
-  const { state, sockets, settings } = context;
+  const { state, sockets } = context;
   if (record !== undefined) {
     releaseHostPorts(sockets, portOwner(record), hostPortsOf(record), {
       withHairpin: true,
@@ -180,7 +178,6 @@ export function removeRemains(
       : addressesOf(record);
     releaseAddresses(sockets.route, link.hostIndex, addresses);
     if (record.spec.netns !== undefined) detachHost(sockets.route, link);
-    else retireHost(sockets.route, link, retiredAlias(settings.name, id));
   }
   NetworkNamespace.unpin(state.pinPath(id));
 }

@@ -9,7 +9,11 @@ import { readTextFile } from "../../ffi/file.ts";
 import { hostDifferences } from "../attachment/check_host.ts";
 import { podDifferences } from "../attachment/check_pod.ts";
 import type { WiringDifference } from "../attachment/difference.ts";
-import { ipv6Switches, type PodLink } from "../attachment/routed_veth.ts";
+import {
+  hasIpv6,
+  ipv6Switches,
+  type PodLink,
+} from "../attachment/routed_veth.ts";
 import { isSandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
@@ -156,13 +160,13 @@ function linkDifferences(
     interfaceName: spec.interfaceName,
     mac: MacAddress.parse(mac),
     mtu,
+    ipv6: hasIpv6(context.ipv6, mtu),
   };
   const claimed = addressesOf(record).flatMap((address) => {
     const pool = pools.find(({ cidr }) => cidr.family === address.family);
     return pool === undefined ? [] : [{ address, gateway: pool.gateway }];
   });
-  const hasIpv6 = pools.some(({ cidr }) => cidr.family === 6);
-  const ofHost = hostDifferences(route, link, claimed, { hasIpv6 });
+  const ofHost = hostDifferences(route, link, claimed);
   if (ofHost === undefined) {
     return [{
       object: `link ${hostInterface}`,
@@ -171,7 +175,8 @@ function linkDifferences(
       mend: () => relink(context, id),
     }];
   }
-  const switches = podSwitches(record, hasIpv6);
+  // Only what was asked for: to look into the /proc/sys of every pod would make that slow for all (see create.ts).
+  const switches = Object.entries(spec.sysctls);
   // One visit for all; what may fail comes before what would have to be closed then.
   const inside = pod.run(() => ({
     values: valuesOf(switches),
@@ -179,7 +184,8 @@ function linkDifferences(
   }));
   using podRoute = inside.route;
   const openPod = () => NetworkNamespace.open(state.pinPath(id));
-  const ofNode = ipv6Switches(hasIpv6).map(([name, value]) =>
+  const withIpv6 = claimed.some(({ address }) => address.family === 6);
+  const ofNode = ipv6Switches(withIpv6).map(([name, value]) =>
     [`net/ipv6/conf/${hostInterface}/${name}`, value] as const
   );
   return [
@@ -198,35 +204,6 @@ function linkDifferences(
 }
 
 type Switches = readonly (readonly [name: string, value: string])[];
-
-/** What the creation sets in the pod's /proc; what the spec says has the last word. */
-function podSwitches(
-  { spec: { interfaceName, sysctls, netns } }: SandboxRecord,
-  hasIpv6: boolean,
-): Switches {
-  // A namespace that was there before keeps its own settings, save those of the pod's link.
-  const links = netns === undefined
-    ? ["default", interfaceName]
-    : [interfaceName];
-  const guards = links.flatMap((link) =>
-    ipv6Switches(hasIpv6).map(([name, value]) =>
-      [`net/ipv6/conf/${link}/${name}`, value] as const
-    )
-  );
-  const redirects = netns === undefined
-    ? ["all", ...links].map((link) =>
-      [`net/ipv4/conf/${link}/accept_redirects`, "0"] as const
-    )
-    : [];
-  const asked = Object.entries(sysctls);
-  const paths = new Set(asked.map(([name]) => sysctlPath(name)));
-  return [
-    ...[...guards, ...redirects].filter(([name]) =>
-      !paths.has(sysctlPath(name))
-    ),
-    ...asked,
-  ];
-}
 
 /** Undefined for those that are not there: their link is not, or has no IPv6, which is told apart. */
 function valuesOf(switches: Switches): (string | undefined)[] {

@@ -5,10 +5,10 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
-import { deleteLink, dumpLinks } from "../rtnetlink/link.ts";
+import { deleteLink } from "../rtnetlink/link.ts";
 import type { NodeContext } from "./context.ts";
 import { type Difference, difference } from "./finding.ts";
-import { HOST_INTERFACE_PREFIX, idOfAlias, isRetired } from "./identity.ts";
+import { podLinks } from "./pod_links.ts";
 
 /**
  * By id of the sandbox, for sandboxes that are ready. Their removal looks at each again: it must be done under the lock of
@@ -17,14 +17,10 @@ import { HOST_INTERFACE_PREFIX, idOfAlias, isRetired } from "./identity.ts";
 export function strayLinks(
   context: NodeContext,
 ): ReadonlyMap<string, readonly Difference[]> {
-  const { sockets: { route }, settings, state } = context;
+  const { state } = context;
   const found = new Map<string, Difference[]>();
-  for (const { name, index, alias } of route.dump(dumpLinks())) {
-    const id = idOfAlias(settings.name, alias);
-    if (
-      id === undefined || isRetired(alias) ||
-      !name.startsWith(HOST_INTERFACE_PREFIX)
-    ) continue;
+  for (const { name, index, id, retired } of podLinks(context)) {
+    if (retired) continue;
     const isStray = () => {
       const record = state.readableSandbox(id);
       return record?.state === "ready" && record.link?.hostIndex !== index;

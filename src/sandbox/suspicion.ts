@@ -31,7 +31,7 @@ import {
 import { dumpLinks, type Link, link as linkCodec } from "../rtnetlink/link.ts";
 import { route as routeCodec, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
 import type { NodeContext } from "./context.ts";
-import { idOfAlias, isRetired } from "./identity.ts";
+import { idOfAlias } from "./identity.ts";
 
 // linux/rtnetlink.h and linux/netfilter/nfnetlink.h
 const RTNLGRP_IPV4_NETCONF = 24;
@@ -143,7 +143,7 @@ export class Suspicion implements Disposable {
   /** Remembers a sandbox's link once it works: what was sent while it was made is not damage. */
   #learn(link: Link): void {
     const id = idOfAlias(this.#context.settings.name, link.alias);
-    if (id === undefined || isRetired(link.alias)) return;
+    if (id === undefined) return;
     if (!link.up || !link.carrier) return;
     const namespaceId = link.raw.attrs.linkNetnsid;
     this.#links.set(link.index, { id, namespaceId, state: stateOf(link) });
@@ -215,10 +215,7 @@ export class Suspicion implements Disposable {
     }
     const seen = this.#links.get(link.index);
     if (seen === undefined) return this.#learn(link);
-    // Its sandbox was removed.
-    if (isRetired(link.alias)) {
-      this.#forget(link.index);
-    } else if (stateOf(link) !== seen.state) this.#ids.add(seen.id);
+    if (stateOf(link) !== seen.state) this.#ids.add(seen.id);
   }
 
   #forget(index: number): Seen | undefined {

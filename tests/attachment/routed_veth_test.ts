@@ -99,6 +99,7 @@ function linkOf(number: number): PodLink {
     interfaceName: "eth0",
     mac: MacAddress.parse(`02:00:00:00:00:0${number}`),
     mtu: 1500,
+    ipv6: true,
   };
 }
 

@@ -14,7 +14,11 @@ import type { NftablesConnection } from "../../nftables/connection.ts";
 import { ROUTE_PROTOCOL } from "../../rtnetlink/route.ts";
 import { ownerOfTable, tableOf } from "../../sandbox/node_table.ts";
 import { checkNode } from "../../sandbox/check.ts";
-import type { NodeContext, NodeSockets } from "../../sandbox/context.ts";
+import {
+  kernelHasIpv6,
+  type NodeContext,
+  type NodeSockets,
+} from "../../sandbox/context.ts";
 import { collectGarbage } from "../../sandbox/garbage.ts";
 import { NodeState } from "../../sandbox/node_state.ts";
 import type { NodeRecord } from "../../sandbox/records.ts";
@@ -206,7 +210,12 @@ async function inspect(
     memory,
     [Symbol.dispose]() {},
   };
-  const context: NodeContext = { ...node, namespace, sockets };
+  const context: NodeContext = {
+    ...node,
+    namespace,
+    sockets,
+    ipv6: kernelHasIpv6(route),
+  };
   const differences = await witness.wait(about, () => checkNode(context));
   const garbage = await witness.wait(
     "garbage",
