@@ -7,7 +7,6 @@
 import { Errno } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
 import type { IpAddress, IpFamily } from "../net/ip.ts";
-import type { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import {
   GenerationError,
@@ -32,7 +31,7 @@ import {
   wildcardKey,
 } from "./elements.ts";
 import type { HostPort } from "./mapping.ts";
-import { listenerOn } from "./listeners.ts";
+import { listenerOn, type SocketTables } from "./listeners.ts";
 import { ALL_SETS, SETS } from "./sets.ts";
 import { TABLE } from "./ruleset.ts";
 
@@ -40,9 +39,8 @@ import { TABLE } from "./ruleset.ts";
 const MAX_ATTEMPTS = 1000;
 
 /** The kernel sockets that host ports need, all of the node's namespace. */
-export interface HostPortSockets {
+export interface HostPortSockets extends SocketTables {
   readonly nft: NftablesConnection;
-  readonly diag: Connection;
 }
 
 /** A pod that has, or wants, host ports. */
@@ -314,7 +312,7 @@ function has(
 }
 
 function refuseUnusable(
-  { diag }: HostPortSockets,
+  sockets: HostPortSockets,
   mapping: HostPort,
   { nodeAddresses }: Pick<ClaimOptions, "nodeAddresses">,
 ): void {
@@ -325,7 +323,7 @@ function refuseUnusable(
   ) {
     throw new SandboxError("HostAddressUnknown", { hostIP: String(hostIP) });
   }
-  const listener = listenerOn(diag, mapping);
+  const listener = listenerOn(sockets, mapping);
   if (listener === undefined) return;
   const { address, port } = listener;
   throw inUse(
