@@ -27,9 +27,7 @@ import {
   rmdir,
 } from "../../ffi/file.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
-import { AddressPool } from "../ipam/pool.ts";
-import { Cidr } from "../net/cidr.ts";
-import { IpAddress } from "../net/ip.ts";
+import { contradiction } from "./contradiction.ts";
 import {
   areMountsShared,
   shareMounts,
@@ -406,27 +404,6 @@ function present(path: string): boolean {
     if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
     throw unusable(path, error);
   }
-}
-
-/** What a record says that cannot be on a node of these settings; undefined when there is nothing. */
-function contradiction(
-  { addresses, netnsId, spec }: SandboxRecord,
-  settings: NodeRecord,
-): string | undefined {
-  if (spec.hostNetwork !== (netnsId === settings.netnsId)) {
-    return spec.hostNetwork
-      ? "netnsId: is not that of the node, on whose network it is"
-      : "netnsId: is that of the node";
-  }
-  if (spec.hostNetwork) return undefined;
-  const pools = settings.podCidrs.map((cidr) =>
-    new AddressPool(Cidr.parse(cidr))
-  );
-  const outside = addresses.find((text) => {
-    const address = IpAddress.parse(text);
-    return !pools.some((pool) => pool.isAllocatable(address));
-  });
-  return outside && `addresses: ${outside} is none of the node's for pods`;
 }
 
 /** Removes a directory and the files in it, `last` after the others; absent is fine. A directory in it with contents stays. */
