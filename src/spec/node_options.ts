@@ -17,6 +17,7 @@ import {
   Problems,
   wellFormed,
 } from "./problems.ts";
+import { plainCopy } from "./plain.ts";
 import { MAX_NODE_NAME_LENGTH } from "./limits.ts";
 import { checkMtu } from "./rules.ts";
 
@@ -78,7 +79,8 @@ const SPECIAL_NETWORKS: readonly (readonly [string, string])[] = [
 const namespaceReference = v.custom<string | number | NetworkNamespace>(
   (input) =>
     typeof input === "string"
-      ? /^[^\0]+$/.test(input) && input !== "." && input !== ".."
+      ? /^[^\0]+$/.test(input) && input.isWellFormed() && input !== "." &&
+        input !== ".."
       : typeof input === "number"
       ? Number.isInteger(input) && input > 0
       : input instanceof NetworkNamespace,
@@ -91,7 +93,7 @@ const stateDirectory = field.parsed(
   'an absolute path like "/run/podnet"',
   (text) => {
     const path = text.replace(/\/+$/, "");
-    if (!/^\/[^\0]+$/.test(path)) {
+    if (!/^\/[^\0]+$/.test(path) || !path.isWellFormed()) {
       throw new RangeError(
         `write an absolute path like "/run/podnet", not ${
           JSON.stringify(text)
@@ -123,8 +125,9 @@ const nodeOptions = exactObject("an object", {
  * Checks and normalises the options of a node.
  * @throws {SandboxError} InvalidSpec with every problem
  */
-export function parseNodeOptions(input: unknown): NormalisedNodeOptions {
+export function parseNodeOptions(given: unknown): NormalisedNodeOptions {
   const problems = new Problems();
+  const input = plainCopy(given, problems);
   const options = problems.parse(nodeOptions, input);
   const fields = isObject(input) ? input : {};
   const podCidrs = wellFormed(field.cidr, fields["podCidrs"], "podCidrs");
