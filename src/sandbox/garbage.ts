@@ -21,6 +21,7 @@ import {
 } from "./garbage_kernel.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import { refuseForeignTable } from "./node_table.ts";
+import { Pacer } from "./pacer.ts";
 import type { SandboxRecord } from "./records.ts";
 import { removeRemains } from "./remove.ts";
 
@@ -115,7 +116,9 @@ class Collection {
 
   async run(): Promise<Garbage[]> {
     const { state } = this.#context;
+    const pacer = new Pacer();
     for (const id of state.sandboxIds()) {
+      await pacer.pause();
       await this.#locked(id, () => this.#judge(id));
     }
     const strays = await settledStrays(this.#context, this.#leftAlone);

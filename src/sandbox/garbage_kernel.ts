@@ -29,6 +29,7 @@ import {
 } from "./baseline.ts";
 import type { NodeContext } from "./context.ts";
 import { nameOf } from "./node_table.ts";
+import { Pacer } from "./pacer.ts";
 import { deletePodLinks, type PodLinkInfo, podLinks } from "./pod_links.ts";
 import { addressesOf, hostPortsOf, portOwner } from "./records.ts";
 
@@ -75,12 +76,13 @@ export async function settledStrays(
   leftAlone: ReadonlySet<string>,
 ): Promise<Stray[]> {
   const deadline = performance.now() + SETTLE_MS;
-  let left = strays(context, leftAlone);
+  let left = await strays(context, leftAlone);
   while (left.length > 0) {
     const mayGo = left.some(({ kind }) => kind === "link");
     if (mayGo) await new Promise((wake) => setTimeout(wake, SETTLE_STEP_MS));
     const before = new Set(left.map(({ object }) => object));
-    left = strays(context, leftAlone).filter((s) => before.has(s.object));
+    const now = await strays(context, leftAlone);
+    left = now.filter(({ object }) => before.has(object));
     if (!mayGo || performance.now() > deadline) break;
   }
   return left;
@@ -91,14 +93,16 @@ export function isStray(context: NodeContext, stray: Stray): boolean {
   return !stray.isDue(dueOf(context, stray.id)) && stray.isThere();
 }
 
-function strays(
+async function strays(
   context: NodeContext,
   leftAlone: ReadonlySet<string>,
-): Stray[] {
+): Promise<Stray[]> {
+  const pacer = new Pacer();
   const parts = partsOf(context);
   // Afterwards, so that what was made before is known.
   const due = new Map<string, Due>();
   for (const id of context.state.sandboxIds()) {
+    await pacer.pause();
     due.set(id, dueOf(context, id));
   }
   return parts.filter(({ id, isDue }) =>
