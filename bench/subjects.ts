@@ -97,7 +97,11 @@ export interface StartOptions {
 
 let started = 0;
 
-/** Starts a program with a node of its own, or on that of another. */
+/**
+ * Starts a program with a node of its own, or on that of another, and waits until it takes commands.
+ *
+ * @throws {Error} when it ends instead
+ */
 export async function start(
   subject: string,
   { join, warm }: StartOptions = {},
@@ -108,7 +112,7 @@ export async function start(
   await Deno.mkdir(directory, { recursive: true });
   const joins = join !== undefined && subject === LIMIT ? ["join"] : [];
   const options = warm === undefined ? [] : [String(warm)];
-  return new Driver({
+  const driver = new Driver({
     name: subject,
     command: [...command(directory), ...joins, ...options],
     directory,
@@ -126,4 +130,12 @@ export async function start(
     },
     ...(join === undefined ? {} : { enter: inside(join.pid) }),
   });
+  try {
+    // Nothing to be done, which it says when its node is set up.
+    await driver.ask("create", 0, 0);
+    return driver;
+  } catch (error) {
+    await driver[Symbol.asyncDispose]();
+    throw error;
+  }
 }
