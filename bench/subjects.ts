@@ -13,8 +13,6 @@ export const WORK = "/run/podnet-bench";
 /** The limit that podnet is compared with. */
 export const LIMIT = "C";
 
-const PROGRAMS = ["pod", "peer", "load"];
-
 async function output(
   program: string,
   args: readonly string[],
@@ -30,14 +28,20 @@ async function output(
 
 export { output as run };
 
-/** Builds the C programs, and the command as users install it. */
-export async function build(): Promise<void> {
+/** Builds the C programs of `reference/`. */
+export async function buildPrograms(
+  names: readonly string[] = ["pod", "peer", "load"],
+): Promise<void> {
   await Deno.mkdir(WORK, { recursive: true });
-  for (const name of PROGRAMS) {
+  for (const name of names) {
     const source = `${here}reference/${name}.c`;
     const warnings = ["-Wall", "-Wextra", "-Wno-unused-function"];
     await output("cc", ["-O2", ...warnings, "-o", `${WORK}/${name}`, source]);
   }
+}
+
+/** Builds podnet's command as users install it. */
+export async function buildCommand(): Promise<void> {
   const command = `${here}../src/cli/main.ts`;
   const bundle = ["bundle", "--quiet", "--output", BUNDLE, command];
   await output(Deno.execPath(), bundle);
