@@ -85,6 +85,13 @@ export const mtu: Field<number> = integer(
   65535,
 );
 
+/** A number of connections; conntrack counts them in 32 bits. */
+export const connections: Field<number> = integer(
+  "a number of connections, an integer from 0 (no limit) to 2147483647",
+  0,
+  2 ** 31 - 1,
+);
+
 /** An address, IPv4 or IPv6. */
 export const address: Field<IpAddress> = parsed(
   'an IP address like "10.244.1.7" or "fd00::7"',

@@ -55,7 +55,17 @@ export interface NodeOptions {
    * @default that of the route to the outside world
    */
   readonly mtu?: number;
+  /**
+   * How many connections a pod may have opened at a time, give or take an eighth; more are dropped. The kernel has one
+   * table of connections for all pods of a node (`net.netfilter.nf_conntrack_max`). Connections to the pod do not count.
+   * 0 is no limit.
+   * @default 65536, a quarter of what the table usually holds
+   */
+  readonly maxConnectionsPerPod?: number;
 }
+
+/** The default of {@linkcode NodeOptions.maxConnectionsPerPod}. */
+export const MAX_CONNECTIONS_PER_POD = 65536;
 
 /** {@linkcode NodeOptions} in canonical form. */
 export interface NormalisedNodeOptions extends NodeOptions {
@@ -119,6 +129,7 @@ const nodeOptions = exactObject("an object", {
     field.list("a list of networks", field.cidr),
   ),
   mtu: v.exactOptional(field.mtu),
+  maxConnectionsPerPod: v.exactOptional(field.connections),
 });
 
 /**
