@@ -30,7 +30,7 @@ import {
 import type { NodeContext } from "./context.ts";
 import { nameOf } from "./node_table.ts";
 import { Pacer } from "./pacer.ts";
-import { deletePodLinks, type PodLinkInfo, podLinks } from "./pod_links.ts";
+import { isPodLink, type PodLinkInfo, podLinks } from "./pod_links.ts";
 import { addressesOf, hostPortsOf, portOwner } from "./records.ts";
 
 /** A part without an owner. */
@@ -46,7 +46,9 @@ export interface Stray {
   readonly isDue: (due: Due) => boolean;
   /** Whether the kernel still has it. */
   readonly isThere: () => boolean;
-  readonly remove: () => void;
+  /** Of a link there is `link` instead: many are deleted together. */
+  readonly remove?: () => void;
+  readonly link?: PodLinkInfo;
 }
 
 /** What a sandbox should have. */
@@ -142,8 +144,8 @@ function linkPart(context: NodeContext, link: PodLinkInfo): Stray {
     object: `link ${name}`,
     addresses: [],
     isDue: (due) => due.index === index && !retired,
-    isThere: () => podLinks(context).some((other) => other.index === index),
-    remove: () => deletePodLinks(context.sockets.route, [link]),
+    isThere: () => isPodLink(context, link),
+    link,
   };
 }
 

@@ -6,7 +6,7 @@
 import { Errno } from "../../ffi/errno.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
-import { deleteLinks, dumpLinks, setLink } from "../rtnetlink/link.ts";
+import { deleteLinks, dumpLinks, getLink, setLink } from "../rtnetlink/link.ts";
 import type { NodeContext } from "./context.ts";
 import { HOST_INTERFACE_PREFIX, idOfAlias, isRetired } from "./identity.ts";
 
@@ -33,6 +33,20 @@ export function podLinks(
       ? []
       : [{ index, name, id, retired: isRetired(alias) }];
   });
+}
+
+/** Whether the link is there, and still that sandbox's. */
+export function isPodLink(
+  { sockets, settings }: Pick<NodeContext, "sockets" | "settings">,
+  { index, id }: Pick<PodLinkInfo, "index" | "id">,
+): boolean {
+  try {
+    const [found] = sockets.route.request(getLink({ index }));
+    return idOfAlias(settings.name, found?.alias) === id;
+  } catch (error) {
+    if (isNetlinkError(error, Errno.ENODEV)) return false;
+    throw error;
+  }
 }
 
 /**
