@@ -49,6 +49,7 @@ import type { NodeOptions } from "../spec/node_options.ts";
 import { compareText } from "../spec/order.ts";
 import { UndoStack } from "./undo.ts";
 import { watchNode, type WatchOptions } from "./watch.ts";
+import { watchNode, type WatchOptions } from "./watch.ts";
 import { removeUnfinished } from "./unfinished_node.ts";
 
 /** Which sandbox a name means. */
