@@ -147,7 +147,7 @@ export class NodeState {
         if (isOfMissing(error) && attempt < MAKE_ATTEMPTS) continue;
         throw error;
       }
-      const lock = await this.#acquire("exclusive");
+      const lock = await this.#acquireNew();
       if (lock === undefined) continue; // it was taken down in between
       this.#isUndecided = true;
       try {
@@ -183,6 +183,23 @@ export class NodeState {
       using alone = await this.#acquire("exclusive");
       if (alone === undefined || !this.exists()) return undefined;
       shareMounts(this.directory);
+    }
+  }
+
+  /** When it fails, what was made is taken back, unless somebody else has locked it by now. */
+  async #acquireNew(): Promise<OwnedFd | undefined> {
+    try {
+      return await this.#acquire("exclusive");
+    } catch (error) {
+      try {
+        const options = { timeoutMs: 0 };
+        using alone = await acquireLock(this.#lock, "exclusive", options);
+        this.#isUndecided = alone !== undefined;
+        this.abandon();
+      } catch {
+        // The first error is the one to know.
+      }
+      throw error;
     }
   }
 
