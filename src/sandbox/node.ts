@@ -22,6 +22,7 @@ import {
   type GarbageOptions,
 } from "./garbage.ts";
 import { outsideMtu } from "./mtu.ts";
+import type { NodeWatch } from "./node_event.ts";
 import {
   isOfEarlierBoot,
   openNamespace,
@@ -48,7 +49,6 @@ import type { SandboxSpec } from "../spec/sandbox_spec.ts";
 import type { NodeOptions } from "../spec/node_options.ts";
 import { compareText } from "../spec/order.ts";
 import { UndoStack } from "./undo.ts";
-import { watchNode, type WatchOptions } from "./watch.ts";
 import { watchNode, type WatchOptions } from "./watch.ts";
 import { removeUnfinished } from "./unfinished_node.ts";
 
