@@ -58,6 +58,8 @@ async function assertUsable(bare: BareNode): Promise<void> {
     podCidrs: POD_CIDRS,
   });
   await node.collectGarbage();
+  // A sandbox may be half removed.
+  await node.repair();
   await node.createSandbox({ name: "afterwards" });
   assertEquals(await node.check(), []);
 }

@@ -119,7 +119,7 @@ export class World implements AsyncDisposable {
 
   /** Removes all sandboxes. */
   async clear(): Promise<void> {
-    for (const { id, containers } of await this.node.listSandboxes()) {
+    for (const { id, containers = [] } of await this.node.listSandboxes()) {
       // With force the kernel takes 30 ms.
       await this.node.removeSandbox(id, { force: containers.length > 0 });
     }
