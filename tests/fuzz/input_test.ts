@@ -6,12 +6,12 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { SandboxError } from "../../src/errors.ts";
 import { parseContainerSpec, parseSandboxSpec } from "../../src/spec/parse.ts";
-import { inputTargets } from "./spec_targets.ts";
+import { inputTargets } from "./input_targets.ts";
 import { tryInputs } from "./target.ts";
 
 const SEED = 20261124;
 
-for (const target of inputTargets()) {
+for (const target of inputTargets) {
   Deno.test(target.name, async () => {
     await tryInputs(target, { runs: target.runs ?? 200, seed: SEED });
   });

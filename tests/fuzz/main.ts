@@ -15,7 +15,7 @@ import {
   messageTargets,
   nftTargets,
 } from "./netlink_targets.ts";
-import { inputTargets } from "./spec_targets.ts";
+import { inputTargets } from "./input_targets.ts";
 import { type Target, tryInputs } from "./target.ts";
 
 /** Inputs of one target before it is the next one's turn. */
@@ -35,7 +35,7 @@ const targets = [
   ...messageTargets(),
   ...nftTargets(),
   ...await kernelTargets(await recordKernel()),
-  ...inputTargets(),
+  ...inputTargets,
 ].filter(({ name }) => name.includes(wanted));
 if (targets.length === 0) {
   console.error(`no target has "${wanted}" in its name`);

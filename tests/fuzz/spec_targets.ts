@@ -1,40 +1,22 @@
 /**
- * What callers write: specs, options, texts, command lines; and what lies on disk.
+ * What callers write: specs and options.
  *
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { Encoder } from "cbor-x/encode";
 import fc from "fast-check";
-import { isIP, isIPv4, isIPv6 } from "node:net";
-import { commands } from "../../src/cli/commands.ts";
-import { sortOperands } from "../../src/cli/command.ts";
-import { describe } from "../../src/cli/errors.ts";
-import { parseOptions } from "../../src/cli/options.ts";
-import { sandboxOptions, sandboxSpec } from "../../src/cli/sandbox_options.ts";
-import { selectCommand } from "../../src/cli/select.ts";
-import { UsageError } from "../../src/cli/usage.ts";
 import { isSandboxError } from "../../src/errors.ts";
-import { formatPublish, parsePublish } from "../../src/hostport/mapping.ts";
-import { sysctlPath } from "../../src/namespace/sysctl.ts";
 import { Cidr } from "../../src/net/cidr.ts";
-import { IpAddress } from "../../src/net/ip.ts";
-import { MacAddress } from "../../src/net/mac.ts";
-import { dnsFiles } from "../../src/sandbox/dns.ts";
-import { idOfAlias } from "../../src/sandbox/identity.ts";
-import { nodeRecord, sandboxRecord } from "../../src/sandbox/records.ts";
 import { parseNodeOptions } from "../../src/spec/node_options.ts";
 import {
   parseContainerSpec,
   parsePortMappings,
   parseSandboxSpec,
 } from "../../src/spec/parse.ts";
-import { CborError, decodeCbor } from "../../src/state/cbor.ts";
-import { decodeRecord } from "../../src/state/record.ts";
-import { mutated, mutations } from "./mutation.ts";
-import { attempt, type Target, target } from "./target.ts";
+import { type Target, target } from "./target.ts";
 
-const node = {
+/** What specs are checked against. */
+export const node = {
   podCidrs: ["10.244.1.0/24", "fd00:10:244:1::/64"].map((text) =>
     Cidr.parse(text)
   ),
@@ -224,7 +206,7 @@ function leadsSomewhere(path: string, input: unknown): boolean {
 }
 
 /** Accepted and then the same again, or refused with problems that say where and what to write. */
-function acceptedOrTold(
+export function acceptedOrTold(
   parse: (input: unknown) => unknown,
   input: unknown,
   base = "",
@@ -249,7 +231,8 @@ function acceptedOrTold(
   assertEquals(Reflect.get({}, "polluted"), undefined);
 }
 
-const specTargets: readonly Target[] = [
+/** The targets. */
+export const specTargets: readonly Target[] = [
   target(
     "sandbox specs",
     damaged(FULL_SPEC),
@@ -284,289 +267,3 @@ const specTargets: readonly Target[] = [
     { runs: 600 },
   ),
 ];
-
-/** Texts that almost are addresses. */
-const addressText = fc.oneof(
-  fc.ipV4(),
-  fc.ipV6(),
-  fc.stringMatching(/^[0-9a-f:.%/]{0,24}$/),
-  fc.tuple(fc.oneof(fc.ipV4(), fc.ipV6()), mutations).map(([text, damage]) =>
-    String.fromCharCode(...mutated(new TextEncoder().encode(text), damage))
-  ),
-);
-
-const textTargets: readonly Target[] = [
-  target("IP addresses, as node:net reads them", addressText, (text) => {
-    const ip = attempt(() => IpAddress.parse(text), RangeError);
-    // Zones are names of links, and no part of an address here.
-    const expected = text.includes("%") ? 0 : isIP(text);
-    assertEquals(ip?.family ?? 0, expected, JSON.stringify(text));
-    if (ip === undefined) return;
-    const again = String(ip);
-    assert(ip.equals(IpAddress.parse(again)));
-    assert(ip.family === 4 ? isIPv4(again) : isIPv6(again));
-    if (ip.family === 6) {
-      const { hostname } = new URL(`http://[${text}]/`);
-      // The URL Standard writes IPv4 in IPv6 form in hexadecimal.
-      if (!ip.isIpv4Mapped) assertEquals(again, hostname.slice(1, -1));
-    }
-  }, { runs: 2000 }),
-  target(
-    "networks",
-    fc.tuple(
-      addressText,
-      fc.oneof(fc.nat({ max: 130 }).map(String), fc.string()),
-    ),
-    ([address, length]) => {
-      const cidr = attempt(
-        () => Cidr.parse(`${address}/${length}`),
-        RangeError,
-      );
-      if (cidr === undefined) return;
-      assert(cidr.equals(Cidr.parse(String(cidr))));
-      assert(
-        cidr.contains(cidr.network) && cidr.contains(cidr.at(cidr.size - 1n)),
-      );
-    },
-    { runs: 800 },
-  ),
-  target(
-    "MAC addresses",
-    fc.oneof(
-      fc.stringMatching(/^[0-9a-fA-F:-]{0,20}$/),
-      fc.uint8Array({ minLength: 6, maxLength: 6 }).map((bytes) =>
-        String(MacAddress.fromBytes(bytes))
-      ),
-    ),
-    (text) => {
-      const mac = attempt(() => MacAddress.parse(text), RangeError);
-      if (mac !== undefined) assertEquals(String(mac), text.toLowerCase());
-    },
-    { runs: 500 },
-  ),
-  target(
-    "publish syntax",
-    fc.oneof(
-      fc.stringMatching(/^[0-9a-f:.[\]/\-tcpud]{0,24}$/),
-      fc.tuple(
-        fc.constantFrom("", "127.0.0.1:", "[::1]:", "[fd00::1]:", "0.0.0.0:"),
-        fc.nat({ max: 70000 }),
-        fc.nat({ max: 70000 }),
-        fc.constantFrom("", "/tcp", "/udp", "/sctp", "/x"),
-      ).map(([ip, a, b, protocol]) => `${ip}${a}:${b}${protocol}`),
-    ),
-    (text) => {
-      const mapping = attempt(() => parsePublish(text), RangeError);
-      if (mapping === undefined || mapping.hostPortEnd !== undefined) return;
-      if (mapping.containerPortEnd !== undefined) return;
-      const { protocol = "tcp", ...rest } = mapping;
-      assertEquals(parsePublish(formatPublish(mapping)), { ...rest, protocol });
-    },
-    { runs: 1000 },
-  ),
-  target(
-    "sysctl names",
-    fc.oneof(
-      fc.string({ unit: "binary" }),
-      fc.stringMatching(/^net[./][a-z0-9._/-]{0,30}$/),
-    ),
-    (name) => {
-      let path: string;
-      try {
-        path = sysctlPath(name);
-      } catch (error) {
-        assert(isSandboxError(error, "InvalidSpec"), `${error}`);
-        return;
-      }
-      assert(new URL(`file://${path}`).pathname.startsWith("/proc/sys/net/"));
-      assert(!path.split("/").includes(".."));
-    },
-    { runs: 1000 },
-  ),
-  target(
-    "aliases of links",
-    fc.tuple(fc.string(), fc.string({ unit: "binary" })),
-    ([node, alias]) => {
-      for (
-        const text of [alias, `podnet:${node}/${alias}`, `podnet:${alias}`]
-      ) {
-        idOfAlias(node, text);
-      }
-    },
-    { runs: 500 },
-  ),
-  target(
-    "resolv.conf of the node",
-    fc.oneof(
-      fc.string({ unit: "binary", maxLength: 200 }),
-      fc.array(
-        fc.tuple(
-          fc.constantFrom(
-            "nameserver",
-            "search",
-            "domain",
-            "options",
-            "#",
-            ";",
-            "x",
-          ),
-          fc.string({ unit: "binary", maxLength: 20 }),
-        ).map(([word, rest]) => `${word} ${rest}`),
-      ).map((lines) => lines.join("\n")),
-    ),
-    (text) => {
-      const { resolvConf } = dnsFiles(
-        { dns: { hostname: "web", hostAliases: [] } },
-        ["10.244.1.7"],
-        text,
-      );
-      for (const line of resolvConf.split("\n").slice(0, -1)) {
-        assert(/^(nameserver|search|options) \S/.test(line), line);
-      }
-    },
-    { runs: 600 },
-  ),
-];
-
-const words = [
-  ...[...commands.keys()].flatMap((name) => name.split(" ")),
-  ...Object.keys(sandboxOptions).flatMap((n) => [`--${n}`, `--${n}=`]),
-  "-p",
-  "-o",
-  "-f",
-  "-h",
-  "--",
-  "-",
-  "--help",
-  "--version",
-  "--debug",
-  "--node",
-  "--netns=7",
-  "--no-force",
-  "--__proto__",
-  "--__proto__.x=1",
-  "--constructor=1",
-  "--mtu.x=1",
-  "-p8080:80",
-  "8080:80",
-  "a=b",
-  "app:80,53/udp",
-  "web",
-  "1400",
-  "true",
-];
-
-const commandTargets: readonly Target[] = [
-  target(
-    "command lines",
-    fc.array(
-      fc.oneof(
-        fc.constantFrom(...words),
-        fc.string({ unit: "binary", maxLength: 12 }),
-        fc.stringMatching(/^--?[a-z_.=-]{0,12}$/),
-      ),
-      { maxLength: 8 },
-    ),
-    async (args) => {
-      try {
-        const selected = selectCommand(args);
-        if (selected.kind !== "command") return;
-        const { name, entry } = selected;
-        const command = await entry.load();
-        const { operands, afterDashes, options } = parseOptions(
-          command.options,
-          selected.args,
-          `podnet ${name}`,
-        );
-        sortOperands(name, command, operands, afterDashes);
-        if (name !== "create" && name !== "run") return;
-        const spec = await sandboxSpec(
-          operands[0] ?? "",
-          options as unknown as Parameters<typeof sandboxSpec>[1],
-        );
-        acceptedOrTold((x) => parseSandboxSpec(x, node), spec);
-      } catch (error) {
-        assert(error instanceof UsageError, `${error}`);
-        const { lines, exitCode } = await describe(error);
-        assertEquals(exitCode, 2);
-        // deno-lint-ignore no-control-regex
-        for (const line of lines) assert(!/[\x00-\x1f\x7f-\x9f]/.test(line));
-      }
-    },
-    { runs: 2000, async: true },
-  ),
-];
-
-const cbor = new Encoder({ useRecords: false, tagUint8Array: false });
-const plain = fc.letrec<{ value: unknown }>((tie) => ({
-  value: fc.oneof(
-    { maxDepth: 4 },
-    fc.constantFrom(true, false, null, undefined),
-    fc.integer(),
-    fc.maxSafeInteger(),
-    fc.double({ noNaN: true }).filter((n) => !Object.is(n, -0)),
-    fc.string({ unit: "grapheme" }).filter((text) => text.isWellFormed()),
-    fc.uint8Array({ maxLength: 8 }),
-    fc.array(tie("value"), { maxLength: 4 }),
-    fc.dictionary(
-      fc.string({ unit: "grapheme-ascii", maxLength: 8 }).filter((key) =>
-        !["__proto__", "constructor", "prototype"].includes(key)
-      ),
-      tie("value"),
-      { maxKeys: 4, noNullPrototype: true },
-    ),
-  ),
-})).value;
-
-/** Records: CBOR against a second implementation, and what is made of it. */
-function recordTargets(): readonly Target[] {
-  const good = cbor.encode({
-    podnet: "sandbox",
-    version: 1,
-    body: { id: "x", state: "ready", addresses: ["10.0.0.1"], mtu: 1400 },
-  });
-  const read = (bytes: Uint8Array) => {
-    attempt(() => decodeCbor(bytes), CborError);
-    for (const kind of [sandboxRecord, nodeRecord]) {
-      try {
-        decodeRecord<unknown>(kind as typeof sandboxRecord, bytes, "/the/path");
-      } catch (error) {
-        assert(isSandboxError(error, "RecordInvalid"), `${error}`);
-        assertEquals(error.context.path, "/the/path");
-      }
-    }
-  };
-  return [
-    target("CBOR that another program wrote", plain, (value) => {
-      assertEquals(decodeCbor(new Uint8Array(cbor.encode(value))), value);
-    }, { runs: 800 }),
-    target("records of noise", fc.uint8Array({ maxLength: 64 }), read, {
-      runs: 1500,
-    }),
-    target(
-      "records damaged",
-      fc.tuple(
-        fc.oneof(
-          fc.constant(new Uint8Array(good)),
-          plain.map((value) => new Uint8Array(cbor.encode(value))),
-          plain.map((body) =>
-            new Uint8Array(cbor.encode({ podnet: "sandbox", version: 1, body }))
-          ),
-        ),
-        fc.oneof(fc.constant([]), mutations),
-      ),
-      ([bytes, damage]) => read(mutated(bytes, damage)),
-      { runs: 1500 },
-    ),
-  ];
-}
-
-/** All of them; none needs a kernel. */
-export function inputTargets(): readonly Target[] {
-  return [
-    ...specTargets,
-    ...textTargets,
-    ...commandTargets,
-    ...recordTargets(),
-  ];
-}
