@@ -37,10 +37,13 @@ export {
   type SandboxSysctl,
 } from "./src/sandbox/sandbox.ts";
 export type {
+  DamagedSandboxSummary,
+  KnownSandboxSummary,
   SandboxDns,
   SandboxJson,
   SandboxRoute,
   SandboxSummary,
+  Unknown,
 } from "./src/sandbox/description.ts";
 export type {
   ContainerPort,
@@ -61,8 +64,8 @@ export type {
   ReadyEvent,
   RepairEvent,
   SandboxEvent,
-  WatchOptions,
-} from "./src/sandbox/events.ts";
+} from "./src/sandbox/node_event.ts";
+export type { WatchOptions } from "./src/sandbox/watch.ts";
 export {
   diagnose,
   type DiagnoseOptions,

@@ -21,7 +21,7 @@ import { measureStorm } from "./parts/storm.ts";
 import { measureTraffic } from "./parts/traffic.ts";
 import { measureWarm } from "./parts/warm.ts";
 import { printResults, saveResults } from "./report.ts";
-import { addCheckout, build } from "./subjects.ts";
+import { addCheckout, buildCommand, buildPrograms } from "./subjects.ts";
 
 /** Every part: a set of measures that belong together. */
 const parts: Record<string, (bench: Bench) => Promise<void>> = {
@@ -57,7 +57,8 @@ if (unknown.length > 0) {
 }
 const loadBefore = load();
 const namespaces = slabObjects("net_namespace") ?? 0;
-await build();
+await buildPrograms();
+await buildCommand();
 const bench = new Bench(quick, beside.map(addCheckout));
 let failed = false;
 for (const [name, measure] of Object.entries(parts)) {

@@ -13,8 +13,6 @@ export const WORK = "/run/podnet-bench";
 /** The limit that podnet is compared with. */
 export const LIMIT = "C";
 
-const PROGRAMS = ["pod", "peer", "load"];
-
 async function output(
   program: string,
   args: readonly string[],
@@ -30,14 +28,20 @@ async function output(
 
 export { output as run };
 
-/** Builds the C programs, and the command as users install it. */
-export async function build(): Promise<void> {
+/** Builds the C programs of `reference/`. */
+export async function buildPrograms(
+  names: readonly string[] = ["pod", "peer", "load"],
+): Promise<void> {
   await Deno.mkdir(WORK, { recursive: true });
-  for (const name of PROGRAMS) {
+  for (const name of names) {
     const source = `${here}reference/${name}.c`;
     const warnings = ["-Wall", "-Wextra", "-Wno-unused-function"];
     await output("cc", ["-O2", ...warnings, "-o", `${WORK}/${name}`, source]);
   }
+}
+
+/** Builds podnet's command as users install it. */
+export async function buildCommand(): Promise<void> {
   const command = `${here}../src/cli/main.ts`;
   const bundle = ["bundle", "--quiet", "--output", BUNDLE, command];
   await output(Deno.execPath(), bundle);
@@ -97,7 +101,11 @@ export interface StartOptions {
 
 let started = 0;
 
-/** Starts a program with a node of its own, or on that of another. */
+/**
+ * Starts a program with a node of its own, or on that of another, and waits until it takes commands.
+ *
+ * @throws {Error} when it ends instead
+ */
 export async function start(
   subject: string,
   { join, warm }: StartOptions = {},
@@ -108,7 +116,7 @@ export async function start(
   await Deno.mkdir(directory, { recursive: true });
   const joins = join !== undefined && subject === LIMIT ? ["join"] : [];
   const options = warm === undefined ? [] : [String(warm)];
-  return new Driver({
+  const driver = new Driver({
     name: subject,
     command: [...command(directory), ...joins, ...options],
     directory,
@@ -126,4 +134,12 @@ export async function start(
     },
     ...(join === undefined ? {} : { enter: inside(join.pid) }),
   });
+  try {
+    // Nothing to be done, which it says when its node is set up.
+    await driver.ask("create", 0, 0);
+    return driver;
+  } catch (error) {
+    await driver[Symbol.asyncDispose]();
+    throw error;
+  }
 }

@@ -19,9 +19,9 @@ async function fill(driver: Driver, first: number): Promise<void> {
 /** Adds rows for creation from a warm pool, when this podnet has one. */
 export async function measureWarm(bench: Bench): Promise<void> {
   await using open = new AsyncDisposableStack();
-  const podnet = open.use(await start("podnet", { warm: POOL }));
+  let podnet: Driver;
   try {
-    await podnet.ask("idle", 0);
+    podnet = open.use(await start("podnet", { warm: POOL }));
   } catch {
     bench.say("this podnet has no warm pool");
     return;

@@ -6,13 +6,12 @@
 import { Cidr } from "../net/cidr.ts";
 import type { IpAddress } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
-import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import type { Link } from "../rtnetlink/link.ts";
-import { dumpNeighbours, newNeighbour } from "../rtnetlink/neighbour.ts";
+import { newNeighbour } from "../rtnetlink/neighbour.ts";
 import {
   dumpRoutes,
-  getRoute,
+  matchRoute,
   newRoute,
   type Route,
   ROUTE_PROTOCOL,
@@ -21,6 +20,7 @@ import {
   endDifferences,
   findLink,
   neighbourProblem,
+  orNone,
   type WiringDifference,
 } from "./difference.ts";
 import {
@@ -78,12 +78,10 @@ function claimDifferences(
   isUp: boolean,
 ): WiringDifference[] {
   const found: WiringDifference[] = [];
-  const routes = route.dump(dumpRoutes({ index, table: RT_TABLE_MAIN }));
-  const neighbours = route.dump(dumpNeighbours({ index }));
   for (const claim of claimed) {
     const { address } = claim;
-    found.push(...routeDifferences(route, index, routes, claim, isUp));
-    const problem = neighbourProblem(neighbours, address, mac);
+    found.push(...routeDifferences(route, index, claim, isUp));
+    const problem = neighbourProblem(route, index, address, mac);
     if (problem === undefined) continue;
     found.push({
       object: `neighbour ${address} on ${hostInterface}`,
@@ -98,14 +96,19 @@ function claimDifferences(
 function routeDifferences(
   route: Connection,
   index: number,
-  routes: readonly Route[],
   { address, gateway }: ClaimedAddress,
   isUp: boolean,
 ): WiringDifference[] {
   const destination = Cidr.host(address);
+  const way = orNone(route, matchRoute(address), ...NO_ROUTE);
+  if (
+    way !== undefined && way.index === index && leadsTo(way, destination) &&
+    way.source?.equals(gateway)
+  ) return [];
+  // Only now, since it reads all routes.
+  const there = route.dump(dumpRoutes({ index, table: RT_TABLE_MAIN }))
+    .find((r) => leadsTo(r, destination));
   const object = `route to ${destination}`;
-  const there = routes.find((r) => leadsTo(r, destination));
-  const way = wayTo(route, address);
   if (there === undefined) {
     const taker = aliasAt(route, way);
     if (taker !== undefined) {
@@ -117,7 +120,7 @@ function routeDifferences(
     }
   } else if (there.source?.equals(gateway)) {
     // Of a link that is down it is not the way.
-    if (!isUp || way === undefined || way.index === index) return [];
+    if (!isUp || way?.index === index) return [];
     return [{
       object,
       problem: `is overruled: packets leave by ${describeLink(route, way)}`,
@@ -141,22 +144,12 @@ function routeDifferences(
   }];
 }
 
-/** By which route packets to an address leave, if there is one. */
-function wayTo(route: Connection, address: IpAddress): Route | undefined {
-  try {
-    return route.request(getRoute(address)).at(0);
-  } catch (error) {
-    if (isNetlinkError(error, ...NO_ROUTE)) return undefined;
-    throw error;
-  }
-}
-
 /** The alias of the pod's link by which the node reaches an address now, if it is one. */
 export function podAt(
   route: Connection,
   address: IpAddress,
 ): string | undefined {
-  return aliasAt(route, wayTo(route, address));
+  return aliasAt(route, orNone(route, matchRoute(address), ...NO_ROUTE));
 }
 
 function aliasAt(
@@ -168,8 +161,10 @@ function aliasAt(
   return alias?.startsWith("podnet:") ? alias : undefined;
 }
 
-function describeLink(route: Connection, { index }: Route): string {
-  const name = index === undefined ? undefined : findLink(route, index)?.name;
+function describeLink(route: Connection, way: Route | undefined): string {
+  const name = way?.index === undefined
+    ? undefined
+    : findLink(route, way.index)?.name;
   return name === undefined ? "no link" : `link ${name}`;
 }
 

@@ -8,7 +8,7 @@ import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { dumpAddresses } from "../rtnetlink/address.ts";
-import { dumpNeighbours } from "../rtnetlink/neighbour.ts";
+import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import { dumpRoutes } from "../rtnetlink/route.ts";
 import {
   endDifferences,
@@ -93,8 +93,7 @@ function missingFrom(
   claimed: readonly ClaimedAddress[],
 ): (readonly [object: string, problem: string])[] {
   const addresses = route.dump(dumpAddresses({ index }));
-  const routes = route.dump(dumpRoutes({ index }));
-  const neighbours = route.dump(dumpNeighbours({ index }));
+  const routes = route.dump(dumpRoutes({ index, table: RT_TABLE_MAIN }));
   return claimed.flatMap(({ address, gateway }) => {
     const { prefixLength } = Cidr.host(address);
     const hasAddress = addresses.some((a) =>
@@ -103,7 +102,7 @@ function missingFrom(
     const hasRoute = routes.some((r) =>
       r.destination === "default" && r.gateway?.equals(gateway)
     );
-    const neighbour = neighbourProblem(neighbours, gateway, HOST_MAC);
+    const neighbour = neighbourProblem(route, index, gateway, HOST_MAC);
     return [
       ...hasAddress
         ? []

@@ -15,7 +15,7 @@ import {
   type LinkChanges,
   setLink,
 } from "../rtnetlink/link.ts";
-import type { Neighbour } from "../rtnetlink/neighbour.ts";
+import { getNeighbour } from "../rtnetlink/neighbour.ts";
 
 /** One thing that differs, with what mends it or whom to ask. */
 export type WiringDifference =
@@ -126,11 +126,12 @@ function snakeCase(text: string): string {
 
 /** What is wrong with the neighbour that should be there for good; one that the kernel has found by asking does not count. */
 export function neighbourProblem(
-  neighbours: readonly Neighbour[],
+  route: Connection,
+  index: number,
   address: IpAddress,
   mac: MacAddress,
 ): string | undefined {
-  const found = neighbours.find((n) => n.address.equals(address));
+  const found = orNone(route, getNeighbour({ index, address }), Errno.ENOENT);
   if (found?.mac !== undefined && !found.mac.equals(mac)) {
     return `is ${found.mac}, not ${mac}`;
   }
@@ -139,10 +140,19 @@ export function neighbourProblem(
 
 /** A link by its index. */
 export function findLink(route: Connection, index: number): Link | undefined {
+  return orNone(route, getLink({ index }), Errno.ENODEV);
+}
+
+/** The answer to a question for one thing, none when the kernel says so by one of these errors. */
+export function orNone<R>(
+  route: Connection,
+  request: Request<unknown, R>,
+  ...absent: readonly number[]
+): R | undefined {
   try {
-    return route.request(getLink({ index })).at(0);
+    return route.request(request).at(0);
   } catch (error) {
-    if (isNetlinkError(error, Errno.ENODEV)) return undefined;
+    if (isNetlinkError(error, ...absent)) return undefined;
     throw error;
   }
 }

@@ -58,7 +58,8 @@ export interface Diagnosis {
  * Looks at the machine and says what is wrong, each with its remedy. Changes nothing: features of the kernel are tried in a
  * network namespace that is gone afterwards, which can make the kernel load their modules.
  *
- * What this process may not see is told in `unseen`. A node with garbage takes up to half a second, others about a tenth.
+ * What this process may not see is told in `unseen`. Takes about a tenth of a second, and besides as long as `check()` and a
+ * look for garbage take, which grows with the sandboxes.
  *
  * @throws {SandboxError} `InvalidSpec` and `InvalidNamespace` for options that lead nowhere, `NotPermitted` for a namespace that may not
  * be opened; nothing else

@@ -7,7 +7,6 @@
 import { Errno } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
 import type { IpAddress, IpFamily } from "../net/ip.ts";
-import type { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import {
   GenerationError,
@@ -32,7 +31,7 @@ import {
   wildcardKey,
 } from "./elements.ts";
 import type { HostPort } from "./mapping.ts";
-import { listenerOn } from "./listeners.ts";
+import { listenerOn, type SocketTables } from "./listeners.ts";
 import { ALL_SETS, SETS } from "./sets.ts";
 import { TABLE } from "./ruleset.ts";
 import type { TableMemory } from "./table_memory.ts";
@@ -41,9 +40,8 @@ import type { TableMemory } from "./table_memory.ts";
 const MAX_ATTEMPTS = 1000;
 
 /** The kernel sockets that host ports need, all of the node's namespace. */
-export interface HostPortSockets {
+export interface HostPortSockets extends SocketTables {
   readonly nft: NftablesConnection;
-  readonly diag: Connection;
   /** Spares asking; belongs to `nft`. */
   readonly memory: TableMemory;
 }
@@ -337,7 +335,7 @@ function has(
 }
 
 function refuseUnusable(
-  { diag }: HostPortSockets,
+  sockets: HostPortSockets,
   mapping: HostPort,
   { nodeAddresses }: Pick<ClaimOptions, "nodeAddresses">,
 ): void {
@@ -348,7 +346,7 @@ function refuseUnusable(
   ) {
     throw new SandboxError("HostAddressUnknown", { hostIP: String(hostIP) });
   }
-  const listener = listenerOn(diag, mapping);
+  const listener = listenerOn(sockets, mapping);
   if (listener === undefined) return;
   const { address, port } = listener;
   throw inUse(

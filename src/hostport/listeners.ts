@@ -6,19 +6,29 @@
 import { IpAddress } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { type ListeningSocket, listListeners } from "../sockdiag/listeners.ts";
+import { parseSctpEndpoints } from "../sockdiag/sctp_endpoints.ts";
 import { isWildcard } from "./elements.ts";
 import type { HostPort } from "./mapping.ts";
 
-/**
- * A socket that listens on what the mapping asks for, an IPv6 socket on an IPv4 address shown as what it is. SCTP is not
- * asked: the question alone would load its module.
- */
+/** Where to learn of the node's sockets. */
+export interface SocketTables {
+  /** Of the protocol NETLINK_SOCK_DIAG, in the node's namespace. */
+  readonly diag: Connection;
+  /** Contents of `/proc/net/sctp/eps` there, empty where the kernel has none; SCTP sockets are not looked for without. */
+  readonly sctpEndpoints?: () => string;
+}
+
+/** A socket that listens on what the mapping asks for, an IPv6 socket on an IPv4 address shown as what it is. */
 export function listenerOn(
-  diag: Connection,
+  { diag, sctpEndpoints }: SocketTables,
   mapping: HostPort,
 ): ListeningSocket | undefined {
   const { protocol, hostPort } = mapping;
-  if (protocol === "sctp") return undefined;
+  if (protocol === "sctp") {
+    return parseSctpEndpoints(sctpEndpoints?.() ?? "")
+      .map((socket) => ({ ...socket, address: plain(socket.address) }))
+      .find((socket) => socket.port === hostPort && shadows(mapping, socket));
+  }
   // An IPv6 socket may take IPv4 clients as well, so that table is always read.
   for (const family of [6, 4] as const) {
     if (family === 4 && !mapping.families.includes(4)) continue;

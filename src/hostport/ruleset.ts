@@ -47,6 +47,7 @@ import {
   goto,
   has,
   inSet,
+  jump,
   masquerade,
   notInSet,
   rule,
@@ -55,6 +56,7 @@ import {
   type Statement,
   verdict,
 } from "../nftables/statement.ts";
+import { countOver, forget, remember, sampled } from "../nftables/dynamic.ts";
 import { ALL_SETS, SETS } from "./sets.ts";
 
 /** Name of the table. */
@@ -82,6 +84,8 @@ export interface RulesetOptions {
   readonly masquerade: boolean;
   /** Destinations besides the pod CIDRs that see pods' own addresses. */
   readonly nonMasqueradeCidrs: readonly Cidr[];
+  /** How many connections a pod may have opened at a time, about; 0 is no limit. */
+  readonly maxConnectionsPerPod: number;
 }
 
 /** The table of a node, its host port sets empty. */
@@ -92,7 +96,11 @@ export function nodeTable(options: RulesetOptions): Table {
     family: "inet",
     name: TABLE,
     comment: options.comment,
-    sets: [...ALL_SETS, ...networkSets(options)],
+    sets: [
+      ...ALL_SETS,
+      ...networkSets(options),
+      ...options.maxConnectionsPerPod === 0 ? [] : CONNECTION_SETS,
+    ],
     chains: [
       {
         name: "guard",
@@ -130,13 +138,20 @@ export function nodeTable(options: RulesetOptions): Table {
       {
         name: "prerouting",
         hook: { type: "nat", hook: "prerouting", priority: AFTER_SERVICES },
-        rules: [toHostPorts()],
+        rules: [
+          ...options.maxConnectionsPerPod === 0 ? [] : [
+            rule([fromPods, sampled(SAMPLE), jump("connections")]),
+            rule([fromPods, inSet([meta.iif], "full"), jump("connections")]),
+          ],
+          toHostPorts(),
+        ],
       },
       {
         name: "output",
         hook: { type: "nat", hook: "output", priority: AFTER_SERVICES },
         rules: [toHostPorts()],
       },
+      ...connectionLimit(options),
       { name: "hostports", rules: hostPortRules() },
       {
         name: "postrouting",
@@ -171,6 +186,41 @@ function ownErrors(
     ]),
     rule([...error, verdict("drop")]),
   ];
+}
+
+/** One connection in so many is counted, at random, or a pod would know which. */
+const SAMPLE = 64;
+
+const CONNECTION_SETS: readonly NftSet[] = [
+  { name: "connections", key: ["iface_index"], dynamic: { size: 65535 } },
+  {
+    name: "full",
+    key: ["iface_index"],
+    // Links do not come back; those that are gone are forgotten.
+    dynamic: { size: 65535, timeoutMs: 3_600_000 },
+  },
+];
+
+/**
+ * The kernel has one table of connections for the whole node, and drops whatever is new when it is full: a pod that opens
+ * connections without end would cut off all others. Counting is a walk over all that a pod has (nf_conncount_add), so one
+ * in {@linkcode SAMPLE} is counted; a pod that has too many by that is `full`, and all that is new of it is looked at until
+ * it has fewer. Chains of address translation see the first packet of a connection only: others cost nothing.
+ */
+function connectionLimit({ maxConnectionsPerPod }: RulesetOptions): Chain[] {
+  if (maxConnectionsPerPod === 0) return [];
+  const count = Math.ceil(maxConnectionsPerPod / SAMPLE);
+  return [{
+    name: "connections",
+    rules: [
+      rule([
+        countOver(meta.iif, "connections", count),
+        remember(meta.iif, "full"),
+        verdict("drop"),
+      ]),
+      rule([forget(meta.iif, "full")]),
+    ],
+  }];
 }
 
 function toHostPorts(): Rule {

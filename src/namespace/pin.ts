@@ -2,7 +2,7 @@
  * Pins: files on which a namespace is mounted, so that it lives without a process.
  * @module
  */
-import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import {
   lstat,
   O_CREAT,
@@ -102,8 +102,12 @@ export function pin(fd: number, path: string): void {
     // Through its descriptor, so that it is this very file, whatever other processes do at the path.
     bindMount(`/proc/self/fd/${fd}`, `/proc/self/fd/${file.fd}`);
   } catch (error) {
-    // Another process has removed the file already.
-    if (!isSyscallError(error, Errno.ENOENT)) unlink(path);
+    try {
+      unlink(path);
+    } catch (failure) {
+      // The first error is the one to know; what stays is for unpin().
+      if (!(failure instanceof SyscallError)) throw failure;
+    }
     throw error;
   }
 }

@@ -162,6 +162,29 @@ const counter = attrs("NFTA_COUNTER_", {
   packets: [2, be64],
 });
 
+const numgen = attrs("NFTA_NG_", {
+  dreg: [1, register],
+  modulus: [2, be32],
+  type: [3, choice(be32, { incremental: 0, random: 1 })],
+  offset: [4, be32],
+});
+
+const connlimit = attrs("NFTA_CONNLIMIT_", {
+  count: [1, be32],
+  flags: [2, be32, "1: true when there are more"],
+});
+
+const dynset = attrs("NFTA_DYNSET_", {
+  setName: [1, objectName],
+  setId: [2, be32],
+  op: [3, choice(be32, { add: 0, update: 1, delete: 2 })],
+  sregKey: [4, register],
+  sregData: [5, register],
+  timeout: [6, be64, "ms"],
+  expr: [7, variant(1, 2, { connlimit }), "what each element keeps"],
+  flags: [9, be32],
+});
+
 const formats = {
   meta,
   ct,
@@ -177,6 +200,9 @@ const formats = {
   masq,
   reject,
   counter,
+  numgen,
+  connlimit,
+  dynset,
 };
 
 /** One expression, keyed by its kernel name: `{ meta: { dreg: 1, key: "l4proto" } }`. */

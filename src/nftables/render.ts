@@ -21,12 +21,18 @@ export function renderTable(table: Table): string {
 }
 
 function renderSet(set: NftSet): string {
-  const { name, key, data, interval, elements = [] } = set;
+  const { name, key, data, interval, dynamic, elements = [] } = set;
   const lines = [
     `type ${key.join(" . ")}${
       data === undefined ? "" : ` : ${data.join(" . ")}`
     }`,
+    ...(dynamic === undefined ? [] : [`size ${dynamic.size}`]),
     ...(interval === true ? ["flags interval"] : []),
+    ...(dynamic === undefined
+      ? []
+      : dynamic.timeoutMs === undefined
+      ? ["flags dynamic"]
+      : ["flags dynamic,timeout", `timeout ${dynamic.timeoutMs / 1000}s`]),
     ...(elements.length === 0 ? [] : [
       `elements = { ${
         elements.toSorted((a, b) => compareBytes(a.key, b.key))

@@ -29,6 +29,8 @@ export interface NftSet {
    * @default false
    */
   readonly interval?: boolean;
+  /** Rules add elements, `size` at most, each of which goes after `timeoutMs` if that is given. */
+  readonly dynamic?: { readonly size: number; readonly timeoutMs?: number };
   /**
    * What the set holds from the start. Rebuilding the chains of a table leaves elements alone.
    * @default []

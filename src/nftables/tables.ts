@@ -43,7 +43,13 @@ export const NftMessage = {
 export const BatchMessage = { begin: 16, end: 17 } as const;
 
 /** Set flags (`NFT_SET_*`). */
-export const SetFlag = { interval: 0x4, map: 0x8, concat: 0x80 } as const;
+export const SetFlag = {
+  interval: 0x4,
+  map: 0x8,
+  timeout: 0x10,
+  dynamic: 0x20,
+  concat: 0x80,
+} as const;
 
 /** Element flags (`NFT_SET_ELEM_*`). */
 export const ElementFlag = { intervalEnd: 0x1 } as const;
@@ -118,6 +124,7 @@ const setRows = {
   policy: [8, be32],
   desc: [9, setDesc],
   id: [10, be32, "of this transaction"],
+  timeout: [11, be64, "ms"],
   userdata: [13, bytes],
   handle: [16, be64],
 } as const;

@@ -170,7 +170,7 @@ export class Transaction {
    * EEXIST when it has others.
    */
   addSet(table: string, set: NftSet): void {
-    const { name, key, data } = set;
+    const { name, key, data, dynamic } = set;
     const ranges = set.interval === true;
     this.#add(
       NftMessage.newSet,
@@ -189,6 +189,10 @@ export class Transaction {
         ...(ranges && key.length > 1
           ? { desc: { concat: fieldLengths(key).map((len) => ({ len })) } }
           : {}),
+        ...(dynamic === undefined ? {} : { desc: { size: dynamic.size } }),
+        ...(dynamic?.timeoutMs === undefined
+          ? {}
+          : { timeout: BigInt(dynamic.timeoutMs) }),
         // The kernel wants a number; a set is found by its name all the same.
         id: this.#requests.length + 1,
         userdata: encodeSetByteorder(
@@ -359,7 +363,9 @@ export function setFlags(set: Omit<NftSet, "elements">): number {
   const ranges = set.interval === true;
   return (ranges ? SetFlag.interval : 0) |
     (ranges && set.key.length > 1 ? SetFlag.concat : 0) |
-    (set.data === undefined ? 0 : SetFlag.map);
+    (set.data === undefined ? 0 : SetFlag.map) |
+    (set.dynamic === undefined ? 0 : SetFlag.dynamic) |
+    (set.dynamic?.timeoutMs === undefined ? 0 : SetFlag.timeout);
 }
 
 function bracket(

@@ -107,6 +107,8 @@ export const RTN_UNREACHABLE = 7;
 /** Drop and tell the sender that it is forbidden. */
 export const RTN_PROHIBIT = 8;
 
+/** Flags of a question for a route: answer with the entry of the table that matches. */
+export const RTM_F_FIB_MATCH = 0x2000;
 /** Flags of a route: believe that the gateway is on the link. */
 export const RTNH_F_ONLINK = 4;
 /** The carrier of the route's link is down. */

@@ -106,6 +106,14 @@ export function deleteNeighbour(
   return neighbourRequest("delete", RTM_DELNEIGH, options, {});
 }
 
+/** Asks for one neighbour (since 5.0). Refused with ENOENT if it is not there. */
+export function getNeighbour(
+  options: NeighbourReference,
+): Request<NeighbourMessage, Neighbour> {
+  const request = neighbourRequest("get", RTM_GETNEIGH, options, {});
+  return { ...request, reply: neighbour };
+}
+
 function neighbourRequest(
   verb: string,
   type: number,

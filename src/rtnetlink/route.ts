@@ -20,6 +20,7 @@ import {
   RT_TABLE_MAIN,
   RT_TABLE_UNSPEC,
   RTM_DELROUTE,
+  RTM_F_FIB_MATCH,
   RTM_GETROUTE,
   RTM_NEWROUTE,
   RTN_BLACKHOLE,
@@ -286,6 +287,20 @@ export function getRoute(address: IpAddress): Request<RouteMessage, Route> {
       attrs: { dst: address.bytes },
     },
     reply: route,
+  };
+}
+
+/**
+ * Asks for the route itself by which a packet to an address would go, at a cost that does not depend on the size of the
+ * table (RTM_F_FIB_MATCH). Refused with ENETUNREACH if there is none, EHOSTUNREACH if it is an unreachable one.
+ */
+export function matchRoute(address: IpAddress): Request<RouteMessage, Route> {
+  const question = getRoute(address);
+  const { header, attrs } = question.value;
+  return {
+    ...question,
+    operation: `match a route to ${address}`,
+    value: { header: { ...header, flags: RTM_F_FIB_MATCH }, attrs },
   };
 }
 

@@ -271,6 +271,15 @@ export const linkMessage: Message<typeof ifinfomsg, typeof linkAttrs> = body(
   linkAttrs,
 );
 
+const linkNameRows = {
+  ifname: linkRows.ifname,
+  ifalias: linkRows.ifalias,
+} as const;
+const linkNameAttrs: Attrs<typeof linkNameRows> = attrs("IFLA_", linkNameRows);
+/** RTM_NEWLINK as far as it names the link. */
+export const linkNameMessage: Message<typeof ifinfomsg, typeof linkNameAttrs> =
+  body(ifinfomsg, linkNameAttrs);
+
 const addressRows = {
   address: [1, bytes, "the other end, or the address itself"],
   local: [2, bytes, "the address, unless it is an IPv6 address without a peer"],

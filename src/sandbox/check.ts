@@ -20,7 +20,7 @@ import {
 import { refuseForeignTable } from "./node_table.ts";
 import { Pacer } from "./pacer.ts";
 import type { SandboxRecord } from "./records.ts";
-import { strayLinks } from "./stray_links.ts";
+import { linksOfSandboxes, strayLinks } from "./stray_links.ts";
 import { sandboxDifferences } from "./sandbox_check.ts";
 import {
   elementDifferences,
@@ -88,13 +88,13 @@ export async function checkNode(
   }
   found.push(...await tableDifferences(context, scope, pacer));
   using _node = await state.lock("shared");
-  const links = scope.ids === undefined ? strayLinks(context) : new Map();
+  const links = scope.ids === undefined ? linksOfSandboxes(context) : undefined;
   for (const id of scope.ids ?? state.sandboxIds()) {
     await pacer.pause();
     found.push(
       ...await underLock(context, id, {}, () => [
         ...differencesOf(context, id),
-        ...links.get(id) ?? [],
+        ...strayLinks(context, id, links?.get(id) ?? []),
       ]),
     );
   }
@@ -128,15 +128,16 @@ export async function repairNode(
   await mendShared(context, options, ledger, pacer);
   if (!(options.wiring ?? true)) return ledger.result();
   using _node = await state.lock("shared");
-  const links = options.ids === undefined ? strayLinks(context) : new Map();
+  const links = options.ids === undefined
+    ? linksOfSandboxes(context)
+    : undefined;
   for (const id of options.ids ?? state.sandboxIds()) {
     await pacer.pause();
     if (options.isEnded?.()) break;
     ledger.add(
       await underLock(context, id, options, () => {
         ledger.mend(() => differencesOf(context, id));
-        const strays: readonly Difference[] = links.get(id) ?? [];
-        if (strays.length > 0) ledger.mendOnce(strays);
+        ledger.mendOnce(strayLinks(context, id, links?.get(id) ?? []));
         return [];
       }),
     );
@@ -308,7 +309,7 @@ async function confirmedTable(
   return [
     ...rules,
     ...ids === undefined
-      ? setDifferences(context, records, unjudged)
+      ? await setDifferences(context, records, unjudged, pacer)
       : elementDifferences(context, records),
   ];
 }

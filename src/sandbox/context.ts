@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import { readTextFile } from "../../ffi/file.ts";
 import { SandboxError } from "../errors.ts";
 import type { HostPortSockets } from "../hostport/host_ports.ts";
 import { TableMemory } from "../hostport/table_memory.ts";
@@ -26,8 +28,12 @@ export class NodeSockets implements HostPortSockets, Disposable {
   readonly diag: Connection;
   readonly memory: TableMemory = new TableMemory();
 
+  /** Contents of `/proc/net/sctp/eps` of the namespace; empty while the kernel has not loaded SCTP. */
+  readonly sctpEndpoints?: () => string;
+
   /** Opens all of them inside `namespace`, in one visit. */
   constructor(namespace: NetworkNamespace) {
+    this.sctpEndpoints = () => namespace.run(readSctpEndpoints);
     using opened = new DisposableStack();
     [this.route, this.nft, this.diag] = namespace.run(() =>
       [
@@ -43,6 +49,15 @@ export class NodeSockets implements HostPortSockets, Disposable {
     this.route[Symbol.dispose]();
     this.nft[Symbol.dispose]();
     this.diag[Symbol.dispose]();
+  }
+}
+
+function readSctpEndpoints(): string {
+  try {
+    return readTextFile("/proc/thread-self/net/sctp/eps");
+  } catch (error) {
+    if (isSyscallError(error, Errno.ENOENT)) return "";
+    throw error;
   }
 }
 

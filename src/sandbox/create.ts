@@ -319,8 +319,9 @@ function pinFor(
   undo: UndoStack,
 ): void {
   const path = state.pinPath(id);
-  namespace.pin(path);
+  // Before it is there, for what pinning could not take back itself.
   undo.push(() => NetworkNamespace.unpin(path));
+  namespace.pin(path);
 }
 
 /** What the kernel refuses is told by its place in the spec. */

@@ -64,13 +64,31 @@ export interface SandboxJson {
   readonly createdAt: string;
 }
 
-/** A sandbox in a list. */
-export interface SandboxSummary extends SandboxJson {
-  /** `creating`: being made, or cut short by a crash. `damaged`: the record cannot be read, only the id is known. */
-  readonly state: "ready" | "creating" | "damaged";
-  /** Why the record cannot be read. */
-  readonly reason?: string;
+/** A sandbox whose record tells what it is. */
+export interface KnownSandboxSummary extends SandboxJson {
+  /** `creating`: being made, or cut short by a crash. */
+  readonly state: "ready" | "creating";
+  /** Only of damaged ones. */
+  readonly reason?: undefined;
 }
+
+/** A sandbox whose record cannot be read: only its id is known. */
+export interface DamagedSandboxSummary extends Unknown<SandboxJson> {
+  /** Name of its directory. */
+  readonly id: string;
+  /** Tells it from the others. */
+  readonly state: "damaged";
+  /** Why the record cannot be read. */
+  readonly reason: string;
+}
+
+/** The fields of `T`, all of them missing. */
+export type Unknown<T> = {
+  readonly [K in Exclude<keyof T, "id">]?: undefined;
+};
+
+/** A sandbox in a list; `state` tells whether more than its id is known. */
+export type SandboxSummary = KnownSandboxSummary | DamagedSandboxSummary;
 
 /** What a record tells. */
 export function describeSandbox(
@@ -96,31 +114,6 @@ export function describeSandbox(
     hostNetwork: spec.hostNetwork,
     dns: dnsOf(context, record),
     createdAt: record.createdAt,
-  };
-}
-
-/** What is known of a sandbox whose record cannot be read. */
-export function describeDamaged(
-  { state, settings }: NodeContext,
-  id: string,
-  reason: string,
-): SandboxSummary {
-  return {
-    id,
-    state: "damaged",
-    reason,
-    name: "",
-    namespace: "",
-    labels: {},
-    addresses: [],
-    mtu: settings.mtu,
-    netnsPath: state.pinPath(id),
-    routes: [],
-    ports: [],
-    containers: [],
-    hostNetwork: false,
-    dns: { hostname: "", resolvConfPath: "", hostsPath: "" },
-    createdAt: "",
   };
 }
 

@@ -21,6 +21,8 @@ import {
 } from "./garbage_kernel.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import { refuseForeignTable } from "./node_table.ts";
+import { Pacer } from "./pacer.ts";
+import { deletePodLinks, type PodLinkInfo } from "./pod_links.ts";
 import type { SandboxRecord } from "./records.ts";
 import { removeRemains } from "./remove.ts";
 
@@ -104,6 +106,8 @@ class Collection {
   readonly #leftAlone = new Set<string>();
   /** Addresses of what is told of already: their connections need no line of their own. */
   readonly #addresses = new Set<string>();
+  /** Links without an owner: numbers are never given twice, so no lock is needed to delete them. */
+  readonly #links: PodLinkInfo[] = [];
   /** Until when namespaces that lost their pin may go. */
   readonly #deadline = performance.now() + SETTLE_MS;
 
@@ -115,7 +119,9 @@ class Collection {
 
   async run(): Promise<Garbage[]> {
     const { state } = this.#context;
+    const pacer = new Pacer();
     for (const id of state.sandboxIds()) {
+      await pacer.pause();
       await this.#locked(id, () => this.#judge(id));
     }
     const strays = await settledStrays(this.#context, this.#leftAlone);
@@ -124,6 +130,7 @@ class Collection {
         make: !this.#dryRun,
       });
     }
+    deletePodLinks(this.#context.sockets.route, this.#links);
     for (const { kind, of, object, remove } of foreignBaseline(this.#context)) {
       this.#tell(
         kind,
@@ -255,7 +262,10 @@ class Collection {
       );
     }
     if (this.#dryRun) return;
-    for (const { remove } of strays) remove();
+    for (const { remove, link } of strays) {
+      remove?.();
+      if (link !== undefined) this.#links.push(link);
+    }
     if (state.readableSandbox(id) === undefined) state.removeSandbox(id);
   }
 

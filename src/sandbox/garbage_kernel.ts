@@ -29,7 +29,8 @@ import {
 } from "./baseline.ts";
 import type { NodeContext } from "./context.ts";
 import { nameOf } from "./node_table.ts";
-import { deletePodLinks, type PodLinkInfo, podLinks } from "./pod_links.ts";
+import { Pacer } from "./pacer.ts";
+import { isPodLink, type PodLinkInfo, podLinks } from "./pod_links.ts";
 import { addressesOf, hostPortsOf, portOwner } from "./records.ts";
 
 /** A part without an owner. */
@@ -45,7 +46,9 @@ export interface Stray {
   readonly isDue: (due: Due) => boolean;
   /** Whether the kernel still has it. */
   readonly isThere: () => boolean;
-  readonly remove: () => void;
+  /** Of a link there is `link` instead: many are deleted together. */
+  readonly remove?: () => void;
+  readonly link?: PodLinkInfo;
 }
 
 /** What a sandbox should have. */
@@ -75,12 +78,13 @@ export async function settledStrays(
   leftAlone: ReadonlySet<string>,
 ): Promise<Stray[]> {
   const deadline = performance.now() + SETTLE_MS;
-  let left = strays(context, leftAlone);
+  let left = await strays(context, leftAlone);
   while (left.length > 0) {
     const mayGo = left.some(({ kind }) => kind === "link");
     if (mayGo) await new Promise((wake) => setTimeout(wake, SETTLE_STEP_MS));
     const before = new Set(left.map(({ object }) => object));
-    left = strays(context, leftAlone).filter((s) => before.has(s.object));
+    const now = await strays(context, leftAlone);
+    left = now.filter(({ object }) => before.has(object));
     if (!mayGo || performance.now() > deadline) break;
   }
   return left;
@@ -91,14 +95,16 @@ export function isStray(context: NodeContext, stray: Stray): boolean {
   return !stray.isDue(dueOf(context, stray.id)) && stray.isThere();
 }
 
-function strays(
+async function strays(
   context: NodeContext,
   leftAlone: ReadonlySet<string>,
-): Stray[] {
+): Promise<Stray[]> {
+  const pacer = new Pacer();
   const parts = partsOf(context);
   // Afterwards, so that what was made before is known.
   const due = new Map<string, Due>();
   for (const id of context.state.sandboxIds()) {
+    await pacer.pause();
     due.set(id, dueOf(context, id));
   }
   return parts.filter(({ id, isDue }) =>
@@ -138,8 +144,8 @@ function linkPart(context: NodeContext, link: PodLinkInfo): Stray {
     object: `link ${name}`,
     addresses: [],
     isDue: (due) => due.index === index,
-    isThere: () => podLinks(context).some((other) => other.index === index),
-    remove: () => deletePodLinks(context.sockets.route, [link]),
+    isThere: () => isPodLink(context, link),
+    link,
   };
 }
 

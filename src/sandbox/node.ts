@@ -14,12 +14,7 @@ import { ensureBaseline, refuseOverlap, removeBaseline } from "./baseline.ts";
 import { checkNode, repairNode } from "./check.ts";
 import { kernelHasIpv6, type NodeContext, NodeSockets } from "./context.ts";
 import { createSandbox } from "./create.ts";
-import {
-  describeDamaged,
-  describeSandbox,
-  type SandboxSummary,
-} from "./description.ts";
-import { type NodeWatch, watchNode, type WatchOptions } from "./events.ts";
+import { describeSandbox, type SandboxSummary } from "./description.ts";
 import type { Finding, Repair } from "./finding.ts";
 import {
   collectGarbage,
@@ -27,6 +22,7 @@ import {
   type GarbageOptions,
 } from "./garbage.ts";
 import { outsideMtu } from "./mtu.ts";
+import type { NodeWatch } from "./node_event.ts";
 import {
   isOfEarlierBoot,
   openNamespace,
@@ -53,6 +49,7 @@ import type { SandboxSpec } from "../spec/sandbox_spec.ts";
 import type { NodeOptions } from "../spec/node_options.ts";
 import { compareText } from "../spec/order.ts";
 import { UndoStack } from "./undo.ts";
+import { watchNode, type WatchOptions } from "./watch.ts";
 import { removeUnfinished } from "./unfinished_node.ts";
 
 /** Which sandbox a name means. */
@@ -336,7 +333,7 @@ export class Node implements AsyncDisposable {
     });
   }
 
-  /** All sandboxes, by namespace and name. */
+  /** All sandboxes, by namespace and name; those whose record cannot be read come first. */
   listSandboxes(): Promise<SandboxSummary[]> {
     const { state } = this.#context;
     const found = state.sandboxIds().flatMap((id): SandboxSummary[] => {
@@ -347,13 +344,13 @@ export class Node implements AsyncDisposable {
         return [{ ...sandbox, state: record.state }];
       } catch (error) {
         if (!isSandboxError(error, "RecordInvalid")) throw error;
-        return [describeDamaged(this.#context, id, error.message)];
+        return [{ id, state: "damaged", reason: error.message }];
       }
     });
     return Promise.resolve(
       found.sort((a, b) =>
-        compareText(a.namespace, b.namespace) || compareText(a.name, b.name) ||
-        compareText(a.id, b.id)
+        compareText(a.namespace ?? "", b.namespace ?? "") ||
+        compareText(a.name ?? "", b.name ?? "") || compareText(a.id, b.id)
       ),
     );
   }

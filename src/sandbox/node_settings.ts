@@ -10,6 +10,7 @@ import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { NodeContext } from "./context.ts";
 import { NodeState } from "./node_state.ts";
 import type { NodeRecord } from "./records.ts";
+import { MAX_CONNECTIONS_PER_POD } from "../spec/node_options.ts";
 import {
   type NodeOptions,
   type NormalisedNodeOptions,
@@ -78,6 +79,8 @@ export function settle(
       masquerade: options.masquerade ?? true,
       nonMasqueradeCidrs: options.nonMasqueradeCidrs ?? [],
       mtu: options.mtu ?? defaultMtu(),
+      maxConnectionsPerPod: options.maxConnectionsPerPod ??
+        MAX_CONNECTIONS_PER_POD,
     };
   }
   if (known.netnsId !== netnsId) {
@@ -93,6 +96,7 @@ export function settle(
       "masquerade",
       "nonMasqueradeCidrs",
       "mtu",
+      "maxConnectionsPerPod",
     ] as const
   ) {
     const wanted = options[key];

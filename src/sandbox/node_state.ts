@@ -27,9 +27,7 @@ import {
   rmdir,
 } from "../../ffi/file.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
-import { AddressPool } from "../ipam/pool.ts";
-import { Cidr } from "../net/cidr.ts";
-import { IpAddress } from "../net/ip.ts";
+import { contradiction } from "./contradiction.ts";
 import {
   areMountsShared,
   shareMounts,
@@ -149,7 +147,7 @@ export class NodeState {
         if (isOfMissing(error) && attempt < MAKE_ATTEMPTS) continue;
         throw error;
       }
-      const lock = await this.#acquire("exclusive");
+      const lock = await this.#acquireNew();
       if (lock === undefined) continue; // it was taken down in between
       this.#isUndecided = true;
       try {
@@ -185,6 +183,23 @@ export class NodeState {
       using alone = await this.#acquire("exclusive");
       if (alone === undefined || !this.exists()) return undefined;
       shareMounts(this.directory);
+    }
+  }
+
+  /** When it fails, what was made is taken back, unless somebody else has locked it by now. */
+  async #acquireNew(): Promise<OwnedFd | undefined> {
+    try {
+      return await this.#acquire("exclusive");
+    } catch (error) {
+      try {
+        const options = { timeoutMs: 0 };
+        using alone = await acquireLock(this.#lock, "exclusive", options);
+        this.#isUndecided = alone !== undefined;
+        this.abandon();
+      } catch {
+        // The first error is the one to know.
+      }
+      throw error;
     }
   }
 
@@ -406,27 +421,6 @@ function present(path: string): boolean {
     if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
     throw unusable(path, error);
   }
-}
-
-/** What a record says that cannot be on a node of these settings; undefined when there is nothing. */
-function contradiction(
-  { addresses, netnsId, spec }: SandboxRecord,
-  settings: NodeRecord,
-): string | undefined {
-  if (spec.hostNetwork !== (netnsId === settings.netnsId)) {
-    return spec.hostNetwork
-      ? "netnsId: is not that of the node, on whose network it is"
-      : "netnsId: is that of the node";
-  }
-  if (spec.hostNetwork) return undefined;
-  const pools = settings.podCidrs.map((cidr) =>
-    new AddressPool(Cidr.parse(cidr))
-  );
-  const outside = addresses.find((text) => {
-    const address = IpAddress.parse(text);
-    return !pools.some((pool) => pool.isAllocatable(address));
-  });
-  return outside && `addresses: ${outside} is none of the node's for pods`;
 }
 
 /** Removes a directory and the files in it, `last` after the others; absent is fine. A directory in it with contents stays. */

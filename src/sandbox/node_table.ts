@@ -189,6 +189,7 @@ export async function tableOf(
     nonMasqueradeCidrs: settings.nonMasqueradeCidrs.map((text) =>
       Cidr.parse(text)
     ),
+    maxConnectionsPerPod: settings.maxConnectionsPerPod,
   };
   const rules = await digest(
     renderTable(nodeTable({ ...options, comment: "" })),

@@ -7,7 +7,12 @@ import { Errno } from "../../ffi/errno.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
-import { deleteLinks, dumpLinks, setLink } from "../rtnetlink/link.ts";
+import {
+  deleteLinks,
+  dumpLinkNames,
+  getLink,
+  setLink,
+} from "../rtnetlink/link.ts";
 import { dumpRoutes, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
 import type { NodeContext } from "./context.ts";
 import { HOST_INTERFACE_PREFIX, idOfAlias } from "./identity.ts";
@@ -37,12 +42,28 @@ export function podLinks(
       dumpRoutes({ protocol: ROUTE_PROTOCOL, table: RT_TABLE_MAIN }),
     ).map(({ index }) => index),
   );
-  return sockets.route.dump(dumpLinks({})).flatMap(({ index, name, alias }) => {
-    const id = idOfAlias(settings.name, alias);
-    return id === undefined || !name.startsWith(HOST_INTERFACE_PREFIX)
-      ? []
-      : [{ index, name, id, retired: !claims.has(index) }];
-  });
+  return sockets.route.dump(dumpLinkNames()).flatMap(
+    ({ index, name, alias }) => {
+      const id = idOfAlias(settings.name, alias);
+      return id === undefined || !name.startsWith(HOST_INTERFACE_PREFIX)
+        ? []
+        : [{ index, name, id, retired: !claims.has(index) }];
+    },
+  );
+}
+
+/** Whether the link is there, and still that sandbox's. */
+export function isPodLink(
+  { sockets, settings }: Pick<NodeContext, "sockets" | "settings">,
+  { index, id }: Pick<PodLinkInfo, "index" | "id">,
+): boolean {
+  try {
+    const [found] = sockets.route.request(getLink({ index }));
+    return idOfAlias(settings.name, found?.alias) === id;
+  } catch (error) {
+    if (isNetlinkError(error, Errno.ENODEV)) return false;
+    throw error;
+  }
 }
 
 /**

@@ -10,6 +10,8 @@ import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
 import { AddressPool } from "../ipam/pool.ts";
+import { connections } from "../spec/fields.ts";
+import { MAX_CONNECTIONS_PER_POD } from "../spec/node_options.ts";
 import type { RecordKind } from "../state/record.ts";
 import {
   absolutePath,
@@ -86,6 +88,8 @@ const nodeSchema = v.object({
   nonMasqueradeCidrs: v.pipe(v.array(networkText), v.readonly()),
   /** Bytes. */
   mtu,
+  /** Records of earlier versions do not have it. */
+  maxConnectionsPerPod: v.optional(connections, MAX_CONNECTIONS_PER_POD),
 });
 
 function isPool(cidr: string): boolean {

@@ -25,6 +25,7 @@ import type { LockMode } from "../state/lock.ts";
 import type { NodeState } from "./node_state.ts";
 import { ownLink } from "./ownership.ts";
 import { explained } from "./permission.ts";
+import { Pacer } from "./pacer.ts";
 import { awaitGone, deletePodLinks, podLinks } from "./pod_links.ts";
 import {
   addressesOf,
@@ -71,18 +72,13 @@ export async function removeSandboxes(
   context: NodeContext,
   ids: readonly string[],
 ): Promise<void> {
-  let since = performance.now();
+  const pacer = new Pacer();
   for (const id of ids) {
+    await pacer.pause();
     await giveUpSandbox(context, id, { force: true });
-    if (performance.now() - since < SLICE_MS) continue;
-    await new Promise((wake) => setTimeout(wake, 0));
-    since = performance.now();
   }
   if (ids.length > 0) await deleteHeldLinks(context, new Set(ids));
 }
-
-/** How long others of the event loop may have to wait. */
-const SLICE_MS = 5;
 
 /** All of it but the wait for the link. */
 async function giveUpSandbox(

@@ -4,7 +4,7 @@
  * @module
  */
 import type { NodeContext } from "./context.ts";
-import type { NodeEvent, NodeWatch } from "./events.ts";
+import type { NodeEvent, NodeWatch } from "./node_event.ts";
 import { type Report, Watchman } from "./watchman.ts";
 
 /** Of somebody who never reads. */

@@ -5,45 +5,52 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
+import type { Connection } from "../netlink/connection.ts";
 import { deleteLink } from "../rtnetlink/link.ts";
 import type { NodeContext } from "./context.ts";
 import { type Difference, difference } from "./finding.ts";
 import { podLinks } from "./pod_links.ts";
 
-/**
- * By id of the sandbox, for sandboxes that are ready. Their removal looks at each again: it must be done under the lock of
- * the sandbox.
- */
-export function strayLinks(
+/** A link of the node that bears a sandbox's alias. */
+export interface SandboxLink {
+  readonly name: string;
+  readonly index: number;
+}
+
+/** The links that bear sandboxes' aliases and were not given up, by id of the sandbox. */
+export function linksOfSandboxes(
   context: NodeContext,
-): ReadonlyMap<string, readonly Difference[]> {
-  const { state } = context;
-  const found = new Map<string, Difference[]>();
+): ReadonlyMap<string, readonly SandboxLink[]> {
+  const found = new Map<string, SandboxLink[]>();
   for (const { name, index, id, retired } of podLinks(context)) {
     if (retired) continue;
-    const isStray = () => {
-      const record = state.readableSandbox(id);
-      return record?.state === "ready" && record.link?.hostIndex !== index;
-    };
-    // Without a record it is garbage: see garbage.ts.
-    if (!isStray()) continue;
-    const finding = difference(
-      id,
-      `link ${name}`,
-      "is one that the sandbox had before",
-      {
-        does: "deletes it",
-        mend: () => {
-          if (isStray()) remove(context, index);
-        },
-      },
-    );
-    found.set(id, [...found.get(id) ?? [], finding]);
+    found.set(id, [...found.get(id) ?? [], { name, index }]);
   }
   return found;
 }
 
-function remove({ sockets: { route } }: NodeContext, index: number): void {
+/** Those of a sandbox's links that are not the one it has now. The caller holds its lock. */
+export function strayLinks(
+  { sockets: { route }, state }: NodeContext,
+  id: string,
+  links: readonly SandboxLink[],
+): Difference[] {
+  if (links.length === 0) return [];
+  const record = state.readableSandbox(id);
+  // Without a record they are garbage: see garbage.ts.
+  if (record?.state !== "ready") return [];
+  return links.filter(({ index }) => index !== record.link?.hostIndex)
+    .map(({ name, index }) =>
+      difference(
+        `${record.spec.namespace}/${record.spec.name}`,
+        `link ${name}`,
+        "is one that the sandbox had before",
+        { does: "deletes it", mend: () => remove(route, index) },
+      )
+    );
+}
+
+function remove(route: Connection, index: number): void {
   try {
     route.execute([deleteLink({ index })]);
   } catch (error) {

@@ -19,6 +19,7 @@ import type { Element, NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import { describeOwner, nodeAddresses, type NodeContext } from "./context.ts";
 import { type Cure, type Difference, difference } from "./finding.ts";
+import type { Pacer } from "./pacer.ts";
 import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
 
 /** A difference of the table, and what of the transaction mends it: the rules, or an element. */
@@ -145,23 +146,32 @@ function wantedOf(record: SandboxRecord): Placed[] {
  * @param records of the sandboxes that are ready
  * @param unjudged ids of the sandboxes whose elements are left alone
  */
-export function setDifferences(
+export async function setDifferences(
   context: NodeContext,
   records: readonly SandboxRecord[],
   unjudged: ReadonlySet<string>,
-): TableDifference[] {
+  pacer: Pacer,
+): Promise<TableDifference[]> {
   const sound = soundSets(context, context.sockets.nft.readTable(TABLE));
-  const present = new Map(
-    findElements(context, sound).map((placed) => [keyOf(placed), placed]),
-  );
-  const found = elementDifferences(
-    context,
-    records,
-    (placed) => present.get(keyOf(placed))?.element,
-  );
-  for (const placed of records.flatMap(wantedOf)) {
-    present.delete(keyOf(placed));
+  const present = new Map<string, Placed>();
+  for (const set of ALL_SETS) {
+    await pacer.pause();
+    for (const placed of elementsOfSet(context, set, sound)) {
+      present.set(keyOf(placed), placed);
+    }
   }
+  const found: TableDifference[] = [];
+  const wanted = new Set<string>();
+  for (const record of records) {
+    await pacer.pause();
+    found.push(
+      ...elementDifferences(context, [record], (placed) => {
+        wanted.add(keyOf(placed));
+        return present.get(keyOf(placed))?.element;
+      }),
+    );
+  }
+  for (const key of wanted) present.delete(key);
   const names = new Map(
     records.map(({ id, spec }) => [id, `${spec.namespace}/${spec.name}`]),
   );
@@ -211,14 +221,13 @@ function soundSets(
   );
 }
 
-/** All elements that sandboxes have. */
-function findElements(
+function elementsOfSet(
   { sockets: { nft } }: NodeContext,
+  set: NftSet,
   sound: ReadonlySet<string>,
 ): Placed[] {
-  return ALL_SETS.filter(({ name }) => sound.has(name)).flatMap((set) =>
-    nft.listElements(TABLE, set).map((element) => ({ set, element }))
-  );
+  if (!sound.has(set.name)) return [];
+  return nft.listElements(TABLE, set).map((element) => ({ set, element }));
 }
 
 /** Mends what was found of elements, in one transaction. The rules must be in place. */
@@ -285,7 +294,7 @@ function renewRules(
     }
     return;
   }
-  const kept = findElements(context, sound);
+  const kept = ALL_SETS.flatMap((set) => elementsOfSet(context, set, sound));
   if (live !== undefined) transaction.deleteTable(TABLE);
   transaction.createTable(table);
   for (const [set, elements] of bySet(kept)) {

@@ -56,7 +56,9 @@ export function name(maxLength: number): Field<string> {
 export function line(what: string, minLength = 0): Field<string> {
   return matching(
     what,
-    (text) => text.length >= minLength && !/\p{Cc}|\p{Zl}|\p{Zp}/u.test(text),
+    (text) =>
+      text.length >= minLength && text.isWellFormed() &&
+      !/\p{Cc}|\p{Zl}|\p{Zp}/u.test(text),
   );
 }
 
@@ -81,6 +83,13 @@ export const mtu: Field<number> = integer(
   "an MTU in bytes, an integer from 68 to 65535",
   68,
   65535,
+);
+
+/** A number of connections; conntrack counts them in 32 bits. */
+export const connections: Field<number> = integer(
+  "a number of connections, an integer from 0 (no limit) to 2147483647",
+  0,
+  2 ** 31 - 1,
 );
 
 /** An address, IPv4 or IPv6. */
@@ -127,7 +136,7 @@ export const hostIP: Field<IpAddress> = parsed(
 /** An absolute path. */
 export const absolutePath: Field<string> = matching(
   'an absolute path like "/run/netns/blue"',
-  (text) => /^\/[^\0]+$/.test(text),
+  (text) => /^\/[^\0]+$/.test(text) && text.isWellFormed(),
 );
 
 /** The MAC address of one station. */
@@ -238,7 +247,7 @@ function keyProblem(key: string): string | undefined {
   if (["__proto__", "constructor", "prototype"].includes(key)) {
     return "write another name: JavaScript uses this one itself";
   }
-  return key === "" || /\p{Cc}/u.test(key)
+  return key === "" || /\p{Cc}/u.test(key) || !key.isWellFormed()
     ? `write a name without control characters, not ${show(key)}`
     : undefined;
 }

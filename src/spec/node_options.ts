@@ -17,6 +17,7 @@ import {
   Problems,
   wellFormed,
 } from "./problems.ts";
+import { plainCopy } from "./plain.ts";
 import { MAX_NODE_NAME_LENGTH } from "./limits.ts";
 import { checkMtu } from "./rules.ts";
 
@@ -54,7 +55,17 @@ export interface NodeOptions {
    * @default that of the route to the outside world
    */
   readonly mtu?: number;
+  /**
+   * How many connections a pod may have opened at a time, give or take an eighth; more are dropped. The kernel has one
+   * table of connections for all pods of a node (`net.netfilter.nf_conntrack_max`). Connections to the pod do not count.
+   * 0 is no limit.
+   * @default 65536, a quarter of what the table usually holds
+   */
+  readonly maxConnectionsPerPod?: number;
 }
+
+/** The default of {@linkcode NodeOptions.maxConnectionsPerPod}. */
+export const MAX_CONNECTIONS_PER_POD = 65536;
 
 /** {@linkcode NodeOptions} in canonical form. */
 export interface NormalisedNodeOptions extends NodeOptions {
@@ -78,7 +89,8 @@ const SPECIAL_NETWORKS: readonly (readonly [string, string])[] = [
 const namespaceReference = v.custom<string | number | NetworkNamespace>(
   (input) =>
     typeof input === "string"
-      ? /^[^\0]+$/.test(input) && input !== "." && input !== ".."
+      ? /^[^\0]+$/.test(input) && input.isWellFormed() && input !== "." &&
+        input !== ".."
       : typeof input === "number"
       ? Number.isInteger(input) && input > 0
       : input instanceof NetworkNamespace,
@@ -91,7 +103,7 @@ const stateDirectory = field.parsed(
   'an absolute path like "/run/podnet"',
   (text) => {
     const path = text.replace(/\/+$/, "");
-    if (!/^\/[^\0]+$/.test(path)) {
+    if (!/^\/[^\0]+$/.test(path) || !path.isWellFormed()) {
       throw new RangeError(
         `write an absolute path like "/run/podnet", not ${
           JSON.stringify(text)
@@ -117,14 +129,16 @@ const nodeOptions = exactObject("an object", {
     field.list("a list of networks", field.cidr),
   ),
   mtu: v.exactOptional(field.mtu),
+  maxConnectionsPerPod: v.exactOptional(field.connections),
 });
 
 /**
  * Checks and normalises the options of a node.
  * @throws {SandboxError} InvalidSpec with every problem
  */
-export function parseNodeOptions(input: unknown): NormalisedNodeOptions {
+export function parseNodeOptions(given: unknown): NormalisedNodeOptions {
   const problems = new Problems();
+  const input = plainCopy(given, problems);
   const options = problems.parse(nodeOptions, input);
   const fields = isObject(input) ? input : {};
   const podCidrs = wellFormed(field.cidr, fields["podCidrs"], "podCidrs");

@@ -12,6 +12,7 @@ import {
 } from "../hostport/mapping.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { address } from "./fields.ts";
+import { plainCopy } from "./plain.ts";
 import { isObject, Problems, wellFormed } from "./problems.ts";
 import {
   checkAddresses,
@@ -39,10 +40,11 @@ export interface SpecContext {
  * @throws {SandboxError} InvalidSpec with every problem
  */
 export function parseSandboxSpec(
-  input: unknown,
+  given: unknown,
   node: SpecContext,
 ): NormalisedSpec {
   const problems = new Problems();
+  const input = plainCopy(given, problems);
   const spec = problems.parse(sandboxSpec, input);
   const fields = isObject(input) ? input : {};
   const families = node.podCidrs.map((cidr) => cidr.family);
@@ -86,10 +88,11 @@ function normalise(spec: v.InferOutput<typeof sandboxSpec>): NormalisedSpec {
  * @throws {SandboxError} InvalidSpec with every problem
  */
 export function parsePortMappings(
-  input: unknown,
+  given: unknown,
   context: PortContext,
 ): SinglePortMapping[] {
   const problems = new Problems();
+  const input = plainCopy(given, problems, "ports");
   const ports = problems.parse(portMappings, input, "ports");
   checkPorts(problems, wellFormed(portMapping, input, "ports"), context);
   return normalisePorts(problems.finish(ports));
@@ -99,8 +102,9 @@ export function parsePortMappings(
  * Checks a container on its own, as for a sandbox that exists.
  * @throws {SandboxError} InvalidSpec with every problem
  */
-export function parseContainerSpec(input: unknown): NormalisedContainer {
+export function parseContainerSpec(given: unknown): NormalisedContainer {
   const problems = new Problems();
+  const input = plainCopy(given, problems);
   const spec = problems.parse(container, input);
   if (spec !== undefined) {
     checkContainers(problems, [{ path: "", value: spec }]);

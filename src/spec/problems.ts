@@ -97,11 +97,23 @@ export function instead(
 /** A value, short enough for a message. */
 export function show(value: unknown): string {
   const text = typeof value === "string" || typeof value === "object"
-    ? JSON.stringify(value)
+    ? json(value)
     : typeof value === "function"
     ? "a function"
     : String(value);
   return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+function json(value: unknown): string {
+  try {
+    return JSON.stringify(
+      value,
+      (_, member: unknown) => typeof member === "bigint" ? `${member}` : member,
+    );
+  } catch {
+    // It has a toJSON() of its own.
+    return "this object";
+  }
 }
 
 /** Whether the value is an object that is no array, so that its fields mean something. */

@@ -76,6 +76,8 @@ export function checkPorts(
       "ports",
       `write at most ${MAX_HOST_PORTS} host ports, not ${count}`,
     );
+    // Comparing them all with each other would take its time, for nothing.
+    return;
   }
   entries.sort((a, b) =>
     a.protocol.localeCompare(b.protocol) || a.value.hostPort - b.value.hostPort

@@ -215,7 +215,7 @@ export function readRecord<T>(
     }
     // Of this one file, and no reason to give the others up.
     if (OF_THE_FILE.includes(error.errno)) {
-      return refuse(path, `cannot be read (${error.code})`);
+      return refuse(path, `cannot be read (${error.code})`, error);
     }
     throw unusable(path, error);
   }
@@ -246,8 +246,8 @@ export function removeFile(path: string): void {
   }
 }
 
-function refuse(path: string, reason: string): never {
-  throw new SandboxError("RecordInvalid", { path, reason });
+function refuse(path: string, reason: string, cause?: unknown): never {
+  throw new SandboxError("RecordInvalid", { path, reason }, { cause });
 }
 
 const NOT_ACCESSIBLE =

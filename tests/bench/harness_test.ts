@@ -6,11 +6,11 @@ import { assertEquals, assertRejects } from "@std/assert";
 import type { Driver } from "../../bench/driver.ts";
 import { Series, takeTurns } from "../../bench/rounds.ts";
 import type { SoakResult } from "../../bench/soak.ts";
-import { build, LIMIT, start, WORK } from "../../bench/subjects.ts";
+import { buildPrograms, LIMIT, start, WORK } from "../../bench/subjects.ts";
 
-/** Runs with the programs of the benchmark built, and leaves nothing of them. */
+/** Runs with the reference built, and leaves nothing of it. */
 async function built(run: () => Promise<void>): Promise<void> {
-  await build();
+  await buildPrograms(["pod"]);
   try {
     await run();
   } finally {

@@ -4,7 +4,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import type { SandboxSummary } from "../../mod.ts";
+import type { KnownSandboxSummary } from "../../mod.ts";
 import type { LabNode } from "../../src/testing/mod.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { ask, serve } from "../support/ask.ts";
@@ -20,12 +20,13 @@ import { familyOf } from "../support/sockets.ts";
  */
 export async function assertOneOwnerEach(
   node: LabNode,
-): Promise<SandboxSummary[]> {
+): Promise<KnownSandboxSummary[]> {
   await linksSettled(node);
-  const sandboxes = await node.node.listSandboxes();
-  for (const { id, state, reason } of sandboxes) {
+  const all = await node.node.listSandboxes();
+  for (const { id, state, reason } of all) {
     assertEquals(state, "ready", `${id}: ${reason}`);
   }
+  const sandboxes = all.filter((sandbox) => sandbox.state !== "damaged");
   const addresses = sandboxes.flatMap((sandbox) =>
     sandbox.addresses.map((address) => ({ address, sandbox }))
   );
@@ -76,7 +77,7 @@ export async function assertOneOwnerEach(
 /** Asserts that each sandbox answers on its own addresses and through its host ports, and that it is the one who answers. */
 export function assertTraffic(
   node: LabNode,
-  sandboxes: readonly SandboxSummary[],
+  sandboxes: readonly KnownSandboxSummary[],
 ): void {
   for (const { name, netnsPath, addresses, ports } of sandboxes) {
     using pod = NetworkNamespace.open(netnsPath);
@@ -122,7 +123,7 @@ function assertSame(
 }
 
 /** A wildcard has the port on every address, so it counts as each of them. */
-function portKeys({ ports }: SandboxSummary): string[] {
+function portKeys({ ports }: KnownSandboxSummary): string[] {
   return ports.flatMap(({ protocol, hostIP, hostPort }) =>
     (hostIP === undefined ? [nodeAddress(4), nodeAddress(6)] : [hostIP])
       .map((address) => `${protocol} ${address} ${hostPort}`)
@@ -158,7 +159,7 @@ function elements({ namespace }: LabNode): string[] {
 }
 
 /** The elements that a sandbox should have. */
-function elementsOf({ id, addresses, ports }: SandboxSummary): string[] {
+function elementsOf({ id, addresses, ports }: KnownSandboxSummary): string[] {
   return addresses.flatMap((address) => {
     const family = familyOf(address);
     const own = ports.filter(({ hostIP }) =>

@@ -263,6 +263,18 @@ Deno.test("diagnose() tries the kernel in a user namespace", async () => {
   assert(!seen.outcomes.includes("refused"));
 });
 
+Deno.test("diagnose() tells of a limit that leaves no namespace to try in", async () => {
+  const limit = "echo 0 >/proc/sys/user/max_net_namespaces";
+  const seen = await resultOf(
+    spawnFixture(fixture, ["/run/podnet", "nobody"], {
+      through: ["unshare", "-Urnm", "sh", "-c", `${limit}; exec "$0" "$@"`],
+    }),
+  ) as Seen;
+  assert(seen.codes.includes("namespaces-limit"), `${seen.codes}`);
+  assert(seen.codes.includes("kernel-feature-missing"));
+  assertEquals(new Set(seen.outcomes), new Set(["absent", "untried"]));
+});
+
 Deno.test("diagnose() tells capabilities that are refused all the same", async () => {
   // With CAP_SYS_ADMIN and without CAP_NET_ADMIN, a namespace can be made, and nothing be done in it.
   const seen = await resultOf(

@@ -6,7 +6,7 @@ import {
   type FindingCode,
 } from "../../src/diagnosis/rules/finding.ts";
 import { judge } from "../../src/diagnosis/rules/judge.ts";
-import { healthy } from "./healthy.ts";
+import { healthy, table } from "./healthy.ts";
 import { machineCases } from "./machine_cases.ts";
 import { networkCases } from "./network_cases.ts";
 import { rulesetCases } from "./ruleset_cases.ts";
@@ -45,6 +45,25 @@ Deno.test("judge() tells node-not-set-up, unless the record could not be read", 
   assertEquals(codes(withoutNode(parts)), ["node-not-set-up"]);
   const unseen = [{ about: "record of node node-1", reason: "EACCES" }];
   assertEquals(codes(withoutNode({ ...parts, unseen })), []);
+});
+
+Deno.test("judge() names table, chain, hook and policy of what drops, and the line against it", () => {
+  const hook = {
+    type: "filter",
+    hook: "forward",
+    priority: -5,
+    policy: "drop",
+  } as const;
+  const [found] = judge({ ...healthy, ruleset: [table({}, { hook })] });
+  assertEquals(found, {
+    severity: "error",
+    code: "traffic-dropped",
+    about: "chain inet fw forward",
+    message:
+      "hook forward priority -5 policy drop: the policy drops pods' connections to the outside, answers from the outside to pods, connections to host ports and pods from outside, pods' answers to the outside, connections between pods. What podnet accepts in its own table does not help: every table can drop",
+    remedy:
+      'nft insert rule inet fw forward iifname "pn-*" accept; nft insert rule inet fw forward oifname "pn-*" accept',
+  });
 });
 
 Deno.test("judge() tells one thing once", () => {

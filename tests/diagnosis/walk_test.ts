@@ -98,6 +98,14 @@ const cases: readonly (readonly [rules: string, expected: string])[] = [
     "drop accept? accept accept?",
   ],
   ["ip saddr != { 10.0.0.0/8 } drop", "accept accept? accept accept?"],
+  [
+    "ip saddr != 10.0.0.0-10.255.255.255 drop",
+    "accept accept? accept accept?",
+  ],
+  [
+    "ip saddr { 10.200.0.0-10.244.0.255 } drop",
+    "accept accept? accept accept?",
+  ],
   ["ip6 saddr fd00::/8 drop", "accept accept drop accept"],
   ["tcp dport 25 drop", "accept? accept? accept? accept?"],
   ["tcp flags syn / fin,syn,rst,ack drop", "drop accept drop drop"],

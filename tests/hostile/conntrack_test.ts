@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { assert, assertEquals } from "@std/assert";
 import { IpAddress } from "../../src/net/ip.ts";
 import { command } from "../support/command.ts";
 import { FAMILIES } from "../support/ask.ts";
@@ -17,9 +18,16 @@ import {
   udpPacket,
   uint32,
 } from "../support/frames.ts";
-import { nodeAddress, outsideAddress } from "../support/pods.ts";
+import { BareNode } from "../node/bare.ts";
+import { Wire } from "../support/packets.ts";
+import {
+  gatewayAddress,
+  nodeAddress,
+  outsideAddress,
+  Pod,
+} from "../support/pods.ts";
 import { type Family, isRefusal, TestSocket } from "../support/sockets.ts";
-import { ruleDefence, Scene, testAttacks } from "./scene.ts";
+import { ETH0, ruleDefence, Scene, testAttacks } from "./scene.ts";
 
 let scene: Scene;
 Deno.test.beforeAll(async () => {
@@ -155,3 +163,49 @@ testAttacks(
     },
   ]),
 );
+
+/** Datagrams of as many connections, to the pod's gateway. */
+function openConnections(pod: Pod, count: number): void {
+  using wire = new Wire(pod.namespace, ETH0);
+  const [address, to] = [pod.address(4), gatewayAddress(4)];
+  const nobody = new Uint8Array();
+  for (let i = 0; i < count; i++) {
+    const from = { address, port: 1024 + i };
+    wire.send(
+      ipFrame(udpPacket({ from, to: { address: to, port: 9 } }, nobody)),
+    );
+  }
+}
+
+const CONNECTIONS = 4000;
+
+Deno.test("a pod opens connections until there is no room for others | a limit by pod | fails; without, succeeds", async () => {
+  await using bare = new BareNode();
+  await using node = await bare.open({
+    podCidrs: ["10.244.1.0/24"],
+    maxConnectionsPerPod: 640,
+  });
+  await using attacker = await Pod.create(node);
+  await using other = await Pod.create(node);
+  const count = () =>
+    Number(command(bare.namespace, "conntrack -C 2> /dev/null"));
+  openConnections(attacker, CONNECTIONS);
+  // One in 64 is counted, at random: some 700, and 3000 not once in a hundred million times.
+  assert(count() < 3000, `${count()}`);
+  assert(count() > 64, `${count()}`);
+  // Whoever has few has none refused.
+  const before = count();
+  openConnections(other, 100);
+  assertEquals(count() - before, 100);
+  // Nor has the attacker, once his have ended.
+  command(bare.namespace, "conntrack -F 2> /dev/null");
+  openConnections(attacker, 64);
+  assert(count() > 32, `${count()}`);
+
+  command(
+    bare.namespace,
+    "conntrack -F 2> /dev/null; nft flush chain inet podnet prerouting",
+  );
+  openConnections(attacker, CONNECTIONS);
+  assertEquals(count(), CONNECTIONS);
+});

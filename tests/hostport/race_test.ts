@@ -86,7 +86,7 @@ Deno.test("HP21 of eight processes that race for a port exactly one wins, and a 
       assert(said === "won" || /^sandbox default\/racer-/.test(said), said);
     }
     const open = (await node.node.listSandboxes())
-      .filter(({ ports }) => ports.length > 0);
+      .filter(({ ports = [] }) => ports.length > 0);
     assertEquals(open.length, winners.length);
     await Promise.all(racers.map((racer) => racer.ask("release")));
     return winners;

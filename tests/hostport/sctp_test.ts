@@ -52,11 +52,11 @@ Deno.test("HP24 nobody is asked for SCTP sockets, which would load the module", 
       [4, 6],
     );
     if (protocol === "sctp") {
-      assertEquals(listenerOn(diag, mapping), undefined);
+      assertEquals(listenerOn({ diag }, mapping), undefined);
       assertEquals(kernel.sent.length, 0);
     } else {
       // This kernel does not answer.
-      assertThrows(() => listenerOn(diag, mapping));
+      assertThrows(() => listenerOn({ diag }, mapping));
       assertEquals(kernel.sent.length, 1);
     }
   }

@@ -32,13 +32,13 @@ export const ls = defineCommand({
       return 0;
     }
     printRows(rows, [
-      ["NAME", (s) => s.name],
-      ["NAMESPACE", (s) => s.namespace],
+      ["NAME", (s) => s.name ?? ""],
+      ["NAMESPACE", (s) => s.namespace ?? ""],
       ["ID", (s) => s.id],
       ["STATE", (s) => s.state],
-      ["ADDRESSES", (s) => s.addresses.join(", ")],
-      ["PORTS", (s) => formatPorts(s.ports)],
-      ["CREATED", (s) => s.createdAt],
+      ["ADDRESSES", (s) => s.addresses?.join(", ") ?? ""],
+      ["PORTS", (s) => formatPorts(s.ports ?? [])],
+      ["CREATED", (s) => s.createdAt ?? ""],
     ], isJson(options));
     return 0;
   },

@@ -40,6 +40,12 @@ export const nodeUp = defineCommand({
       field: "nonMasqueradeCidrs",
       help: "Pods reach this network by their own addresses",
     },
+    "max-connections-per-pod": {
+      value: "COUNT",
+      field: "maxConnectionsPerPod",
+      help:
+        "Connections that a pod may have opened, 0: no limit (default: 65536)",
+    },
     ...outputOption,
   },
   notes: [
@@ -53,10 +59,14 @@ export const nodeUp = defineCommand({
     const podCidrs = options["pod-cidr"];
     const nonMasqueradeCidrs = options["non-masquerade-cidr"];
     const { mtu, masquerade } = options;
+    const connections = options["max-connections-per-pod"];
     await using node = await openNode(global, {
       ...(podCidrs.length > 0 && { podCidrs }),
       ...(nonMasqueradeCidrs.length > 0 && { nonMasqueradeCidrs }),
       ...(mtu !== undefined && { mtu: integer("mtu", mtu) }),
+      ...(connections !== undefined && {
+        maxConnectionsPerPod: integer("max-connections-per-pod", connections),
+      }),
       ...(masquerade !== undefined && { masquerade: masquerade === "on" }),
     });
     printRecord(nodeJson(node), nodeProperties(node), isJson(options));

@@ -34,7 +34,9 @@ export const ports = defineCommand({
     if (name === undefined) {
       const all = await node.listSandboxes();
       printPorts(
-        all.filter(({ namespace }) =>
+        all.filter((sandbox) => sandbox.state !== "damaged").filter((
+          { namespace },
+        ) =>
           options.namespace === undefined || namespace === options.namespace
         ),
         isJson(options),

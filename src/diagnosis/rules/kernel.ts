@@ -101,6 +101,9 @@ function errorOf({ error }: Trial): string {
 
 /** How to get a feature that podnet cannot be without. */
 function moduleOf(feature: string): string {
+  if (feature === "network namespaces") {
+    return "sysctl -w user.max_net_namespaces=4096, or use a kernel that has them";
+  }
   const modules: readonly (readonly [RegExp, string])[] = [
     [/^veth$/, "veth"],
     [/^nf_tables nat$/, "nft_chain_nat nft_masq"],

@@ -1,0 +1,51 @@
+/**
+ * Watching a node, and repairing it.
+ *
+ * @module
+ */
+import type { NodeContext } from "./context.ts";
+import { watchLinks } from "./events.ts";
+import type { NodeWatch } from "./node_event.ts";
+import { RepairingWatch } from "./repairing_watch.ts";
+
+/** How to watch. */
+export interface WatchOptions {
+  /**
+   * Also repair what is undone, by itself and within a second, from the moment the watch is made until it is disposed. It
+   * goes on whether or not events are read, and keeps the process alive.
+   * @default false
+   */
+  readonly repair?: boolean;
+  /**
+   * How often a watch that repairs looks at everything although the kernel told of nothing, in milliseconds: it does not tell
+   * of most sysctls, nor of files and pins. 0 for never.
+   * @default 30_000
+   */
+  readonly pollMs?: number;
+}
+
+const POLL_MS = 30_000;
+
+/**
+ * Watches a node.
+ *
+ * @throws {RangeError} when `pollMs` is no time
+ */
+export function watchNode(
+  context: NodeContext,
+  { repair = false, pollMs = POLL_MS }: WatchOptions = {},
+): NodeWatch {
+  if (!Number.isFinite(pollMs) || pollMs < 0) {
+    throw new RangeError(
+      `pollMs is ${pollMs}: write milliseconds, or 0 for never`,
+    );
+  }
+  const links = watchLinks(context);
+  if (!repair) return links;
+  try {
+    return new RepairingWatch(context, links, pollMs);
+  } catch (error) {
+    void links[Symbol.asyncDispose]();
+    throw error;
+  }
+}

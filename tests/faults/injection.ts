@@ -1,0 +1,184 @@
+/**
+ * Runs an operation of this process with a failure in it.
+ *
+ * @module
+ */
+import { assertEquals, fail } from "@std/assert";
+import { changesSomething, describe } from "./calls.ts";
+import { type Fault, faultsOf } from "./faults.ts";
+import { type Call, intercepting } from "./intercept.ts";
+import { EVERY } from "./scale.ts";
+
+/** Which call of an operation fails. */
+export interface Place {
+  /** Position of the call, from 0. */
+  readonly call: number;
+  /** Which of the ways in which that call can fail, from 0. */
+  readonly way: number;
+}
+
+/** Lists the places of an operation, by letting it run once. */
+export async function placesOf(
+  run: () => Promise<unknown>,
+): Promise<Place[]> {
+  const places: Place[] = [];
+  const seen = new Set<string>();
+  let count = 0;
+  await intercepting((call, carryOut) => {
+    const at = count++;
+    const ways = faultsOf(call).length;
+    const name = describe(call);
+    if (EVERY) {
+      for (let way = 0; way < ways; way++) places.push({ call: at, way });
+    } else if (ways > 0 && (changesSomething(call) || !seen.has(name))) {
+      // Each time another way.
+      places.push({ call: at, way: at % ways });
+      seen.add(name);
+    }
+    return carryOut();
+  }, run);
+  return places;
+}
+
+/** What came of an operation in which something failed. */
+export interface Outcome {
+  /** Call and failure, in words. */
+  readonly where: string;
+  readonly fault: Fault;
+  /** What the operation threw; undefined when it succeeded. */
+  readonly error: unknown;
+}
+
+/**
+ * Runs the operation with the failure. The descriptors of this process and the namespace of its thread are then what they
+ * were, and an error is that failure; of one that is a mere delay there is none.
+ *
+ * @returns undefined when the operation had no such call this time
+ */
+export async function runWith(
+  place: Place,
+  run: () => Promise<unknown>,
+): Promise<Outcome | undefined> {
+  const before = held();
+  let count = 0;
+  let fault: Fault | undefined;
+  let where = "";
+  let error: unknown;
+  try {
+    await intercepting((call, carryOut) => {
+      if (count++ === place.call) {
+        fault = faultsOf(call)[place.way];
+        if (fault !== undefined) {
+          where = `${describe(call)}: ${fault.label}`;
+          return fault.inject(call, carryOut);
+        }
+      } else if (fault?.afterwards !== undefined) {
+        return fault.afterwards(call, carryOut);
+      }
+      return carryOut();
+    }, run);
+  } catch (thrown) {
+    error = thrown ?? "nothing";
+  }
+  if (fault === undefined) {
+    if (error !== undefined) throw error;
+    return undefined;
+  }
+  assertEquals(added(before, held()), [], `${where}: still open`);
+  if (error !== undefined) assertCause(error, fault, where);
+  return { where, fault, error };
+}
+
+/** Asserts that an error tells the failure, and that nothing failed besides. */
+function assertCause(error: unknown, fault: Fault, where: string): void {
+  // Repairs that fail are told in words.
+  if (typeof error === "string") return;
+  const told = causesOf(error).some((cause) => fault.isCause?.(cause) ?? false);
+  if (!told) fail(`${where}: another error came of it: ${Deno.inspect(error)}`);
+  assertEquals(undoFailuresOf(error), [], where);
+}
+
+/** What could not be undone. */
+export function undoFailuresOf(error: unknown): readonly unknown[] {
+  return error instanceof Error && "undoFailures" in error &&
+      Array.isArray(error.undoFailures)
+    ? error.undoFailures
+    : [];
+}
+
+/** An error, and those that it comes from. */
+export function causesOf(error: unknown): unknown[] {
+  return error instanceof Error ? [error, ...causesOf(error.cause)] : [error];
+}
+
+/** The namespace of the thread, and what the descriptors of the process lead to. */
+function held(): string[] {
+  const targets = [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/self/fd/${name}`);
+    } catch (error) {
+      // That of the directory itself is closed by now.
+      if (error instanceof Deno.errors.NotFound) return [];
+      throw error;
+    }
+  });
+  return [Deno.readLinkSync("/proc/thread-self/ns/net"), ...targets];
+}
+
+/** What is in `after` and not in `before`; the same name may occur twice. */
+function added(before: readonly string[], after: readonly string[]): string[] {
+  const left = [...before];
+  return after.filter((item) => {
+    const at = left.indexOf(item);
+    if (at !== -1) left.splice(at, 1);
+    return at === -1;
+  });
+}
+
+/** In which of the calls that change something an operation fails, and in which of those that follow. */
+export interface TwoPlaces {
+  readonly first: number;
+  readonly second: number;
+}
+
+/** What came of an operation in which two calls failed. */
+export interface DoubleOutcome {
+  readonly where: string;
+  readonly error: unknown;
+  /** Whether there was a second call to fail. */
+  readonly both: boolean;
+}
+
+/** Runs the operation with two failures, the second mostly while the first is being undone. */
+export async function runWithTwo(
+  { first, second }: TwoPlaces,
+  run: () => Promise<unknown>,
+): Promise<DoubleOutcome> {
+  let count = 0;
+  const injected: string[] = [];
+  let original: Fault | undefined;
+  const failureOf = (call: Call) =>
+    faultsOf(call).find(({ isCause }) => isCause !== undefined);
+  let error: unknown;
+  try {
+    await intercepting((call, carryOut) => {
+      const fault = changesSomething(call) ? failureOf(call) : undefined;
+      if (fault === undefined) return carryOut();
+      const at = count++;
+      if (at !== first && at !== first + 1 + second) return carryOut();
+      injected.push(`${describe(call)}: ${fault.label}`);
+      if (at === first) original = fault;
+      return fault.inject(call, carryOut);
+    }, run);
+  } catch (thrown) {
+    error = thrown;
+  }
+  const where = injected.join(", then ");
+  if (
+    error !== undefined && original !== undefined &&
+    !causesOf(error).some((cause) => original?.isCause?.(cause))
+  ) {
+    fail(`${where}: the first error is lost in ${Deno.inspect(error)}`);
+  }
+  return { where, error, both: injected.length === 2 };
+}

@@ -1,0 +1,132 @@
+/**
+ * A node that is set up or taken down by a process that is killed, or in which a call fails, at any step: opening it again
+ * makes it whole, and taking it down leaves nothing.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { openNode, removeNode } from "../../mod.ts";
+import { BareNode } from "../node/bare.ts";
+import { Victims } from "./deaths.ts";
+import { placesOf, runWith } from "./injection.ts";
+import { NODE_OPERATIONS, POD_CIDRS, type Scene } from "./operations.ts";
+import { EVERY } from "./scale.ts";
+
+type Operation = keyof typeof NODE_OPERATIONS;
+
+const DEATHS: Readonly<Record<Operation, number>> = { nodeUp: 8, nodeDown: 8 };
+const FAILURES: Readonly<Record<Operation, number>> = {
+  nodeUp: 25,
+  nodeDown: 25,
+};
+
+/** The kernel destroys links of dead namespaces on its own time. */
+const SETTLE_MS = 3000;
+
+function sceneOf({ reference, path, stateDir }: BareNode): Scene {
+  const node = { name: reference.name, netns: path, stateDir };
+  return { node, sandbox: "victim", adopted: "" };
+}
+
+/** Makes what the operation acts on. */
+async function prepare(operation: Operation, bare: BareNode): Promise<void> {
+  if (operation === "nodeUp") return;
+  await using node = await bare.open();
+  await node.createSandbox({
+    name: "victim",
+    ports: [{ hostPort: 8080, containerPort: 80 }],
+  });
+}
+
+/** The node is as if it had never been set up. */
+async function assertUntouched(
+  bare: BareNode,
+  before: string,
+  why: string,
+): Promise<void> {
+  const deadline = performance.now() + SETTLE_MS;
+  while (bare.state() !== before && performance.now() < deadline) {
+    await new Promise((done) => setTimeout(done, 10));
+  }
+  assertEquals(bare.state(), before, why);
+}
+
+/** Opens the node once more, and uses it. */
+async function assertUsable(bare: BareNode): Promise<void> {
+  await using node = await openNode({
+    ...bare.reference,
+    podCidrs: POD_CIDRS,
+  });
+  await node.collectGarbage();
+  // A sandbox may be half removed.
+  await node.repair();
+  await node.createSandbox({ name: "afterwards" });
+  assertEquals(await node.check(), []);
+}
+
+for (const operation of ["nodeUp", "nodeDown"] as const) {
+  Deno.test(`${operation} leaves a node that can be opened or taken down after a death at any of its steps`, async (t) => {
+    await using victims = new Victims();
+    let deaths = 0;
+    for (let point = 0, last = false; !last; point++) {
+      for (const way of EVERY ? ["open", "remove"] : [deaths % 2]) {
+        await using bare = new BareNode();
+        const before = bare.state();
+        await prepare(operation, bare);
+        const death = await victims.die({
+          operation,
+          scene: sceneOf(bare),
+          point,
+          counting: EVERY ? "calls" : "changes",
+        });
+        last = death.isLast;
+        deaths++;
+        const where = `${operation}: ${death.lastWords}`;
+        try {
+          if (way === "open" || way === 0) await assertUsable(bare);
+          await removeNode({ ...bare.reference, force: true });
+        } catch (cause) {
+          throw new Error(where, { cause });
+        }
+        await assertUntouched(bare, before, where);
+      }
+    }
+    await t.step(
+      `${operation}: ${deaths} deaths`,
+      () => assert(deaths >= DEATHS[operation], `only ${deaths}`),
+    );
+  });
+
+  Deno.test(`${operation} fails as the call in it that failed, and nothing is lost`, async (t) => {
+    const run = (bare: BareNode) => () =>
+      NODE_OPERATIONS[operation](sceneOf(bare));
+    await using example = new BareNode();
+    await prepare(operation, example);
+    const places = await placesOf(run(example));
+    let failures = 0;
+    for (const place of places) {
+      await using bare = new BareNode();
+      const before = bare.state();
+      await prepare(operation, bare);
+      const outcome = await runWith(place, run(bare));
+      if (outcome === undefined) continue;
+      failures++;
+      const where = `${operation}: ${outcome.where}`;
+      try {
+        if (operation === "nodeUp" && outcome.error !== undefined) {
+          await assertUntouched(bare, before, where);
+        }
+        await run(bare)();
+        if (operation === "nodeUp") await assertUsable(bare);
+        await removeNode({ ...bare.reference, force: true });
+      } catch (cause) {
+        throw new Error(where, { cause });
+      }
+      await assertUntouched(bare, before, where);
+    }
+    await t.step(
+      `${operation}: ${failures} failures`,
+      () => assert(failures >= FAILURES[operation], `only ${failures}`),
+    );
+  });
+}

@@ -1,0 +1,130 @@
+/**
+ * The operations in which a process dies or a call fails. Both the process that dies and the one that goes on afterwards
+ * run them, so that repeating the same call is repeating the same code.
+ *
+ * @module
+ */
+import {
+  type Node,
+  type NodeOptions,
+  openNode,
+  type PortMapping,
+  removeNode,
+  type Sandbox,
+} from "../../mod.ts";
+
+/** What an operation acts on, as plain data: it is handed to other processes. */
+export interface Scene {
+  /** What `openNode` needs. */
+  readonly node: {
+    readonly name: string;
+    readonly netns: string;
+    readonly stateDir: string;
+  };
+  /** The sandbox's name. */
+  readonly sandbox: string;
+  /** The path of somebody's namespace, for a sandbox that adopts one. */
+  readonly adopted: string;
+}
+
+/** Something that a process does to a sandbox of an open node. */
+export type SandboxOperation = (node: Node, scene: Scene) => Promise<unknown>;
+
+/** Something that a process does to a node. */
+export type NodeOperation = (scene: Scene) => Promise<unknown>;
+
+/** Pod networks of nodes that are set up and taken down. */
+export const POD_CIDRS: readonly string[] = ["10.99.0.0/24", "fd00:10:99::/64"];
+
+/** Host ports of sandboxes from their beginning: TCP, UDP, and one of a single address. */
+export const PORTS: readonly PortMapping[] = [
+  { hostPort: 8080, containerPort: 80 },
+  { hostPort: 8053, containerPort: 53, protocol: "udp" },
+  { hostIP: "192.168.50.1", hostPort: 8443, containerPort: 443 },
+];
+
+/** Host ports that are added later. */
+export const MORE_PORTS: readonly PortMapping[] = [
+  { hostPort: 9080, containerPort: 80 },
+  { hostPort: 9053, containerPort: 53, protocol: "udp" },
+];
+
+/** A container that is attached. */
+export const CONTAINER = { name: "app", ports: [80] } as const;
+
+/** Makes the sandbox with all that a spec can ask of the kernel. */
+export function create(node: Node, { sandbox }: Scene): Promise<Sandbox> {
+  return node.createSandbox({
+    name: sandbox,
+    ports: PORTS,
+    sysctls: { "net.ipv4.tcp_fin_timeout": "11" },
+    dns: { nameservers: ["192.0.2.53"] },
+  });
+}
+
+function adopt(node: Node, { sandbox, adopted }: Scene): Promise<Sandbox> {
+  return node.createSandbox({ name: sandbox, ports: PORTS, netns: adopted });
+}
+
+async function addPorts(node: Node, { sandbox }: Scene): Promise<void> {
+  await using handle = await node.openSandbox(sandbox);
+  await handle.addPorts(MORE_PORTS);
+}
+
+async function removePorts(node: Node, { sandbox }: Scene): Promise<void> {
+  await using handle = await node.openSandbox(sandbox);
+  await handle.removePorts(PORTS);
+}
+
+async function addContainer(node: Node, { sandbox }: Scene): Promise<void> {
+  await using handle = await node.openSandbox(sandbox);
+  await handle.addContainer(CONTAINER);
+}
+
+/** Fails as the first of the repairs that fail: they do not keep each other from being done. */
+async function repair(node: Node): Promise<void> {
+  const { remaining } = await node.repair();
+  const failed = remaining.find(({ failure }) => failure !== undefined);
+  if (failed !== undefined) throw failed.failure;
+}
+
+/** On a node that is open, by name. */
+export const SANDBOX_OPERATIONS = {
+  create,
+  adopt,
+  remove: (node, { sandbox }) => node.removeSandbox(sandbox),
+  forceRemove: (node, { sandbox }) =>
+    node.removeSandbox(sandbox, { force: true }),
+  addPorts,
+  removePorts,
+  addContainer,
+  repair,
+  collectGarbage: (node) => node.collectGarbage(),
+} as const satisfies Record<string, SandboxOperation>;
+
+/** On a network namespace, by name. */
+export const NODE_OPERATIONS = {
+  nodeUp: async ({ node }) => {
+    await using _node = await openNode({ ...node, podCidrs: POD_CIDRS });
+  },
+  nodeDown: ({ node }) => removeNode({ ...node, force: true }),
+} as const satisfies Record<string, NodeOperation>;
+
+/** The name of an operation. */
+export type OperationName =
+  | keyof typeof SANDBOX_OPERATIONS
+  | keyof typeof NODE_OPERATIONS;
+
+/** Opens what the operation needs, and returns it ready to run; `before` is what it needs and is no part of it. */
+export async function ready(
+  name: OperationName,
+  scene: Scene,
+  opened: AsyncDisposableStack,
+): Promise<() => Promise<unknown>> {
+  if (name === "nodeUp" || name === "nodeDown") {
+    return () => NODE_OPERATIONS[name](scene);
+  }
+  const options: NodeOptions = scene.node;
+  const node = opened.use(await openNode(options));
+  return () => SANDBOX_OPERATIONS[name](node, scene);
+}

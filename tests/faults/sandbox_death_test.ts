@@ -1,0 +1,95 @@
+/**
+ * A process that is killed in the middle of an operation, wherever that is: the same call again gives the full, correct
+ * sandbox, and garbage collection takes away what there is too much of.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { type Case, CASES, type Operation } from "./cases.ts";
+import { type Death, Victims } from "./deaths.ts";
+import { SANDBOX_OPERATIONS } from "./operations.ts";
+import { EVERY } from "./scale.ts";
+import { World } from "./world.ts";
+
+/** How things go on after the death. */
+const WAYS = ["again", "garbage"] as const;
+type Way = typeof WAYS[number];
+
+/** Fewer deaths than this mean that the test does not test any more. */
+const FLOORS: Readonly<Record<Operation, number>> = {
+  create: 20,
+  adopt: 20,
+  remove: 6,
+  forceRemove: 6,
+  addPorts: 6,
+  removePorts: 5,
+  addContainer: 4,
+  repair: 4,
+  collectGarbage: 10,
+};
+
+/** In the tests of each change the ways take turns from one place to the next. */
+function waysAt(point: number): readonly Way[] {
+  return EVERY ? WAYS : WAYS.filter((_, at) => at === point % WAYS.length);
+}
+
+/** Finishes what was interrupted, and looks at the result. */
+async function goOn(world: World, c: Case, way: Way): Promise<void> {
+  if (way === "again") {
+    const made = await SANDBOX_OPERATIONS[c.operation](
+      world.node,
+      world.scene,
+    );
+    if (typeof made === "object" && Symbol.asyncDispose in made) {
+      await made[Symbol.asyncDispose]();
+    }
+    await world.assertHealthy();
+    await c.assertDone(world);
+  } else {
+    await world.node.collectGarbage();
+    // What lives, but not as it should: its notes tell what it is to be.
+    await world.node.repair();
+    await world.assertHealthy();
+  }
+}
+
+for (const c of CASES) {
+  const { operation } = c;
+  Deno.test(`${operation} is finished or taken away after a death at any of its steps`, async (t) => {
+    await using world = await World.create();
+    await using victims = new Victims();
+    const before = world.state();
+    const places = new Set<string>();
+    let deaths = 0;
+    for (let point = 0, last = false; !last; point++) {
+      for (const way of waysAt(point)) {
+        await c.prepare(world);
+        const death: Death = await victims.die({
+          operation,
+          scene: world.scene,
+          point,
+          counting: EVERY ? "calls" : "changes",
+        });
+        last = death.isLast;
+        places.add(death.lastWords);
+        deaths++;
+        const where = `${operation}: ${death.lastWords}, then ${way}`;
+        try {
+          await goOn(world, c, way);
+        } catch (cause) {
+          throw new Error(where, { cause });
+        }
+        const unfinished = world.state().filter((line) =>
+          line.includes(".tmp")
+        );
+        assertEquals(unfinished, [], where);
+        await world.clear();
+        await world.assertState(before, where);
+      }
+    }
+    await t.step(
+      `${operation}: ${deaths} deaths, ${places.size} kinds of place`,
+      () => assert(deaths >= FLOORS[operation], `only ${deaths} deaths`),
+    );
+  });
+}

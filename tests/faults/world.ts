@@ -1,0 +1,187 @@
+/**
+ * A lab of one node, with everything on it as text.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { decode } from "cbor-x/encode";
+import type { Node } from "../../mod.ts";
+import { findElementsOf } from "../../src/hostport/host_ports.ts";
+import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
+import { Connection } from "../../src/netlink/connection.ts";
+import { NETLINK_ROUTE } from "../../src/netlink/message.ts";
+import { NftablesConnection } from "../../src/nftables/connection.ts";
+import { dumpRoutes, ROUTE_PROTOCOL } from "../../src/rtnetlink/route.ts";
+import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
+import { ask, serve } from "../support/ask.ts";
+import { command } from "../support/command.ts";
+import {
+  claimsOf,
+  filesBelow,
+  mountsBelow,
+  stateOf,
+} from "../support/node_state.ts";
+import { nodeAddress, nodeAt } from "../support/pods.ts";
+import type { Scene } from "./operations.ts";
+
+/** The kernel destroys links of dead namespaces on its own time. */
+const SETTLE_MS = 3000;
+
+/** Connections of UDP that go through host ports, without their age; switches of the node. */
+const MORE = `
+  (conntrack -L -p udp 2>/dev/null || true) |
+    sed -E 's/^udp +17 [0-9]+ //' | sort
+  (grep -r . /proc/sys/net/ipv4/conf/all /proc/sys/net/ipv6/conf/all \\
+    /proc/sys/net/ipv4/conf/default /proc/sys/net/ipv6/conf/default \\
+    /proc/sys/net/ipv4/ip_forward 2>/dev/null || true) | sort`;
+
+/** Everything of a node as text, whoever made it. */
+export function everything(node: LabNode): string[] {
+  return [
+    ...claimsOf(node),
+    ...stateOf(node),
+    ...command(node.namespace, MORE).split("\n"),
+  ];
+}
+
+/** A lab, and a namespace of somebody else that sandboxes adopt. */
+export class World implements AsyncDisposable {
+  readonly #lab: Lab;
+  readonly host: LabNode;
+  readonly scene: Scene;
+  readonly #adopted: NetworkNamespace;
+  readonly #route: Connection;
+  readonly #nft: NftablesConnection;
+
+  private constructor(lab: Lab) {
+    this.#lab = lab;
+    this.host = nodeAt(lab.nodes, 0);
+    this.#adopted = NetworkNamespace.create();
+    this.#route = this.host.namespace.run(() => Connection.open(NETLINK_ROUTE));
+    this.#nft = this.host.namespace.run(() => NftablesConnection.open());
+    this.scene = {
+      node: {
+        name: this.node.name,
+        netns: `/proc/${Deno.pid}/fd/${this.host.namespace.fd}`,
+        stateDir: this.node.stateDir,
+      },
+      sandbox: "victim",
+      adopted: `/proc/${Deno.pid}/fd/${this.#adopted.fd}`,
+    };
+  }
+
+  static async create(): Promise<World> {
+    return new World(await createLab());
+  }
+
+  /** This process's own handle. */
+  get node(): Node {
+    return this.host.node;
+  }
+
+  /** Everything that the node and the adopted namespace have, as text. */
+  state(): string[] {
+    return [
+      // Records that could not be read are kept for people.
+      ...everything(this.host).filter((line) => !line.includes("/damaged")),
+      // Its lo stays up: nobody else's is known to need it down.
+      ...command(this.#adopted, "ip -o link show | grep -v ' lo:' || true")
+        .split("\n"),
+    ];
+  }
+
+  /** What a failure must not leave for a moment: routes and elements that pods have, mounts and notes on disk. Cheap. */
+  quick(): string[] {
+    const routes = this.#route.dump(dumpRoutes({ protocol: ROUTE_PROTOCOL }))
+      .map(({ destination, index }) => `route ${destination} ${index}`);
+    const elements = findElementsOf(this.#nft, () => true)
+      .map(({ set, element: { key, data, comment } }) =>
+        `element ${set.name} ${key.toHex()} ${data?.toHex()} ${comment}`
+      );
+    const { stateDir } = this.node;
+    return [
+      ...[...routes, ...elements].sort(),
+      ...mountsBelow(stateDir),
+      ...filesBelow(stateDir).map(inOrder),
+    ];
+  }
+
+  /** Asserts that node and sandboxes are as they should be, once links of dead namespaces are gone. */
+  async assertHealthy(): Promise<void> {
+    const deadline = performance.now() + SETTLE_MS;
+    for (;;) {
+      const found = await this.node.check();
+      if (found.length === 0) return;
+      if (performance.now() > deadline) assertEquals(found, []);
+      await new Promise((done) => setTimeout(done, 10));
+    }
+  }
+
+  /** Removes all sandboxes. */
+  async clear(): Promise<void> {
+    for (const { id, containers = [] } of await this.node.listSandboxes()) {
+      // With force the kernel takes 30 ms.
+      await this.node.removeSandbox(id, { force: containers.length > 0 });
+    }
+  }
+
+  /** Asserts that the state is, or becomes once the kernel is done with what is dying, as it was. */
+  async assertState(before: readonly string[], why: string): Promise<void> {
+    const deadline = performance.now() + SETTLE_MS;
+    for (;;) {
+      const now = this.state();
+      if (now.join("\n") === before.join("\n")) return;
+      if (performance.now() > deadline) assertEquals(now, before, why);
+      await new Promise((done) => setTimeout(done, 10));
+    }
+  }
+
+  /** Asserts that a question from outside gets through a host port to the sandbox. */
+  async assertReachable(
+    name: string,
+    ports: Readonly<Record<"tcp" | "udp", readonly [number, number]>>,
+  ): Promise<void> {
+    await using sandbox = await this.node.openSandbox(name);
+    using pod = NetworkNamespace.open(sandbox.netnsPath);
+    for (const transport of ["tcp", "udp"] as const) {
+      const [hostPort, port] = ports[transport];
+      for (const family of [4, 6] as const) {
+        const address = sandbox.addresses[family === 4 ? 0 : 1] ?? "";
+        using server = serve(name, pod, { transport, address, port });
+        const to = { address: nodeAddress(family), port: hostPort };
+        const answer = ask(transport, this.#lab.outside.namespace, to, [
+          server,
+        ]);
+        assertEquals(
+          typeof answer === "string" ? answer : answer.server,
+          name,
+          `${transport} to port ${hostPort} over IPv${family}`,
+        );
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#route[Symbol.dispose]();
+    this.#nft[Symbol.dispose]();
+    this.#adopted[Symbol.dispose]();
+    await this.#lab[Symbol.asyncDispose]();
+  }
+}
+
+/** A record is the same in whatever order its fields are written. */
+function inOrder(line: string): string {
+  const [path = "", contents = ""] = line.split(" ");
+  if (!path.endsWith("record.cbor") || contents === "") return line;
+  const body: unknown = decode(Uint8Array.fromHex(contents));
+  return `${path} ${JSON.stringify(body, (_, value) => sorted(value))}`;
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return value;
+  }
+  return Object.fromEntries(
+    Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1),
+  );
+}

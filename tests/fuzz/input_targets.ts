@@ -1,0 +1,18 @@
+/**
+ * Everything that comes from callers and from the disk; no kernel is needed.
+ *
+ * @module
+ */
+import { commandTargets } from "./command_targets.ts";
+import { recordTargets } from "./record_targets.ts";
+import { specTargets } from "./spec_targets.ts";
+import type { Target } from "./target.ts";
+import { textTargets } from "./text_targets.ts";
+
+/** All of them. */
+export const inputTargets: readonly Target[] = [
+  ...specTargets,
+  ...textTargets,
+  ...commandTargets,
+  ...recordTargets(),
+];
