@@ -76,7 +76,7 @@ const layers: Record<
       "src/spec",
       "src/state",
     ],
-    packages: ["valibot"],
+    packages: ["@noble/hashes", "valibot"],
   },
   "src/diagnosis": {
     layers: [

@@ -43,7 +43,7 @@ const MAX_ATTEMPTS = 1000;
 export interface HostPortSockets extends SocketTables {
   readonly nft: NftablesConnection;
   /** Spares asking; belongs to `nft`. */
-  readonly memory: TableMemory;
+  readonly memory?: TableMemory;
 }
 
 /** A pod that has, or wants, host ports. */
@@ -85,7 +85,7 @@ export function claimHostPorts(
     ? elementsOf(mappings, owner)
     : portsOf(mappings, owner);
   if (wanted.length === 0) return;
-  if (!sockets.memory.tryCommit(sockets.nft, { add: wanted })) {
+  if (!sockets.memory?.tryCommit(sockets.nft, { add: wanted })) {
     claimByAsking(sockets, owner, mappings, wanted, options);
   }
   if (owner.hostNetwork) return;
@@ -120,7 +120,7 @@ function claimByAsking(
     addAll(transaction, missing);
     try {
       sockets.nft.commit(transaction, { generation });
-      sockets.memory.committed(sockets.nft, generation, { add: missing });
+      sockets.memory?.committed(sockets.nft, generation, { add: missing });
     } catch (error) {
       if (!isNetlinkError(error, Errno.EEXIST)) throw error;
       // Somebody was faster, or the address is another pod's by the table.
@@ -166,12 +166,12 @@ export function releaseHostPorts(
   const placed = options.withHairpin
     ? elementsOf(mappings, owner)
     : portsOf(mappings, owner);
-  if (!sockets.memory.tryCommit(sockets.nft, { delete: placed })) {
+  if (!sockets.memory?.tryCommit(sockets.nft, { delete: placed })) {
     deleteOwned(
       sockets.nft,
       () => placed.filter((element) => has(sockets.nft, element, owner.id)),
       (generation, gone) =>
-        sockets.memory.committed(sockets.nft, generation, { delete: gone }),
+        sockets.memory?.committed(sockets.nft, generation, { delete: gone }),
     );
   }
   if (owner.hostNetwork) return;

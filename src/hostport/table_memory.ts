@@ -50,8 +50,8 @@ export interface TableChange {
 export class TableMemory {
   /** Undefined when nothing is known. */
   #generation: number | undefined;
-  /** Names of the elements that this process has added and not deleted. */
-  readonly #mine = new Set<string>();
+  /** Owners of the elements that this process has added and not deleted, by their names. */
+  readonly #mine = new Map<string, string | undefined>();
   /** Ports that somebody has in one of the excluding sets. */
   readonly #excluded = new Set<string>();
   /** How often in a row somebody else had committed. */
@@ -94,14 +94,18 @@ export class TableMemory {
       const family = WILDCARD.get(placed.set);
       return family === undefined ||
         !this.#excluded.has(portOf(family, placed));
-    }) && (change.delete ?? []).every((one) => this.#mine.has(nameOf(one)));
+    }) && (change.delete ?? []).every((placed) => {
+      const { comment } = placed.element;
+      return comment !== undefined &&
+        this.#mine.get(nameOf(placed)) === comment;
+    });
   }
 
   #note(generation: number, change: TableChange): void {
     this.#generation = generation;
     for (const placed of change.delete ?? []) this.#mine.delete(nameOf(placed));
     for (const placed of change.add ?? []) {
-      this.#mine.add(nameOf(placed));
+      this.#mine.set(nameOf(placed), placed.element.comment);
       const family = EXCLUDING.get(placed.set);
       // Kept when the element goes: to ask in vain is harmless.
       if (family !== undefined) this.#excluded.add(portOf(family, placed));

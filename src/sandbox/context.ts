@@ -26,7 +26,7 @@ export class NodeSockets implements HostPortSockets, Disposable {
   readonly route: Connection;
   readonly nft: NftablesConnection;
   readonly diag: Connection;
-  readonly memory: TableMemory = new TableMemory();
+  readonly memory?: TableMemory = new TableMemory();
 
   /** Contents of `/proc/net/sctp/eps` of the namespace; empty while the kernel has not loaded SCTP. */
   readonly sctpEndpoints?: () => string;

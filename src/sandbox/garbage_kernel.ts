@@ -64,7 +64,7 @@ interface Due {
 const NOTHING: Due = { addresses: [], elements: new Set() };
 
 /** The kernel takes 30 ms to destroy the links of one namespace and 300 ms for a thousand. */
-const SETTLE_MS = 400;
+const SETTLE_MS = 2000;
 const SETTLE_STEP_MS = 10;
 
 /**

@@ -16,7 +16,6 @@ import {
   claimHostPorts,
   releaseHostPorts,
 } from "../../src/hostport/host_ports.ts";
-import { TableMemory } from "../../src/hostport/table_memory.ts";
 import { NodeSockets } from "../../src/sandbox/context.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import { IpAddress } from "../../src/net/ip.ts";
@@ -204,7 +203,7 @@ Deno.test("claimHostPorts() tries again when whoever had the port gives it back 
   });
   const owner = { id: pod.sandbox.id, addresses };
   claimHostPorts(
-    { nft, diag: sockets.diag, memory: new TableMemory() },
+    { nft, diag: sockets.diag },
     owner,
     [mapping],
     {

@@ -16,7 +16,6 @@ import {
 } from "../../src/hostport/host_ports.ts";
 import { type HostPort, toHostPort } from "../../src/hostport/mapping.ts";
 import { TABLE } from "../../src/hostport/ruleset.ts";
-import { TableMemory } from "../../src/hostport/table_memory.ts";
 import { IpAddress } from "../../src/net/ip.ts";
 import { Connection } from "../../src/netlink/connection.ts";
 import { NETLINK_SOCK_DIAG } from "../../src/netlink/message.ts";
@@ -163,7 +162,7 @@ function interfered(
   using diag = node.namespace.run(() => Connection.open(NETLINK_SOCK_DIAG));
   using inner = node.namespace.run(() => NftablesConnection.open());
   const sockets = new Interfered(inner.netlink, interferences);
-  body({ nft: sockets, diag, memory: new TableMemory() }, sockets);
+  body({ nft: sockets, diag }, sockets);
 }
 
 Deno.test("HP26 an owner that changes between the look and the deletion is seen", () => {

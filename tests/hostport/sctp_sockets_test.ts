@@ -67,7 +67,7 @@ Deno.test("HP17 an SCTP socket of the node is not shadowed, and other ports, add
       ]),
     ];
     claimHostPorts(sockets, owner, mappings, {
-      nodeAddresses,
+      nodeAddresses: () => nodeAddresses,
       describeOwner: String,
       withHairpin: false,
     });

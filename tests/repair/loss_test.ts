@@ -89,7 +89,8 @@ Deno.test("check() tells of a link that the sandbox had before, and repair() del
   const { id, hostInterface } = pod.sandbox;
   command(
     node.namespace,
-    `ip link add pn-000000000001 type bridge; ip link set pn-000000000001 alias podnet:${node.node.name}/${id}`,
+    `ip link add pn-000000000001 type bridge; ip link set pn-000000000001 up alias podnet:${node.node.name}/${id}
+      ip route add 10.244.1.250 dev pn-000000000001 proto 112`,
   );
   assertEquals((await node.node.check()).map(textOf), [
     "link pn-000000000001 is one that the sandbox had before",

@@ -14,7 +14,6 @@ Deno.test("idOfAlias() of any text is an id or undefined", () => {
     ["podnet:", undefined],
     ["podnet:n", undefined],
     ["podnet:n/x", "x"],
-    ["podnet:n/x removed", "x"],
     ["podnet:nn/x", undefined],
   ];
   for (const [alias, id] of cases) assertEquals(idOfAlias("n", alias), id);

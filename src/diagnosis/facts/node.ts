@@ -7,7 +7,6 @@ import type { Connection } from "../../netlink/connection.ts";
 import { AddressPool } from "../../ipam/pool.ts";
 import { TABLE } from "../../hostport/ruleset.ts";
 import { ALL_SETS } from "../../hostport/sets.ts";
-import { TableMemory } from "../../hostport/table_memory.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { Cidr } from "../../net/cidr.ts";
 import type { NftablesConnection } from "../../nftables/connection.ts";
@@ -202,12 +201,10 @@ async function inspect(
     return true;
   });
   if (free === undefined) return {};
-  const memory = new TableMemory();
   const sockets: NodeSockets = {
     route,
     nft,
     diag,
-    memory,
     [Symbol.dispose]() {},
   };
   const context: NodeContext = {
