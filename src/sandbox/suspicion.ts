@@ -14,6 +14,8 @@ import { NETLINK_NETFILTER, NETLINK_ROUTE } from "../netlink/message.ts";
 import { NftMessage } from "../nftables/tables.ts";
 import { elementCommentsOf, tableNameOf } from "../nftables/glance.ts";
 import {
+  IFF_LOWER_UP,
+  IFF_UP,
   RTM_DELADDR,
   RTM_DELLINK,
   RTM_DELNEIGH,
@@ -178,7 +180,9 @@ export class Suspicion implements Disposable {
       case RTM_NEWROUTE:
       case RTM_DELROUTE: {
         if (!matters(glance)) return;
-        const { destination, index, protocol } = routeCodec.read(
+        // Made by podnet, which would not have got it if it were taken.
+        if (type === RTM_NEWROUTE && isOwnRoute(glance)) return;
+        const { destination, index } = routeCodec.read(
           from,
           body,
           end,
@@ -188,8 +192,6 @@ export class Suspicion implements Disposable {
           if (type === RTM_DELROUTE) this.#node = true;
           return;
         }
-        // Made by podnet, which would not have got it if it were taken.
-        if (type === RTM_NEWROUTE && protocol === ROUTE_PROTOCOL) return;
         const { pools } = this.#context;
         if (!pools.some(({ cidr }) => cidr.overlaps(destination))) return;
         const seen = index === undefined ? undefined : this.#links.get(index);
@@ -207,7 +209,10 @@ export class Suspicion implements Disposable {
     }
   }
 
-  #ofLink({ from, body, end }: Glance): void {
+  #ofLink(glance: Glance): void {
+    const { from, body, end } = glance;
+    // One that does not work yet, and is none of those that did: mostly it is being made.
+    if (!this.#links.has(indexOf(glance)) && !isWorking(glance)) return;
     const link = linkCodec.read(from, body, end);
     if (link.index === LOOPBACK_INDEX) {
       if (!link.up) this.#all = true;
@@ -292,6 +297,19 @@ function matters({ type, from, body }: Glance): boolean {
     default:
       return false;
   }
+}
+
+/** By `struct ifinfomsg`: a link with a carrier, or lo, which has always one. */
+function isWorking(glance: Glance): boolean {
+  const { from, body } = glance;
+  const flags = from.view.getUint32(body + 8, HOST_LITTLE_ENDIAN);
+  return (flags & IFF_UP) !== 0 && (flags & IFF_LOWER_UP) !== 0 ||
+    indexOf(glance) === LOOPBACK_INDEX;
+}
+
+/** By `struct rtmsg`. */
+function isOwnRoute({ from, body }: Glance): boolean {
+  return from.bytes[body + 5] === ROUTE_PROTOCOL;
 }
 
 /** In ifinfomsg, ifaddrmsg and ndmsg alike. */
