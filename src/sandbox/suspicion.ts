@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { HOST_MAC } from "../attachment/routed_veth.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
 import { Feed, type Glance } from "../netlink/feed.ts";
@@ -31,6 +32,7 @@ import {
   RTNLGRP_NEIGH,
 } from "../rtnetlink/constants.ts";
 import { dumpLinks, type Link, link as linkCodec } from "../rtnetlink/link.ts";
+import { neighbour as neighbourCodec } from "../rtnetlink/neighbour.ts";
 import { route as routeCodec, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
 import type { NodeContext } from "./context.ts";
 import { idOfAlias, isRetired } from "./identity.ts";
@@ -68,6 +70,15 @@ interface Seen {
   readonly namespaceId: number | undefined;
 }
 
+/** A pod's namespace. */
+interface SeenPod {
+  readonly id: string;
+  /** What of its links must not change, by index, as far as it was told. */
+  readonly links: Map<number, string>;
+  /** It came while the watch listened: what is told of a link first is how it was made. */
+  readonly isNew: boolean;
+}
+
 /** Listens, and gathers suspects. */
 export class Suspicion implements Disposable {
   readonly #context: NodeContext;
@@ -75,7 +86,7 @@ export class Suspicion implements Disposable {
   readonly nft: Feed;
   readonly #owned: DisposableStack;
   readonly #links = new Map<number, Seen>();
-  readonly #namespaces = new Map<number, string>();
+  readonly #pods = new Map<number, SeenPod>();
   #all = false;
   #node = false;
   #ids = new Set<string>();
@@ -136,27 +147,29 @@ export class Suspicion implements Disposable {
 
   #readLinks(): void {
     this.#links.clear();
-    this.#namespaces.clear();
+    this.#pods.clear();
     for (const link of this.#context.sockets.route.dump(dumpLinks())) {
-      this.#learn(link);
+      this.#learn(link, { isNew: false });
     }
   }
 
   /** Remembers a sandbox's link once it works: what was sent while it was made is not damage. */
-  #learn(link: Link): void {
+  #learn(link: Link, { isNew }: Pick<SeenPod, "isNew">): void {
     const id = idOfAlias(this.#context.settings.name, link.alias);
     if (id === undefined || isRetired(link.alias)) return;
     if (!link.up || !link.carrier) return;
     const namespaceId = link.raw.attrs.linkNetnsid;
     this.#links.set(link.index, { id, namespaceId, state: stateOf(link) });
-    if (namespaceId !== undefined) this.#namespaces.set(namespaceId, id);
+    if (namespaceId !== undefined) {
+      this.#pods.set(namespaceId, { id, links: new Map(), isNew });
+    }
   }
 
   #ofRoute(glance: Glance): void {
     const { type, from, body, end, namespaceId } = glance;
     if (namespaceId !== undefined) {
-      const id = this.#namespaces.get(namespaceId);
-      if (id !== undefined && matters(glance)) this.#ids.add(id);
+      const pod = this.#pods.get(namespaceId);
+      if (pod !== undefined) this.#ofPod(pod, glance);
       return;
     }
     switch (type) {
@@ -209,6 +222,21 @@ export class Suspicion implements Disposable {
     }
   }
 
+  /** The kernel tells of a new pod's carrier while the rest of it is being made. */
+  #ofPod({ id, links, isNew }: SeenPod, glance: Glance): void {
+    const { type, from, body, end } = glance;
+    if (type === RTM_NEWROUTE || !matters(glance)) return;
+    if (type === RTM_NEWNEIGH && isNew && isGateway(glance)) return;
+    if (type === RTM_NEWLINK) {
+      const link = linkCodec.read(from, body, end);
+      const before = links.get(link.index);
+      const now = stateOf(link);
+      links.set(link.index, now);
+      if (before === now || before === undefined && isNew && link.up) return;
+    }
+    this.#ids.add(id);
+  }
+
   #ofLink(glance: Glance): void {
     const { from, body, end } = glance;
     // One that does not work yet, and is none of those that did: mostly it is being made.
@@ -219,7 +247,7 @@ export class Suspicion implements Disposable {
       return;
     }
     const seen = this.#links.get(link.index);
-    if (seen === undefined) return this.#learn(link);
+    if (seen === undefined) return this.#learn(link, { isNew: true });
     // Its sandbox was removed.
     if (isRetired(link.alias)) {
       this.#forget(link.index);
@@ -232,8 +260,8 @@ export class Suspicion implements Disposable {
     this.#links.delete(index);
     const { namespaceId, id } = seen;
     if (
-      namespaceId !== undefined && this.#namespaces.get(namespaceId) === id
-    ) this.#namespaces.delete(namespaceId);
+      namespaceId !== undefined && this.#pods.get(namespaceId)?.id === id
+    ) this.#pods.delete(namespaceId);
     return seen;
   }
 
@@ -305,6 +333,12 @@ function isWorking(glance: Glance): boolean {
   const flags = from.view.getUint32(body + 8, HOST_LITTLE_ENDIAN);
   return (flags & IFF_UP) !== 0 && (flags & IFF_LOWER_UP) !== 0 ||
     indexOf(glance) === LOOPBACK_INDEX;
+}
+
+/** Whether a neighbour has the MAC of the node's end, for good. */
+function isGateway({ from, body, end }: Glance): boolean {
+  const { mac, permanent } = neighbourCodec.read(from, body, end);
+  return permanent && mac !== undefined && mac.equals(HOST_MAC);
 }
 
 /** By `struct rtmsg`. */
