@@ -139,15 +139,16 @@ export class NodeState {
       if (lock !== undefined) return lock;
     }
     for (let attempt = 1;; attempt++) {
+      let lock: OwnedFd | undefined;
       try {
         this.#ensure();
+        lock = await this.#acquire("exclusive");
       } catch (error) {
-        this.#takeBack();
+        await this.#takeBackUnlocked();
         // Others may be taking away what they had made.
         if (isOfMissing(error) && attempt < MAKE_ATTEMPTS) continue;
         throw error;
       }
-      const lock = await this.#acquireNew();
       if (lock === undefined) continue; // it was taken down in between
       this.#isUndecided = true;
       try {
@@ -186,21 +187,17 @@ export class NodeState {
     }
   }
 
-  /** When it fails, what was made is taken back, unless somebody else has locked it by now. */
-  async #acquireNew(): Promise<OwnedFd | undefined> {
+  /** After a failure, which is the one to know: takes back what was made, unless somebody else has locked it by now. */
+  async #takeBackUnlocked(): Promise<void> {
     try {
-      return await this.#acquire("exclusive");
-    } catch (error) {
-      try {
-        const options = { timeoutMs: 0 };
-        using alone = await acquireLock(this.#lock, "exclusive", options);
-        this.#isUndecided = alone !== undefined;
-        this.abandon();
-      } catch {
-        // The first error is the one to know.
-      }
-      throw error;
+      const options = { timeoutMs: 0 };
+      using alone = await acquireLock(this.#lock, "exclusive", options);
+      this.#isUndecided = alone !== undefined;
+      this.abandon();
+    } catch {
+      // Then it stays, and taking the node down removes it.
     }
+    this.#takeBack();
   }
 
   #acquire(mode: LockMode): Promise<OwnedFd | undefined> {

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { HOST_MAC } from "../attachment/routed_veth.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
 import { Feed, type Glance } from "../netlink/feed.ts";
@@ -14,6 +15,8 @@ import { NETLINK_NETFILTER, NETLINK_ROUTE } from "../netlink/message.ts";
 import { NftMessage } from "../nftables/tables.ts";
 import { elementCommentsOf, tableNameOf } from "../nftables/glance.ts";
 import {
+  IFF_LOWER_UP,
+  IFF_UP,
   RTM_DELADDR,
   RTM_DELLINK,
   RTM_DELNEIGH,
@@ -29,6 +32,7 @@ import {
   RTNLGRP_NEIGH,
 } from "../rtnetlink/constants.ts";
 import { dumpLinks, type Link, link as linkCodec } from "../rtnetlink/link.ts";
+import { neighbour as neighbourCodec } from "../rtnetlink/neighbour.ts";
 import { route as routeCodec, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
 import type { NodeContext } from "./context.ts";
 import { idOfAlias } from "./identity.ts";
@@ -66,6 +70,15 @@ interface Seen {
   readonly namespaceId: number | undefined;
 }
 
+/** A pod's namespace. */
+interface SeenPod {
+  readonly id: string;
+  /** What of its links must not change, by index, as far as it was told. */
+  readonly links: Map<number, string>;
+  /** It came while the watch listened: what is told of a link first is how it was made. */
+  readonly isNew: boolean;
+}
+
 /** Listens, and gathers suspects. */
 export class Suspicion implements Disposable {
   readonly #context: NodeContext;
@@ -73,7 +86,7 @@ export class Suspicion implements Disposable {
   readonly nft: Feed;
   readonly #owned: DisposableStack;
   readonly #links = new Map<number, Seen>();
-  readonly #namespaces = new Map<number, string>();
+  readonly #pods = new Map<number, SeenPod>();
   #all = false;
   #node = false;
   #ids = new Set<string>();
@@ -134,27 +147,29 @@ export class Suspicion implements Disposable {
 
   #readLinks(): void {
     this.#links.clear();
-    this.#namespaces.clear();
+    this.#pods.clear();
     for (const link of this.#context.sockets.route.dump(dumpLinks())) {
-      this.#learn(link);
+      this.#learn(link, { isNew: false });
     }
   }
 
   /** Remembers a sandbox's link once it works: what was sent while it was made is not damage. */
-  #learn(link: Link): void {
+  #learn(link: Link, { isNew }: Pick<SeenPod, "isNew">): void {
     const id = idOfAlias(this.#context.settings.name, link.alias);
     if (id === undefined) return;
     if (!link.up || !link.carrier) return;
     const namespaceId = link.raw.attrs.linkNetnsid;
     this.#links.set(link.index, { id, namespaceId, state: stateOf(link) });
-    if (namespaceId !== undefined) this.#namespaces.set(namespaceId, id);
+    if (namespaceId !== undefined) {
+      this.#pods.set(namespaceId, { id, links: new Map(), isNew });
+    }
   }
 
   #ofRoute(glance: Glance): void {
     const { type, from, body, end, namespaceId } = glance;
     if (namespaceId !== undefined) {
-      const id = this.#namespaces.get(namespaceId);
-      if (id !== undefined && matters(glance)) this.#ids.add(id);
+      const pod = this.#pods.get(namespaceId);
+      if (pod !== undefined) this.#ofPod(pod, glance);
       return;
     }
     switch (type) {
@@ -178,7 +193,9 @@ export class Suspicion implements Disposable {
       case RTM_NEWROUTE:
       case RTM_DELROUTE: {
         if (!matters(glance)) return;
-        const { destination, index, protocol } = routeCodec.read(
+        // Made by podnet, which would not have got it if it were taken.
+        if (type === RTM_NEWROUTE && isOwnRoute(glance)) return;
+        const { destination, index } = routeCodec.read(
           from,
           body,
           end,
@@ -188,8 +205,6 @@ export class Suspicion implements Disposable {
           if (type === RTM_DELROUTE) this.#node = true;
           return;
         }
-        // Made by podnet, which would not have got it if it were taken.
-        if (type === RTM_NEWROUTE && protocol === ROUTE_PROTOCOL) return;
         const { pools } = this.#context;
         if (!pools.some(({ cidr }) => cidr.overlaps(destination))) return;
         const seen = index === undefined ? undefined : this.#links.get(index);
@@ -207,14 +222,32 @@ export class Suspicion implements Disposable {
     }
   }
 
-  #ofLink({ from, body, end }: Glance): void {
+  /** The kernel tells of a new pod's carrier while the rest of it is being made. */
+  #ofPod({ id, links, isNew }: SeenPod, glance: Glance): void {
+    const { type, from, body, end } = glance;
+    if (type === RTM_NEWROUTE || !matters(glance)) return;
+    if (type === RTM_NEWNEIGH && isNew && isGateway(glance)) return;
+    if (type === RTM_NEWLINK) {
+      const link = linkCodec.read(from, body, end);
+      const before = links.get(link.index);
+      const now = stateOf(link);
+      links.set(link.index, now);
+      if (before === now || before === undefined && isNew && link.up) return;
+    }
+    this.#ids.add(id);
+  }
+
+  #ofLink(glance: Glance): void {
+    const { from, body, end } = glance;
+    // One that does not work yet, and is none of those that did: mostly it is being made.
+    if (!this.#links.has(indexOf(glance)) && !isWorking(glance)) return;
     const link = linkCodec.read(from, body, end);
     if (link.index === LOOPBACK_INDEX) {
       if (!link.up) this.#all = true;
       return;
     }
     const seen = this.#links.get(link.index);
-    if (seen === undefined) return this.#learn(link);
+    if (seen === undefined) return this.#learn(link, { isNew: true });
     if (stateOf(link) !== seen.state) this.#ids.add(seen.id);
   }
 
@@ -224,8 +257,8 @@ export class Suspicion implements Disposable {
     this.#links.delete(index);
     const { namespaceId, id } = seen;
     if (
-      namespaceId !== undefined && this.#namespaces.get(namespaceId) === id
-    ) this.#namespaces.delete(namespaceId);
+      namespaceId !== undefined && this.#pods.get(namespaceId)?.id === id
+    ) this.#pods.delete(namespaceId);
     return seen;
   }
 
@@ -289,6 +322,25 @@ function matters({ type, from, body }: Glance): boolean {
     default:
       return false;
   }
+}
+
+/** By `struct ifinfomsg`: a link with a carrier, or lo, which has always one. */
+function isWorking(glance: Glance): boolean {
+  const { from, body } = glance;
+  const flags = from.view.getUint32(body + 8, HOST_LITTLE_ENDIAN);
+  return (flags & IFF_UP) !== 0 && (flags & IFF_LOWER_UP) !== 0 ||
+    indexOf(glance) === LOOPBACK_INDEX;
+}
+
+/** Whether a neighbour has the MAC of the node's end, for good. */
+function isGateway({ from, body, end }: Glance): boolean {
+  const { mac, permanent } = neighbourCodec.read(from, body, end);
+  return permanent && mac !== undefined && mac.equals(HOST_MAC);
+}
+
+/** By `struct rtmsg`. */
+function isOwnRoute({ from, body }: Glance): boolean {
+  return from.bytes[body + 5] === ROUTE_PROTOCOL;
 }
 
 /** In ifinfomsg, ifaddrmsg and ndmsg alike. */

@@ -56,8 +56,9 @@ export interface NodeOptions {
    */
   readonly mtu?: number;
   /**
-   * How many connections a pod may have opened at a time, give or take an eighth; more are dropped. The kernel has one
-   * table of connections for all pods of a node (`net.netfilter.nf_conntrack_max`). Connections to the pod do not count.
+   * How many connections a pod may have opened at a time; more are dropped. It is about so many, since one in 64 is
+   * counted: give or take a tenth at the default, a third at 640. The kernel has one table of connections for all pods
+   * of a node (`net.netfilter.nf_conntrack_max`). Connections to the pod do not count.
    * 0 is no limit.
    * @default 65536, a quarter of what the table usually holds
    */

@@ -263,6 +263,7 @@ export function unusable(path: string, cause: unknown): unknown {
   if (!(cause instanceof SyscallError) || isOfProcess(cause)) return cause;
   const reason: Record<number, string> = {
     [Errno.ENOTDIR]: "has a file where a directory is needed",
+    [Errno.EISDIR]: "is a directory where a file is needed",
     [Errno.EROFS]:
       "is on a read-only file system: remount it read-write, or use another state directory",
     [Errno.ENOSPC]:

@@ -93,6 +93,10 @@ Deno.test("podnet run --keep leaves the sandbox, which no other run may then tak
   await host.ok("run", "job", ...POD_CIDR, "--keep", "--", "true");
   const { code, stderr } = await host.podnet("run", "job", "--", "true");
   assertEquals(code, 4, stderr);
+  assertMatch(
+    stderr,
+    /^podnet: sandbox "job" \([0-9a-f]{16}\) exists, and run makes a new one: [^\n]*podnet exec job[^\n]*\n$/,
+  );
   const left = await host.json("ls") as { name: string }[];
   assertEquals(left.map(({ name }) => name), ["job"]);
 });

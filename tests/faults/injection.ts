@@ -26,14 +26,18 @@ export async function placesOf(
   let count = 0;
   await intercepting((call, carryOut) => {
     const at = count++;
-    const ways = faultsOf(call).length;
+    const ways = faultsOf(call).map(({ label }) => `${call.name} ${label}`);
     const name = describe(call);
     if (EVERY) {
-      for (let way = 0; way < ways; way++) places.push({ call: at, way });
-    } else if (ways > 0 && (changesSomething(call) || !seen.has(name))) {
-      // Each time another way.
-      places.push({ call: at, way: at % ways });
-      seen.add(name);
+      places.push(...ways.map((_, way) => ({ call: at, way })));
+    } else if (
+      ways.length > 0 && (changesSomething(call) || !seen.has(name))
+    ) {
+      // One that this function has not failed in yet, or else each time another.
+      const fresh = ways.findIndex((way) => !seen.has(way));
+      const way = fresh === -1 ? at % ways.length : fresh;
+      places.push({ call: at, way });
+      seen.add(name).add(ways[way] ?? "");
     }
     return carryOut();
   }, run);

@@ -28,10 +28,8 @@ const FLOORS: Readonly<Record<Operation, number>> = {
   collectGarbage: 10,
 };
 
-/** In the tests of each change the ways take turns from one place to the next. */
-function waysAt(point: number): readonly Way[] {
-  return EVERY ? WAYS : WAYS.filter((_, at) => at === point % WAYS.length);
-}
+/** While a file is written beside the one it replaces, deaths differ in nothing but that file. */
+const BESIDE = /^before (open|fchmod|write) .*\.tmp$/;
 
 /** Finishes what was interrupted, and looks at the result. */
 async function goOn(world: World, c: Case, way: Way): Promise<void> {
@@ -62,7 +60,11 @@ for (const c of CASES) {
     const places = new Set<string>();
     let deaths = 0;
     for (let point = 0, last = false; !last; point++) {
-      for (const way of waysAt(point)) {
+      let lastWords = "";
+      // Both ways on; in the tests of each change they take turns where it makes little difference.
+      for (const at of WAYS.keys()) {
+        const way = WAYS[(point + at) % WAYS.length] ?? "again";
+        if (!EVERY && BESIDE.test(lastWords)) break;
         await c.prepare(world);
         const death: Death = await victims.die({
           operation,
@@ -70,10 +72,11 @@ for (const c of CASES) {
           point,
           counting: EVERY ? "calls" : "changes",
         });
+        lastWords = death.lastWords;
         last = death.isLast;
-        places.add(death.lastWords);
+        places.add(lastWords);
         deaths++;
-        const where = `${operation}: ${death.lastWords}, then ${way}`;
+        const where = `${operation}: ${lastWords}, then ${way}`;
         try {
           await goOn(world, c, way);
         } catch (cause) {

@@ -8,6 +8,7 @@ import {
   type Bytes,
   familyName,
   icmpPacket,
+  internetChecksum,
   ipFrame,
   ipPacket,
   PROTOCOL,
@@ -28,6 +29,7 @@ import {
   sysctlDefence,
   type Target,
   testAttacks,
+  testHopeless,
 } from "./scene.ts";
 
 let scene: Scene;
@@ -160,7 +162,7 @@ function pieces(
     { from: { address: from, port: 53 }, to: { address: to, port: 9 } },
     new Uint8Array([...new Uint8Array(8), ...mark]),
   );
-  const id = crypto.getRandomValues(new Uint16Array(1))[0] ?? 0;
+  const id = new DataView(mark.buffer, mark.byteOffset).getUint16(0);
   const piece = (offset: number, more: boolean) =>
     ipFrame(
       ipPacket({
@@ -201,3 +203,38 @@ testAttacks(
     },
   })),
 );
+
+testHopeless(
+  () => scene,
+  FAMILIES.map((family) => {
+    const own = (mark: Bytes) =>
+      pieces(scene.attacker.address(family), gatewayAddress(family), mark);
+    return {
+      name: `a piece that overlaps another (${familyName(family)})`,
+      by: "the kernel",
+      attempt: (scene: Scene) =>
+        scene.arrives(
+          scene.targetNode(family),
+          (mark) => [own(mark)[0], ...overlapping(own, mark)],
+        ),
+      elsewhere: "in its place",
+      control: (scene: Scene) => scene.arrives(scene.targetNode(family), own),
+    };
+  }),
+);
+
+/** The last piece again, 8 bytes too early, and then as it should be. */
+function overlapping(
+  make: (mark: Bytes) => [Bytes, Bytes],
+  mark: Bytes,
+): Bytes[] {
+  const [, last] = make(mark);
+  const early = last.slice();
+  const view = new DataView(early.buffer);
+  if (early[12] === 0x08) {
+    view.setUint16(14 + 6, 1);
+    view.setUint16(14 + 10, 0);
+    view.setUint16(14 + 10, internetChecksum(early.subarray(14, 34)));
+  } else view.setUint16(14 + 40 + 2, 8);
+  return [early, last];
+}

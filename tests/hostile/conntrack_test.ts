@@ -27,7 +27,13 @@ import {
   Pod,
 } from "../support/pods.ts";
 import { type Family, isRefusal, TestSocket } from "../support/sockets.ts";
-import { ETH0, ruleDefence, Scene, testAttacks } from "./scene.ts";
+import {
+  type Defence,
+  ETH0,
+  ruleDefence,
+  Scene,
+  testAttacks,
+} from "./scene.ts";
 
 let scene: Scene;
 Deno.test.beforeAll(async () => {
@@ -163,6 +169,48 @@ testAttacks(
     },
   ]),
 );
+
+/** Nobody is given a helper unasked (nf_conntrack_helper went with Linux 6.0); without it, TFTP's, as an administrator would. */
+const NO_HELPER: Defence = {
+  name: "no connection tracking helper",
+  remove: ({ node: { namespace } }) => {
+    command(
+      namespace,
+      `nft -f - <<'END'
+table inet helpers {
+  ct helper tftp-standard {
+    type "tftp" protocol udp;
+  }
+  chain prerouting {
+    type filter hook prerouting priority -150;
+    udp dport 69 ct helper set "tftp-standard"
+  }
+}
+END`,
+    );
+  },
+  restore: ({ node: { namespace } }) => {
+    command(namespace, "nft delete table inet helpers");
+  },
+};
+
+let nextPort = 30000;
+
+testAttacks(() => scene, [{
+  name: "a packet that makes the node expect another connection",
+  alone: [NO_HELPER],
+  attempt: async (scene) => {
+    const file = new TextEncoder().encode("\0\x01file\0octet\0");
+    await scene.arrives(scene.targetOutside(4), () => [
+      ipFrame(udpPacket({
+        from: { address: scene.attacker.address(4), port: nextPort++ },
+        to: { address: outsideAddress(4), port: 69 },
+      }, file)),
+    ]);
+    const expected = "cat /proc/thread-self/net/nf_conntrack_expect";
+    return command(scene.node.namespace, expected) !== "";
+  },
+}]);
 
 /** Datagrams of as many connections, to the pod's gateway. */
 function openConnections(pod: Pod, count: number): void {

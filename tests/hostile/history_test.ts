@@ -12,11 +12,20 @@ import {
   type Bytes,
   familyName,
   ipFrame,
+  ipPacket,
+  PROTOCOL,
+  udp,
   udpPacket,
 } from "../support/frames.ts";
 import { nodeAddress, outsideAddress } from "../support/pods.ts";
 import { type Family, TestSocket } from "../support/sockets.ts";
-import { chainDefence, type Defence, Scene, testAttacks } from "./scene.ts";
+import {
+  chainDefence,
+  commandDefence,
+  type Defence,
+  Scene,
+  testAttacks,
+} from "./scene.ts";
 
 const PORT = 8080;
 
@@ -231,4 +240,62 @@ testAttacks(
         answer.client !== outsideAddress(family);
     },
   })),
+);
+
+/** Nobody can look at a port that is in a later piece: connection tracking waits for all. Untracked, nobody waits. */
+const WHOLE: Defence = commandDefence(
+  "connection tracking puts packets together",
+  () =>
+    `nft -f - <<'END'
+table inet untracked {
+  chain prerouting {
+    type filter hook prerouting priority -460
+    ip frag-off & 0x3fff != 0 notrack
+    exthdr frag exists notrack
+  }
+}
+END`,
+  () => "nft delete table inet untracked",
+);
+
+/** A datagram to a host port in two pieces: the first has its header, and no more. */
+function cut(scene: Scene, family: Family, mark: Bytes): Bytes[] {
+  const from = scene.attacker.address(family);
+  const to = nodeAddress(family);
+  const segment = udp(
+    {
+      from: { address: from, port: nextPort++ },
+      to: { address: to, port: PORT },
+    },
+    mark,
+  );
+  return [segment.slice(0, 8), segment.slice(8)].map((piece, i) =>
+    ipFrame(ipPacket({
+      from,
+      to,
+      protocol: PROTOCOL.udp,
+      payload: piece,
+      fragment: { id: nextPort, offset: 8 * i, more: i === 0 },
+    }))
+  );
+}
+
+testAttacks(
+  () => scene,
+  FAMILIES.flatMap((family) =>
+    ([["in order", false], ["backwards", true]] as const).map((
+      [order, isReverse],
+    ) => ({
+      name:
+        `pieces that hide the port, past a host port to the node itself (${order}, ${
+          familyName(family)
+        })`,
+      alone: [WHOLE],
+      attempt: (scene: Scene) =>
+        scene.arrives(scene.targetNode(family), (mark) => {
+          const pieces = cut(scene, family, mark);
+          return isReverse ? pieces.reverse() : pieces;
+        }),
+    }))
+  ),
 );

@@ -3,8 +3,10 @@
  *
  * @module
  */
+import type { Node, Sandbox, SandboxSpec } from "../../../mod.ts";
 import { runChild, SignalForwarder } from "../child.ts";
 import { defineCommand } from "../command.ts";
+import type { ExitCode } from "../errors.ts";
 import { printFailure } from "../output.ts";
 import { sandboxOptions, sandboxSpec } from "../sandbox_options.ts";
 import { openNode } from "../session.ts";
@@ -32,11 +34,8 @@ export const run = defineCommand({
       global,
       podCidrs.length > 0 ? { podCidrs } : {},
     );
-    await using sandbox = await node.createSandbox({
-      ...spec,
-      // Without a UID a sandbox of the same spec would be found instead of made, and removed at the end.
-      uid: spec.uid ?? crypto.randomUUID(),
-    });
+    await using sandbox = await createNew(node, spec);
+    if (sandbox === undefined) return CONFLICT;
     try {
       if (signals.exitCode !== undefined) return signals.exitCode;
       const { exitCode, failure } = await runChild(
@@ -51,3 +50,33 @@ export const run = defineCommand({
     }
   },
 });
+
+const CONFLICT: ExitCode = 4;
+
+/**
+ * Without a UID of its own a sandbox of the same spec would be found instead of made, and removed at the end.
+ *
+ * @returns undefined when there is one of this name already, which was told
+ */
+async function createNew(
+  node: Node,
+  spec: SandboxSpec,
+): Promise<Sandbox | undefined> {
+  const { isSandboxError } = await import("../../../mod.ts");
+  try {
+    return await node.createSandbox({
+      ...spec,
+      uid: spec.uid ?? crypto.randomUUID(),
+    });
+  } catch (error) {
+    // The UID that it differs in is nothing that the user wrote.
+    if (spec.uid !== undefined || !isSandboxError(error, "SandboxConflict")) {
+      throw error;
+    }
+    const { id, name } = error.context;
+    printFailure(
+      `sandbox "${name}" (${id}) exists, and run makes a new one: use another name, or podnet exec ${name} -- COMMAND`,
+    );
+    return undefined;
+  }
+}

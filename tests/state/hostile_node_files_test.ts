@@ -1,0 +1,83 @@
+/**
+ * A node's own record, lock and directory, replaced by something else: refused by name, at once, and followed nowhere.
+ */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { isSandboxError } from "../../mod.ts";
+import { type NodeRecord, nodeRecord } from "../../src/sandbox/records.ts";
+import { decodeRecord, encodeRecord } from "../../src/state/record.ts";
+import type { RecordKind } from "../../src/state/record.ts";
+import { BareNode, POD_CIDRS } from "../node/bare.ts";
+import { command } from "../support/command.ts";
+
+type Damage = (path: string, bare: BareNode) => void;
+
+const sh = (line: string): Damage => (path, { namespace }) => {
+  command(namespace, `rm -r ${path}; ${line.replaceAll("PATH", path)}`);
+};
+
+/** A record of a node that says something else. */
+const lie = (change: (record: NodeRecord) => unknown): Damage => (path) => {
+  const record = decodeRecord(nodeRecord, Deno.readFileSync(path), path);
+  const kind = nodeRecord as RecordKind<unknown>;
+  Deno.writeFileSync(path, encodeRecord(kind, change(record)));
+};
+
+const CASES: readonly (readonly [string, string, Damage, RegExp])[] = [
+  ["lock", "a FIFO", sh("mkfifo PATH"), /is a fifo/],
+  ["lock", "a link", sh("ln -s /etc/passwd PATH"), /symbolic link/],
+  ["lock", "a directory", sh("mkdir PATH"), /directory/i],
+  ["sandboxes", "a link", sh("ln -s /etc PATH"), /symbolic link/],
+  ["sandboxes", "a FIFO", sh("mkfifo PATH"), /is not a directory/],
+  ["sandboxes", "a file", sh("touch PATH"), /is not a directory/],
+  ["node.cbor", "a FIFO", sh("mkfifo PATH"), /is a fifo/],
+  ["node.cbor", "a link", sh("ln -s /etc/passwd PATH"), /symbolic link/],
+  ["node.cbor", "a directory", sh("mkdir PATH"), /is a directory/],
+  ["node.cbor", "a device", sh("mknod PATH c 1 5"), /is a character device/],
+  ["node.cbor", "writable", sh("touch PATH; chmod 666 PATH"), /other users/],
+  ["node.cbor", "empty", sh("touch PATH; chmod 600 PATH"), /truncated/],
+  [
+    "node.cbor",
+    "another node's",
+    lie((r) => ({ ...r, name: "other" })),
+    /is that of node other/,
+  ],
+  [
+    "node.cbor",
+    "without a pod CIDR",
+    lie((r) => ({ ...r, podCidrs: [] })),
+    /podCidrs: /,
+  ],
+  [
+    "node.cbor",
+    "of two CIDRs of one kind",
+    lie((r) => ({ ...r, podCidrs: ["10.0.0.0/24", "10.1.0.0/24"] })),
+    /podCidrs: /,
+  ],
+  [
+    "node.cbor",
+    "of a CIDR without room",
+    lie((r) => ({ ...r, podCidrs: ["10.0.0.0/32"] })),
+    /podCidrs: /,
+  ],
+];
+
+for (const [file, what, damage, reason] of CASES) {
+  Deno.test(`openNode() refuses a ${file} that is ${what}, by its name and at once`, async () => {
+    await using bare = new BareNode();
+    await (await bare.open())[Symbol.asyncDispose]();
+    const path = `${bare.stateDir}/bare/${file}`;
+    damage(path, bare);
+    const passwords = Deno.readTextFileSync("/etc/passwd");
+    const error = await bare.open({ podCidrs: POD_CIDRS }).catch((e) => e);
+    assert(
+      isSandboxError(error, "RecordInvalid") ||
+        isSandboxError(error, "StateUnusable"),
+      `${error}`,
+    );
+    assertEquals(error.context.path, path);
+    assertMatch(error.context.reason, reason);
+    assertEquals(Deno.readTextFileSync("/etc/passwd"), passwords);
+    // A damaged record is no reason that the node cannot be taken down; a lock that is none is.
+    if (file !== "node.cbor") command(bare.namespace, `rm -r ${path}`);
+  });
+}
