@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { writeFile } from "../../ffi/file.ts";
+import { O_RDONLY, open, writeFile } from "../../ffi/file.ts";
 import {
   type AddressWish,
   attachHost,
@@ -144,6 +144,8 @@ function findOrMake(context: NodeContext, wanted: Wanted): SandboxRecord {
   // What a crash or a reboot left of this sandbox; mostly there is nothing.
   removeRemains(context, id, existing);
   const undo = new UndoStack();
+  // Undoing needs a descriptor, too, and what failed may be that there was none.
+  using spare = open(state.sandboxDirectory(id), O_RDONLY);
   undo.push(() => state.removeSandbox(id));
   try {
     const record = spec.hostNetwork
@@ -153,6 +155,7 @@ function findOrMake(context: NodeContext, wanted: Wanted): SandboxRecord {
     state.writeSandbox(ready);
     return ready;
   } catch (error) {
+    spare[Symbol.dispose]();
     throw undo.rollBack(error);
   }
 }
