@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { O_RDONLY, open } from "../../ffi/file.ts";
 import {
   type AddressWish,
   attachHost,
@@ -142,6 +143,8 @@ function findOrMake(context: NodeContext, wanted: Wanted): SandboxRecord {
   // What a crash or a reboot left of this sandbox; mostly there is nothing.
   removeRemains(context, id, existing);
   const undo = new UndoStack();
+  // Undoing needs a descriptor, too, and what failed may be that there was none.
+  using spare = open(state.sandboxDirectory(id), O_RDONLY);
   undo.push(() => state.removeSandbox(id));
   try {
     const record = spec.hostNetwork
@@ -151,6 +154,7 @@ function findOrMake(context: NodeContext, wanted: Wanted): SandboxRecord {
     state.writeSandbox(ready);
     return ready;
   } catch (error) {
+    spare[Symbol.dispose]();
     throw undo.rollBack(error);
   }
 }

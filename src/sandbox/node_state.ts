@@ -15,7 +15,6 @@ import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import {
   fstat,
-  lstat,
   mkdir,
   O_CREAT,
   O_NOFOLLOW,
@@ -24,7 +23,6 @@ import {
   open,
   readDirectory,
   rename,
-  rmdir,
 } from "../../ffi/file.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { contradiction } from "./contradiction.ts";
@@ -33,6 +31,7 @@ import {
   shareMounts,
   unshareMounts,
 } from "../namespace/pin.ts";
+import { present, removeDirectory } from "../state/directory.ts";
 import {
   acquireFairLock,
   acquireLock,
@@ -141,7 +140,8 @@ export class NodeState {
     for (let attempt = 1;; attempt++) {
       let lock: OwnedFd | undefined;
       try {
-        this.#ensure();
+        // Kept open: its descriptor serves to take it back when none is to be had for the lock.
+        using _file = this.#ensure();
         lock = await this.#acquire("exclusive");
       } catch (error) {
         await this.#takeBackUnlocked();
@@ -171,7 +171,7 @@ export class NodeState {
       if (lock === undefined) return undefined;
       try {
         if (this.exists()) {
-          this.#ensure();
+          this.#ensure()[Symbol.dispose]();
           ensurePrivateDirectory(this.#sandboxes);
           if (areMountsShared(this.directory)) return lock;
         }
@@ -211,11 +211,11 @@ export class NodeState {
   abandon(): void {
     if (!this.#isUndecided) return;
     this.#isUndecided = false;
-    const isInUse = this.exists() || this.sandboxIds().length > 0 ||
-      present(this.#damaged);
-    if (isInUse) return;
-    orIgnore(() => unshareMounts(this.directory));
+    if (this.exists() || present(this.#damaged)) return;
+    // None of this needs a descriptor, of which there may be none.
     removeIfEmpty(this.#sandboxes);
+    if (present(this.#sandboxes)) return;
+    orIgnore(() => unshareMounts(this.directory));
     // Last of what is inside: without it, others make everything anew.
     orIgnore(() => removeFile(this.#lock));
     removeIfEmpty(this.directory);
@@ -364,19 +364,20 @@ export class NodeState {
     return `${this.sandboxDirectory(id)}/record.cbor`;
   }
 
-  #ensure(): void {
+  /** Makes the node's directory and its lock, which is returned open. */
+  #ensure(): OwnedFd {
     for (const path of [this.stateDir, this.directory]) {
       this.#made.push(...ensurePrivateDirectory(path));
     }
     try {
       // O_NONBLOCK: opening a FIFO would wait for its writer.
       const flags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
-      using lock = open(this.#lock, flags, 0o600);
+      const lock = open(this.#lock, flags, 0o600);
       const { kind } = fstat(lock);
-      if (kind !== "file") {
-        const reason = `is a ${kind}, not a file`;
-        throw new SandboxError("StateUnusable", { path: this.#lock, reason });
-      }
+      if (kind === "file") return lock;
+      lock[Symbol.dispose]();
+      const reason = `is a ${kind}, not a file`;
+      throw new SandboxError("StateUnusable", { path: this.#lock, reason });
     } catch (error) {
       throw unusable(this.#lock, error);
     }
@@ -407,40 +408,5 @@ function orIgnore(step: () => void): void {
     step();
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
-  }
-}
-
-function present(path: string): boolean {
-  try {
-    lstat(path);
-    return true;
-  } catch (error) {
-    if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
-    throw unusable(path, error);
-  }
-}
-
-/** Removes a directory and the files in it, `last` after the others; absent is fine. A directory in it with contents stays. */
-function removeDirectory(path: string, last?: string): void {
-  try {
-    const names = readDirectory(path).map(({ name }) => name);
-    for (const name of names) {
-      if (name !== last) removeEntry(`${path}/${name}`);
-    }
-    if (last !== undefined) removeFile(`${path}/${last}`);
-    rmdir(path);
-  } catch (error) {
-    // Somebody may be setting the node up anew at this moment.
-    if (!isSyscallError(error, Errno.ENOENT, Errno.ENOTEMPTY)) throw error;
-  }
-}
-
-/** Never recursive: what somebody put into a directory, or mounted there, is not podnet's to delete. */
-function removeEntry(path: string): void {
-  try {
-    removeFile(path);
-  } catch (error) {
-    if (!isSyscallError(error, Errno.EISDIR)) throw error;
-    removeIfEmpty(path);
   }
 }

@@ -6,6 +6,7 @@
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { unusable } from "../state/store.ts";
 import { explainLimit } from "./limits.ts";
 
 /** These need CAP_SYS_ADMIN in the user namespace that owns what they act on. */
@@ -30,12 +31,23 @@ export async function explained<T>(call: () => Promise<T>): Promise<T> {
  * then.
  */
 export function explainRefusal(error: unknown): unknown {
-  const explained = explainPermission(error) ?? explainLimit(error);
+  const explained = explainPermission(error) ?? explainLimit(error) ??
+    explainFileSystem(error);
   if (explained === undefined) return error;
   if (error instanceof Error && "undoFailures" in error) {
     Object.assign(explained, { undoFailures: error.undoFailures });
   }
   return explained;
+}
+
+/** What is removed meets a file system that has become read-only, too. */
+function explainFileSystem(error: unknown): SandboxError | undefined {
+  const found =
+    isSyscallError(error, Errno.EROFS, Errno.ENOSPC, Errno.EDQUOT) &&
+      error.path !== undefined
+      ? unusable(error.path, error)
+      : undefined;
+  return found instanceof SandboxError ? found : undefined;
 }
 
 function explainPermission(error: unknown): SandboxError | undefined {

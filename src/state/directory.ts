@@ -1,0 +1,48 @@
+/**
+ * Directories and what is in them.
+ *
+ * @module
+ */
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import { lstat, readDirectory, rmdir } from "../../ffi/file.ts";
+import { removeFile, removeIfEmpty, unusable } from "./store.ts";
+
+/**
+ * Whether there is anything of this name.
+ *
+ * @throws {SandboxError} `StateUnusable`
+ */
+export function present(path: string): boolean {
+  try {
+    lstat(path);
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
+    throw unusable(path, error);
+  }
+}
+
+/** Removes a directory and the files in it, `last` after the others; absent is fine. A directory in it with contents stays. */
+export function removeDirectory(path: string, last?: string): void {
+  try {
+    const names = readDirectory(path).map(({ name }) => name);
+    for (const name of names) {
+      if (name !== last) removeEntry(`${path}/${name}`);
+    }
+    if (last !== undefined) removeFile(`${path}/${last}`);
+    rmdir(path);
+  } catch (error) {
+    // Somebody may be setting the node up anew at this moment.
+    if (!isSyscallError(error, Errno.ENOENT, Errno.ENOTEMPTY)) throw error;
+  }
+}
+
+/** Never recursive: what somebody put into a directory, or mounted there, is not podnet's to delete. */
+function removeEntry(path: string): void {
+  try {
+    removeFile(path);
+  } catch (error) {
+    if (!isSyscallError(error, Errno.EISDIR)) throw error;
+    removeIfEmpty(path);
+  }
+}
