@@ -181,7 +181,7 @@ export class Suspicion implements Disposable {
         return;
       }
       case RTM_DELADDR:
-        // With a gateway address go all routes that have it as their source, and nobody is told (fib_sync_down_addr).
+        // With a gateway address go all routes that have it as their source (fib_sync_down_addr): of all pods.
         if (indexOf(glance) === LOOPBACK_INDEX) this.#all = true;
         return;
       case RTM_NEWNETCONF:
