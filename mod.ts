@@ -26,10 +26,9 @@ export {
   Node,
   type NodeRemoval,
   type NodeRemoveOptions,
-  openNode,
-  removeNode,
   type SandboxReference,
 } from "./src/sandbox/node.ts";
+export { openNode, removeNode } from "./src/sandbox/open_node.ts";
 export type { NodeOptions } from "./src/spec/node_options.ts";
 export {
   type OciNamespace,
@@ -54,7 +53,11 @@ export type {
   SandboxSpec,
 } from "./src/spec/sandbox_spec.ts";
 export type { Finding, Repair } from "./src/sandbox/finding.ts";
-export type { Garbage, GarbageOptions } from "./src/sandbox/garbage.ts";
+export type {
+  Garbage,
+  GarbageKind,
+  GarbageOptions,
+} from "./src/sandbox/garbage.ts";
 export type { RemoveOptions } from "./src/sandbox/remove.ts";
 export type {
   ContestedEvent,
@@ -72,13 +75,15 @@ export {
   type Diagnosis,
   type NetworkSummary,
 } from "./src/diagnosis/diagnose.ts";
-export type {
-  DiagnosisFinding,
-  FindingCode,
-  Severity,
+export {
+  type DiagnosisFinding,
+  FINDING_CODES,
+  type FindingCode,
+  type Severity,
 } from "./src/diagnosis/rules/finding.ts";
 export type { LimitFacts } from "./src/diagnosis/facts/limits.ts";
 export type {
+  DifferenceFacts,
   HostPortFacts,
   NodeFacts,
 } from "./src/diagnosis/facts/node_facts.ts";
@@ -115,6 +120,7 @@ export {
   type SandboxErrorOptions,
 } from "./src/errors.ts";
 export { OwnedFd } from "./ffi/fd.ts";
+export type { FileKind } from "./ffi/file_status.ts";
 export {
   IncompleteReplyError,
   type IncompleteReplyReason,

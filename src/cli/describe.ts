@@ -106,6 +106,7 @@ export function nodeJson(node: Node): Record<string, unknown> {
     mtu: node.mtu,
     masquerade: node.masquerade,
     nonMasqueradeCidrs: node.nonMasqueradeCidrs,
+    maxConnectionsPerPod: node.maxConnectionsPerPod,
     netnsId: node.netnsId,
     changes: node.changes,
   };
@@ -121,6 +122,7 @@ export function nodeProperties(node: Node): Properties {
     ["Mtu", `${node.mtu}`],
     ["Masquerade", node.masquerade ? "yes" : "no"],
     ["Not masqueraded", node.nonMasqueradeCidrs.join(", ") || "-"],
+    ["Connections per pod", `${node.maxConnectionsPerPod || "unlimited"}`],
     ["Network namespace", node.netnsId],
     ...node.changes.map((change) => ["Changed", change] as const),
   ];

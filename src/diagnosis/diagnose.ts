@@ -43,12 +43,17 @@ export interface Diagnosis {
   readonly findings: readonly DiagnosisFinding[];
   /** What could not be learned. */
   readonly unseen: readonly Unseen[];
+  /** Kernel, architecture, runtime. */
   readonly platform: PlatformFacts;
+  /** What this process may do. */
   readonly privileges: PrivilegeFacts;
   /** What the kernel can do: tried, not read. */
   readonly kernel: readonly Trial[];
+  /** Numbers that the machine does not go beyond. */
   readonly limits: LimitFacts;
+  /** Where records and pins are. */
   readonly stateDirectory: StateDirectoryFacts;
+  /** What else is in the network namespace. */
   readonly network: NetworkSummary;
   /** Missing when no node was set up, or its record cannot be read. */
   readonly node?: NodeFacts;

@@ -61,6 +61,19 @@ export function isWildcard({ hostIP }: HostPort): boolean {
   return hostIP === undefined || hostIP.isUnspecified;
 }
 
+/** A pod that has, or wants, host ports. */
+export interface PortOwner {
+  /** The sandbox's id, kept with each element. */
+  readonly id: string;
+  readonly addresses: readonly IpAddress[];
+  /**
+   * Whether the pod is on the node's own network: its ports are claimed, so that nobody else gets them, and nothing is
+   * translated.
+   * @default false
+   */
+  readonly hostNetwork?: boolean;
+}
+
 /** The element that claims the host port in a family, first, and those that go with it. */
 export function portElements(
   mapping: HostPort,
@@ -161,4 +174,31 @@ export function ofFamily(
   family: IpFamily,
 ): IpAddress | undefined {
   return addresses.find((address) => address.family === family);
+}
+
+/** All elements of a pod: those every pod has, and those of its host ports. */
+export function elementsOf(
+  mappings: readonly HostPort[],
+  owner: PortOwner,
+): Placed[] {
+  const hairpins = owner.hostNetwork
+    ? []
+    : owner.addresses.map((address) => hairpinElement(address, owner.id));
+  return [...hairpins, ...portsOf(mappings, owner)];
+}
+
+/** The elements of a pod's host ports. */
+export function portsOf(
+  mappings: readonly HostPort[],
+  owner: PortOwner,
+): Placed[] {
+  return mappings.flatMap((mapping) =>
+    mapping.families.flatMap((family) => {
+      if (owner.hostNetwork) {
+        return [hostNetworkElement(mapping, family, owner.id)];
+      }
+      const pod = ofFamily(owner.addresses, family);
+      return pod === undefined ? [] : portElements(mapping, pod, owner.id);
+    })
+  );
 }

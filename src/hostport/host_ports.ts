@@ -5,8 +5,11 @@
  * @module
  */
 import { Errno } from "../../ffi/errno.ts";
-import { SandboxError } from "../errors.ts";
-import type { IpAddress, IpFamily } from "../net/ip.ts";
+import {
+  type ConntrackFilter,
+  flushConntrack,
+} from "../conntrack/conntrack.ts";
+import type { IpAddress } from "../net/ip.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import {
   GenerationError,
@@ -15,25 +18,25 @@ import {
 import type { Element, NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import {
-  type ConntrackFilter,
-  flushConntrack,
-} from "../conntrack/conntrack.ts";
+  type ConflictOptions,
+  refuseOverlap,
+  refuseTaken,
+  refuseUnusable,
+} from "./conflicts.ts";
 import {
+  elementsOf,
   hairpinElement,
-  hostNetworkElement,
   IP_PROTOCOL,
   isWildcard,
-  ofFamily,
   type Placed,
-  portElements,
-  specificKey,
+  type PortOwner,
+  portsOf,
   translatedFlows,
-  wildcardKey,
 } from "./elements.ts";
+import type { SocketTables } from "./listeners.ts";
 import type { HostPort } from "./mapping.ts";
-import { listenerOn, type SocketTables } from "./listeners.ts";
-import { ALL_SETS, SETS } from "./sets.ts";
 import { TABLE } from "./ruleset.ts";
+import { ALL_SETS } from "./sets.ts";
 import type { TableMemory } from "./table_memory.ts";
 
 /** Everybody who commits in this namespace makes others try again; somebody always gets through. */
@@ -46,25 +49,8 @@ export interface HostPortSockets extends SocketTables {
   readonly memory?: TableMemory;
 }
 
-/** A pod that has, or wants, host ports. */
-export interface PortOwner {
-  /** The sandbox's id, kept with each element. */
-  readonly id: string;
-  readonly addresses: readonly IpAddress[];
-  /**
-   * Whether the pod is on the node's own network: its ports are claimed, so that nobody else gets them, and nothing is
-   * translated.
-   * @default false
-   */
-  readonly hostNetwork?: boolean;
-}
-
 /** What {@linkcode claimHostPorts} asks of its caller. */
-export interface ClaimOptions {
-  /** Addresses of the node, loopback included; asked for when they matter. */
-  readonly nodeAddresses: () => readonly IpAddress[];
-  /** Names the sandbox behind an id, for the error. */
-  readonly describeOwner: (id: string) => string;
+export interface ClaimOptions extends ConflictOptions {
   /** Also add the elements that every pod has. */
   readonly withHairpin: boolean;
 }
@@ -191,6 +177,7 @@ function forgetFlows(
   const ended = mappings.filter(({ protocol }) =>
     !isGone || protocol !== "tcp"
   );
+  if (ended.length === 0) return;
   const filters = addresses.filter((a) => isFreeOr(nft, a, id)).flatMap((
     address,
   ) =>
@@ -303,59 +290,12 @@ export function retryOnNewGeneration(
   }
 }
 
-/** All elements of a pod: those every pod has, and those of its host ports. */
-export function elementsOf(
-  mappings: readonly HostPort[],
-  owner: PortOwner,
-): Placed[] {
-  const hairpins = owner.hostNetwork
-    ? []
-    : owner.addresses.map((address) => hairpinElement(address, owner.id));
-  return [...hairpins, ...portsOf(mappings, owner)];
-}
-
-function portsOf(mappings: readonly HostPort[], owner: PortOwner): Placed[] {
-  return mappings.flatMap((mapping) =>
-    mapping.families.flatMap((family) => {
-      if (owner.hostNetwork) {
-        return [hostNetworkElement(mapping, family, owner.id)];
-      }
-      const pod = ofFamily(owner.addresses, family);
-      return pod === undefined ? [] : portElements(mapping, pod, owner.id);
-    })
-  );
-}
-
 function has(
   nft: NftablesConnection,
   { set, element }: Placed,
   owner: string,
 ): boolean {
   return nft.getElement(TABLE, set, element.key)?.comment === owner;
-}
-
-function refuseUnusable(
-  sockets: HostPortSockets,
-  mapping: HostPort,
-  { nodeAddresses }: Pick<ClaimOptions, "nodeAddresses">,
-): void {
-  const { hostIP } = mapping;
-  if (
-    !isWildcard(mapping) && hostIP !== undefined &&
-    !nodeAddresses().some((address) => address.equals(hostIP))
-  ) {
-    throw new SandboxError("HostAddressUnknown", { hostIP: String(hostIP) });
-  }
-  const listener = listenerOn(sockets, mapping);
-  if (listener === undefined) return;
-  const { address, port } = listener;
-  throw inUse(
-    mapping,
-    address.family,
-    `a socket of the node on ${
-      address.family === 6 ? `[${address}]` : address
-    }:${port}`,
-  );
 }
 
 /** Whether what was found by a key is the same owner's, and leads to the same pod. */
@@ -365,87 +305,4 @@ export function isAsPlaced(
 ): boolean {
   return found !== undefined && found.comment === element.comment &&
     found.data?.toHex() === element.data?.toHex();
-}
-
-/**
- * A wildcard and a single address do not meet in one map, nor do pods of their own network and those of the node's: so
- * the other sets are asked.
- */
-function refuseOverlap(
-  nft: NftablesConnection,
-  owner: PortOwner,
-  mapping: HostPort,
-  { nodeAddresses, describeOwner }: Omit<ClaimOptions, "withHairpin">,
-): void {
-  const { protocol, hostPort, hostIP } = mapping;
-  for (const family of mapping.families) {
-    const sets = SETS[family];
-    const wildcard = wildcardKey(protocol, hostPort);
-    const specifics = isWildcard(mapping) || hostIP === undefined
-      ? nodeAddresses().filter((address) => address.family === family)
-      : [hostIP];
-    const others = specifics.flatMap((address) => {
-      const key = specificKey(address, protocol, hostPort);
-      return [
-        { set: sets.specific, key },
-        { set: sets.hostNetworkSpecific, key },
-      ];
-    }).concat([
-      { set: sets.wildcard, key: wildcard },
-      { set: sets.hostNetwork, key: wildcard },
-    ]).filter(({ set }) => set !== ownSet(owner, mapping, family));
-    for (const { set, key } of others) {
-      const found = nft.getElement(TABLE, set, key);
-      if (found === undefined) continue;
-      throw inUse(mapping, family, describeOwner(found.comment ?? owner.id));
-    }
-  }
-}
-
-/** The set in which the kernel itself tells two who want the same. */
-function ownSet(
-  { hostNetwork = false }: PortOwner,
-  mapping: HostPort,
-  family: IpFamily,
-): NftSet {
-  const sets = SETS[family];
-  if (isWildcard(mapping)) {
-    return hostNetwork ? sets.hostNetwork : sets.wildcard;
-  }
-  return hostNetwork ? sets.hostNetworkSpecific : sets.specific;
-}
-
-/** Names who has a port that the kernel said is taken. */
-function refuseTaken(
-  nft: NftablesConnection,
-  owner: PortOwner,
-  mapping: HostPort,
-  { describeOwner }: Pick<ClaimOptions, "describeOwner">,
-): void {
-  for (const family of mapping.families) {
-    const wanted = portsOf([{ ...mapping, families: [family] }], owner);
-    for (const { set, element } of wanted) {
-      const found = nft.getElement(TABLE, set, element.key);
-      if (found === undefined || found.comment === owner.id) continue;
-      throw inUse(
-        mapping,
-        family,
-        describeOwner(found.comment ?? "somebody else"),
-      );
-    }
-  }
-}
-
-/** The error names the host IP that was asked for, or else the wildcard of the family in which the port is taken. */
-function inUse(
-  { protocol, hostPort, hostIP }: HostPort,
-  family: IpFamily,
-  owner: string,
-): SandboxError {
-  return new SandboxError("HostPortInUse", {
-    protocol,
-    hostIP: String(hostIP ?? (family === 4 ? "0.0.0.0" : "::")),
-    hostPort,
-    owner,
-  });
 }

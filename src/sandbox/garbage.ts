@@ -55,6 +55,7 @@ export type GarbageKind =
 
 /** Something without an owner. */
 export interface Garbage {
+  /** What it is. */
   readonly kind: GarbageKind;
   /** Id of the sandbox that it belonged to; of what belonged to none its path, address or network. */
   readonly id: string;

@@ -11,10 +11,10 @@ import { releaseAddresses } from "../attachment/routed_veth.ts";
 import { hairpinOf, type Placed } from "../hostport/elements.ts";
 import {
   deleteElements,
-  elementsOf,
   findElementsOf,
   isAsPlaced,
 } from "../hostport/host_ports.ts";
+import { elementsOf } from "../hostport/elements.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { addressBits, type IpAddress } from "../net/ip.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";

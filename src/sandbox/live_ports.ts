@@ -3,11 +3,8 @@
  *
  * @module
  */
-import {
-  claimHostPorts,
-  elementsOf,
-  releaseHostPorts,
-} from "../hostport/host_ports.ts";
+import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
+import { elementsOf } from "../hostport/elements.ts";
 import {
   comparePortMappings,
   type HostPort,

@@ -9,10 +9,10 @@ import type { Placed } from "../hostport/elements.ts";
 import {
   addAll,
   deleteElements,
-  elementsOf,
   findElementsOf,
   retryOnNewGeneration,
 } from "../hostport/host_ports.ts";
+import { elementsOf } from "../hostport/elements.ts";
 import { nodeTable, type RulesetOptions, TABLE } from "../hostport/ruleset.ts";
 import { Cidr } from "../net/cidr.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import * as v from "valibot";
-import type { PortOwner } from "../hostport/host_ports.ts";
+import type { PortOwner } from "../hostport/elements.ts";
 import { type HostPort, toHostPort } from "../hostport/mapping.ts";
 import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";

@@ -16,7 +16,8 @@ import { IpAddress } from "../net/ip.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { newRoute } from "../rtnetlink/route.ts";
-import { type Node, openNode } from "../sandbox/node.ts";
+import type { Node } from "../sandbox/node.ts";
+import { openNode } from "../sandbox/open_node.ts";
 import { LabDirectory } from "./lab_directory.ts";
 import { Underlay } from "./underlay.ts";
 

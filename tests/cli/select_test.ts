@@ -63,7 +63,10 @@ for (
       line: "frobnicate",
       message: 'unknown command "frobnicate"; see podnet --help',
     },
-    { line: "node", message: "node what? write podnet node up|show|watch|down" },
+    {
+      line: "node",
+      message: "node what? write podnet node up|show|watch|down",
+    },
     {
       line: "node upp",
       message: 'unknown command "node upp"; did you mean "up"?',

@@ -11,9 +11,9 @@ import {
   deleteElements,
   findElementsOf,
   type HostPortSockets,
-  type PortOwner,
   releaseHostPorts,
 } from "../../src/hostport/host_ports.ts";
+import type { PortOwner } from "../../src/hostport/elements.ts";
 import { type HostPort, toHostPort } from "../../src/hostport/mapping.ts";
 import { TABLE } from "../../src/hostport/ruleset.ts";
 import { IpAddress } from "../../src/net/ip.ts";

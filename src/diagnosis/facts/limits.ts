@@ -26,6 +26,7 @@ export interface LimitFacts {
   readonly neighbours: Readonly<Partial<Record<4 | 6, number>>>;
   /** Largest buffers that sockets may ask for, in bytes (net.core.rmem_max, wmem_max). */
   readonly maxReceiveBuffer?: number;
+  /** As {@linkcode LimitFacts.maxReceiveBuffer}, for what is sent. */
   readonly maxSendBuffer?: number;
   /** Ports that the node's own clients use (net.ipv4.ip_local_port_range). */
   readonly localPorts?: readonly [first: number, last: number];

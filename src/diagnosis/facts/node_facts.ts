@@ -8,7 +8,9 @@ import type { Garbage } from "../../sandbox/garbage.ts";
 
 /** A host port of a sandbox. */
 export interface HostPortFacts {
+  /** Transport protocol. */
   readonly protocol: "tcp" | "udp" | "sctp";
+  /** Port on the node. */
   readonly port: number;
   /** Undefined for all addresses of the node. */
   readonly address?: string;
@@ -29,20 +31,27 @@ export interface ListenerFacts {
 export interface DifferenceFacts {
   /** The sandbox as `namespace/name`; missing when it is the node itself. */
   readonly sandbox?: string;
+  /** Such as `link pn-0123456789ab`. */
   readonly object: string;
+  /** Such as `is down`. */
   readonly problem: string;
+  /** What mends it. */
   readonly remedy: string;
 }
 
 /** A node. */
 export interface NodeFacts {
+  /** Unique in the state directory. */
   readonly name: string;
+  /** The directory of records and pins. */
   readonly stateDir: string;
   /** Of the namespace that it was set up in, as `net:[inode]`. */
   readonly netnsId: string;
+  /** Where pods' addresses come from. */
   readonly podCidrs: readonly string[];
   /** Bytes. */
   readonly mtu: number;
+  /** Whether pods reach the outside world by the node's address. */
   readonly masquerade: boolean;
   /** Whether it was set up in the namespace that is looked at. */
   readonly here: boolean;
@@ -62,7 +71,9 @@ export interface NodeFacts {
   readonly links: number;
   /** Routes to pods. */
   readonly routes: number;
+  /** The node's own address in each pod CIDR. */
   readonly gateways: readonly string[];
+  /** Host ports of its sandboxes. */
   readonly hostPorts: readonly HostPortFacts[];
   /** What {@linkcode Node.check} finds; undefined when it could not be asked. */
   readonly differences?: readonly DifferenceFacts[];

@@ -22,16 +22,20 @@ export interface PrivilegeFacts {
   readonly openFilesLimit?: number;
 }
 
+/** A capability that podnet can use. */
+export type Capability =
+  | "CAP_NET_ADMIN"
+  | "CAP_NET_RAW"
+  | "CAP_SYS_PTRACE"
+  | "CAP_SYS_ADMIN";
+
 /** Numbers of linux/capability.h. */
-const CAPABILITIES = {
+const CAPABILITIES: Readonly<Record<Capability, number>> = {
   CAP_NET_ADMIN: 12,
   CAP_NET_RAW: 13,
   CAP_SYS_PTRACE: 19,
   CAP_SYS_ADMIN: 21,
-} as const;
-
-/** A capability that podnet can use. */
-export type Capability = keyof typeof CAPABILITIES;
+};
 
 /** Looks. */
 export function privilegeFacts(witness: Witness): PrivilegeFacts {

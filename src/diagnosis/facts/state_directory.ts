@@ -5,21 +5,30 @@
  */
 import { Errno, isSyscallError } from "../../../ffi/errno.ts";
 import { lstat, readDirectory } from "../../../ffi/file.ts";
-import type { FileStatus } from "../../../ffi/file_status.ts";
+import type { FileKind, FileStatus } from "../../../ffi/file_status.ts";
 import { fileSystemSpace } from "../../../ffi/file_system.ts";
 import { readIfPresent, type Witness } from "./witness.ts";
 
 /** The state directory, or the place where it will be made. */
 export interface StateDirectoryFacts {
+  /** Where it is. */
   readonly path: string;
   /** What is there; undefined when nothing is yet, or it cannot be seen. */
-  readonly status?: Pick<FileStatus, "kind" | "mode" | "uid">;
+  readonly status?: {
+    /** What it is. */
+    readonly kind: FileKind;
+    /** Permission bits. */
+    readonly mode: number;
+    /** User id of the owner. */
+    readonly uid: number;
+  };
   /** Directories in it: each is a node. */
   readonly nodes: readonly string[];
   /** Type of the file system, such as `tmpfs`. */
   readonly fileSystem?: string;
   /** Nothing can be written there. */
   readonly readOnly: boolean;
+  /** Bytes that may still be written. */
   readonly availableBytes?: number;
   /** Files that may still be made; missing where the file system does not count them. */
   readonly freeFiles?: number;

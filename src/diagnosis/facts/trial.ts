@@ -21,6 +21,7 @@ export interface Trial {
   readonly feature: string;
   /** Whether podnet cannot be without it. */
   readonly needed: boolean;
+  /** Whether it is there. */
   readonly outcome: TrialOutcome;
   /** What is lost without it. */
   readonly without: string;

@@ -64,6 +64,7 @@ export type FindingCode = (typeof FINDING_CODES)[number];
 
 /** One finding. */
 export interface DiagnosisFinding {
+  /** How bad it is. */
   readonly severity: Severity;
   /** What kind it is, for programs. */
   readonly code: FindingCode;

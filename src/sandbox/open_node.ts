@@ -1,0 +1,186 @@
+/**
+ * Nodes are opened, and taken down whatever is left of them.
+ *
+ * @module
+ */
+import {
+  isSandboxError,
+  SandboxError,
+  type SandboxErrorCode,
+} from "../errors.ts";
+import { AddressPool } from "../ipam/pool.ts";
+import { Cidr } from "../net/cidr.ts";
+import type { NodeOptions } from "../spec/node_options.ts";
+import { ensureBaseline, refuseOverlap, removeBaseline } from "./baseline.ts";
+import { repairNode } from "./check.ts";
+import { kernelHasIpv6, type NodeContext, NodeSockets } from "./context.ts";
+import { outsideMtu } from "./mtu.ts";
+import {
+  newNode,
+  type Node,
+  type NodeRemoval,
+  type NodeRemoveOptions,
+} from "./node.ts";
+import {
+  isOfEarlierBoot,
+  openNamespace,
+  parseNode,
+  settle,
+} from "./node_settings.ts";
+import {
+  ownerOfTable,
+  refuseForeignTable,
+  tableOf,
+  tableOwner,
+} from "./node_table.ts";
+import { explainRefusal } from "./permission.ts";
+import { forgetNode } from "./remove.ts";
+import { UndoStack } from "./undo.ts";
+import { removeUnfinished } from "./unfinished_node.ts";
+
+/**
+ * Opens a node, making ready what is not: forwarding, the node's address in each pod CIDR, the nf_tables table.
+ * `changes` tells what was done. Any number of processes may have a node open.
+ *
+ * @throws {SandboxError} `InvalidSpec`; `NodeNotFound` when it was never opened and no pod CIDRs are given; `NodeConflict`
+ * when it has other settings or belongs to another network namespace; `NotPermitted`, `StateUnusable`, `UnsupportedKernel`
+ */
+export async function openNode(options: NodeOptions = {}): Promise<Node> {
+  try {
+    return await open(options);
+  } catch (error) {
+    throw explainRefusal(error);
+  }
+}
+
+async function open(options: NodeOptions): Promise<Node> {
+  const { name, parsed, state } = parseNode(options);
+  using opened = new DisposableStack();
+  const namespace = openNamespace(opened, parsed.netns);
+  if (parsed.podCidrs === undefined && !state.exists()) {
+    throw new SandboxError("NodeNotFound", { name, stateDir: state.stateDir });
+  }
+  const sockets = opened.use(new NodeSockets(namespace));
+  const isNew = !state.exists() || isOfEarlierBoot(state.readNode());
+  // Making ready is safe side by side; deciding what the node is, is not.
+  using lock = await state.lockNew(isNew ? "exclusive" : "shared");
+  const undo = new UndoStack();
+  undo.push(() => state.abandon());
+  try {
+    const known = state.readNode();
+    if (known === undefined && !isNew) {
+      // It was taken down in between; what it is to be is decided with the node alone.
+      state.abandon();
+      lock[Symbol.dispose]();
+      return await open(options);
+    }
+    const settings = settle(
+      name,
+      parsed,
+      known,
+      namespace.id,
+      () => outsideMtu(sockets.route),
+    );
+    if (settings === undefined) {
+      throw new SandboxError("NodeNotFound", {
+        name,
+        stateDir: state.stateDir,
+      });
+    }
+    state.holdTo(settings);
+    const parts = {
+      settings,
+      state,
+      namespace,
+      sockets,
+      pools: settings.podCidrs.map((text) => new AddressPool(Cidr.parse(text))),
+      ipv6: kernelHasIpv6(sockets.route),
+    };
+    if (known === undefined) refuseOverlap(parts);
+    const context: NodeContext = {
+      ...parts,
+      table: await tableOf(parts),
+    };
+    if (known === undefined) {
+      refuseForeignTable(context);
+      undo.push(() => state.removeRecord());
+      // Before anything that a crash would leave in the kernel: whoever finds the note can take the node down.
+      state.writeNode(settings);
+      undo.push(() => removeBaseline(sockets, ownerOfTable(context.table)));
+    } else if (settings !== known) {
+      refuseForeignTable(context);
+      undo.push(() => state.writeNode(known));
+      state.writeNode(settings);
+    }
+    const changes = await ensureBaseline(context);
+    // What was lost may have taken pods' routes along: the kernel drops those whose source address goes.
+    if (!isNew && changes.length > 0) {
+      // Mending may need the node alone.
+      lock[Symbol.dispose]();
+      changes.push(...await mendSandboxes(context));
+    }
+    return newNode(context, changes, opened.move());
+  } catch (error) {
+    throw undo.rollBack(error);
+  }
+}
+
+/** Mends what hangs on the baseline. A sandbox that cannot be mended does not keep the node from being opened. */
+async function mendSandboxes(context: NodeContext): Promise<string[]> {
+  try {
+    const { mended } = await repairNode(context);
+    return mended.map(({ sandbox, object }) =>
+      `mended ${object}${sandbox === undefined ? "" : ` of ${sandbox}`}`
+    );
+  } catch (error) {
+    return [`could not mend all sandboxes: ${error}`];
+  }
+}
+
+/**
+ * Takes a node down: the table, the gateway addresses, the records. What is gone already is no error.
+ *
+ * With force it also forgets a node that cannot be opened any more, because its network namespace is gone or somebody
+ * else's now, or its record is damaged: pods' namespaces and all records are removed, and with a damaged record what the
+ * kernel has of the node.
+ *
+ * @throws {SandboxError} `NodeConflict` while it has sandboxes, and what {@linkcode openNode} throws; not so when forced
+ */
+export async function removeNode(
+  options:
+    & Pick<NodeOptions, "name" | "netns" | "stateDir">
+    & NodeRemoveOptions = {},
+): Promise<NodeRemoval> {
+  const { force = false, ...reference } = options;
+  let found: Node;
+  try {
+    found = await openNode(reference);
+  } catch (error) {
+    if (isSandboxError(error, "NodeNotFound")) {
+      return { removed: await removeUnfinished(parseNode(reference).state) };
+    }
+    if (!force || !isSandboxError(error) || !LOST.includes(error.code)) {
+      throw error;
+    }
+    const { parsed, state } = parseNode(reference);
+    if (!state.exists()) throw error;
+    const notes = await forgetNode(state);
+    // A namespace that can be reached may still have the node's table, signed by it.
+    if (error.code !== "RecordInvalid") return { removed: notes };
+    using opened = new DisposableStack();
+    const sockets = opened.use(
+      new NodeSockets(openNamespace(opened, parsed.netns)),
+    );
+    const removed = removeBaseline(sockets, await tableOwner(state));
+    return { removed: [...notes, ...removed] };
+  }
+  await using node = found;
+  return await node.remove({ force });
+}
+
+/** How a node that exists, but not here, shows itself. */
+const LOST: readonly SandboxErrorCode[] = [
+  "NodeConflict",
+  "InvalidNamespace",
+  "RecordInvalid",
+];
