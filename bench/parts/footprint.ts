@@ -6,6 +6,7 @@
  */
 import type { Bench } from "../bench.ts";
 import type { Driver } from "../driver.ts";
+import { namespacesGone, slabObjects } from "../machine.ts";
 import { LIMIT, start, WORK } from "../subjects.ts";
 import { byName, countCalls } from "../strace.ts";
 
@@ -19,10 +20,18 @@ async function field(path: string, name: string): Promise<number> {
   return Number(found);
 }
 
-/** What the kernel itself uses, in KB: objects, per-CPU data (proc_meminfo(5)). */
+/**
+ * What the kernel itself uses, in KB: objects that are in use, without the room that its allocator keeps for more
+ * (slabinfo(5)), and per-CPU data (proc_meminfo(5)).
+ */
 async function kernelKb(): Promise<number> {
-  const slab = await field("/proc/meminfo", "Slab");
-  return slab + await field("/proc/meminfo", "Percpu");
+  const table = await Deno.readTextFile("/proc/slabinfo");
+  // "name active_objs num_objs objsize …" after two lines of head.
+  const bytes = table.trimEnd().split("\n").slice(2).reduce((sum, line) => {
+    const [, active = 0, , size = 0] = line.split(/ +/).map(Number);
+    return sum + active * size;
+  }, 0);
+  return bytes / 1024 + await field("/proc/meminfo", "Percpu");
 }
 
 /** What a number of pods and a process use, in KB. */
@@ -41,37 +50,45 @@ async function memory(driver: Driver): Promise<Memory> {
   return { kernel: await kernelKb(), resident, heap };
 }
 
+/** What `pods` pods add to a program and its kernel. */
+async function growth(
+  subject: string,
+  pods: number,
+): Promise<Record<string, number>> {
+  await using driver = await start(subject);
+  await driver.ask("create", 0, 20, 1, 1024);
+  const before = await memory(driver);
+  await driver.ask("create", 20, pods, 1, 2000);
+  const after = await memory(driver);
+  return {
+    "memory a pod, kernel": (after.kernel - before.kernel) / pods,
+    "memory a pod, resident": (after.resident - before.resident) / pods,
+    ...(after.heap === undefined || before.heap === undefined
+      ? {}
+      : { "memory a pod, V8 heap": (after.heap - before.heap) / pods }),
+    "memory of the process, resident": after.resident,
+  };
+}
+
 async function measureMemory(bench: Bench): Promise<void> {
   const pods = bench.size(100, 1000);
-  const rounds = bench.size(1, 3);
-  for (const subject of SUBJECTS) {
-    const kernel: number[] = [];
-    const resident: number[] = [];
-    const heap: number[] = [];
-    const whole: number[] = [];
-    for (let round = 0; round < rounds; round++) {
-      bench.say(`memory of ${pods} pods: ${subject}`);
-      await using driver = await start(subject);
-      await driver.ask("create", 0, 20, 1, 1024);
-      const before = await memory(driver);
-      await driver.ask("create", 20, pods, 1, 2000);
-      const after = await memory(driver);
-      kernel.push((after.kernel - before.kernel) / pods);
-      resident.push((after.resident - before.resident) / pods);
-      whole.push(after.resident);
-      if (after.heap !== undefined && before.heap !== undefined) {
-        heap.push((after.heap - before.heap) / pods);
+  const found = new Map(
+    SUBJECTS.map((name) => [name, new Map<string, number[]>()]),
+  );
+  for (let round = 0; round < bench.size(1, 3); round++) {
+    bench.say(`memory of ${pods} pods`);
+    for (const [subject, measures] of found) {
+      const namespaces = slabObjects("net_namespace") ?? 0;
+      for (const [name, kb] of Object.entries(await growth(subject, pods))) {
+        measures.set(name, [...measures.get(name) ?? [], kb]);
       }
+      await namespacesGone(namespaces);
     }
-    const row = { subject, conditions: { pods }, unit: "KB" };
-    const measures = [
-      ["memory a pod, kernel", kernel],
-      ["memory a pod, resident", resident],
-      ["memory a pod, V8 heap", heap],
-      ["memory of the process, resident", whole],
-    ] as const;
+  }
+  for (const [subject, measures] of found) {
     for (const [measure, values] of measures) {
-      if (values.length > 0) bench.results.add({ ...row, measure }, values);
+      const row = { measure, subject, conditions: { pods }, unit: "KB" };
+      bench.results.add(row, values);
     }
   }
 }

@@ -231,12 +231,7 @@ export class Node implements AsyncDisposable {
     return collectGarbage(this.#context, options);
   }
 
-  /**
-   * Tells of sandboxes' links as they come and go, whichever process makes them; with `repair` also mends by itself what
-   * somebody undoes, and tells of that.
-   *
-   * @throws {RangeError} when `pollMs` is no time
-   */
+  /** Tells of sandboxes' links as they come and go, whoever makes them; with `repair` also mends what somebody undoes. */
   watch(options?: WatchOptions): NodeWatch {
     return watchNode(this.#context, options);
   }

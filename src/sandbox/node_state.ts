@@ -370,14 +370,17 @@ export class NodeState {
       this.#made.push(...ensurePrivateDirectory(path));
     }
     try {
+      using opened = new DisposableStack();
       // O_NONBLOCK: opening a FIFO would wait for its writer.
       const flags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
-      const lock = open(this.#lock, flags, 0o600);
+      const lock = opened.use(open(this.#lock, flags, 0o600));
       const { kind } = fstat(lock);
-      if (kind === "file") return lock;
-      lock[Symbol.dispose]();
-      const reason = `is a ${kind}, not a file`;
-      throw new SandboxError("StateUnusable", { path: this.#lock, reason });
+      if (kind !== "file") {
+        const reason = `is a ${kind}, not a file`;
+        throw new SandboxError("StateUnusable", { path: this.#lock, reason });
+      }
+      opened.move();
+      return lock;
     } catch (error) {
       throw unusable(this.#lock, error);
     }

@@ -24,7 +24,8 @@ export function describeHolders(file: OwnedFd): string | undefined {
         ? [describeProcess(pid)]
         : [];
     });
-    return holders.length === 0 ? undefined : holders.join(" and ");
+    // A process may share it several times.
+    return [...new Set(holders)].join(" and ") || undefined;
   } catch (error) {
     if (error instanceof SyscallError) return undefined; // no /proc
     throw error;

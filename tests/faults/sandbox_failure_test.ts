@@ -92,7 +92,7 @@ for (const c of CASES.filter((c) => UNDOING.includes(c.operation))) {
     const run = runner(world, c);
     let failures = 0;
     let told = 0;
-    for (let first = 0, ended = false; !ended; first += EVERY ? 1 : 6) {
+    for (let first = 0, ended = false; !ended; first += EVERY ? 1 : 9) {
       for (let second = 0, both = true; both; second++) {
         await c.prepare(world);
         const outcome = await runWithTwo({ first, second }, run);

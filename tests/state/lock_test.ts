@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { isSandboxError } from "../../src/errors.ts";
-import { acquireLock } from "../../src/state/lock.ts";
+import { acquireFairLock, acquireLock } from "../../src/state/lock.ts";
 import { spawnFixture } from "../node/bare.ts";
 
 function temporaryDirectory(): Disposable & { readonly path: string } {
@@ -20,14 +20,17 @@ function temporaryDirectory(): Disposable & { readonly path: string } {
 async function holder(
   path: string,
   mode: "shared" | "exclusive",
-): Promise<AsyncDisposable & { kill(): void }> {
+): Promise<
+  AsyncDisposable & { readonly pid: number; kill(signal?: Deno.Signal): void }
+> {
   const url = new URL("./fixtures/hold_lock.ts", import.meta.url);
   const child = spawnFixture(url, [path, mode]);
   const output = child.stdout.getReader();
   const { value } = await output.read();
   assertEquals(new TextDecoder().decode(value), "held\n");
   return {
-    kill: () => child.kill("SIGKILL"),
+    pid: child.pid,
+    kill: (signal = "SIGKILL") => child.kill(signal),
     async [Symbol.asyncDispose]() {
       await child.status;
       await output.cancel();
@@ -154,4 +157,67 @@ Deno.test("acquireLock() does not follow a symbolic link, nor hang on a FIFO", a
   new Deno.Command("mkfifo", { args: [fifo] }).outputSync();
   using lock = await acquireLock(fifo, "exclusive");
   assert(lock !== undefined);
+});
+
+Deno.test("acquireLock() gives up on a holder that is stopped, names it, and lets the event loop run meanwhile", async () => {
+  using directory = temporaryDirectory();
+  const { path } = directory;
+  await using other = await holder(path, "exclusive");
+  other.kill("SIGSTOP");
+  let turns = 0;
+  const counting = setInterval(() => turns++, 1);
+  const error = await assertRejects(() =>
+    acquireLock(path, "shared", { timeoutMs: 100 })
+  );
+  clearInterval(counting);
+  other.kill("SIGKILL");
+  assert(isSandboxError(error, "Timeout"), String(error));
+  assert(turns > 0, "the event loop stood still");
+  assertEquals(
+    error.context.holder,
+    `process ${other.pid} (deno), which is stopped`,
+  );
+  assert(error.message.includes(`process ${other.pid}`), error.message);
+});
+
+Deno.test("acquireFairLock() alone comes to its turn while others share the lock all the time", async () => {
+  using directory = temporaryDirectory();
+  const path = `${directory.path}/lock`;
+  Deno.writeTextFileSync(path, "");
+  let isDone = false;
+  let shared = 0;
+  // So many that somebody has it at any moment.
+  const sharing = Array.from({ length: 16 }, async () => {
+    while (!isDone) {
+      using _lock = await acquireFairLock(path, directory.path, "shared");
+      await waitMs(10);
+      shared++;
+    }
+  });
+  await waitMs(20);
+  const options = { timeoutMs: 5000 };
+  {
+    using alone = await acquireFairLock(
+      path,
+      directory.path,
+      "exclusive",
+      options,
+    );
+    assert(alone !== undefined);
+    isDone = true;
+  }
+  await Promise.all(sharing);
+  assert(shared > 0);
+});
+
+Deno.test("acquireFairLock() shared does not wait for ever for one who wants the lock alone and is stopped", async () => {
+  using directory = temporaryDirectory();
+  const path = `${directory.path}/lock`;
+  Deno.writeTextFileSync(path, "");
+  // As it is while somebody waits to be alone.
+  await using other = await holder(directory.path, "exclusive");
+  other.kill("SIGSTOP");
+  using lock = await acquireFairLock(path, directory.path, "shared");
+  assert(lock !== undefined);
+  other.kill("SIGKILL");
 });
