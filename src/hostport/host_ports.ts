@@ -109,11 +109,10 @@ function claimByAsking(
       sockets.memory?.committed(sockets.nft, generation, { add: missing });
     } catch (error) {
       if (!isNetlinkError(error, Errno.EEXIST)) throw error;
-      // Somebody was faster, or the address is another pod's by the table.
+      // Somebody was faster, who may let go of it meanwhile, or the address is another pod's by the table.
       for (const mapping of mappings) {
         refuseTaken(sockets.nft, owner, mapping, options);
       }
-      // Whoever had it may have let go of it since.
       throw sockets.nft.generation() === generation
         ? error
         : new GenerationError(generation, { cause: error });

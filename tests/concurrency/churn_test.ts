@@ -13,7 +13,7 @@ Deno.test("4 processes that create, change and remove 80 sandboxes at random, 12
     seed: SEED,
     processes: 4,
     names: 80,
-    operations: 250,
+    operations: 180,
     kills: 12,
   });
   assertEquals(killed, 12);
