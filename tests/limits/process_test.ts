@@ -4,6 +4,9 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { Errno, SyscallError } from "../../ffi/errno.ts";
+import { isSandboxError } from "../../src/errors.ts";
+import { explainRefusal } from "../../src/sandbox/permission.ts";
 import { resultOf, spawnFixture } from "../node/bare.ts";
 
 function fixture(name: string): URL {
@@ -26,12 +29,18 @@ Deno.test("openNode() and createSandbox() fail typed at every descriptor that is
 });
 
 for (
-  const { what, limit } of [
-    { what: "namespaces", limit: "user.max_net_namespaces" },
-    { what: "ports", limit: "net.core.wmem_max" },
-  ]
+  const [what, does] of [
+    [
+      "namespaces",
+      "tells that user.max_net_namespaces is reached, changes nothing, and works when it is raised",
+    ],
+    [
+      "ports",
+      "opens 1024 host ports of both IP versions, or tells that net.core.wmem_max is reached",
+    ],
+  ] as const
 ) {
-  Deno.test(`createSandbox() of an unprivileged user tells that ${limit} is reached, changes nothing, and works within it`, async () => {
+  Deno.test(`createSandbox() of an unprivileged user ${does}`, async () => {
     const child = spawnFixture(fixture("user_namespace"), [what], {
       through: ["unshare", "-Urnm"],
       permissions,
@@ -39,3 +48,25 @@ for (
     assertEquals(await resultOf(child), "done");
   });
 }
+
+Deno.test("explainRefusal() names limits that belong to the whole machine, and keeps what could not be undone", () => {
+  for (
+    const [syscall, errno, limit] of [
+      ["mount", Errno.ENOSPC, /fs\.mount-max/],
+      ["unshare", Errno.ENOSPC, /user\.max_net_namespaces/],
+      ["open", Errno.ENFILE, /fs\.file-max/],
+      ["send", Errno.EMSGSIZE, /net\.core\.wmem_max/],
+      ["send", Errno.ENOBUFS, /memory/],
+    ] as const
+  ) {
+    const cause = new SyscallError(syscall, errno);
+    const undoFailures = [new Error("left")];
+    const error = explainRefusal(Object.assign(cause, { undoFailures }));
+    assert(isSandboxError(error, "LimitReached"), String(error));
+    assert(limit.test(error.context.limit), error.message);
+    assertEquals(error.cause, cause);
+    assertEquals(error.undoFailures, undoFailures);
+  }
+  const other = new SyscallError("open", Errno.EIO);
+  assertEquals(explainRefusal(other), other);
+});
