@@ -92,7 +92,8 @@ for (const c of CASES.filter((c) => UNDOING.includes(c.operation))) {
     const run = runner(world, c);
     let failures = 0;
     let told = 0;
-    for (let first = 0, ended = false; !ended; first += EVERY ? 1 : 9) {
+    const [from, step] = EVERY ? [0, 1] : [4, 8];
+    for (let first = from, ended = false; !ended; first += step) {
       for (let second = 0, both = true; both; second++) {
         await c.prepare(world);
         const outcome = await runWithTwo({ first, second }, run);
