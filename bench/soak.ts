@@ -30,6 +30,8 @@ export interface Sample {
   readonly exact: Readonly<Record<string, number>>;
   /** What must not grow: bytes of memory, and threads, which the runtime starts and ends as it likes. */
   readonly flat: Readonly<Record<string, number>>;
+  /** What others on the machine change, too. */
+  readonly told: Readonly<Record<string, number>>;
   /** Since the last sample, in microseconds; what must not get slower. */
   readonly times: Readonly<Record<string, number>>;
 }
@@ -164,6 +166,8 @@ class Soak {
         threads: [...Deno.readDirSync("/proc/self/task")].length,
         "resident memory": rss,
         "V8 heap": heapUsed,
+      },
+      told: {
         "network namespaces of the machine": slabObjects("net_namespace") ?? 0,
       },
       times,

@@ -28,8 +28,8 @@ if (options.json) {
   console.log(JSON.stringify(result));
 } else {
   const shown = (
-    { exact, flat, times }: Sample,
-  ): Record<string, number> => ({ ...exact, ...flat, ...times });
+    { exact, flat, told, times }: Sample,
+  ): Record<string, number> => ({ ...exact, ...flat, ...told, ...times });
   const [first] = result.samples;
   const names = first === undefined ? [] : Object.keys(shown(first));
   console.log(terminalTable(

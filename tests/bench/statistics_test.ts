@@ -50,6 +50,7 @@ function soaked(
     cycles: at * 1000,
     exact: { descriptors: count },
     flat: { memory: bytes[at] ?? 0 },
+    told: {},
     times: {},
   }));
   const [before] = samples;
