@@ -52,7 +52,7 @@ import { refuseStaleNode } from "./node_settings.ts";
 import type { NodeState } from "./node_state.ts";
 import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
 import { explained } from "./permission.ts";
-import { removeRemains } from "./remove.ts";
+import { removeOrphans, removeRemains } from "./remove.ts";
 import { mendSandbox } from "./sandbox_check.ts";
 import { specDifferences } from "../spec/differences.ts";
 import { parseSandboxSpec } from "../spec/parse.ts";
@@ -90,9 +90,9 @@ async function create(
   const wanted = { id, spec, ...identity(id) };
   // A try that fails takes the directory away, and the lock with it.
   const attempt = async () => {
-    using _sandbox = await state.lockNewSandbox(id);
+    using lock = await state.lockNewSandbox(id);
     try {
-      return findOrMake(context, wanted);
+      return lock.isNew ? make(context, wanted) : findOrMake(context, wanted);
     } catch (error) {
       removeIfEmpty(state.sandboxDirectory(id));
       throw error;
@@ -140,8 +140,16 @@ function findOrMake(context: NodeContext, wanted: Wanted): SandboxRecord {
     const mended = mendSandbox(context, existing);
     if (mended !== undefined) return mended;
   }
-  // What a crash or a reboot left of this sandbox; mostly there is nothing.
+  // What a crash or a reboot left of this sandbox.
   removeRemains(context, id, existing);
+  if (existing === undefined) removeOrphans(context, id);
+  return make(context, wanted);
+}
+
+/** The sandbox has nothing but an empty directory, or what is to be replaced. */
+function make(context: NodeContext, wanted: Wanted): SandboxRecord {
+  const { state } = context;
+  const { id, spec } = wanted;
   const undo = new UndoStack();
   // Undoing needs a descriptor, too, and what failed may be that there was none.
   using spare = open(state.sandboxDirectory(id), O_RDONLY);
@@ -185,7 +193,7 @@ function build(
   pinFor(state, id, namespace, undo);
   const recordWith = (addresses: readonly IpAddress[]): SandboxRecord => ({
     ...recordOf(id, spec, namespace, addresses),
-    mtu: link.mtu,
+    mtu,
     link: {
       hostInterface,
       hostIndex,
@@ -193,10 +201,9 @@ function build(
       mac: String(link.mac),
     },
   });
-  // The record leads to the link before there is one: a claim must not outlive its maker unnoticed.
-  state.writeSandbox(recordWith([]));
   if (spec.netns !== undefined) {
-    // It will not go with its namespace.
+    // The link will not go with its namespace, and bears no mark when it is born.
+    state.writeSandbox(recordWith([]));
     undo.push(() => detachHost(sockets.route, link));
   }
   makeLink(sockets.route, namespace, link);
@@ -216,7 +223,7 @@ function build(
   }
   const record = recordWith(addresses);
   writeDnsFiles(state, record);
-  // From here on there is something that only the record leads back to.
+  // Until here all goes with the pin, or bears the sandbox's mark. Who has a host port is told by its record.
   state.writeSandbox(record);
   const ports = hostPortsOf(record);
   const owner = portOwner(record);

@@ -7,7 +7,6 @@
  *
  * @module
  */
-import type { OwnedFd } from "../../ffi/fd.ts";
 import { isSandboxError } from "../errors.ts";
 import { hasLink, isAlive } from "./alive.ts";
 import type { NodeContext } from "./context.ts";
@@ -156,7 +155,7 @@ class Collection {
   ): Promise<void> {
     const { state } = this.#context;
     const timeoutMs = BUSY_MS;
-    let lock: OwnedFd | undefined;
+    let lock: Disposable | undefined;
     try {
       lock = make
         ? await state.lockNewSandbox(id, { timeoutMs })

@@ -119,11 +119,11 @@ export function settle(
  */
 export function refuseStaleNode({ state, settings }: NodeContext): void {
   const { name, stateDir } = state;
-  const known = state.readNode();
-  if (known === undefined) {
+  const still = state.isStill(settings);
+  if (still) return;
+  if (still === undefined) {
     throw new SandboxError("NodeNotFound", { name, stateDir });
   }
-  if (JSON.stringify(known) === JSON.stringify(settings)) return;
   throw new SandboxError("NodeConflict", {
     name,
     reason: "it was set up again with other settings: open it again",

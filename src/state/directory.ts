@@ -46,3 +46,14 @@ function removeEntry(path: string): void {
     removeIfEmpty(path);
   }
 }
+
+/** Tells one state of a file from the others; undefined when there is none. */
+export function versionOf(path: string): string | undefined {
+  try {
+    const { ino, size, changed } = lstat(path);
+    return `${ino} ${size} ${changed}`;
+  } catch (error) {
+    if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return undefined;
+    throw unusable(path, error);
+  }
+}

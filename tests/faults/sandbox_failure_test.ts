@@ -13,8 +13,8 @@ import { World } from "./world.ts";
 
 /** Fewer failures than this mean that the test does not test any more. */
 const FLOORS: Readonly<Record<Operation, number>> = {
-  create: 50,
-  adopt: 50,
+  create: 35,
+  adopt: 35,
   remove: 20,
   forceRemove: 20,
   addPorts: 25,
