@@ -72,11 +72,10 @@ export interface Diagnosis {
 export async function diagnose(
   options: DiagnoseOptions = {},
 ): Promise<Diagnosis> {
-  const name = options.name ?? hostName();
-  const { stateDir, netns, podCidrs = [] } = parseNodeOptions({
-    ...options,
-    name,
-  });
+  const { name, stateDir, netns, podCidrs = [] } = parseNodeOptions(
+    options,
+    hostName,
+  );
   // Loaded when it is needed: programs that never ask need not wait for it.
   const { gatherFacts } = await import("./gather.ts");
   const { judge } = await import("./rules/judge.ts");

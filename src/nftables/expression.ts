@@ -63,27 +63,9 @@ type MetaKey = Exclude<
   Extract<Expression, { meta: unknown }>["meta"]["key"],
   number | undefined
 >;
-type CtKey = Exclude<
-  Extract<Expression, { ct: unknown }>["ct"]["key"],
-  number | undefined
->;
 
-function metaSelector(text: string, key: MetaKey, type: Datatype): Writable {
-  return {
-    text,
-    type,
-    load: (dreg) => [{ meta: { key, dreg } }],
-    store: (sreg) => [{ meta: { key, sreg } }],
-  };
-}
-
-function ctSelector(text: string, key: CtKey, type: Datatype): Writable {
-  return {
-    text,
-    type,
-    load: (dreg) => [{ ct: { key, dreg } }],
-    store: (sreg) => [{ ct: { key, sreg } }],
-  };
+function metaSelector(text: string, key: MetaKey, type: Datatype): Selector {
+  return { text, type, load: (dreg) => [{ meta: { key, dreg } }] };
 }
 
 function address(
@@ -111,14 +93,6 @@ function address(
         csumFlags: 1,
       },
     }],
-  };
-}
-
-function port(text: string, offset: number): Selector {
-  return {
-    text,
-    type: "inet_service",
-    load: (dreg) => [{ payload: { dreg, base: "transport", offset, len: 2 } }],
   };
 }
 
@@ -177,27 +151,31 @@ export const icmp6 = {
 
 /** Ports of TCP, UDP, SCTP and DCCP, which all have them in the first 4 bytes. */
 export const th = {
-  sport: port("th sport", 0),
-  dport: port("th dport", 2),
+  dport: {
+    text: "th dport",
+    type: "inet_service",
+    load: (dreg) => [
+      { payload: { dreg, base: "transport", offset: 2, len: 2 } },
+    ],
+  } satisfies Selector,
 } as const;
 
 /** Properties of the packet that are not in its headers. */
 export const meta = {
   nfproto: metaSelector("meta nfproto", "nfproto", "nf_proto"),
   l4proto: metaSelector("meta l4proto", "l4proto", "inet_proto"),
-  mark: metaSelector("meta mark", "mark", "mark"),
   iif: metaSelector("iif", "iif", "iface_index"),
-  oif: metaSelector("oif", "oif", "iface_index"),
   iifname: metaSelector("iifname", "iifname", "ifname"),
   oifname: metaSelector("oifname", "oifname", "ifname"),
 } as const;
 
 /** Properties of the packet's connection. */
 export const ct = {
-  state: ctSelector("ct state", "state", "ct_state"),
-  direction: ctSelector("ct direction", "direction", "ct_dir"),
-  status: ctSelector("ct status", "status", "ct_status"),
-  mark: ctSelector("ct mark", "mark", "mark"),
+  status: {
+    text: "ct status",
+    type: "ct_status",
+    load: (dreg) => [{ ct: { key: "status", dreg } }],
+  } satisfies Selector,
 } as const;
 
 /** What a routing lookup starts from, as nft writes it. */
@@ -227,12 +205,19 @@ export function fibType(...keys: readonly FibKey[]): Selector {
   };
 }
 
-/** A selector cut down to the bits of `mask`, such as one bit of a mark: `ct mark & 0x00010000`. */
+/** A value of the selector as nft writes it. */
+export function valueText({ raw, type }: Selector, value: Uint8Array): string {
+  return raw
+    ? `0x${value.toHex().replace(/^0+(?=.)/, "")}`
+    : formatValue(type, value);
+}
+
+/** A selector cut down to the bits of `mask`, such as the highest one of a byte: `@th,0,8 & 0x80`. */
 export function masked(of: Selector, mask: Value): Selector {
   const value = encodeValue(of.type, mask);
   return {
     ...of,
-    text: `${of.text} & ${formatValue(of.type, value)}`,
+    text: `${of.text} & ${valueText(of, value)}`,
     operation: true,
     load: (dreg) => [
       ...of.load(dreg),

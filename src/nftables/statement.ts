@@ -12,12 +12,7 @@
  */
 import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
-import {
-  encodeValue,
-  formatValue,
-  type Value,
-  valueLength,
-} from "./datatype.ts";
+import { encodeValue, type Value, valueLength } from "./datatype.ts";
 import {
   fibFlags,
   type FibKey,
@@ -27,6 +22,7 @@ import {
   register,
   registerWords,
   type Selector,
+  valueText,
   type Writable,
 } from "./expression.ts";
 import type { Expression } from "./expression_tables.ts";
@@ -146,15 +142,12 @@ function compareNetwork(
   ];
 }
 
-function valueText(selector: Selector, value: Value): string {
+function textOf(selector: Selector, value: Value): string {
   if (typeof value === "string") {
     if (selector.type === "ifname") return `"${value}"`;
     if (value.includes("/")) return value;
   }
-  const bytes = encodeValue(selector.type, value);
-  return selector.raw
-    ? `0x${bytes.toHex().replace(/^0+(?=.)/, "")}`
-    : formatValue(selector.type, bytes);
+  return valueText(selector, encodeValue(selector.type, value));
 }
 
 /**
@@ -164,7 +157,7 @@ function valueText(selector: Selector, value: Value): string {
 export function equals(selector: Selector, value: Value): Statement {
   const relation = selector.operation ? "== " : "";
   return {
-    text: `${selector.text} ${relation}${valueText(selector, value)}`,
+    text: `${selector.text} ${relation}${textOf(selector, value)}`,
     expressions: compare(selector, "eq", value),
     ...needsOf([selector]),
   };
@@ -176,36 +169,20 @@ export function equals(selector: Selector, value: Value): Statement {
  */
 export function differs(selector: Selector, value: Value): Statement {
   return {
-    text: `${selector.text} != ${valueText(selector, value)}`,
+    text: `${selector.text} != ${textOf(selector, value)}`,
     expressions: compare(selector, "neq", value),
     ...needsOf([selector]),
   };
 }
 
-function flag(
-  selector: Selector,
-  name: string,
-  op: "eq" | "neq",
-): readonly Expression[] {
-  return [
-    ...masked(selector, name).load(OPERAND),
-    cmp(op, new Uint8Array(valueLength(selector.type))),
-  ];
-}
-
-/** The selector, `ct.state` or `ct.status`, has this flag. */
+/** The selector, `ct.status`, has this flag. */
 export function has(selector: Selector, name: string): Statement {
   return {
     text: `${selector.text} ${name}`,
-    expressions: flag(selector, name, "neq"),
-  };
-}
-
-/** The selector, `ct.state` or `ct.status`, does not have this flag. */
-export function lacks(selector: Selector, name: string): Statement {
-  return {
-    text: `${selector.text} ! ${name}`,
-    expressions: flag(selector, name, "eq"),
+    expressions: [
+      ...masked(selector, name).load(OPERAND),
+      cmp("neq", new Uint8Array(valueLength(selector.type))),
+    ],
   };
 }
 
@@ -290,7 +267,7 @@ function load(value: Uint8Array): Expression {
  */
 export function set(selector: Writable, value: Value): Statement {
   return {
-    text: `${selector.text} set ${valueText(selector, value)}`,
+    text: `${selector.text} set ${textOf(selector, value)}`,
     expressions: [
       load(encodeValue(selector.type, value)),
       ...selector.store(OPERAND),
@@ -305,32 +282,6 @@ export function copy(to: Writable, from: Selector): Statement {
     text: `${to.text} set ${from.text}`,
     expressions: [...from.load(OPERAND), ...to.store(OPERAND)],
     ...needsOf([to]),
-  };
-}
-
-/** Sets bits of a mark and leaves the others: `meta mark set meta mark | 0x00010000`. */
-export function setBits(selector: Writable, bits: number): Statement {
-  const length = valueLength(selector.type);
-  const xor = encodeValue(selector.type, bits);
-  return {
-    text: `${selector.text} set ${selector.text} | ${
-      formatValue(selector.type, xor)
-    }`,
-    expressions: [
-      ...selector.load(OPERAND),
-      {
-        bitwise: {
-          sreg: OPERAND,
-          dreg: OPERAND,
-          len: length,
-          op: "maskXor",
-          mask: { value: xor.map((byte) => ~byte) },
-          xor: { value: xor },
-        },
-      },
-      ...selector.store(OPERAND),
-    ],
-    ...needsOf([selector]),
   };
 }
 
@@ -390,18 +341,6 @@ export function snatTo(address: string): Statement {
 export const masquerade: Statement = {
   text: "masquerade",
   expressions: [{ masq: {} }],
-};
-
-/** Counts packets and bytes. */
-export const counter: Statement = {
-  text: "counter",
-  expressions: [{ counter: {} }],
-};
-
-/** Refuses the packet with a reset or an ICMP port unreachable. */
-export const reject: Statement = {
-  text: "reject",
-  expressions: [{ reject: { type: "icmpx", icmpCode: 1 } }],
 };
 
 type VerdictName = "accept" | "drop" | "return";

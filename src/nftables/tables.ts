@@ -30,7 +30,6 @@ export const NftMessage = {
   delRule: nfMessageType(NfSubsystem.nftables, 8),
   newSet: nfMessageType(NfSubsystem.nftables, 9),
   getSet: nfMessageType(NfSubsystem.nftables, 10),
-  delSet: nfMessageType(NfSubsystem.nftables, 11),
   newSetElem: nfMessageType(NfSubsystem.nftables, 12),
   getSetElem: nfMessageType(NfSubsystem.nftables, 13),
   delSetElem: nfMessageType(NfSubsystem.nftables, 14),

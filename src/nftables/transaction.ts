@@ -101,7 +101,15 @@ export class Transaction {
       `delete the rules of table ${table.name}`,
       { table: table.name },
     );
-    for (const chain of existingChains) this.deleteChain(table.name, chain);
+    for (const name of existingChains) {
+      this.#add(
+        NftMessage.delChain,
+        0,
+        chainMessage,
+        `delete chain ${table.name} ${name}`,
+        { table: table.name, name },
+      );
+    }
     this.#addChains(table);
   }
 
@@ -113,34 +121,6 @@ export class Transaction {
       tableMessage,
       `delete table ${name}`,
       { name },
-    );
-  }
-
-  /** Adds a chain with its rules; a rule that jumps to another chain needs that one first. */
-  addChain(table: string, chain: Chain): void {
-    this.#newChain(table, chain);
-    for (const rule of chain.rules) this.addRule(table, chain.name, rule);
-  }
-
-  /** Deletes the rules of a chain. */
-  flushChain(table: string, chain: string): void {
-    this.#add(
-      NftMessage.delRule,
-      0,
-      ruleMessage,
-      `flush chain ${table} ${chain}`,
-      { table, chain },
-    );
-  }
-
-  /** Deletes a chain. The commit fails with EBUSY while a rule refers to it. */
-  deleteChain(table: string, chain: string): void {
-    this.#add(
-      NftMessage.delChain,
-      0,
-      chainMessage,
-      `delete chain ${table} ${chain}`,
-      { table, name: chain },
     );
   }
 
@@ -200,17 +180,6 @@ export class Transaction {
           data === undefined ? undefined : byteorderOf(data),
         ),
       },
-    );
-  }
-
-  /** Deletes a set with its elements. The commit fails with EBUSY while a rule refers to it. */
-  deleteSet(table: string, set: string): void {
-    this.#add(
-      NftMessage.delSet,
-      0,
-      setMessage,
-      `delete set ${table} ${set}`,
-      { table, name: set },
     );
   }
 

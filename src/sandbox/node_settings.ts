@@ -10,8 +10,8 @@ import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { NodeContext } from "./context.ts";
 import { NodeState } from "./node_state.ts";
 import type { NodeRecord } from "./records.ts";
-import { MAX_CONNECTIONS_PER_POD } from "../spec/node_options.ts";
 import {
+  MAX_CONNECTIONS_PER_POD,
   type NodeOptions,
   type NormalisedNodeOptions,
   parseNodeOptions,
@@ -23,8 +23,8 @@ export function parseNode(options: NodeOptions): {
   readonly parsed: NormalisedNodeOptions;
   readonly state: NodeState;
 } {
-  const name = options.name ?? hostName();
-  const parsed = parseNodeOptions({ ...options, name });
+  const parsed = parseNodeOptions(options, hostName);
+  const { name } = parsed;
   return { name, parsed, state: new NodeState(parsed.stateDir, name) };
 }
 

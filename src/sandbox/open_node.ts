@@ -141,8 +141,8 @@ async function mendSandboxes(context: NodeContext): Promise<string[]> {
  * Takes a node down: the table, the gateway addresses, the records. What is gone already is no error.
  *
  * With force it also forgets a node that cannot be opened any more, because its network namespace is gone or somebody
- * else's now, or its record is damaged: pods' namespaces and all records are removed, and with a damaged record what the
- * kernel has of the node.
+ * else's now, or its record is damaged: pods' namespaces and all records are removed, damaged ones too, and with a damaged
+ * record what the kernel has of the node.
  *
  * @throws {SandboxError} `NodeConflict` while it has sandboxes, and what {@linkcode openNode} throws; not so when forced
  */
@@ -172,7 +172,8 @@ export async function removeNode(
       new NodeSockets(openNamespace(opened, parsed.netns)),
     );
     const removed = removeBaseline(sockets, await tableOwner(state));
-    return { removed: [...notes, ...removed] };
+    const damaged = `damaged record ${error.context.path}`;
+    return { removed: [...notes, damaged, ...removed] };
   }
   await using node = found;
   return await node.remove({ force });

@@ -70,6 +70,8 @@ export const MAX_CONNECTIONS_PER_POD = 65536;
 
 /** {@linkcode NodeOptions} in canonical form. */
 export interface NormalisedNodeOptions extends NodeOptions {
+  /** The given one, or the default. */
+  readonly name: string;
   /** Without a slash at the end. */
   readonly stateDir: string;
 }
@@ -116,7 +118,7 @@ const stateDirectory = field.parsed(
 );
 
 const nodeOptions = exactObject("an object", {
-  name: v.exactOptional(field.name(MAX_NODE_NAME_LENGTH)),
+  name: field.name(MAX_NODE_NAME_LENGTH),
   podCidrs: v.exactOptional(
     v.pipe(
       field.list("a list of networks", field.cidr),
@@ -135,11 +137,19 @@ const nodeOptions = exactObject("an object", {
 
 /**
  * Checks and normalises the options of a node.
+ * @param defaultName the name of a node that is given none, which is checked like the others
  * @throws {SandboxError} InvalidSpec with every problem
  */
-export function parseNodeOptions(given: unknown): NormalisedNodeOptions {
+export function parseNodeOptions(
+  given: unknown,
+  defaultName: () => string,
+): NormalisedNodeOptions {
   const problems = new Problems();
-  const input = plainCopy(given, problems);
+  const copy = plainCopy(given, problems);
+  // What is no object, or cannot be read, is told of and needs no name.
+  const input = isObject(copy) && copy["name"] === undefined
+    ? { ...copy, name: defaultName() }
+    : copy;
   const options = problems.parse(nodeOptions, input);
   const fields = isObject(input) ? input : {};
   const podCidrs = wellFormed(field.cidr, fields["podCidrs"], "podCidrs");

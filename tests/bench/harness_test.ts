@@ -92,7 +92,7 @@ Deno.test("soak: nothing is more after than before", async () => {
       "--quiet",
       "--no-check",
       "--cached-only",
-      "--v8-flags=--expose-gc",
+      "--v8-flags=--expose-gc,--max-semi-space-size=8",
       "bench/soak_main.ts",
       "--peak=20",
       "--alive=5",

@@ -8,6 +8,7 @@ Deno.test("podnet node up keeps its settings and says what it changed", async ()
   const options = [
     ...["--mtu", "1400", "--masquerade", "off"],
     ...["--non-masquerade-cidr", "10.0.0.0/8"],
+    ...["--max-connections-per-pod", "640"],
   ];
   const first = await host.json("node", "up", ...POD_CIDR, ...options) as {
     netnsId: string;
@@ -24,6 +25,7 @@ Deno.test("podnet node up keeps its settings and says what it changed", async ()
     mtu: 1400,
     masquerade: false,
     nonMasqueradeCidrs: ["10.0.0.0/8"],
+    maxConnectionsPerPod: 640,
   });
   const again = { ...first, changes: [] };
   assertEquals(await host.json("node", "up"), again);

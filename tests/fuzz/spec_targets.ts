@@ -244,7 +244,7 @@ export const specTargets: readonly Target[] = [
   target(
     "node options",
     damaged(FULL_OPTIONS),
-    (input) => acceptedOrTold(parseNodeOptions, input),
+    (input) => acceptedOrTold((x) => parseNodeOptions(x, () => "here"), input),
     { runs: 1000 },
   ),
   target(

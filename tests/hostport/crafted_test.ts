@@ -10,11 +10,10 @@ import { writeSysctl } from "../../src/namespace/sysctl.ts";
 import { Connection } from "../../src/netlink/connection.ts";
 import { NETLINK_ROUTE } from "../../src/netlink/message.ts";
 import { MacAddress } from "../../src/net/mac.ts";
-import { NftablesConnection } from "../../src/nftables/connection.ts";
-import { Transaction } from "../../src/nftables/transaction.ts";
 import { getLink } from "../../src/rtnetlink/link.ts";
 import { createLab, type LabNode } from "../../src/testing/mod.ts";
 import { FAMILIES, TRANSPORTS } from "../support/ask.ts";
+import { command } from "../support/command.ts";
 import {
   type CraftedPacket,
   CraftingLink,
@@ -47,7 +46,6 @@ interface Attacker {
 class Scene implements AsyncDisposable {
   readonly node: LabNode;
   readonly attackers: readonly Attacker[];
-  readonly nft: NftablesConnection;
   readonly #eyes: readonly Sniffer[];
   readonly #owned: AsyncDisposableStack;
   #nextPort = 20000;
@@ -55,13 +53,11 @@ class Scene implements AsyncDisposable {
   private constructor(
     node: LabNode,
     attackers: readonly Attacker[],
-    nft: NftablesConnection,
     eyes: readonly Sniffer[],
     owned: AsyncDisposableStack,
   ) {
     this.node = node;
     this.attackers = attackers;
-    this.nft = nft;
     this.#eyes = eyes;
     this.#owned = owned;
   }
@@ -120,10 +116,7 @@ class Scene implements AsyncDisposable {
         address: (family) => attacker.address(family),
       },
     ];
-    const nft = owned.use(
-      node.namespace.run(() => NftablesConnection.open()),
-    );
-    return new Scene(node, attackers, nft, eyes, owned.move());
+    return new Scene(node, attackers, eyes, owned.move());
   }
 
   /**
@@ -301,9 +294,7 @@ Deno.test("HP11 the node's own loopback stays closed when somebody else switches
 });
 
 Deno.test("HP11 without the guard chain these packets do arrive, so the tests above can fail", async () => {
-  const transaction = new Transaction();
-  transaction.flushChain(TABLE, "guard");
-  scene.nft.commit(transaction);
+  command(scene.node.namespace, `nft flush chain inet ${TABLE} guard`);
   try {
     const from = attackerAt(0);
     const ports = [LOOPBACK_PORT, OPEN_PORT];
@@ -334,9 +325,7 @@ Deno.test("HP11 without the guard chain these packets do arrive, so the tests ab
 });
 
 Deno.test("HP11 a flushed ruleset opens nothing: no table, no way to the node's loopback", async () => {
-  const transaction = new Transaction();
-  transaction.deleteTable(TABLE);
-  scene.nft.commit(transaction);
+  command(scene.node.namespace, `nft delete table inet ${TABLE}`);
   try {
     using eyes = new Sniffer(scene.node.namespace);
     for (const from of scene.attackers) {

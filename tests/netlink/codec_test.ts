@@ -95,12 +95,15 @@ Deno.test("cstring() reads no byte beyond its payload", () => {
   assertEquals(decode(codec, table.subarray(0, 3)), "éa");
 });
 
-Deno.test("cstring() refuses text that is too long or would be cut off", () => {
+Deno.test("cstring() refuses text that is too long, would be cut off, or cannot be written", () => {
   const codec = cstring(4);
   assertEquals(encode(codec, "abc").length, 4);
   assertThrows(() => encode(codec, "abcd"), CodecError, "longer than 3");
   assertThrows(() => encode(codec, "éé"), CodecError, "longer than 3");
   assertThrows(() => encode(codec, "a\0b"), CodecError, "contains a NUL");
+  for (const half of ["\ud800", "a\udc00"]) {
+    assertThrows(() => encode(codec, half), CodecError, "half a character");
+  }
 });
 
 Deno.test("choice() takes names and numbers, and keeps numbers that have no name", () => {

@@ -92,7 +92,7 @@ Deno.test("commit() does nothing at all when one change is refused", () => {
   const before = nft(["list", "ruleset"]);
   const error = scratch.refusal((t) => {
     t.addElements(name, ports, [port(80), port(81)]);
-    t.addChain(name, { name: "c", rules: [rule([drop])] });
+    t.addSet(name, { name: "added", key: ["ipv4_addr"] });
     t.deleteElements(name, ports, [port(99)]);
     t.addElements(name, ports, [port(82)]);
   });
@@ -106,13 +106,13 @@ Deno.test("commit() reports every refused change of a transaction", () => {
   using scratch = new Scratch();
   const { name } = scratch;
   const error = scratch.refusal((t) => {
-    t.deleteChain(name, "one");
-    t.deleteSet(name, "two");
+    t.flushSet(name, "one");
+    t.flushSet(name, "two");
   });
   assertEquals(
     error.failures.map((f) => [f.operation, f.code]),
-    [[`delete chain ${name} one`, "ENOENT"], [
-      `delete set ${name} two`,
+    [[`flush set ${name} one`, "ENOENT"], [
+      `flush set ${name} two`,
       "ENOENT",
     ]],
   );
@@ -275,7 +275,7 @@ Deno.test("20,000 elements go in and out in one transaction each", () => {
   assertEquals(scratch.numbers().length, 20_000);
   const error = scratch.refusal((t) => {
     t.deleteElements(name, ports, all);
-    t.deleteSet(name, "none");
+    t.flushSet(name, "none");
   });
   assertEquals(error.code, "ENOENT");
   assertEquals(scratch.numbers().length, 20_000);
@@ -359,22 +359,4 @@ Deno.test("rebuildTable() refuses to change the types of a set", () => {
   );
   assertEquals(error.errno, Errno.EEXIST);
   assertEquals(error.operation, `add set ${name} ports`);
-});
-
-Deno.test("flushChain() and deleteChain() take one chain and leave the others", () => {
-  using scratch = new Scratch({
-    sets: [],
-    chains: [
-      { name: "a", rules: [rule([goto("b")])] },
-      { name: "b", rules: [rule([drop])] },
-    ],
-  });
-  const { name, connection } = scratch;
-  assertEquals(scratch.refusal((t) => t.deleteChain(name, "b")).code, "EBUSY");
-  scratch.commit((t) => {
-    t.flushChain(name, "a");
-    t.deleteChain(name, "b");
-  });
-  const live = connection.readTable(name);
-  assertEquals(live?.chains.map((c) => [c.name, c.rules]), [["a", []]]);
 });

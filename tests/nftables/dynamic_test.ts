@@ -19,10 +19,10 @@ function ours(name: string): Table {
     family: "inet",
     name,
     sets: [
-      { name: "many", key: ["mark"], dynamic: { size: 99 } },
+      { name: "many", key: ["iface_index"], dynamic: { size: 99 } },
       {
         name: "full",
-        key: ["mark"],
+        key: ["iface_index"],
         dynamic: { size: 99, timeoutMs: 30_000 },
       },
     ],
@@ -32,11 +32,11 @@ function ours(name: string): Table {
       rules: [
         rule([
           sampled(64),
-          countOver(meta.mark, "many", 7),
-          remember(meta.mark, "full"),
+          countOver(meta.iif, "many", 7),
+          remember(meta.iif, "full"),
           verdict("drop"),
         ]),
-        rule([forget(meta.mark, "full")]),
+        rule([forget(meta.iif, "full")]),
       ],
     }],
   };

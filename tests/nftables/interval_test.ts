@@ -5,15 +5,9 @@ import { NftablesConnection } from "../../src/nftables/connection.ts";
 import { encodeKey } from "../../src/nftables/datatype.ts";
 import { ip, meta, th } from "../../src/nftables/expression.ts";
 import type { Element, NftSet, Rule } from "../../src/nftables/ruleset.ts";
-import {
-  counter,
-  equals,
-  inSet,
-  notInSet,
-  rule,
-} from "../../src/nftables/statement.ts";
+import { equals, inSet, notInSet, rule } from "../../src/nftables/statement.ts";
 import { Transaction } from "../../src/nftables/transaction.ts";
-import { range } from "./sample.ts";
+import { counter, range } from "./sample.ts";
 
 const nets: NftSet = { name: "nets", key: ["ipv4_addr"], interval: true };
 

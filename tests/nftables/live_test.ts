@@ -79,10 +79,10 @@ add chain inet live_chains intruder
     "set hairpin4 differs",
     "set hairpin6 is missing",
     "set ports differs",
-    'rule "ct status ! dnat return" of chain postrouting is missing',
+    'rule "ct status dnat return" of chain postrouting is missing',
     'rule "ip saddr . ip daddr @hairpin4 snat ip to 10.244.1.1" of chain postrouting is missing',
     'rule "ip6 saddr . ip6 daddr @hairpin6 snat ip6 to fd00::1" of chain postrouting is missing',
-    'rule "oif != "lo" ip saddr 127.0.0.0/8 masquerade" of chain postrouting is missing',
+    'rule "oifname != "lo" ip saddr 127.0.0.0/8 masquerade" of chain postrouting is missing',
     "chain egress is missing",
     "chain intruder is not ours",
   ]);

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import type { Hook, Table } from "../../src/nftables/ruleset.ts";
 import { renderRule, renderTable } from "../../src/nftables/render.ts";
-import { counter, rule, verdict } from "../../src/nftables/statement.ts";
+import { rule, verdict } from "../../src/nftables/statement.ts";
+import { counter } from "./sample.ts";
 
 function tableWith(hook: Hook): Table {
   return {

@@ -264,6 +264,22 @@ Deno.test("openNode() refuses what is no namespace with InvalidNamespace, naming
   assertEquals(bare.state(), state);
 });
 
+Deno.test("openNode() of options that are none, or cannot be read, is InvalidSpec", async () => {
+  for (
+    const options of [null, "node", [], {
+      get name(): string {
+        throw new Deno.errors.Busy("of the caller's own");
+      },
+    }]
+  ) {
+    const error = await rejects(
+      "InvalidSpec",
+      () => openNode(options as NodeOptions),
+    );
+    assertEquals(error.context.problems[0]?.path, "");
+  }
+});
+
 Deno.test("openNode() by eight processes at once makes one node, each part of it once", async () => {
   await using bare = new BareNode();
   const url = new URL("./fixtures/open.ts", import.meta.url);

@@ -46,6 +46,9 @@ testBadInput({
       "write a string on one line, not null",
     ],
     [{ labels: { "": "x" } }, 'labels[""]', "write a name"],
+    // Half a character, which no record can hold.
+    [{ labels: { a: "\ud800" } }, "labels.a", "write a string on one line"],
+    [{ labels: { "\udc00": "x" } }, 'labels["\\udc00"]', "write a name"],
     [
       { labels: { constructor: "x" } },
       "labels.constructor",
@@ -57,6 +60,18 @@ testBadInput({
       "write another name",
     ],
   ],
+  "the path of a namespace is wrong": [
+    "",
+    "/",
+    "blue",
+    "/run/\0blue",
+    "/run/\ud800",
+    7,
+  ].map((netns) => [
+    { netns },
+    "netns",
+    "write an absolute path",
+  ]),
   "the interface name is wrong": [
     ...[
       "",

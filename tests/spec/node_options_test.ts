@@ -3,6 +3,8 @@ import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { parseNodeOptions } from "../../src/spec/node_options.ts";
 import { problemsOf } from "./cases.ts";
 
+const parse = (options: unknown) => parseNodeOptions(options, () => "here");
+
 type BadOptions = readonly [
   options: Record<string, unknown>,
   path: string,
@@ -96,6 +98,7 @@ const BAD_OPTIONS: Readonly<Record<string, readonly BadOptions[]>> = {
   "the namespace is no reference to one": [
     "",
     "a\0",
+    "/run/\ud800",
     0,
     -1,
     1.5,
@@ -111,6 +114,7 @@ const BAD_OPTIONS: Readonly<Record<string, readonly BadOptions[]>> = {
     "podnet",
     "./podnet",
     "/run/pod\0net",
+    "/run/\ud800",
     5,
     null,
   ]
@@ -127,7 +131,7 @@ const BAD_OPTIONS: Readonly<Record<string, readonly BadOptions[]>> = {
 for (const [subject, cases] of Object.entries(BAD_OPTIONS)) {
   Deno.test(`parseNodeOptions() names the one problem when ${subject}`, () => {
     for (const [options, path, message] of cases) {
-      const found = problemsOf(() => parseNodeOptions(options));
+      const found = problemsOf(() => parse(options));
       const text = Deno.inspect([options, found], { depth: 9 });
       assertEquals(found.map((problem) => problem.path), [path], text);
       assertStringIncludes(found[0]?.message ?? "", message, text);
@@ -137,7 +141,7 @@ for (const [subject, cases] of Object.entries(BAD_OPTIONS)) {
 
 Deno.test("parseNodeOptions() reports every problem at once", () => {
   const paths = problemsOf(() =>
-    parseNodeOptions({
+    parse({
       name: "",
       podCidrs: ["10.0.0.1/8", "127.0.0.0/31"],
       stateDir: "run",
@@ -159,15 +163,19 @@ Deno.test("parseNodeOptions() reports every problem at once", () => {
 });
 
 Deno.test("parseNodeOptions() leaves out what was left out, so that kept settings can stand", () => {
-  assertEquals(parseNodeOptions({}), { stateDir: "/run/podnet" });
-  assertEquals(parseNodeOptions({ mtu: undefined }), {
-    stateDir: "/run/podnet",
-  });
+  const defaults = { name: "here", stateDir: "/run/podnet" };
+  assertEquals(parse({}), defaults);
+  assertEquals(parse({ mtu: undefined, name: undefined }), defaults);
+});
+
+Deno.test("parseNodeOptions() checks the default name like one that is given", () => {
+  const [problem] = problemsOf(() => parseNodeOptions({}, () => "a/b"));
+  assertEquals([problem?.path, problem?.received], ["name", "a/b"]);
 });
 
 Deno.test("parseNodeOptions() gives canonical texts, pod CIDRs in the given order", () => {
   assertEquals(
-    parseNodeOptions({
+    parse({
       name: "node-a",
       podCidrs: ["FD00:0:0::/64", "10.244.1.0/24"],
       stateDir: "/tmp/state//",
@@ -191,6 +199,6 @@ Deno.test("parseNodeOptions() gives canonical texts, pod CIDRs in the given orde
 Deno.test("parseNodeOptions() takes a path or an open namespace", () => {
   using namespace = NetworkNamespace.current();
   for (const netns of ["/run/netns/lab-a", namespace]) {
-    assertEquals(parseNodeOptions({ netns }).netns === netns, true);
+    assertEquals(parse({ netns }).netns === netns, true);
   }
 });

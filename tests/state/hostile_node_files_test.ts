@@ -2,7 +2,7 @@
  * A node's own record, lock and directory, replaced by something else: refused by name, at once, and followed nowhere.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { isSandboxError } from "../../mod.ts";
+import { isSandboxError, removeNode } from "../../mod.ts";
 import { type NodeRecord, nodeRecord } from "../../src/sandbox/records.ts";
 import { decodeRecord, encodeRecord } from "../../src/state/record.ts";
 import type { RecordKind } from "../../src/state/record.ts";
@@ -78,6 +78,10 @@ for (const [file, what, damage, reason] of CASES) {
     assertMatch(error.context.reason, reason);
     assertEquals(Deno.readTextFileSync("/etc/passwd"), passwords);
     // A damaged record is no reason that the node cannot be taken down; a lock that is none is.
-    if (file !== "node.cbor") command(bare.namespace, `rm -r ${path}`);
+    if (file === "node.cbor") {
+      const options = { ...bare.reference, force: true };
+      const { removed } = await removeNode(options);
+      assert(removed.includes(`damaged record ${path}`), `${removed}`);
+    } else command(bare.namespace, `rm -r ${path}`);
   });
 }

@@ -6,7 +6,7 @@
 import { defineCommand } from "../command.ts";
 import { nodeJson, nodeProperties } from "../describe.ts";
 import { outputOption } from "../options.ts";
-import { isJson, print, printJson, printRecord } from "../output.ts";
+import { isJson, print, printable, printJson, printRecord } from "../output.ts";
 import { integer } from "../sandbox_options.ts";
 import { nodeSelection, openNode } from "../session.ts";
 import { UsageError } from "../usage.ts";
@@ -147,7 +147,7 @@ export const nodeDown = defineCommand({
       force: options.force,
     });
     if (isJson(options)) printJson(removal);
-    else for (const object of removal.removed) print(object);
+    else for (const object of removal.removed) print(printable(object));
     return 0;
   },
 });
