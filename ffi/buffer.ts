@@ -29,7 +29,14 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
       `${JSON.stringify(text)} contains a zero character: write it without`,
     );
   }
-  return utf8(text + "\0");
+  // Paths are mostly ASCII, and asking the runtime to encode one takes as long as the system call.
+  const bytes = new Uint8Array(text.length + 1);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return utf8(text + "\0");
+    bytes[i] = code;
+  }
+  return bytes;
 }
 
 /** The string that begins at `offset` and ends before the next zero byte, or with the buffer. */

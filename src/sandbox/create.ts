@@ -53,6 +53,7 @@ import type { NodeState } from "./node_state.ts";
 import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
 import { explained } from "./permission.ts";
 import { removeOrphans, removeRemains } from "./remove.ts";
+import { turn } from "./pacer.ts";
 import { mendSandbox } from "./sandbox_check.ts";
 import { specDifferences } from "../spec/differences.ts";
 import { parseSandboxSpec } from "../spec/parse.ts";
@@ -85,6 +86,8 @@ async function create(
     podCidrs: pools.map(({ cidr }) => cidr),
   });
   const id = spec.id ?? sandboxId(spec.namespace, spec.name);
+  // Nothing else here waits, so a program that makes many in a row would do nothing else.
+  await turn();
   using _node = await state.lock("shared");
   refuseStaleNode(context);
   const wanted = { id, spec, ...identity(id) };

@@ -67,6 +67,14 @@ export class NodeState {
   #settings: NodeRecord | undefined;
   /** Which file {@linkcode NodeState.isStill} found to have the settings. */
   #compared: string | undefined;
+  /**
+   * The records that this object has written, each with the state of the file: as long as that is the same, reading it
+   * again would take 0.1 ms to tell the same.
+   */
+  readonly #kept = new Map<
+    string,
+    { readonly record: SandboxRecord; readonly version: string | undefined }
+  >();
   /** Directories made by this object, parents first. */
   readonly #made: string[] = [];
   /** Whether it holds the lock of a node that may come to nothing. */
@@ -309,6 +317,9 @@ export class NodeState {
    */
   readSandbox(id: string): SandboxRecord | undefined {
     const path = this.#sandboxRecord(id);
+    const version = versionOf(path);
+    const kept = this.#kept.get(id);
+    if (version !== undefined && kept?.version === version) return kept.record;
     const record = readRecord(sandboxRecord, path);
     const reason = record &&
       (record.id === id
@@ -335,11 +346,16 @@ export class NodeState {
 
   /** Keeps the record of a sandbox. */
   writeSandbox(record: SandboxRecord): void {
-    writeRecord(
-      sandboxRecord,
-      this.#sandboxRecord(record.id),
-      record,
-    );
+    const { id } = record;
+    const path = this.#sandboxRecord(id);
+    writeRecord(sandboxRecord, path, record);
+    if (this.#kept.size >= MAX_KEPT) this.#kept.clear();
+    this.#kept.set(id, { record, version: versionOf(path) });
+  }
+
+  /** Whether the record is what this process has made of the sandbox itself, and not what a file says. */
+  isOwnWork(record: SandboxRecord): boolean {
+    return this.#kept.get(record.id)?.record === record;
   }
 
   /** The ids of all sandboxes that have a directory. */
@@ -356,6 +372,7 @@ export class NodeState {
 
   /** Removes what a sandbox left here; its pin must be gone. The record goes last, so that a crash leaves it to be found. */
   removeSandbox(id: string): void {
+    this.#kept.delete(id);
     removeDirectory(this.sandboxDirectory(id), "record.cbor");
   }
 
@@ -413,6 +430,9 @@ export class NodeState {
     }
   }
 }
+
+/** Some 2 KB each. */
+const MAX_KEPT = 10_000;
 
 /** The lock of a sandbox, held until it is disposed. */
 export interface SandboxLock extends Disposable {

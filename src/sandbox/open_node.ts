@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { growDescriptorTable } from "../../ffi/process.ts";
 import {
   isSandboxError,
   SandboxError,
@@ -53,8 +54,12 @@ export async function openNode(options: NodeOptions = {}): Promise<Node> {
   }
 }
 
+/** One handle of a sandbox holds one at most; a table of this size takes 36 KB. */
+const DESCRIPTORS = 4096;
+
 async function open(options: NodeOptions): Promise<Node> {
   const { name, parsed, state } = parseNode(options);
+  growDescriptorTable(DESCRIPTORS);
   using opened = new DisposableStack();
   const namespace = openNamespace(opened, parsed.netns);
   if (parsed.podCidrs === undefined && !state.exists()) {

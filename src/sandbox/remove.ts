@@ -7,7 +7,6 @@
  * @module
  */
 import type { OwnedFd } from "../../ffi/fd.ts";
-import { readDirectory } from "../../ffi/file.ts";
 import {
   addressesOfLink,
   detachHost,
@@ -24,8 +23,8 @@ import type { NodeContext } from "./context.ts";
 import type { LockMode } from "../state/lock.ts";
 import type { NodeState } from "./node_state.ts";
 import { ownLink } from "./ownership.ts";
+import { turn } from "./pacer.ts";
 import { explained } from "./permission.ts";
-import { Pacer } from "./pacer.ts";
 import { awaitGone, deletePodLinks, podLinks } from "./pod_links.ts";
 import {
   addressesOf,
@@ -72,11 +71,7 @@ export async function removeSandboxes(
   context: NodeContext,
   ids: readonly string[],
 ): Promise<void> {
-  const pacer = new Pacer();
-  for (const id of ids) {
-    await pacer.pause();
-    await giveUpSandbox(context, id, { force: true });
-  }
+  for (const id of ids) await giveUpSandbox(context, id, { force: true });
   if (ids.length > 0) await deleteHeldLinks(context, new Set(ids));
 }
 
@@ -88,9 +83,11 @@ async function giveUpSandbox(
 ): Promise<boolean> {
   const { state } = context;
   const force = options.force ?? false;
+  // As in a creation: the event loop has its turn between two.
+  await turn();
   using node = await lockUnlessGone(state, "shared");
   if (node === undefined) return removeOrphans(context, id);
-  using _lock = await state.lockNewSandbox(id);
+  using lock = await state.lockNewSandbox(id);
   const record = readOrSetAside(state, id, force);
   const { incarnation } = options;
   if (
@@ -103,8 +100,8 @@ async function giveUpSandbox(
       containers: record.containers.map(({ name }) => name),
     });
   }
-  // Looked at under the lock, whose directory is empty when there was none: of several at once, one finds the sandbox.
-  let found = readDirectory(state.sandboxDirectory(id)).length > 0;
+  // Of several at once, one finds the sandbox: the others' lock is on a directory of their own making.
+  let found = !lock.isNew;
   removeRemains(context, id, record);
   if (record === undefined) found = removeOrphans(context, id) || found;
   state.removeSandbox(id);
@@ -166,7 +163,8 @@ export function removeRemains(
       withHairpin: true,
     });
   }
-  const link = record && ownLink(context, record);
+  const link = record &&
+    (state.isOwnWork(record) ? record.link : ownLink(context, record));
   if (record !== undefined && link !== undefined) {
     // It may have been cut short before its addresses were noted.
     const addresses = record.addresses.length === 0
