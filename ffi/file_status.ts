@@ -47,6 +47,8 @@ export interface FileStatus {
   readonly ino: bigint;
   /** The file system: its major device number in the upper 32 bits, the minor one in the lower. */
   readonly dev: bigint;
+  /** When its contents or attributes were changed last, in nanoseconds since 1970 (ctime). */
+  readonly changed: bigint;
 }
 
 /** Length of `struct statx` in bytes. */
@@ -66,5 +68,7 @@ export function decodeStatx(bytes: Uint8Array<ArrayBuffer>): FileStatus {
     ino: view.getBigUint64(32, true),
     dev: BigInt(view.getUint32(136, true)) << 32n |
       BigInt(view.getUint32(140, true)),
+    changed: view.getBigInt64(96, true) * 1_000_000_000n +
+      BigInt(view.getUint32(104, true)),
   };
 }
