@@ -205,9 +205,12 @@ function build(
     },
   });
   if (spec.netns !== undefined) {
-    // The link will not go with its namespace, and bears no mark when it is born.
+    // The link will not go with its namespace, and bears no mark when it is born: only the record leads to it.
     state.writeSandbox(recordWith([]));
     undo.push(() => detachHost(sockets.route, link));
+  } else if (spec.addresses.length > 0) {
+    // Who else asks for the same address is to learn who has it.
+    state.writeSandbox(recordWith([]));
   }
   makeLink(sockets.route, namespace, link);
   undo.push(() => releaseLink(sockets.route, hostIndex));

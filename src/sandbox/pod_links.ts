@@ -95,7 +95,9 @@ export async function awaitGone(
   for (let since = performance.now(); left.length > 0;) {
     if (performance.now() - since > PATIENCE_MS) return left;
     await new Promise((wake) => setTimeout(wake, 10));
-    const now = find();
+    const there = new Set(find().map(({ index }) => index));
+    // One that is new is being made, and only claims nothing yet.
+    const now = left.filter(({ index }) => there.has(index));
     if (now.length < left.length) since = performance.now();
     left = now;
   }
