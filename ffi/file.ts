@@ -22,7 +22,6 @@ export const O_RDONLY = 0;
 /** Open for writing. */
 export const O_WRONLY = 1;
 /** Open for reading and writing. */
-export const O_RDWR = 2;
 /** Create the file if it does not exist. */
 export const O_CREAT = 0o100;
 /** With O_CREAT: fail with EEXIST if the file exists. */
@@ -40,7 +39,7 @@ const O_CLOEXEC = 0o2000000;
 /**
  * Opens a file; always close-on-exec (open(2)). Retries when a signal interrupts.
  *
- * @param flags O_RDONLY, O_WRONLY or O_RDWR, with any of the others
+ * @param flags O_RDONLY or O_WRONLY, with any of the others
  * @param mode permissions of a file that is created, less the umask
  * @throws {SyscallError}
  */
@@ -291,20 +290,9 @@ export function tryLock(fd: OwnedFd, mode: "shared" | "exclusive"): boolean {
   }
 }
 
-/**
- * Ends the lock of {@linkcode tryLock}.
- *
- * @throws {SyscallError}
- */
-export function unlock(fd: OwnedFd): void {
-  const c = libc();
-  check("flock", c.flock(fd.fd, LOCK_UN), c.errno[0]);
-}
-
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
-const LOCK_UN = 8;
 
 /** An entry of a directory. */
 export interface DirectoryEntry {

@@ -100,12 +100,6 @@ export const RARE = {
   recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   // int eventfd(unsigned int value, int flags);
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
-  // pid_t getpid(void);
-  getpid: { parameters: [], result: "i32" },
-  // pid_t gettid(void);
-  gettid: { parameters: [], result: "i32" },
-  // int kill(pid_t pid, int signal);
-  kill: { parameters: ["i32", "i32"], result: "i32" },
   // size_t confstr(int name, char *buffer, size_t size);
   confstr: { parameters: ["i32", "buffer", "usize"], result: "usize" },
   // int statvfs(const char *path, struct statvfs *status);

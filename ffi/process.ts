@@ -6,29 +6,9 @@ import { fromCString, utf8 } from "./buffer.ts";
 import { check } from "./errno.ts";
 import { libc, rareLibc } from "./libc.ts";
 
-/** Number of the process. */
-export function getpid(): number {
-  return rareLibc().getpid();
-}
-
-/** Number of the calling thread, which is that of the process on its first thread only. */
-export function gettid(): number {
-  return rareLibc().gettid();
-}
-
 /** User that the process acts as, 0 for root. */
 export function geteuid(): number {
   return libc().geteuid();
-}
-
-/**
- * Sends a signal to a process, or asks whether it exists with signal 0 (kill(2)).
- *
- * @throws {SyscallError} ESRCH if there is no such process
- */
-export function kill(pid: number, signal: number): void {
-  const c = libc();
-  check("kill", rareLibc().kill(pid, signal), c.errno[0]);
 }
 
 /**

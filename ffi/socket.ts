@@ -35,10 +35,8 @@ export const SO_SNDBUFFORCE = 32;
 /** As SO_RCVBUF, without the cap; needs CAP_NET_ADMIN. */
 export const SO_RCVBUFFORCE = 33;
 
-/** Return the datagram and leave it in the queue. */
-export const MSG_PEEK = 0x02;
 /** Return the length of the whole datagram, even if the buffer is shorter. */
-export const MSG_TRUNC = 0x20;
+const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 
@@ -137,7 +135,6 @@ export function send(fd: OwnedFd, bytes: Uint8Array<ArrayBuffer>): number {
 /**
  * Receives what is there, without waiting (recv(2) with MSG_DONTWAIT and MSG_TRUNC). Retries when a signal interrupts.
  *
- * @param flags MSG_PEEK to leave the datagram in the queue
  * @returns the length of the datagram in bytes: if that is more than the buffer holds, the rest is lost;
  * `undefined` when nothing is there
  * @throws {SyscallError}
@@ -145,7 +142,6 @@ export function send(fd: OwnedFd, bytes: Uint8Array<ArrayBuffer>): number {
 export function receive(
   fd: OwnedFd,
   buffer: Uint8Array<ArrayBuffer>,
-  flags = 0,
 ): number | undefined {
   const number = fd.fd;
   const size = BigInt(buffer.length);
@@ -155,7 +151,7 @@ export function receive(
       number,
       buffer,
       size,
-      MSG_DONTWAIT | MSG_TRUNC | flags,
+      MSG_DONTWAIT | MSG_TRUNC,
     );
     const errno = result < 0 ? c.errno[0] : 0;
     if (errno === Errno.EAGAIN) return undefined;

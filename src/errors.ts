@@ -50,8 +50,6 @@ export interface SandboxErrorContexts {
   };
   /** A container of this name is attached with other ports. */
   ContainerConflict: { readonly name: string };
-  /** No container of this name is attached. */
-  ContainerNotFound: { readonly name: string };
   /** A host port asks for an address that the node does not have. */
   HostAddressUnknown: { readonly hostIP: string };
   /** A path or process does not lead to a network namespace. */
@@ -137,8 +135,6 @@ const messages: {
     `containers "${first}" and "${second}" both declare port ${port}/${protocol}: containers of a pod share its ports, so give one of them another`,
   ContainerConflict: ({ name }) =>
     `container "${name}" is attached with other ports: remove it first, or use another name`,
-  ContainerNotFound: ({ name }) =>
-    `no container "${name}" is attached: see the sandbox's containers for those that are`,
   HostAddressUnknown: ({ hostIP }) =>
     `the node has no address ${hostIP}: use one of the node's own, or leave the host IP out for all of them`,
   InvalidNamespace: ({ path, reason }) =>

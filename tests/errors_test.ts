@@ -36,7 +36,6 @@ const EXAMPLES: { readonly [C in SandboxErrorCode]: SandboxErrorContexts[C] } =
       containers: ["app", "proxy"],
     },
     ContainerConflict: { name: "app" },
-    ContainerNotFound: { name: "app" },
     HostAddressUnknown: { hostIP: "192.0.2.1" },
     InvalidNamespace: { path: "/run/netns/x", reason: "it is a directory" },
     NodeConflict: { name: "node-a", reason: "its pod CIDR is another" },
@@ -99,12 +98,12 @@ Deno.test("SandboxError puts an IPv6 address in brackets before a port", () => {
 Deno.test("SandboxError carries cause and undo failures when it is given them", () => {
   const cause = new RangeError("low");
   const undoFailure = new TypeError("undo");
-  const error = new SandboxError("ContainerNotFound", { name: "app" }, {
+  const error = new SandboxError("ContainerConflict", { name: "app" }, {
     cause,
     undoFailures: [undoFailure],
   });
   assertEquals([error.cause, error.undoFailures], [cause, [undoFailure]]);
-  const plain = new SandboxError("ContainerNotFound", { name: "app" });
+  const plain = new SandboxError("ContainerConflict", { name: "app" });
   assertEquals([plain.undoFailures, Object.hasOwn(plain, "cause")], [
     [],
     false,

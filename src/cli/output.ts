@@ -4,9 +4,6 @@
  * @module
  */
 
-/** How results are printed. */
-export type OutputFormat = "table" | "json";
-
 /** A column of a table: its heading and how to read it from a row. */
 export type Column<T> = readonly [heading: string, cell: (row: T) => string];
 

@@ -3,7 +3,11 @@
  *
  * @module
  */
-import { type ByteWindow, ByteWriter, HOST_LITTLE_ENDIAN } from "./bytes.ts";
+import {
+  type ByteWindow,
+  type ByteWriter,
+  HOST_LITTLE_ENDIAN,
+} from "./bytes.ts";
 import { type Codec, CodecError } from "./codec.ts";
 
 // Protocols, flags and types of linux/netlink.h.
@@ -24,12 +28,8 @@ export const NLM_F_MULTI = 0x02;
 export const NLM_F_ACK = 0x04;
 /** The table changed during the dump, which may lack or repeat entries. */
 export const NLM_F_DUMP_INTR = 0x10;
-/** Dump: start at the root of the tree. */
-export const NLM_F_ROOT = 0x100;
-/** Dump: all that match. */
-export const NLM_F_MATCH = 0x200;
-/** Ask for every object instead of one. */
-export const NLM_F_DUMP: number = NLM_F_ROOT | NLM_F_MATCH;
+/** Ask for every object instead of one (NLM_F_ROOT and NLM_F_MATCH). */
+export const NLM_F_DUMP = 0x300;
 /** New: replace the object if it exists. */
 export const NLM_F_REPLACE = 0x100;
 /** New: fail with EEXIST if the object exists. */
@@ -38,8 +38,6 @@ export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 /** New: add at the end of the list. */
 export const NLM_F_APPEND = 0x800;
-/** Delete: the subtree too. */
-export const NLM_F_NONREC = 0x100;
 /** An acknowledgement without the body of the request. */
 export const NLM_F_CAPPED = 0x100;
 /** An acknowledgement with attributes of its own (extended acknowledgement). */
@@ -145,15 +143,4 @@ export function readMessages(from: ByteWindow): Message[] {
     at += (size + 3) & ~3;
   }
   return messages;
-}
-
-/** Encodes one whole message, such as for comparing it with recorded bytes. */
-export function encodeMessage<T, R>(
-  request: Request<T, R>,
-  sequence = 0,
-  extraFlags = 0,
-): Uint8Array<ArrayBuffer> {
-  const out = new ByteWriter();
-  writeMessage(out, request, sequence, extraFlags);
-  return out.finish();
 }

@@ -212,8 +212,6 @@ const definitions = {
 /** A type by the name that nft prints in `type …`. */
 export type Datatype = keyof typeof definitions;
 
-const names = Object.keys(definitions) as Datatype[];
-
 /** A concatenation's fields start at multiples of 4 bytes, the size of a register word. */
 function padded(length: number): number {
   return (length + 3) & ~3;
@@ -247,19 +245,6 @@ export function byteorderOf(types: readonly Datatype[]): Byteorder {
   return types.length === 1 && only !== undefined
     ? definitions[only].byteorder
     : "concatenation";
-}
-
-/** The types that a set's key type number stands for, or undefined when one is not known here. */
-export function typesOf(number: number): readonly Datatype[] | undefined {
-  const types: Datatype[] = [];
-  for (let rest = number; rest !== 0; rest >>>= 6) {
-    const type = names.find((name) =>
-      definitions[name].number === (rest & 0x3f)
-    );
-    if (type === undefined) return undefined;
-    types.unshift(type);
-  }
-  return types;
 }
 
 /**

@@ -202,26 +202,3 @@ export function dumpAddresses(
     reply: address,
   };
 }
-
-/**
- * Asks for one IPv6 address of a link, such as for whether it is still tentative. Refused with EADDRNOTAVAIL if it is not
- * there; the kernel has no such question for IPv4.
- */
-export function getAddress(
-  options: { readonly index: number; readonly address: IpAddress },
-): Request<AddressMessage, Address> {
-  return {
-    operation: `get address ${options.address} of link #${options.index}`,
-    type: RTM_GETADDR,
-    flags: 0,
-    codec: addressMessage,
-    value: {
-      header: {
-        family: familyNumber(options.address.family),
-        index: options.index,
-      },
-      attrs: { address: options.address.bytes },
-    },
-    reply: address,
-  };
-}

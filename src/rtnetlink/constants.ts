@@ -50,8 +50,6 @@ export const RTNLGRP_IPV6_ROUTE = 11;
 
 /** Flags of a link: administratively up. */
 export const IFF_UP = 0x1;
-/** Operational: up, and with a carrier. */
-export const IFF_RUNNING = 0x40;
 /** The link asks nobody for link-layer addresses. */
 export const IFF_NOARP = 0x80;
 /** The link below has a carrier. */
@@ -82,8 +80,6 @@ export const RT_SCOPE_NOWHERE = 255;
 
 /** Routing tables. */
 export const RT_TABLE_UNSPEC = 0;
-/** The table of routes that a number does not fit into the header. */
-export const RT_TABLE_COMPAT = 252;
 /** The table that all routes are in unless said otherwise. */
 export const RT_TABLE_MAIN = 254;
 /** The kernel's table of its own addresses. */
@@ -93,8 +89,6 @@ export const RT_TABLE_LOCAL = 255;
 export const RTPROT_UNSPEC = 0;
 /** The kernel. */
 export const RTPROT_KERNEL = 2;
-/** An administrator. */
-export const RTPROT_STATIC = 4;
 
 /** Kinds of routes: send to a gateway or device. */
 export const RTN_UNICAST = 1;
@@ -114,12 +108,5 @@ export const RTNH_F_ONLINK = 4;
 /** The carrier of the route's link is down. */
 export const RTNH_F_LINKDOWN = 16;
 
-/** States of a neighbour: verified a short while ago. */
-export const NUD_REACHABLE = 0x02;
-/** Nobody answers. */
-export const NUD_FAILED = 0x20;
-/** Set by hand; never expires. */
+/** States of a neighbour: set by hand; never expires. */
 export const NUD_PERMANENT = 0x80;
-
-/** Flags of a neighbour: an entry of the device's own forwarding table. */
-export const NTF_SELF = 0x02;

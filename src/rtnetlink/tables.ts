@@ -198,10 +198,6 @@ const vlanRows = {
 /** Driver options of a VLAN device. */
 export const vlanAttrs: Attrs<typeof vlanRows> = attrs("IFLA_VLAN_", vlanRows);
 
-const vrfRows = { table: [1, u32] } as const;
-/** Driver options of a VRF device. */
-export const vrfAttrs: Attrs<typeof vrfRows> = attrs("IFLA_VRF_", vrfRows);
-
 const macvlanRows = {
   mode: [
     1,
@@ -242,7 +238,6 @@ const linkFormats = {
   veth: vethAttrs,
   bridge: bridgeAttrs,
   vlan: vlanAttrs,
-  vrf: vrfAttrs,
   macvlan: macvlanAttrs,
   vxlan: vxlanAttrs,
   dummy: dummyAttrs,

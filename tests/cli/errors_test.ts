@@ -21,7 +21,6 @@ const contexts: {
   HostAddressUnknown: [2, { hostIP: "192.0.2.1" }],
   InvalidNamespace: [2, { path: "/x", reason: "y" }],
   SandboxNotFound: [3, { name: "web" }],
-  ContainerNotFound: [3, { name: "app" }],
   NodeNotFound: [3, { name: "n", stateDir: "/x" }],
   SandboxConflict: [4, { id: "1", name: "web", differences: ["MTU"] }],
   SandboxInUse: [4, { id: "1", containers: ["app"] }],

@@ -24,7 +24,7 @@ import {
   u64,
   u8,
 } from "../../src/netlink/codec.ts";
-import { dump, missingAt, pathAt } from "../../src/netlink/inspect.ts";
+import { missingAt, pathAt } from "../../src/netlink/inspect.ts";
 
 const inner = attrs("IN_", { word: [1, be32], name: [2, cstring(8)] });
 const header = struct("head", { family: u8, pad: u8, kind: u16, index: i32 });
@@ -213,39 +213,6 @@ Deno.test("missingAt() names the attribute that a nest lacks", () => {
   assertEquals(missingAt(whole, encoded, nest + 4, 1), "driver.kind");
 });
 
-Deno.test("dump() shows every attribute with its name, bytes and value", () => {
-  const encoded = encode(whole, {
-    header: { index: 1 },
-    attrs: {
-      name: "eth0",
-      driver: { veth: { word: 7 } },
-      $unknown: [{ type: 99, payload: Uint8Array.of(1) }],
-    },
-  });
-  assertEquals(
-    dump(whole, encoded),
-    [
-      "0000  00000000 01000000  head: head = { family: 0, pad: 0, kind: 0, index: 1 }",
-      '0008  09000300 65746830 00  name: cstring = "eth0"',
-      "0014  1c000980  driver: variant",
-      '0018    09000100 76657468 00  selector: cstring = "veth"',
-      "0024    0c000280  veth: attrs",
-      "0028      08000100 00000007  word: be32 = 7",
-      "0030  05006300 01  #99: bytes = 01",
-    ].join("\n"),
-  );
-});
-
-Deno.test("dump() shows damaged attributes instead of throwing", () => {
-  const encoded = encode(table, {
-    $unknown: [{ type: 2, payload: Uint8Array.of(1) }],
-  });
-  assertEquals(
-    dump(table, encoded),
-    "0000  05000200 01  big: u64 = ? u64 needs 8 bytes, got 1",
-  );
-});
-
 // Arbitrary values of the table.
 
 const word = fc.integer({ min: 0, max: 0xffffffff });
@@ -313,14 +280,13 @@ Deno.test("encode() gives back whatever decode() was given, unknown attributes i
   );
 });
 
-Deno.test("pathAt() and dump() cover every byte of whatever encode() makes", () => {
+Deno.test("pathAt() covers every byte of whatever encode() makes", () => {
   fc.assert(
     fc.property(anyTable, (value) => {
       const encoded = encode(table, value);
       for (let at = 0; at < encoded.length; at++) {
         assert(pathAt(table, encoded, at) !== "", `nothing at ${at}`);
       }
-      assertEquals(dump(table, encoded) === "", encoded.length === 0);
     }),
     { seed: 3, numRuns: 100 },
   );
@@ -347,7 +313,6 @@ Deno.test("decode() throws nothing but CodecError on damaged input, and ends", (
           if (!(error instanceof CodecError)) throw error;
           refused++;
         }
-        dump(table, damaged);
         pathAt(table, damaged, cut % 64);
       },
     ),

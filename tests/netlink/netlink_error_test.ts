@@ -1,12 +1,19 @@
 /** Extended acknowledgements, through a connection to a fake kernel. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { Errno } from "../../ffi/errno.ts";
+import { ByteWriter } from "../../src/netlink/bytes.ts";
 import { Connection } from "../../src/netlink/connection.ts";
-import { encodeMessage } from "../../src/netlink/message.ts";
+import { type Request, writeMessage } from "../../src/netlink/message.ts";
 import { NetlinkError } from "../../src/netlink/netlink_error.ts";
 import { MacAddress } from "../../src/net/mac.ts";
 import { newLink, newVeth } from "../../src/rtnetlink/link.ts";
 import { error, FakeKernel, together, type Words } from "./fake_kernel.ts";
+
+function encodeMessage<T, R>(request: Request<T, R>): Uint8Array<ArrayBuffer> {
+  const out = new ByteWriter();
+  writeMessage(out, request, 0);
+  return out.finish();
+}
 
 const veth = newVeth({
   name: "pn-12ab",

@@ -1,17 +1,16 @@
 /** Addresses: what is written is what the kernel, and ip(8), read. */
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { NetlinkError } from "../../src/netlink/netlink_error.ts";
 import {
   type Address,
   deleteAddress,
   dumpAddresses,
   type DumpAddressesOptions,
-  getAddress,
   newAddress,
 } from "../../src/rtnetlink/address.ts";
 import { RT_SCOPE_LINK } from "../../src/rtnetlink/constants.ts";
 import { dumpRoutes } from "../../src/rtnetlink/route.ts";
-import { FAR, ip, LO, NEAR, type Side, withPair } from "./pair.ts";
+import { ip, LO, NEAR, type Side, withPair } from "./pair.ts";
 
 const text = ({ address, prefixLength }: Address) =>
   `${address}/${prefixLength}`;
@@ -104,30 +103,13 @@ Deno.test("newAddress() is refused with EEXIST only when it is exclusive", () =>
   });
 });
 
-Deno.test("getAddress() tells when an IPv6 address without duplicate detection is usable", () => {
-  withPair((_near, far) => {
-    const address = ip("fd00::7");
-    far.route.execute([
-      newAddress({ index: FAR, address, prefixLength: 128, noDad: true }),
-    ]);
-    const deadline = performance.now() + 1000;
-    for (;;) {
-      const [found] = far.route.request(getAddress({ index: FAR, address }));
-      assert(found !== undefined);
-      assertEquals(text(found), "fd00::7/128");
-      if (!found.tentative) break;
-      assert(performance.now() < deadline, "the address stays tentative");
-    }
-  });
-});
-
 Deno.test("a new IPv6 address is tentative when duplicate detection is on", () => {
   withPair((near) => {
     const address = ip("fd00::7");
     near.route.execute([
       newAddress({ index: NEAR, address, prefixLength: 128 }),
     ]);
-    const [found] = near.route.request(getAddress({ index: NEAR, address }));
+    const [found] = near.route.dump(dumpAddresses({ index: NEAR, family: 6 }));
     assertEquals([found?.tentative, found?.duplicate], [true, false]);
   });
 });

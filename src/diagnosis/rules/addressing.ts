@@ -10,6 +10,7 @@ import {
   RT_SCOPE_UNIVERSE,
   RT_TABLE_LOCAL,
   RT_TABLE_MAIN,
+  RTPROT_KERNEL,
 } from "../../rtnetlink/constants.ts";
 import type { PolicyRule } from "../../rtnetlink/policy_rule.ts";
 import { ROUTE_PROTOCOL } from "../../rtnetlink/route.ts";
@@ -64,7 +65,6 @@ function foreignRoutes({ network, podCidrs }: Given): DiagnosisFinding[] {
     network.links.filter(({ ofPod }) => ofPod).map(({ name }) => name),
   );
   // What the kernel adds for an address is told of with the address.
-  const RTPROT_KERNEL = 2;
   const foreign = network.routes.filter((route) =>
     route.table !== RT_TABLE_LOCAL && route.protocol !== ROUTE_PROTOCOL &&
     route.protocol !== RTPROT_KERNEL && !ofPods.has(route.link ?? "")
