@@ -27,6 +27,7 @@ export {
   type NodeRemoval,
   type NodeRemoveOptions,
   type SandboxReference,
+  type WarmNamespaces,
 } from "./src/sandbox/node.ts";
 export { openNode, removeNode } from "./src/sandbox/open_node.ts";
 export type { NodeOptions } from "./src/spec/node_options.ts";

@@ -20,7 +20,13 @@ import type { Request } from "../netlink/message.ts";
 import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
 import { newAddress } from "../rtnetlink/address.ts";
 import type { Ipv4Devconf } from "../rtnetlink/devconf.ts";
-import { deleteLink, getLink, newVeth, setLink } from "../rtnetlink/link.ts";
+import {
+  deleteLink,
+  getLink,
+  type LinkChanges,
+  newVeth,
+  setLink,
+} from "../rtnetlink/link.ts";
 import { deleteNeighbour, newNeighbour } from "../rtnetlink/neighbour.ts";
 import {
   deleteRoute,
@@ -76,6 +82,11 @@ export interface PodLink {
   readonly mtu: number;
   /** Whether its ends have IPv6: see {@linkcode hasIpv6}. */
   readonly ipv6: boolean;
+  /**
+   * Whether {@linkcode prepareLink} has seen to it.
+   * @default false
+   */
+  readonly isPrepared?: boolean;
 }
 
 /** Whether a link has IPv6, on which it is an error to configure it otherwise: the kernel has, and the MTU is enough (RFC 8200, 5). */
@@ -130,6 +141,44 @@ export function makeLink(
 }
 
 /**
+ * Does ahead what does not depend on whose the link will be. The node's end stays down: an alias costs more on one that is
+ * up, and more with every pod.
+ *
+ * @throws {NetlinkError}
+ */
+export function prepareLink(
+  route: Connection,
+  podRoute: Connection,
+  link: PodLink,
+): void {
+  route.execute([hostSettings(link)]);
+  podRoute.execute(podSettings(link));
+}
+
+/** While the link is down a change of its settings notifies nobody, which costs half at 2000 pods. */
+function hostSettings(
+  link: PodLink,
+  changes: LinkChanges = {},
+): Request<unknown, unknown> {
+  return setLink({
+    index: link.hostIndex,
+    ...withoutLinkLocal(link),
+    ipv4: HOST_IPV4,
+    ...changes,
+  });
+}
+
+function podSettings(
+  link: Pick<PodLink, "podIndex" | "ipv6">,
+): Request<unknown, unknown>[] {
+  return [
+    setLink({ index: LOOPBACK_INDEX, up: true }),
+    setLink({ index: link.podIndex, ...withoutLinkLocal(link) }),
+    setLink({ index: link.podIndex, up: true }),
+  ];
+}
+
+/**
  * Configures the node's end of the link, and claims one address for each wish. When it throws, the caller gives back with
  * {@linkcode releaseLink} what was claimed.
  *
@@ -150,16 +199,13 @@ export function attachHost(
     const { value: address } = candidates.next();
     return address === undefined ? [] : [{ address, gateway }];
   });
+  const { hostIndex, alias, isPrepared } = link;
   const taken = claim(route, link, first, [
-    // While the link is down a change of its settings notifies nobody, which costs half at 2000 pods.
-    setLink({
-      index: link.hostIndex,
-      // Not at creation: the kernel ignores an alias there (rtnl_create_link).
-      alias: link.alias,
-      ...withoutLinkLocal(link),
-      ipv4: HOST_IPV4,
-    }),
-    setLink({ index: link.hostIndex, up: true }),
+    // Not at creation: the kernel ignores an alias there (rtnl_create_link).
+    isPrepared
+      ? setLink({ index: hostIndex, alias })
+      : hostSettings(link, { alias }),
+    setLink({ index: hostIndex, up: true }),
   ]);
   return tries.map((wish) => {
     const tried = first.find(({ gateway }) => gateway === wish.gateway);
@@ -364,17 +410,14 @@ export function detachHost(
 /** Configures the pod's end: lo, addresses, gateway neighbours, default routes. */
 export function attachPod(
   podRoute: Connection,
-  link: Pick<PodLink, "podIndex" | "ipv6">,
+  link: Pick<PodLink, "podIndex" | "ipv6" | "mac" | "isPrepared">,
   claimed: readonly ClaimedAddress[],
 ): void {
-  const { podIndex } = link;
+  const { podIndex, mac, isPrepared } = link;
+  // One that was up before has its carrier only now: see awaitReady().
+  if (isPrepared) podRoute.request(getLink({ index: podIndex }));
   podRoute.execute([
-    setLink({ index: LOOPBACK_INDEX, up: true }),
-    setLink({
-      index: podIndex,
-      ...withoutLinkLocal(link),
-    }),
-    setLink({ index: podIndex, up: true }),
+    ...isPrepared ? [setLink({ index: podIndex, mac })] : podSettings(link),
     ...claimed.flatMap(({ address, gateway }) => [
       newAddress({
         index: podIndex,

@@ -20,6 +20,7 @@ import { getLink } from "../rtnetlink/link.ts";
 import { RT_SCOPE_UNIVERSE } from "../rtnetlink/constants.ts";
 import type { NodeState } from "./node_state.ts";
 import type { NodeRecord } from "./records.ts";
+import type { WarmPool } from "./warm_pool.ts";
 
 /** The node's sockets, each bound for life to the node's namespace. */
 export class NodeSockets implements HostPortSockets, Disposable {
@@ -73,6 +74,8 @@ export interface NodeContext {
   readonly table: Table;
   /** Whether the kernel has IPv6. */
   readonly ipv6: boolean;
+  /** Namespaces made ahead, if the node was opened with some. */
+  readonly warm?: WarmPool;
 }
 
 /** Whether the kernel has IPv6: then lo tells of its settings. */

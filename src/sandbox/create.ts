@@ -25,11 +25,6 @@ import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { writeSysctl } from "../namespace/sysctl.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
-import { Connection } from "../netlink/connection.ts";
-import { NETLINK_ROUTE } from "../netlink/message.ts";
-import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
-import { dumpLinks } from "../rtnetlink/link.ts";
-import { dumpRoutes } from "../rtnetlink/route.ts";
 import { removeIfEmpty } from "../state/store.ts";
 import { ensureBaseline } from "./baseline.ts";
 import {
@@ -59,10 +54,14 @@ import { specDifferences } from "../spec/differences.ts";
 import { parseSandboxSpec } from "../spec/parse.ts";
 import { joinPath } from "../spec/problems.ts";
 import type { NormalisedSpec, SandboxSpec } from "../spec/sandbox_spec.ts";
+import {
+  adoptPodNamespace,
+  DEFAULT_INTERFACE,
+  FIRST_INDEX,
+  newPodNamespace,
+} from "./pod_namespace.ts";
 import { UndoStack } from "./undo.ts";
-
-/** In a namespace that was just made 1 is lo. */
-const FIRST_INDEX = 2;
+import type { WarmNamespace } from "./warm_pool.ts";
 
 /**
  * Makes the sandbox, or finds it when it exists with the same spec.
@@ -177,8 +176,12 @@ function build(
   undo: UndoStack,
 ): SandboxRecord {
   const { state, sockets, settings } = context;
-  const { name: hostInterface, index: hostIndex } = newHostLink();
   const mtu = spec.mtu ?? settings.mtu;
+  using opened = new DisposableStack();
+  const warm = takeWarm(context, spec, mtu);
+  if (warm !== undefined) opened.use(warm);
+  const { name: hostInterface, index: hostIndex } = warm?.hostLink ??
+    newHostLink();
   const link: PodLink = {
     hostInterface,
     hostIndex,
@@ -188,11 +191,12 @@ function build(
     mac: spec.mac === undefined ? mac : MacAddress.parse(spec.mac),
     mtu,
     ipv6: hasIpv6(context.ipv6, mtu),
+    isPrepared: warm !== undefined,
   };
-  using opened = new DisposableStack();
-  const { namespace, podRoute } = spec.netns === undefined
-    ? newPodNamespace(opened)
-    : adoptPodNamespace(opened, context, spec, spec.netns);
+  const { namespace, podRoute } = warm ??
+    (spec.netns === undefined
+      ? newPodNamespace(opened)
+      : adoptPodNamespace(opened, context, spec, spec.netns));
   pinFor(state, id, namespace, undo);
   const recordWith = (addresses: readonly IpAddress[]): SandboxRecord => ({
     ...recordOf(id, spec, namespace, addresses),
@@ -212,7 +216,7 @@ function build(
     // Who else asks for the same address is to learn who has it.
     state.writeSandbox(recordWith([]));
   }
-  makeLink(sockets.route, namespace, link);
+  if (warm === undefined) makeLink(sockets.route, namespace, link);
   undo.push(() => releaseLink(sockets.route, hostIndex));
   const claimed = attachHost(
     sockets.route,
@@ -220,9 +224,11 @@ function build(
     addressWishes(context, spec, seed),
   );
   const addresses = claimed.map(({ address }) => address);
-  context.namespace.run(() =>
-    guardIpv6(hostInterface, addresses.some(({ family }) => family === 6))
-  );
+  if (warm === undefined) {
+    context.namespace.run(() =>
+      guardIpv6(hostInterface, addresses.some(({ family }) => family === 6))
+    );
+  }
   attachPod(podRoute, link, claimed);
   for (const [name, value] of Object.entries(spec.sysctls)) {
     writeSpecSysctl(namespace, name, value);
@@ -276,57 +282,16 @@ function buildOnHostNetwork(
   return record;
 }
 
-/**
- * Its /proc/sys is left alone: the kernel looks for a name in it among those of all namespaces that were ever looked at,
- * which takes 1 ms at 1000 pods. Router advertisements and redirects could come from the node only, at the link's other
- * end: of those that other pods send, the guard and the kernel's own checks of source and hop limit let none through.
- */
-function newPodNamespace(
-  opened: DisposableStack,
-): { namespace: NetworkNamespace; podRoute: Connection } {
-  const sockets: Connection[] = [];
-  const namespace = opened.use(NetworkNamespace.create(() => {
-    sockets.push(opened.use(Connection.open(NETLINK_ROUTE)));
-  }));
-  const [podRoute] = sockets;
-  if (podRoute === undefined) {
-    throw new TypeError("create() did not run inside");
-  }
-  return { namespace, podRoute };
-}
-
-/** The namespace of somebody else; it must not be the node, and must have room for the pod's interface. */
-function adoptPodNamespace(
-  opened: DisposableStack,
-  context: NodeContext,
-  { interfaceName }: NormalisedSpec,
-  path: string,
-): { namespace: NetworkNamespace; podRoute: Connection } {
-  const namespace = opened.use(NetworkNamespace.open(path));
-  const refuse = (reason: string) =>
-    new SandboxError("InvalidNamespace", { path, reason });
-  if (namespace.id === context.namespace.id) {
-    throw refuse("it is the node's own: ask for hostNetwork instead");
-  }
-  const podRoute = opened.use(
-    namespace.run(() => Connection.open(NETLINK_ROUTE)),
-  );
-  if (
-    podRoute.dump(dumpLinks()).some(({ name }) => name === interfaceName)
-  ) {
-    throw refuse(
-      `it has an interface ${interfaceName} already: choose another interfaceName`,
-    );
-  }
-  // Its own would have to be replaced, and nobody could give it back.
-  const families = context.pools.map(({ cidr }) => cidr.family);
-  const [route] = podRoute.dump(dumpRoutes({ table: RT_TABLE_MAIN })).filter((
-    { destination, family },
-  ) => destination === "default" && families.includes(family));
-  if (route !== undefined) {
-    throw refuse(`it has an IPv${route.family} default route already`);
-  }
-  return { namespace, podRoute };
+/** One that was made ahead, if it is what the spec asks for. */
+function takeWarm(
+  { warm, settings }: NodeContext,
+  { netns, interfaceName }: NormalisedSpec,
+  mtu: number,
+): WarmNamespace | undefined {
+  return netns === undefined && interfaceName === DEFAULT_INTERFACE &&
+      mtu === settings.mtu
+    ? warm?.take()
+    : undefined;
 }
 
 function pinFor(

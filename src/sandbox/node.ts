@@ -29,6 +29,16 @@ import { possibleIds, resolveSandbox } from "./resolve.ts";
 import { newSandbox, type Sandbox } from "./sandbox.ts";
 import { watchNode, type WatchOptions } from "./watch.ts";
 
+/** Namespaces with links that a handle of a node keeps ready. */
+export interface WarmNamespaces {
+  /** How many there should be. */
+  readonly size: number;
+  /** How many there are: fewer right after creations, and while the program is busy. */
+  readonly ready: number;
+  /** What went wrong when one was made the last time, such as a limit that was reached. */
+  readonly problem?: unknown;
+}
+
 /** Which sandbox a name means. */
 export interface SandboxReference {
   /**
@@ -131,6 +141,12 @@ export class Node implements AsyncDisposable {
   /** How many connections a pod may have opened at a time; 0 for no limit. */
   get maxConnectionsPerPod(): number {
     return this.#context.settings.maxConnectionsPerPod;
+  }
+
+  /** The namespaces that this handle keeps ready; see `NodeOptions.warm`. */
+  get warm(): WarmNamespaces {
+    const { size = 0, ready = 0, problem } = this.#context.warm ?? {};
+    return { size, ready, ...problem === undefined ? {} : { problem } };
   }
 
   /**

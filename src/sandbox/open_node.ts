@@ -36,6 +36,8 @@ import {
 } from "./node_table.ts";
 import { explainRefusal } from "./permission.ts";
 import { forgetNode } from "./remove.ts";
+import { prepareNamespace } from "./pod_namespace.ts";
+import { WarmPool } from "./warm_pool.ts";
 import { UndoStack } from "./undo.ts";
 import { removeUnfinished } from "./unfinished_node.ts";
 
@@ -105,6 +107,11 @@ async function open(options: NodeOptions): Promise<Node> {
     const context: NodeContext = {
       ...parts,
       table: await tableOf(parts),
+      ...parsed.warm === undefined ? {} : {
+        warm: opened.use(
+          new WarmPool(parsed.warm, () => prepareNamespace(parts)),
+        ),
+      },
     };
     if (known === undefined) {
       refuseForeignTable(context);

@@ -92,6 +92,13 @@ export const connections: Field<number> = integer(
   2 ** 31 - 1,
 );
 
+/** A number of namespaces; each holds two descriptors. */
+export const warm: Field<number> = integer(
+  "a number of namespaces, an integer from 0 to 1000",
+  0,
+  1000,
+);
+
 /** An address, IPv4 or IPv6. */
 export const address: Field<IpAddress> = parsed(
   'an IP address like "10.244.1.7" or "fd00::7"',

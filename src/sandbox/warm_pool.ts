@@ -1,0 +1,89 @@
+/**
+ * Namespaces with links that are made ahead, while the program has nothing else to do: a creation that takes one is spared
+ * more than half of its time.
+ *
+ * @module
+ */
+import type { PodNamespace } from "./pod_namespace.ts";
+import { turn } from "./pacer.ts";
+
+/** Made ahead; whoever takes it owns it. */
+export interface WarmNamespace extends PodNamespace, Disposable {
+  /** The node's end of the link, which is down and has no alias. */
+  readonly hostLink: { readonly name: string; readonly index: number };
+}
+
+/** So long nothing must have been taken before more are made. */
+const IDLE_MS = 10;
+
+/** See the module. One belongs to one open node. */
+export class WarmPool implements Disposable {
+  /** How many there should be. */
+  readonly size: number;
+  readonly #make: () => WarmNamespace;
+  readonly #ready: WarmNamespace[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #filling = false;
+  #closed = false;
+  #problem: unknown;
+
+  /** Begins to fill it. */
+  constructor(size: number, make: () => WarmNamespace) {
+    this.size = size;
+    this.#make = make;
+    this.#fillWhenIdle();
+  }
+
+  /** How many there are. */
+  get ready(): number {
+    return this.#ready.length;
+  }
+
+  /** Why there are not more, when making one failed; it is tried again after the next one is taken. */
+  get problem(): unknown {
+    return this.#problem;
+  }
+
+  /** Takes one, if there is one. */
+  take(): WarmNamespace | undefined {
+    this.#fillWhenIdle();
+    return this.#ready.pop();
+  }
+
+  /** Gives up those that nobody took. */
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    for (const one of this.#ready.splice(0)) one[Symbol.dispose]();
+  }
+
+  #fillWhenIdle(): void {
+    if (this.#closed || this.size === 0) return;
+    clearTimeout(this.#timer);
+    const timer = setTimeout(() => this.#fill(), IDLE_MS);
+    // A program that has nothing else to do shall end.
+    Deno.unrefTimer(timer);
+    this.#timer = timer;
+  }
+
+  async #fill(): Promise<void> {
+    this.#timer = undefined;
+    if (this.#filling) return;
+    this.#filling = true;
+    this.#problem = undefined;
+    try {
+      // Until somebody takes one, which sets the timer.
+      while (
+        !this.#closed && this.#timer === undefined &&
+        this.#ready.length < this.size
+      ) {
+        this.#ready.push(this.#make());
+        await turn();
+      }
+    } catch (error) {
+      this.#problem = error;
+    } finally {
+      this.#filling = false;
+    }
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * Sandboxes from namespaces that were made ahead: the same as any other, only sooner.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type Node, openNode, type SandboxSpec } from "../../mod.ts";
+import { SandboxError } from "../../src/errors.ts";
+import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
+import { ask, FAMILIES, TRANSPORTS } from "../support/ask.ts";
+import { command } from "../support/command.ts";
+import { gatewayAddress, nodeAddress, nodeAt, Pod } from "../support/pods.ts";
+
+const SIZE = 3;
+
+let lab: Lab;
+let host: LabNode;
+let node: Node;
+
+Deno.test.beforeAll(async () => {
+  lab = await createLab();
+  host = nodeAt(lab.nodes, 0);
+});
+
+Deno.test.beforeEach(async () => {
+  await untilBlanks(0);
+  node = await openWarm(SIZE);
+  await untilReady(node);
+});
+
+Deno.test.afterEach(() => node[Symbol.asyncDispose]());
+
+Deno.test.afterAll(() => lab[Symbol.asyncDispose]().then());
+
+function openWarm(warm: number): Promise<Node> {
+  const { name, stateDir } = host.node;
+  return openNode({ name, stateDir, netns: host.namespace, warm });
+}
+
+async function untilReady(node: Node, count: number = SIZE): Promise<void> {
+  while (node.warm.ready < count) {
+    await new Promise((wake) => setTimeout(wake, 5));
+  }
+}
+
+/** Names of the node's ends of links that are nobody's yet. */
+function blanks(): string[] {
+  return command(host.namespace, "ip -o link show").split("\n")
+    .filter((line) => line.includes(": pn-") && !line.includes("alias"))
+    .map((line) => /: (pn-\w+)/.exec(line)?.[1] ?? "");
+}
+
+async function untilBlanks(count: number): Promise<void> {
+  for (let i = 0; i < 500 && blanks().length !== count; i++) {
+    await new Promise((wake) => setTimeout(wake, 10));
+  }
+  assertEquals(blanks().length, count);
+}
+
+/** What a pod is like, less what is its own. */
+function likeness({ sandbox, namespace }: Pod): unknown {
+  const masked = (text: string) =>
+    [
+      [sandbox.hostInterface, "HOST"],
+      [sandbox.mac, "MAC"],
+      [sandbox.id, "ID"],
+      ...sandbox.addresses.map((address) => [address, "ADDRESS"] as const),
+    ].reduce((rest, [own = "", word]) => rest.replaceAll(own, word ?? ""), text)
+      .replaceAll(/"?(?:ifindex|link|link_index|link_netnsid)"?:\s?\d+/g, "");
+  const ofPod =
+    "ip -j -d link show; ip -j addr show; ip -j -4 route show table all; ip -j -6 route show table all; ip -j neigh show; sysctl -a 2>/dev/null | grep -E 'net.ipv[46].conf.(eth0|lo)' | grep -v stable_secret";
+  const ofHost =
+    "ip -j -d link show HOST; ip -j -4 route show dev HOST; ip -j -6 route show dev HOST; ip -j neigh show dev HOST; sysctl -a 2>/dev/null | grep conf.HOST | grep -v stable_secret";
+  return [
+    masked(command(namespace, ofPod)).split("\n"),
+    masked(
+      command(
+        host.namespace,
+        ofHost.replaceAll("HOST", sandbox.hostInterface ?? ""),
+      ),
+    ).split("\n"),
+  ];
+}
+
+Deno.test("a sandbox from a namespace made ahead is like any other", async () => {
+  const made = blanks();
+  await using warm = await Pod.create(node, { name: "one" });
+  assert(made.includes(warm.sandbox.hostInterface ?? ""));
+  await using cold = await Pod.create(host.node, { name: "two" });
+  assertEquals(likeness(warm), likeness(cold));
+  assertEquals(await node.check(), []);
+  const { mac } = warm.sandbox;
+  await warm.sandbox.remove();
+  await using again = await Pod.create(host.node, { name: "one" });
+  assertEquals(again.sandbox.mac, mac);
+});
+
+Deno.test("of sandboxes from namespaces made ahead none loses its first packet", async () => {
+  for (let i = 0; i < 12; i++) {
+    await untilReady(node);
+    const ports = TRANSPORTS.map((protocol) => ({
+      protocol,
+      hostPort: 8080,
+      containerPort: 80,
+    }));
+    const made = blanks();
+    await using pod = await Pod.create(node, { ports });
+    assert(made.includes(pod.sandbox.hostInterface ?? ""));
+    const family = FAMILIES[i % 2] ?? 4;
+    const transport = TRANSPORTS[i % 3 === 0 ? 0 : 1] ?? "tcp";
+    using server = pod.serve(transport, family, 80);
+    const ways = [
+      [host.namespace, { address: pod.address(family), port: 80 }],
+      [lab.outside.namespace, { address: nodeAddress(family), port: 8080 }],
+    ] as const;
+    for (const [from, to] of i % 4 < 2 ? ways : ways.toReversed()) {
+      const answer = ask(transport, from, to, [server]);
+      assert(typeof answer === "object", `${transport} ${to.address}`);
+    }
+  }
+});
+
+Deno.test("namespaces made ahead are counted, and made again when the program is idle", async () => {
+  assertEquals(node.warm, { size: SIZE, ready: SIZE });
+  assertEquals(blanks().length, SIZE);
+  await using _one = await Pod.create(node);
+  assertEquals(node.warm.ready, SIZE - 1);
+  await untilReady(node);
+  assertEquals(blanks().length, SIZE);
+});
+
+Deno.test("more sandboxes than were made ahead are made as usual", async () => {
+  await using pods = new AsyncDisposableStack();
+  for (let i = 0; i < 2 * SIZE; i++) pods.use(await Pod.create(node));
+  assertEquals(await node.check(), []);
+});
+
+const OTHER: readonly (readonly [string, Partial<SandboxSpec>])[] = [
+  ["another interface name", { interfaceName: "net0" }],
+  ["another MTU", { mtu: 1400 }],
+  ["the node's network", { hostNetwork: true }],
+];
+for (const [what, spec] of OTHER) {
+  Deno.test(`a sandbox with ${what} leaves what was made ahead alone`, async () => {
+    await using pod = await Pod.create(node, spec);
+    assertEquals(node.warm.ready, SIZE);
+    assert(!blanks().includes(pod.sandbox.hostInterface ?? ""));
+    assertEquals(await node.check(), []);
+  });
+}
+
+Deno.test("a creation that fails gives up the namespace that it took, and no other", async () => {
+  await assertRejects(
+    () => node.createSandbox({ name: "no", addresses: [gatewayAddress(4)] }),
+    SandboxError,
+  );
+  await using first = await Pod.create(node, {
+    ports: [{ hostPort: 8080, containerPort: 80 }],
+  });
+  await assertRejects(
+    () => node.createSandbox({ name: "no", ports: first.sandbox.ports }),
+    SandboxError,
+  );
+  await untilReady(node);
+  await untilBlanks(SIZE);
+  assertEquals(await node.check(), []);
+});
+
+Deno.test("nothing made ahead is left when the node is closed, nor is it garbage before", async () => {
+  assertEquals(await host.node.collectGarbage(), []);
+  assertEquals(await host.node.check(), []);
+  assertEquals(blanks().length, SIZE);
+  await node[Symbol.asyncDispose]();
+  await untilBlanks(0);
+});
+
+Deno.test("warm: 0 makes nothing ahead, and what is no number is refused", async () => {
+  await node[Symbol.asyncDispose]();
+  await untilBlanks(0);
+  await using none = await openWarm(0);
+  await new Promise((wake) => setTimeout(wake, 50));
+  assertEquals([none.warm, blanks()], [{ size: 0, ready: 0 }, []]);
+  await assertRejects(() => openWarm(-1), SandboxError);
+});
