@@ -9,6 +9,7 @@ import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { dumpAddresses } from "../rtnetlink/address.ts";
 import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
+import { LOOPBACK_INDEX } from "../rtnetlink/link.ts";
 import { dumpRoutes } from "../rtnetlink/route.ts";
 import {
   endDifferences,
@@ -22,7 +23,6 @@ import {
   awaitReady,
   type ClaimedAddress,
   HOST_MAC,
-  LOOPBACK_INDEX,
   type PodLink,
 } from "./routed_veth.ts";
 

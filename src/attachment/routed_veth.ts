@@ -20,7 +20,13 @@ import type { Request } from "../netlink/message.ts";
 import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
 import { newAddress } from "../rtnetlink/address.ts";
 import type { Ipv4Devconf } from "../rtnetlink/devconf.ts";
-import { deleteLink, getLink, newVeth, setLink } from "../rtnetlink/link.ts";
+import {
+  deleteLink,
+  getLink,
+  LOOPBACK_INDEX,
+  newVeth,
+  setLink,
+} from "../rtnetlink/link.ts";
 import { deleteNeighbour, newNeighbour } from "../rtnetlink/neighbour.ts";
 import {
   deleteRoute,
@@ -55,8 +61,6 @@ export function ipv6Switches(
     : [["disable_ipv6", "1"]];
 }
 
-/** lo, in every namespace. */
-export const LOOPBACK_INDEX = 1;
 /** The kernel takes 0–0.5 ms; a second is a broken kernel. */
 const READY_TIMEOUT_MS = 1000;
 

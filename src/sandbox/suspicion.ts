@@ -17,6 +17,7 @@ import { elementCommentsOf, tableNameOf } from "../nftables/glance.ts";
 import {
   IFF_LOWER_UP,
   IFF_UP,
+  RT_TABLE_MAIN,
   RTM_DELADDR,
   RTM_DELLINK,
   RTM_DELNEIGH,
@@ -31,7 +32,12 @@ import {
   RTNLGRP_LINK,
   RTNLGRP_NEIGH,
 } from "../rtnetlink/constants.ts";
-import { dumpLinks, type Link, link as linkCodec } from "../rtnetlink/link.ts";
+import {
+  dumpLinks,
+  type Link,
+  link as linkCodec,
+  LOOPBACK_INDEX,
+} from "../rtnetlink/link.ts";
 import { neighbour as neighbourCodec } from "../rtnetlink/neighbour.ts";
 import { route as routeCodec, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
 import type { NodeContext } from "./context.ts";
@@ -45,8 +51,6 @@ const NFNLGRP_NFTABLES = 7;
 const NETCONFA_IFINDEX = 1;
 
 const NUD_NOARP = 0x40;
-const RT_TABLE_MAIN = 254;
-const LOOPBACK_INDEX = 1;
 
 /** A storm of a thousand pods a second for a tenth of a second. */
 const RECEIVE_BUFFER_BYTES = 16 << 20;
