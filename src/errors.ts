@@ -111,9 +111,11 @@ const messages: {
         .join("; ")
     }`,
   SandboxNotFound: ({ name, namespace }) =>
-    namespace === undefined
-      ? `no sandbox has the id or name "${name}": see "podnet ls" or listSandboxes() for those that exist`
-      : `no sandbox is named "${name}" in namespace "${namespace}": see "podnet ls" or listSandboxes() for those that exist`,
+    `${
+      namespace === undefined
+        ? `no sandbox has the id or name "${name}"`
+        : `no sandbox is named "${name}" in namespace "${namespace}"`
+    }: list the sandboxes to see those that exist`,
   SandboxConflict: ({ id, name, differences }) =>
     `sandbox "${name}" (${id}) exists and differs in ${
       differences.join(", ")

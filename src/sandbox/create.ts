@@ -306,7 +306,7 @@ function adoptPodNamespace(
   const refuse = (reason: string) =>
     new SandboxError("InvalidNamespace", { path, reason });
   if (namespace.id === context.namespace.id) {
-    throw refuse("it is the node's own: ask for hostNetwork instead");
+    throw refuse("it is the node's own: ask for the host network instead");
   }
   const podRoute = opened.use(
     namespace.run(() => Connection.open(NETLINK_ROUTE)),
@@ -315,7 +315,7 @@ function adoptPodNamespace(
     podRoute.dump(dumpLinks()).some(({ name }) => name === interfaceName)
   ) {
     throw refuse(
-      `it has an interface ${interfaceName} already: choose another interfaceName`,
+      `it has an interface ${interfaceName} already: choose another interface name`,
     );
   }
   // Its own would have to be replaced, and nobody could give it back.
