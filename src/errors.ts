@@ -5,6 +5,7 @@
  * `message`, and the two cannot drift apart.
  * @module
  */
+import { bracketed, printable } from "./text.ts";
 
 /** One thing that is wrong with a spec. */
 export interface Problem {
@@ -110,9 +111,11 @@ const messages: {
         .join("; ")
     }`,
   SandboxNotFound: ({ name, namespace }) =>
-    namespace === undefined
-      ? `no sandbox has the id or name "${name}": see "podnet ls" or listSandboxes() for those that exist`
-      : `no sandbox is named "${name}" in namespace "${namespace}": see "podnet ls" or listSandboxes() for those that exist`,
+    `${
+      namespace === undefined
+        ? `no sandbox has the id or name "${name}"`
+        : `no sandbox is named "${name}" in namespace "${namespace}"`
+    }: list the sandboxes to see those that exist`,
   SandboxConflict: ({ id, name, differences }) =>
     `sandbox "${name}" (${id}) exists and differs in ${
       differences.join(", ")
@@ -129,8 +132,8 @@ const messages: {
     `no free address found in ${cidr} (${size} allocatable): remove sandboxes that are not needed, or give the node a larger pod CIDR`,
   HostPortInUse: ({ protocol, hostIP, hostPort, owner }) =>
     `${protocol} host port ${
-      socketAddress(hostIP, hostPort)
-    } is taken by ${owner}: choose another host port or host IP, or free this one`,
+      bracketed(hostIP)
+    }:${hostPort} is taken by ${owner}: choose another host port or host IP, or free this one`,
   ContainerPortInUse: ({ port, protocol, containers: [first, second] }) =>
     `containers "${first}" and "${second}" both declare port ${port}/${protocol}: containers of a pod share its ports, so give one of them another`,
   ContainerConflict: ({ name }) =>
@@ -166,20 +169,6 @@ const messages: {
     `${operation} must not be asynchronous: what runs after the first await is no longer in the namespace; use a worker or the sandbox's own listen, serve, connect and spawn`,
 };
 
-/** An IPv6 address needs brackets before a port (RFC 3986, 3.2.2). */
-function socketAddress(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-/** Values in a message may hold anything; the message stays one line that a terminal can show. */
-function oneLine(text: string): string {
-  return text.replace(
-    // deno-lint-ignore no-control-regex
-    /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
-}
-
 /**
  * An error of the sandbox layers.
  *
@@ -211,7 +200,8 @@ export class SandboxError<C extends SandboxErrorCode = SandboxErrorCode>
     options: SandboxErrorOptions = {},
   ) {
     super(
-      oneLine(messages[code](context)),
+      // Values may hold anything; the message stays one line.
+      printable(messages[code](context)),
       options.cause === undefined ? undefined : { cause: options.cause },
     );
     this.code = code;

@@ -12,9 +12,9 @@ const layers: Record<
   { layers: readonly string[]; packages?: readonly string[] }
 > = {
   "ffi": { layers: [] },
-  "src/errors.ts": { layers: [] },
+  "src/text.ts": { layers: [] },
+  "src/errors.ts": { layers: ["src/text.ts"] },
   "src/net": { layers: [], packages: ["ip-bigint"] },
-  "src/oci": { layers: [] },
   "src/netlink": { layers: ["ffi"] },
   "src/rtnetlink": { layers: ["ffi", "src/net", "src/netlink"] },
   "src/nftables": {
@@ -37,6 +37,7 @@ const layers: Record<
       "src/netlink",
       "src/nftables",
       "src/sockdiag",
+      "src/text.ts",
     ],
   },
   "src/attachment": {
@@ -56,6 +57,7 @@ const layers: Record<
       "src/ipam",
       "src/namespace",
       "src/net",
+      "src/text.ts",
     ],
     packages: ["valibot"],
   },
@@ -75,6 +77,7 @@ const layers: Record<
       "src/sockdiag",
       "src/spec",
       "src/state",
+      "src/text.ts",
     ],
     packages: ["@noble/hashes", "valibot"],
   },
@@ -122,7 +125,7 @@ const layers: Record<
     ],
   },
   "src/cli": {
-    layers: ["deno.json", "mod.ts", "src/testing"],
+    layers: ["deno.json", "mod.ts", "src/testing", "src/text.ts"],
     packages: ["@std/cli"],
   },
   "deno.json": { layers: [] },

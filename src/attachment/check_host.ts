@@ -23,13 +23,8 @@ import {
   orNone,
   type WiringDifference,
 } from "./difference.ts";
-import {
-  type ClaimedAddress,
-  HOST_IPV4,
-  HOST_MAC,
-  NO_ROUTE,
-  type PodLink,
-} from "./routed_veth.ts";
+import { type ClaimedAddress, NO_ROUTE } from "./address_claims.ts";
+import { HOST_IPV4, HOST_MAC, type PodLink } from "./routed_veth.ts";
 
 /**
  * Compares the node's end of a link that is there, and what of the node leads to it.

@@ -9,6 +9,7 @@ import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { dumpAddresses } from "../rtnetlink/address.ts";
 import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
+import { LOOPBACK_INDEX } from "../rtnetlink/link.ts";
 import { dumpRoutes } from "../rtnetlink/route.ts";
 import {
   endDifferences,
@@ -17,12 +18,11 @@ import {
   type WantedEnd,
   type WiringDifference,
 } from "./difference.ts";
+import { type ClaimedAddress } from "./address_claims.ts";
 import {
   attachPod,
   awaitReady,
-  type ClaimedAddress,
   HOST_MAC,
-  LOOPBACK_INDEX,
   type PodLink,
 } from "./routed_veth.ts";
 

@@ -9,6 +9,7 @@ import type {
   SandboxJson,
   SinglePortMapping,
 } from "../../mod.ts";
+import { bracketed } from "../text.ts";
 
 type Properties = readonly (readonly [label: string, text: string])[];
 
@@ -16,11 +17,7 @@ type Properties = readonly (readonly [label: string, text: string])[];
 export function formatPorts(ports: readonly SinglePortMapping[]): string {
   return mergeRanges(ports).map((port) => {
     const { hostIP, protocol } = port;
-    const address = hostIP === undefined
-      ? ""
-      : hostIP.includes(":")
-      ? `[${hostIP}]:`
-      : `${hostIP}:`;
+    const address = hostIP === undefined ? "" : `${bracketed(hostIP)}:`;
     return `${address}${hostRange(port)}->${podRange(port)}/${protocol}`;
   }).join(", ");
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Diagnosis, DiagnosisFinding, Severity } from "../../mod.ts";
-import { printable } from "./output.ts";
+import { printable } from "../text.ts";
 
 const WIDTH = 100;
 const LABEL_WIDTH = 10;

@@ -4,8 +4,9 @@
  * @module
  */
 import type { Problem, SandboxErrorCode } from "../../mod.ts";
+import { printable } from "../text.ts";
 import type { OptionTable, OptionValues } from "./options.ts";
-import { OutputClosed, printable } from "./output.ts";
+import { OutputClosed } from "./output.ts";
 import { UsageError } from "./usage.ts";
 
 /** Exit codes and their meaning, as the help prints them. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { printable } from "../text.ts";
 
 /** A column of a table: its heading and how to read it from a row. */
 export type Column<T> = readonly [heading: string, cell: (row: T) => string];
@@ -74,15 +75,6 @@ export function formatTable<T>(
   );
   return cells.map((row) =>
     row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd()
-  );
-}
-
-/** Control characters escaped: names and reasons come from files that others may have damaged. */
-export function printable(text: string): string {
-  return text.replace(
-    // deno-lint-ignore no-control-regex
-    /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
 

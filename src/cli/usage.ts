@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { editDistance } from "../text.ts";
 
 /** A mistake in the command line. The message is one line that says what to write instead; exit code 2. */
 export class UsageError extends Error {
@@ -26,21 +27,4 @@ export function didYouMean(
     }
   }
   return best === undefined ? "" : `; did you mean "${best}"?`;
-}
-
-/** Levenshtein distance: single characters inserted, deleted or replaced. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(
-        (row[j] ?? 0) + 1,
-        (next[j - 1] ?? 0) + 1,
-        (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
-      ));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -4,7 +4,8 @@
  * @module
  */
 import type { NodeEvent, NodeWatch } from "../../mod.ts";
-import { print, printable } from "./output.ts";
+import { printable } from "../text.ts";
+import { print } from "./output.ts";
 
 /** Prints each event on a line, as text or as JSON. Ends with SIGINT or SIGTERM, once what is being done is done. */
 export async function printEvents(

@@ -7,6 +7,7 @@ import { SandboxError } from "../errors.ts";
 import type { IpAddress, IpFamily } from "../net/ip.ts";
 import type { NftablesConnection } from "../nftables/connection.ts";
 import type { NftSet } from "../nftables/ruleset.ts";
+import { bracketed } from "../text.ts";
 import {
   isWildcard,
   type PortOwner,
@@ -50,9 +51,7 @@ export function refuseUnusable(
   throw inUse(
     mapping,
     address.family,
-    `a socket of the node on ${
-      address.family === 6 ? `[${address}]` : address
-    }:${port}`,
+    `a socket of the node on ${bracketed(String(address))}:${port}`,
   );
 }
 

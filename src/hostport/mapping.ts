@@ -4,6 +4,7 @@
  */
 
 import { IpAddress, type IpFamily } from "../net/ip.ts";
+import { bracketed, compareText } from "../text.ts";
 
 /** A transport protocol that host ports exist for. */
 export type PortProtocol = "tcp" | "udp" | "sctp";
@@ -130,10 +131,6 @@ export function comparePortMappings(
     a.containerPort - b.containerPort;
 }
 
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
 const PUBLISH =
   /^(?:(?<hostIP>\[[^\]]*\]|[^:[\]]*):)?(?<host>0|[1-9]\d*)(?:-(?<hostEnd>0|[1-9]\d*))?:(?<port>0|[1-9]\d*)(?:-(?<portEnd>0|[1-9]\d*))?(?:\/(?<protocol>[a-z]+))?$/;
 
@@ -187,11 +184,7 @@ function isPortProtocol(text: string): text is PortProtocol {
 /** The publish syntax of a mapping; `parsePublish` reads it back. */
 export function formatPublish(mapping: PortMapping): string {
   const { hostIP, hostPort, containerPort, protocol = "tcp" } = mapping;
-  const address = hostIP === undefined
-    ? ""
-    : hostIP.includes(":")
-    ? `[${hostIP}]:`
-    : `${hostIP}:`;
+  const address = hostIP === undefined ? "" : `${bracketed(hostIP)}:`;
   const last = lastHostPort(mapping);
   const host = range(hostPort, last);
   const port = range(containerPort, containerPort + last - hostPort);

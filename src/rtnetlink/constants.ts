@@ -35,6 +35,9 @@ export const RTM_GETRULE = 34;
 /** Create a queueing discipline. */
 export const RTM_NEWQDISC = 36;
 
+/** Sysctls of a link have changed. */
+export const RTM_NEWNETCONF = 80;
+
 /** Multicast groups. */
 export const RTNLGRP_LINK = 1;
 /** Neighbours. */
@@ -47,6 +50,10 @@ export const RTNLGRP_IPV4_ROUTE = 7;
 export const RTNLGRP_IPV6_IFADDR = 9;
 /** IPv6 routes. */
 export const RTNLGRP_IPV6_ROUTE = 11;
+/** Sysctls of links for IPv4. */
+export const RTNLGRP_IPV4_NETCONF = 24;
+/** Sysctls of links for IPv6. */
+export const RTNLGRP_IPV6_NETCONF = 25;
 
 /** Flags of a link: administratively up. */
 export const IFF_UP = 0x1;
@@ -108,5 +115,7 @@ export const RTNH_F_ONLINK = 4;
 /** The carrier of the route's link is down. */
 export const RTNH_F_LINKDOWN = 16;
 
-/** States of a neighbour: set by hand; never expires. */
+/** States of a neighbour: needs no link-layer address. */
+export const NUD_NOARP = 0x40;
+/** Set by hand; never expires. */
 export const NUD_PERMANENT = 0x80;

@@ -24,6 +24,9 @@ import {
   linkNameMessage,
 } from "./tables.ts";
 
+/** Number of lo, in every namespace (LOOPBACK_IFINDEX in include/net/net_namespace.h). */
+export const LOOPBACK_INDEX = 1;
+
 /** The body of a link message. */
 export type LinkMessage = Infer<typeof linkMessage>;
 

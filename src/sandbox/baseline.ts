@@ -22,7 +22,7 @@ import {
   newAddress,
 } from "../rtnetlink/address.ts";
 import { RT_SCOPE_LINK, RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
-import { getLink, setLink } from "../rtnetlink/link.ts";
+import { getLink, LOOPBACK_INDEX, setLink } from "../rtnetlink/link.ts";
 import {
   deleteRoute,
   dumpRoutes,
@@ -32,8 +32,6 @@ import {
 } from "../rtnetlink/route.ts";
 import type { NodeContext, NodeSockets } from "./context.ts";
 import { ensureTable, isOf } from "./node_table.ts";
-
-const LOOPBACK_INDEX = 1;
 
 /** Marks the IPv4 gateway address for people, and for kernels that do not keep who added an address (before 5.18). */
 const GATEWAY_LABEL = "lo:podnet";

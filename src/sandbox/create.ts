@@ -4,8 +4,8 @@
  * @module
  */
 import { O_RDONLY, open } from "../../ffi/file.ts";
+import { type AddressWish, releaseLink } from "../attachment/address_claims.ts";
 import {
-  type AddressWish,
   attachHost,
   attachPod,
   awaitReady,
@@ -14,7 +14,6 @@ import {
   hasIpv6,
   makeLink,
   type PodLink,
-  releaseLink,
 } from "../attachment/routed_veth.ts";
 import { podAt } from "../attachment/check_host.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";

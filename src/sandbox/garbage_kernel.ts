@@ -7,7 +7,7 @@
  * @module
  */
 import { Errno } from "../../ffi/errno.ts";
-import { releaseAddresses } from "../attachment/routed_veth.ts";
+import { releaseAddresses } from "../attachment/address_claims.ts";
 import { hairpinOf, type Placed } from "../hostport/elements.ts";
 import {
   deleteElements,

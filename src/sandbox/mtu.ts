@@ -6,11 +6,10 @@
 import { IpAddress } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { NetlinkError } from "../netlink/netlink_error.ts";
-import { getLink } from "../rtnetlink/link.ts";
+import { getLink, LOOPBACK_INDEX } from "../rtnetlink/link.ts";
 import { getRoute } from "../rtnetlink/route.ts";
 
 const ETHERNET_MTU = 1500;
-const LOOPBACK_INDEX = 1;
 
 /** Addresses that only a default route leads to: nobody is to have them (RFC 5737, RFC 3849). */
 const OUTSIDE = ["192.0.2.1", "2001:db8::1"].map((text) =>

@@ -5,7 +5,7 @@
  */
 import { isSandboxError, SandboxError } from "../errors.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";
-import { compareText } from "../spec/order.ts";
+import { compareText } from "../text.ts";
 import { removeBaseline } from "./baseline.ts";
 import { checkNode, repairNode } from "./check.ts";
 import type { NodeContext } from "./context.ts";

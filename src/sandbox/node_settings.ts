@@ -90,27 +90,28 @@ export function settle(
         `it was set up in network namespace ${known.netnsId}, this is ${netnsId}: use another node name or state directory, or take it down there first; with force if that namespace is gone`,
     });
   }
-  for (
-    const key of [
-      "podCidrs",
-      "masquerade",
-      "nonMasqueradeCidrs",
-      "mtu",
-      "maxConnectionsPerPod",
-    ] as const
-  ) {
+  for (const [key, label] of SETTINGS) {
     const wanted = options[key];
     if (wanted !== undefined && String(wanted) !== String(known[key])) {
       throw new SandboxError("NodeConflict", {
         name,
-        reason: `its ${key} is ${
+        reason: `it differs in ${label} (${
           known[key]
-        }, not ${wanted}: leave the option out, or take the node down first`,
+        }, requested ${wanted}): leave the option out, or take the node down first`,
       });
     }
   }
   return known;
 }
+
+/** What can be asked of a node that exists, and how people call it. */
+const SETTINGS = [
+  ["podCidrs", "pod CIDRs"],
+  ["masquerade", "masquerading"],
+  ["nonMasqueradeCidrs", "networks that are not masqueraded"],
+  ["mtu", "MTU"],
+  ["maxConnectionsPerPod", "connections per pod"],
+] as const;
 
 /**
  * The node may have been taken down since this process opened it, and set up again in another way.

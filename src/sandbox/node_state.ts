@@ -15,7 +15,6 @@ import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import {
   fstat,
-  mkdir,
   O_CREAT,
   O_NOFOLLOW,
   O_NONBLOCK,
@@ -31,7 +30,13 @@ import {
   shareMounts,
   unshareMounts,
 } from "../namespace/pin.ts";
-import { present, removeDirectory, versionOf } from "../state/directory.ts";
+import {
+  ensureDirectory,
+  present,
+  removeDirectory,
+  versionOf,
+} from "../state/directory.ts";
+import { WrittenRecords } from "./written_records.ts";
 import {
   acquireFairLock,
   acquireLock,
@@ -67,14 +72,7 @@ export class NodeState {
   #settings: NodeRecord | undefined;
   /** Which file {@linkcode NodeState.isStill} found to have the settings. */
   #compared: string | undefined;
-  /**
-   * The records that this object has written, each with the state of the file: as long as that is the same, reading it
-   * again would take 0.1 ms to tell the same.
-   */
-  readonly #kept = new Map<
-    string,
-    { readonly record: SandboxRecord; readonly version: string | undefined }
-  >();
+  readonly #written = new WrittenRecords();
   /** Directories made by this object, parents first. */
   readonly #made: string[] = [];
   /** Whether it holds the lock of a node that may come to nothing. */
@@ -317,9 +315,8 @@ export class NodeState {
    */
   readSandbox(id: string): SandboxRecord | undefined {
     const path = this.#sandboxRecord(id);
-    const version = versionOf(path);
-    const kept = this.#kept.get(id);
-    if (version !== undefined && kept?.version === version) return kept.record;
+    const written = this.#written.get(id, path);
+    if (written !== undefined) return written;
     const record = readRecord(sandboxRecord, path);
     const reason = record &&
       (record.id === id
@@ -349,13 +346,12 @@ export class NodeState {
     const { id } = record;
     const path = this.#sandboxRecord(id);
     writeRecord(sandboxRecord, path, record);
-    if (this.#kept.size >= MAX_KEPT) this.#kept.clear();
-    this.#kept.set(id, { record, version: versionOf(path) });
+    this.#written.set(record, path);
   }
 
   /** Whether the record is what this process has made of the sandbox itself, and not what a file says. */
   isOwnWork(record: SandboxRecord): boolean {
-    return this.#kept.get(record.id)?.record === record;
+    return this.#written.has(record);
   }
 
   /** The ids of all sandboxes that have a directory. */
@@ -372,7 +368,7 @@ export class NodeState {
 
   /** Removes what a sandbox left here; its pin must be gone. The record goes last, so that a crash leaves it to be found. */
   removeSandbox(id: string): void {
-    this.#kept.delete(id);
+    this.#written.delete(id);
     removeDirectory(this.sandboxDirectory(id), "record.cbor");
   }
 
@@ -431,24 +427,10 @@ export class NodeState {
   }
 }
 
-/** Some 2 KB each. */
-const MAX_KEPT = 10_000;
-
 /** The lock of a sandbox, held until it is disposed. */
 export interface SandboxLock extends Disposable {
   /** Whether its directory was made for the lock: nothing is left of the sandbox then. */
   readonly isNew: boolean;
-}
-
-/** Makes a directory; false when there is one. */
-function ensureDirectory(path: string): boolean {
-  try {
-    mkdir(path, 0o700);
-    return true;
-  } catch (error) {
-    if (isSyscallError(error, Errno.EEXIST)) return false;
-    throw unusable(path, error);
-  }
 }
 
 /** How often others may take away what a new node needs while it is made. */

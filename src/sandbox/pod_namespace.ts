@@ -21,19 +21,13 @@ import { dumpRoutes } from "../rtnetlink/route.ts";
 import type { NormalisedSpec } from "../spec/sandbox_spec.ts";
 import type { NodeContext } from "./context.ts";
 import { newHostLink } from "./identity.ts";
-import type { WarmNamespace } from "./warm_pool.ts";
+import type { PodNamespace, WarmNamespace } from "./warm_pool.ts";
 
 /** In a namespace that was just made 1 is lo. */
 export const FIRST_INDEX = 2;
 
 /** The interface that pods have unless their spec says otherwise. */
 export const DEFAULT_INTERFACE = "eth0";
-
-/** A pod's namespace, and a socket in it. */
-export interface PodNamespace {
-  readonly namespace: NetworkNamespace;
-  readonly podRoute: Connection;
-}
 
 /**
  * Its /proc/sys is left alone: the kernel looks for a name in it among those of all namespaces that were ever looked at,
@@ -63,7 +57,7 @@ export function adoptPodNamespace(
   const refuse = (reason: string) =>
     new SandboxError("InvalidNamespace", { path, reason });
   if (namespace.id === context.namespace.id) {
-    throw refuse("it is the node's own: ask for hostNetwork instead");
+    throw refuse("it is the node's own: ask for the host network instead");
   }
   const podRoute = opened.use(
     namespace.run(() => Connection.open(NETLINK_ROUTE)),
@@ -72,7 +66,7 @@ export function adoptPodNamespace(
     podRoute.dump(dumpLinks()).some(({ name }) => name === interfaceName)
   ) {
     throw refuse(
-      `it has an interface ${interfaceName} already: choose another interfaceName`,
+      `it has an interface ${interfaceName} already: choose another interface name`,
     );
   }
   // Its own would have to be replaced, and nobody could give it back.

@@ -3,8 +3,8 @@
  *
  * @module
  */
+import { type AddressWish } from "../attachment/address_claims.ts";
 import {
-  type AddressWish,
   attachHost,
   attachPod,
   awaitReady,

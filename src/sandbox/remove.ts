@@ -9,9 +9,9 @@
 import type { OwnedFd } from "../../ffi/fd.ts";
 import {
   addressesOfLink,
-  detachHost,
   releaseAddresses,
-} from "../attachment/routed_veth.ts";
+} from "../attachment/address_claims.ts";
+import { detachHost } from "../attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import {
   deleteElements,

@@ -17,36 +17,39 @@ import { elementCommentsOf, tableNameOf } from "../nftables/glance.ts";
 import {
   IFF_LOWER_UP,
   IFF_UP,
+  NUD_NOARP,
+  RT_TABLE_MAIN,
   RTM_DELADDR,
   RTM_DELLINK,
   RTM_DELNEIGH,
   RTM_DELROUTE,
   RTM_NEWLINK,
   RTM_NEWNEIGH,
+  RTM_NEWNETCONF,
   RTM_NEWROUTE,
   RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV4_NETCONF,
   RTNLGRP_IPV4_ROUTE,
   RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV6_NETCONF,
   RTNLGRP_IPV6_ROUTE,
   RTNLGRP_LINK,
   RTNLGRP_NEIGH,
 } from "../rtnetlink/constants.ts";
-import { dumpLinks, type Link, link as linkCodec } from "../rtnetlink/link.ts";
+import {
+  dumpLinks,
+  type Link,
+  link as linkCodec,
+  LOOPBACK_INDEX,
+} from "../rtnetlink/link.ts";
 import { neighbour as neighbourCodec } from "../rtnetlink/neighbour.ts";
 import { route as routeCodec, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
 import type { NodeContext } from "./context.ts";
 import { idOfAlias } from "./identity.ts";
 
-// linux/rtnetlink.h and linux/netfilter/nfnetlink.h
-const RTNLGRP_IPV4_NETCONF = 24;
-const RTNLGRP_IPV6_NETCONF = 25;
-const RTM_NEWNETCONF = 80;
+// linux/netfilter/nfnetlink.h and linux/netconf.h
 const NFNLGRP_NFTABLES = 7;
 const NETCONFA_IFINDEX = 1;
-
-const NUD_NOARP = 0x40;
-const RT_TABLE_MAIN = 254;
-const LOOPBACK_INDEX = 1;
 
 /** A storm of a thousand pods a second for a tenth of a second. */
 const RECEIVE_BUFFER_BYTES = 16 << 20;

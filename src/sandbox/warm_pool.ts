@@ -4,8 +4,15 @@
  *
  * @module
  */
-import type { PodNamespace } from "./pod_namespace.ts";
+import type { NetworkNamespace } from "../namespace/network_namespace.ts";
+import type { Connection } from "../netlink/connection.ts";
 import { turn } from "./pacer.ts";
+
+/** A pod's namespace, and a socket in it. */
+export interface PodNamespace {
+  readonly namespace: NetworkNamespace;
+  readonly podRoute: Connection;
+}
 
 /** Made ahead; whoever takes it owns it. */
 export interface WarmNamespace extends PodNamespace, Disposable {
@@ -60,10 +67,9 @@ export class WarmPool implements Disposable {
   #fillWhenIdle(): void {
     if (this.#closed || this.size === 0) return;
     clearTimeout(this.#timer);
-    const timer = setTimeout(() => this.#fill(), IDLE_MS);
+    this.#timer = setTimeout(() => this.#fill(), IDLE_MS);
     // A program that has nothing else to do shall end.
-    Deno.unrefTimer(timer);
-    this.#timer = timer;
+    this.#timer.unref();
   }
 
   async #fill(): Promise<void> {

@@ -235,7 +235,7 @@ function checkNonMasqueradeCidrs(
     if (!cidr.overlaps(multicast)) continue;
     problems.add(
       path,
-      `${cidr} overlaps multicast, which is never masqueraded: leave it out, or set masquerade to false`,
+      `${cidr} overlaps multicast, which is never masqueraded: leave it out, or switch masquerading off`,
       String(cidr),
     );
   }

@@ -26,7 +26,8 @@ import {
 import { container, portMapping, portMappings, sandboxSpec } from "./schema.ts";
 import { isSafeSysctl } from "./sysctls.ts";
 
-import { compareText, sortedByKey } from "./order.ts";
+import { compareText } from "../text.ts";
+import { sortedByKey } from "./order.ts";
 import type { NormalisedContainer, NormalisedSpec } from "./sandbox_spec.ts";
 
 /** What of its node a spec is checked against. */

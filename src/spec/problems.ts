@@ -5,6 +5,7 @@
 
 import * as v from "valibot";
 import { type Problem, SandboxError } from "../errors.ts";
+import { editDistance } from "../text.ts";
 
 /** A part of the input that is valid by itself, and where it stands. */
 export interface Placed<T> {
@@ -171,24 +172,4 @@ function unknownField(key: string, known: readonly string[]): string {
   return closest.distance <= Math.min(2, closest.name.length / 2)
     ? `is unknown: did you mean ${closest.name}?`
     : `is unknown: leave it out, or use one of ${known.join(", ")}`;
-}
-
-/** Levenshtein's distance: the number of single-letter edits that turn one text into the other. */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const [left = 0, above = 0, diagonal = 0] = [
-        row[j - 1],
-        previous[j],
-        previous[j - 1],
-      ];
-      row.push(
-        Math.min(left + 1, above + 1, diagonal + Number(a[i - 1] !== b[j - 1])),
-      );
-    }
-    previous = row;
-  }
-  return previous[b.length] ?? 0;
 }

@@ -51,7 +51,7 @@ export function checkPorts(
       if (value.containerPort !== value.hostPort) {
         problems.add(
           `${path}.containerPort`,
-          `write ${value.hostPort} as in hostPort: on the node's network there is nothing to map`,
+          `write ${value.hostPort}, as for the host: on the node's network there is nothing to map`,
           value.containerPort,
         );
       }
@@ -209,7 +209,7 @@ export function checkSysctls(
     const problem = sysctlProblem(name) ??
       (isSafeSysctl(name) || allowed.includes(name)
         ? undefined
-        : "is not on the list of safe sysctls: name it in unsafeSysctls too if the pod is to have it");
+        : "is not on the list of safe sysctls: name it among the unsafe sysctls too if the pod is to have it");
     if (problem !== undefined) {
       problems.add(joinPath("sysctls", name), problem, value);
     }
@@ -237,7 +237,7 @@ export function checkHostNetwork(
     if (isEmpty) continue;
     problems.add(
       field,
-      "leave it out: with hostNetwork the pod has the node's own network, which podnet does not change",
+      "leave it out: on the host network the pod has the node's own network, which podnet does not change",
       value,
     );
   }

@@ -4,7 +4,7 @@
  * @module
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
-import { lstat, readDirectory, rmdir } from "../../ffi/file.ts";
+import { lstat, mkdir, readDirectory, rmdir } from "../../ffi/file.ts";
 import { removeFile, removeIfEmpty, unusable } from "./store.ts";
 
 /**
@@ -54,6 +54,21 @@ export function versionOf(path: string): string | undefined {
     return `${ino} ${size} ${changed}`;
   } catch (error) {
     if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return undefined;
+    throw unusable(path, error);
+  }
+}
+
+/**
+ * Makes a directory; false when there is one.
+ *
+ * @throws {SandboxError} `StateUnusable`
+ */
+export function ensureDirectory(path: string): boolean {
+  try {
+    mkdir(path, 0o700);
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, Errno.EEXIST)) return false;
     throw unusable(path, error);
   }
 }

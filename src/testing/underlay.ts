@@ -10,9 +10,13 @@ import { MacAddress } from "../net/mac.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { newAddress } from "../rtnetlink/address.ts";
-import { newLink, newVeth, setLink } from "../rtnetlink/link.ts";
+import {
+  LOOPBACK_INDEX,
+  newLink,
+  newVeth,
+  setLink,
+} from "../rtnetlink/link.ts";
 
-const LOOPBACK_INDEX = 1;
 const BRIDGE_INDEX = 2;
 const FIRST_PORT_INDEX = 100;
 

@@ -6,14 +6,16 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   type AddressWish,
+  releaseAddresses,
+  releaseLink,
+} from "../../src/attachment/address_claims.ts";
+import {
   attachHost,
   attachPod,
   awaitReady,
   detachHost,
   makeLink,
   type PodLink,
-  releaseAddresses,
-  releaseLink,
 } from "../../src/attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../../src/errors.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { formatPorts, mergeRanges } from "../../src/cli/describe.ts";
-import { formatTable, printable } from "../../src/cli/output.ts";
+import { formatTable } from "../../src/cli/output.ts";
 
 Deno.test("formatTable() aligns columns and fills empty cells", () => {
   assertEquals(
@@ -22,10 +22,6 @@ Deno.test("formatTable() keeps a row one line when a cell holds control characte
     formatTable(["a\nb\x1b[31m"], [["A", (text) => text]])[1],
     "a\\u000ab\\u001b[31m",
   );
-});
-
-Deno.test("printable() leaves other characters alone", () => {
-  assertEquals(printable("Ünïcødé … ok"), "Ünïcødé … ok");
 });
 
 const tcp = (hostPort: number, containerPort: number, hostIP?: string) => ({

@@ -3,6 +3,7 @@ import { assertEquals } from "@std/assert";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { Connection } from "../../src/netlink/connection.ts";
 import { NETLINK_ROUTE } from "../../src/netlink/message.ts";
+import { LOOPBACK_INDEX } from "../../src/rtnetlink/link.ts";
 import { newQdisc } from "../../src/rtnetlink/qdisc.ts";
 import {
   dumpPolicyRules,
@@ -60,7 +61,6 @@ Deno.test("dumpPolicyRules() tells rules as ip made them", () => {
 Deno.test("newQdisc() makes a queueing discipline the root of a link", () => {
   using namespace = NetworkNamespace.create();
   using route = namespace.run(() => Connection.open(NETLINK_ROUTE));
-  const LOOPBACK_INDEX = 1;
   route.execute([newQdisc({ index: LOOPBACK_INDEX, kind: "pfifo" })]);
   const [qdisc] = JSON.parse(command(namespace, "tc -j qdisc show dev lo"));
   assertEquals([qdisc.kind, qdisc.root], ["pfifo", true]);

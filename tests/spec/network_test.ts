@@ -135,7 +135,7 @@ testBadInput({
     [
       { sysctls: { "net.core.somaxconn": "1" } },
       'sysctls["net.core.somaxconn"]',
-      "name it in unsafeSysctls",
+      "name it among the unsafe sysctls",
     ],
     [
       { unsafeSysctls: "net.core.somaxconn" },
@@ -155,7 +155,7 @@ testBadInput({
     [
       { hostNetwork: true, ...port({}) },
       "ports[0].containerPort",
-      "write 8080 as in hostPort",
+      "write 8080, as for the host",
     ],
     [
       { hostNetwork: true, addresses: ["10.244.1.7"] },

@@ -87,7 +87,7 @@ const BAD_OPTIONS: Readonly<Record<string, readonly BadOptions[]>> = {
     [
       { nonMasqueradeCidrs: ["0.0.0.0/0"] },
       "nonMasqueradeCidrs[0]",
-      "set masquerade to false",
+      "switch masquerading off",
     ],
     [
       { nonMasqueradeCidrs: ["fd00::/8", "ff05::/16"] },

@@ -6,7 +6,8 @@
 import { defineCommand } from "../command.ts";
 import { nodeJson, nodeProperties } from "../describe.ts";
 import { outputOption } from "../options.ts";
-import { isJson, print, printable, printJson, printRecord } from "../output.ts";
+import { printable } from "../../text.ts";
+import { isJson, print, printJson, printRecord } from "../output.ts";
 import { integer } from "../sandbox_options.ts";
 import { nodeSelection, openNode } from "../session.ts";
 import { UsageError } from "../usage.ts";
