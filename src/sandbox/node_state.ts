@@ -11,11 +11,10 @@
  *
  * @module
  */
-import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import {
   fstat,
-  mkdir,
   O_CREAT,
   O_NOFOLLOW,
   O_NONBLOCK,
@@ -31,7 +30,12 @@ import {
   shareMounts,
   unshareMounts,
 } from "../namespace/pin.ts";
-import { present, removeDirectory, versionOf } from "../state/directory.ts";
+import {
+  ensureDirectory,
+  present,
+  removeDirectory,
+  versionOf,
+} from "../state/directory.ts";
 import {
   acquireFairLock,
   acquireLock,
@@ -52,6 +56,7 @@ import {
   type SandboxRecord,
   sandboxRecord,
 } from "./records.ts";
+import { orIgnore } from "./undo.ts";
 
 /** The files of one node. */
 export class NodeState {
@@ -440,29 +445,9 @@ export interface SandboxLock extends Disposable {
   readonly isNew: boolean;
 }
 
-/** Makes a directory; false when there is one. */
-function ensureDirectory(path: string): boolean {
-  try {
-    mkdir(path, 0o700);
-    return true;
-  } catch (error) {
-    if (isSyscallError(error, Errno.EEXIST)) return false;
-    throw unusable(path, error);
-  }
-}
-
 /** How often others may take away what a new node needs while it is made. */
 const MAKE_ATTEMPTS = 100;
 
 function isOfMissing(error: unknown): boolean {
   return isSandboxError(error) && isSyscallError(error.cause, Errno.ENOENT);
-}
-
-/** What cannot be taken back is empty; the error that led here is the one to know. */
-function orIgnore(step: () => void): void {
-  try {
-    step();
-  } catch (error) {
-    if (!(error instanceof SyscallError)) throw error;
-  }
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
-import { lstat, readDirectory, rmdir } from "../../ffi/file.ts";
+import { lstat, mkdir, readDirectory, rmdir } from "../../ffi/file.ts";
 import { removeFile, removeIfEmpty, unusable } from "./store.ts";
 
 /**
@@ -18,6 +18,21 @@ export function present(path: string): boolean {
     return true;
   } catch (error) {
     if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
+    throw unusable(path, error);
+  }
+}
+
+/**
+ * Makes a directory of this user alone; false when there is one.
+ *
+ * @throws {SandboxError} `StateUnusable`
+ */
+export function ensureDirectory(path: string): boolean {
+  try {
+    mkdir(path, 0o700);
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, Errno.EEXIST)) return false;
     throw unusable(path, error);
   }
 }
