@@ -18,7 +18,7 @@ import {
   type WantedEnd,
   type WiringDifference,
 } from "./difference.ts";
-import { type ClaimedAddress } from "./address_claims.ts";
+import type { ClaimedAddress } from "./address_claims.ts";
 import {
   attachPod,
   awaitReady,

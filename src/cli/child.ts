@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { Sandbox } from "../../mod.ts";
+import { printFailure } from "./output.ts";
 
 /** The conventional exit codes of shells and `env` for a command that cannot be run (POSIX, 2.8.2). */
 const CANNOT_EXECUTE = 126;
@@ -72,27 +74,20 @@ export class SignalForwarder implements Disposable {
   }
 }
 
-/** What became of the child. */
-export interface ChildOutcome {
-  /** Its exit code, 128 + n when signal n ended it, 126 or 127 when it could not be started. */
-  readonly exitCode: number;
-  /** Why it could not be started. */
-  readonly failure?: string;
-}
-
 /**
- * Starts a child with this process's standard streams and waits for its end.
+ * Runs a program in a sandbox with this process's standard streams, and says why when it cannot be started.
  *
- * @param spawn starts it with the options given
+ * @returns its exit code, 128 + n when signal n ended it, or this process before; 126 or 127 when it could not be started
  */
 export async function runChild(
   signals: SignalForwarder,
+  sandbox: Sandbox,
   [command = "", ...args]: readonly string[],
-  spawn: (command: string, options: Deno.CommandOptions) => Deno.ChildProcess,
-): Promise<ChildOutcome> {
+): Promise<number> {
+  if (signals.exitCode !== undefined) return signals.exitCode;
   let child: Deno.ChildProcess;
   try {
-    child = spawn(command, {
+    child = sandbox.spawn(command, {
       args,
       stdin: "inherit",
       stdout: "inherit",
@@ -101,22 +96,20 @@ export async function runChild(
   } catch (error) {
     const name = JSON.stringify(command);
     if (error instanceof Deno.errors.NotFound) {
-      return {
-        exitCode: NOT_FOUND,
-        failure:
-          `${name}: command not found: write its full path, or check PATH`,
-      };
+      printFailure(
+        `${name}: command not found: write its full path, or check PATH`,
+      );
+      return NOT_FOUND;
     }
     if (error instanceof Deno.errors.PermissionDenied) {
-      return {
-        exitCode: CANNOT_EXECUTE,
-        failure:
-          `${name}: permission denied: check that it is an executable file`,
-      };
+      printFailure(
+        `${name}: permission denied: check that it is an executable file`,
+      );
+      return CANNOT_EXECUTE;
     }
     throw error;
   }
   signals.forwardTo(child);
   // status.code is 128 + n already when signal n ended the child.
-  return { exitCode: (await child.status).code };
+  return (await child.status).code;
 }

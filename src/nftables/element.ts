@@ -169,7 +169,8 @@ function successor(key: Uint8Array): Uint8Array | undefined {
   return undefined;
 }
 
-function predecessor(key: Uint8Array): Uint8Array {
+/** The key before; before the first comes the last. */
+export function predecessor(key: Uint8Array): Uint8Array {
   const previous = key.slice();
   for (let i = previous.length - 1; i >= 0; i--) {
     const byte = previous[i] ?? 0;

@@ -219,18 +219,20 @@ export function masked(of: Selector, mask: Value): Selector {
     ...of,
     text: `${of.text} & ${valueText(of, value)}`,
     operation: true,
-    load: (dreg) => [
-      ...of.load(dreg),
-      {
-        bitwise: {
-          sreg: dreg,
-          dreg,
-          len: value.length,
-          op: "maskXor",
-          mask: { value },
-          xor: { value: new Uint8Array(value.length) },
-        },
-      },
-    ],
+    load: (dreg) => [...of.load(dreg), keepBits(dreg, value)],
+  };
+}
+
+/** Leaves of what is in a register the bits of `mask`. */
+export function keepBits(register: number, mask: Uint8Array): Expression {
+  return {
+    bitwise: {
+      sreg: register,
+      dreg: register,
+      len: mask.length,
+      op: "maskXor",
+      mask: { value: mask },
+      xor: { value: new Uint8Array(mask.length) },
+    },
   };
 }

@@ -16,6 +16,7 @@ import { encodeValue, type Value, valueLength } from "./datatype.ts";
 import {
   fibFlags,
   type FibKey,
+  keepBits,
   masked,
   meta,
   type NetworkProtocol,
@@ -121,23 +122,13 @@ function compareNetwork(
       cmp(op, network.bytes.subarray(0, length)),
     ];
   }
-  const length = network.bytes.length;
-  const mask = new Uint8Array(length);
+  const mask = new Uint8Array(network.bytes.length);
   for (let bit = 0; bit < prefixLength; bit++) {
     mask[bit >> 3] = (mask[bit >> 3] ?? 0) | 0x80 >> (bit & 7);
   }
   return [
     ...selector.load(OPERAND),
-    {
-      bitwise: {
-        sreg: OPERAND,
-        dreg: OPERAND,
-        len: length,
-        op: "maskXor",
-        mask: { value: mask },
-        xor: { value: new Uint8Array(length) },
-      },
-    },
+    keepBits(OPERAND, mask),
     cmp(op, network.bytes),
   ];
 }

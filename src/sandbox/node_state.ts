@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import {
   fstat,
@@ -57,6 +57,7 @@ import {
   type SandboxRecord,
   sandboxRecord,
 } from "./records.ts";
+import { orIgnore } from "./undo.ts";
 
 /** The files of one node. */
 export class NodeState {
@@ -438,13 +439,4 @@ const MAKE_ATTEMPTS = 100;
 
 function isOfMissing(error: unknown): boolean {
   return isSandboxError(error) && isSyscallError(error.cause, Errno.ENOENT);
-}
-
-/** What cannot be taken back is empty; the error that led here is the one to know. */
-function orIgnore(step: () => void): void {
-  try {
-    step();
-  } catch (error) {
-    if (!(error instanceof SyscallError)) throw error;
-  }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type AddressWish } from "../attachment/address_claims.ts";
+import type { AddressWish } from "../attachment/address_claims.ts";
 import {
   attachHost,
   attachPod,

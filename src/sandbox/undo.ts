@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { SyscallError } from "../../ffi/errno.ts";
 
 /** What has been done so far, and how to undo it. */
 export class UndoStack {
@@ -31,5 +32,14 @@ export class UndoStack {
       Object.assign(error, { undoFailures: failures });
     }
     return error;
+  }
+}
+
+/** Takes a step back that leaves nothing worth a word when it fails: the error that led here is the one to know. */
+export function orIgnore(step: () => void): void {
+  try {
+    step();
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
   }
 }

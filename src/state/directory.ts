@@ -22,6 +22,21 @@ export function present(path: string): boolean {
   }
 }
 
+/**
+ * Makes a directory of this user alone; false when there is one.
+ *
+ * @throws {SandboxError} `StateUnusable`
+ */
+export function ensureDirectory(path: string): boolean {
+  try {
+    mkdir(path, 0o700);
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, Errno.EEXIST)) return false;
+    throw unusable(path, error);
+  }
+}
+
 /** Removes a directory and the files in it, `last` after the others; absent is fine. A directory in it with contents stays. */
 export function removeDirectory(path: string, last?: string): void {
   try {
@@ -54,21 +69,6 @@ export function versionOf(path: string): string | undefined {
     return `${ino} ${size} ${changed}`;
   } catch (error) {
     if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return undefined;
-    throw unusable(path, error);
-  }
-}
-
-/**
- * Makes a directory; false when there is one.
- *
- * @throws {SandboxError} `StateUnusable`
- */
-export function ensureDirectory(path: string): boolean {
-  try {
-    mkdir(path, 0o700);
-    return true;
-  } catch (error) {
-    if (isSyscallError(error, Errno.EEXIST)) return false;
     throw unusable(path, error);
   }
 }

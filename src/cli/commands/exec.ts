@@ -6,7 +6,6 @@
 import { runChild, SignalForwarder } from "../child.ts";
 import { defineCommand } from "../command.ts";
 import { namespaceOption } from "../options.ts";
-import { printFailure } from "../output.ts";
 import { openNode, openSandbox } from "../session.ts";
 
 /** Runs a command in a sandbox that there is. */
@@ -24,13 +23,6 @@ export const exec = defineCommand({
     using signals = new SignalForwarder();
     await using node = await openNode(global);
     await using sandbox = await openSandbox(node, name, options);
-    if (signals.exitCode !== undefined) return signals.exitCode;
-    const { exitCode, failure } = await runChild(
-      signals,
-      program,
-      (command, how) => sandbox.spawn(command, how),
-    );
-    if (failure !== undefined) printFailure(failure);
-    return exitCode;
+    return await runChild(signals, sandbox, program);
   },
 });

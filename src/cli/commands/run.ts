@@ -37,14 +37,7 @@ export const run = defineCommand({
     await using sandbox = await createNew(node, spec);
     if (sandbox === undefined) return CONFLICT;
     try {
-      if (signals.exitCode !== undefined) return signals.exitCode;
-      const { exitCode, failure } = await runChild(
-        signals,
-        program,
-        (command, how) => sandbox.spawn(command, how),
-      );
-      if (failure !== undefined) printFailure(failure);
-      return exitCode;
+      return await runChild(signals, sandbox, program);
     } finally {
       if (!options.keep) await sandbox.remove({ force: true });
     }

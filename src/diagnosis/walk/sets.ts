@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { compareBytes } from "../../nftables/element.ts";
+import { compareBytes, predecessor } from "../../nftables/element.ts";
 import type { VerdictAttrs } from "../../nftables/expression_tables.ts";
 import { type ElementAttrs, ElementFlag } from "../../nftables/tables.ts";
 import type { SetFacts } from "../facts/ruleset.ts";
@@ -68,14 +68,4 @@ function ranges(elements: readonly ElementAttrs[]) {
 
 function keyOf({ key }: ElementAttrs): Uint8Array {
   return key?.value ?? new Uint8Array();
-}
-
-function predecessor(key: Uint8Array): Uint8Array {
-  const previous = key.slice();
-  for (let i = previous.length - 1; i >= 0; i--) {
-    const byte = previous[i] ?? 0;
-    previous[i] = byte - 1;
-    if (byte !== 0) break;
-  }
-  return previous;
 }
