@@ -56,6 +56,7 @@ import {
   type SandboxRecord,
   sandboxRecord,
 } from "./records.ts";
+import { OwnRecords } from "./own_records.ts";
 import { orIgnore } from "./undo.ts";
 
 /** The files of one node. */
@@ -72,14 +73,7 @@ export class NodeState {
   #settings: NodeRecord | undefined;
   /** Which file {@linkcode NodeState.isStill} found to have the settings. */
   #compared: string | undefined;
-  /**
-   * The records that this object has written, each with the state of the file: as long as that is the same, reading it
-   * again would take 0.1 ms to tell the same.
-   */
-  readonly #kept = new Map<
-    string,
-    { readonly record: SandboxRecord; readonly version: string | undefined }
-  >();
+  readonly #own = new OwnRecords();
   /** Directories made by this object, parents first. */
   readonly #made: string[] = [];
   /** Whether it holds the lock of a node that may come to nothing. */
@@ -322,9 +316,8 @@ export class NodeState {
    */
   readSandbox(id: string): SandboxRecord | undefined {
     const path = this.#sandboxRecord(id);
-    const version = versionOf(path);
-    const kept = this.#kept.get(id);
-    if (version !== undefined && kept?.version === version) return kept.record;
+    const own = this.#own.find(id, path);
+    if (own !== undefined) return own;
     const record = readRecord(sandboxRecord, path);
     const reason = record &&
       (record.id === id
@@ -351,16 +344,14 @@ export class NodeState {
 
   /** Keeps the record of a sandbox. */
   writeSandbox(record: SandboxRecord): void {
-    const { id } = record;
-    const path = this.#sandboxRecord(id);
+    const path = this.#sandboxRecord(record.id);
     writeRecord(sandboxRecord, path, record);
-    if (this.#kept.size >= MAX_KEPT) this.#kept.clear();
-    this.#kept.set(id, { record, version: versionOf(path) });
+    this.#own.add(record, path);
   }
 
   /** Whether the record is what this process has made of the sandbox itself, and not what a file says. */
   isOwnWork(record: SandboxRecord): boolean {
-    return this.#kept.get(record.id)?.record === record;
+    return this.#own.has(record);
   }
 
   /** The ids of all sandboxes that have a directory. */
@@ -377,7 +368,7 @@ export class NodeState {
 
   /** Removes what a sandbox left here; its pin must be gone. The record goes last, so that a crash leaves it to be found. */
   removeSandbox(id: string): void {
-    this.#kept.delete(id);
+    this.#own.delete(id);
     removeDirectory(this.sandboxDirectory(id), "record.cbor");
   }
 
@@ -435,9 +426,6 @@ export class NodeState {
     }
   }
 }
-
-/** Some 2 KB each. */
-const MAX_KEPT = 10_000;
 
 /** The lock of a sandbox, held until it is disposed. */
 export interface SandboxLock extends Disposable {
