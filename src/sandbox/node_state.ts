@@ -36,7 +36,6 @@ import {
   removeDirectory,
   versionOf,
 } from "../state/directory.ts";
-import { WrittenRecords } from "./written_records.ts";
 import {
   acquireFairLock,
   acquireLock,
@@ -57,6 +56,7 @@ import {
   type SandboxRecord,
   sandboxRecord,
 } from "./records.ts";
+import { OwnRecords } from "./own_records.ts";
 import { orIgnore } from "./undo.ts";
 
 /** The files of one node. */
@@ -73,7 +73,7 @@ export class NodeState {
   #settings: NodeRecord | undefined;
   /** Which file {@linkcode NodeState.isStill} found to have the settings. */
   #compared: string | undefined;
-  readonly #written = new WrittenRecords();
+  readonly #own = new OwnRecords();
   /** Directories made by this object, parents first. */
   readonly #made: string[] = [];
   /** Whether it holds the lock of a node that may come to nothing. */
@@ -316,8 +316,8 @@ export class NodeState {
    */
   readSandbox(id: string): SandboxRecord | undefined {
     const path = this.#sandboxRecord(id);
-    const written = this.#written.get(id, path);
-    if (written !== undefined) return written;
+    const own = this.#own.find(id, path);
+    if (own !== undefined) return own;
     const record = readRecord(sandboxRecord, path);
     const reason = record &&
       (record.id === id
@@ -344,15 +344,14 @@ export class NodeState {
 
   /** Keeps the record of a sandbox. */
   writeSandbox(record: SandboxRecord): void {
-    const { id } = record;
-    const path = this.#sandboxRecord(id);
+    const path = this.#sandboxRecord(record.id);
     writeRecord(sandboxRecord, path, record);
-    this.#written.set(record, path);
+    this.#own.add(record, path);
   }
 
   /** Whether the record is what this process has made of the sandbox itself, and not what a file says. */
   isOwnWork(record: SandboxRecord): boolean {
-    return this.#written.has(record);
+    return this.#own.has(record);
   }
 
   /** The ids of all sandboxes that have a directory. */
@@ -369,7 +368,7 @@ export class NodeState {
 
   /** Removes what a sandbox left here; its pin must be gone. The record goes last, so that a crash leaves it to be found. */
   removeSandbox(id: string): void {
-    this.#written.delete(id);
+    this.#own.delete(id);
     removeDirectory(this.sandboxDirectory(id), "record.cbor");
   }
 
