@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { rareLibc } from "../../ffi/libc.ts";
 import { changesSomething, describe } from "./calls.ts";
 import { intercepting } from "./intercept.ts";
 import { type OperationName, ready, type Scene } from "./operations.ts";
@@ -22,13 +21,10 @@ export interface Order {
   readonly counting: "changes" | "calls";
 }
 
-const SIGKILL = 9;
-
 function die(lastWords: string): void {
   // Synchronous: nothing else of this process runs between the words and the end.
   Deno.stdout.writeSync(new TextEncoder().encode(lastWords));
-  const { kill, getpid } = rareLibc();
-  kill(getpid(), SIGKILL);
+  Deno.kill(Deno.pid, "SIGKILL");
 }
 
 const buffer = new Uint8Array(1 << 16);
