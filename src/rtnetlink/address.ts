@@ -14,7 +14,6 @@ import {
 import {
   IFA_F_DADFAILED,
   IFA_F_NODAD,
-  IFA_F_NOPREFIXROUTE,
   IFA_F_PERMANENT,
   IFA_F_TENTATIVE,
   RT_SCOPE_UNIVERSE,
@@ -98,11 +97,6 @@ export interface NewAddressOptions extends AddressReference {
    */
   readonly noDad?: boolean;
   /**
-   * Do not add a route to the network of the address.
-   * @default false
-   */
-  readonly noPrefixRoute?: boolean;
-  /**
    * RT_SCOPE_*.
    * @default RT_SCOPE_UNIVERSE
    */
@@ -123,17 +117,13 @@ export function newAddress(
   options: NewAddressOptions,
 ): Request<AddressMessage> {
   const { label, protocol } = options;
-  const flags = (options.noDad ? IFA_F_NODAD : 0) |
-    (options.noPrefixRoute ? IFA_F_NOPREFIXROUTE : 0);
   return addressRequest("add", RTM_NEWADDR, options, {
     ...(label === undefined ? {} : { label }),
-    // The header has room for the flags up to 0xff.
-    ...(flags > 0xff ? { flags } : {}),
     ...(protocol === undefined ? {} : { proto: protocol }),
   }, {
     header: {
       scope: options.scope ?? RT_SCOPE_UNIVERSE,
-      flags: flags > 0xff ? 0 : flags,
+      flags: options.noDad ? IFA_F_NODAD : 0,
     },
     flags: NLM_F_CREATE | (options.exclusive ? NLM_F_EXCL : NLM_F_REPLACE),
   });

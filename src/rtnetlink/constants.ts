@@ -57,8 +57,6 @@ export const RTNLGRP_IPV6_NETCONF = 25;
 
 /** Flags of a link: administratively up. */
 export const IFF_UP = 0x1;
-/** The link asks nobody for link-layer addresses. */
-export const IFF_NOARP = 0x80;
 /** The link below has a carrier. */
 export const IFF_LOWER_UP = 0x10000;
 
@@ -73,8 +71,6 @@ export const IFA_F_DADFAILED = 0x08;
 export const IFA_F_TENTATIVE = 0x40;
 /** Without a lifetime. */
 export const IFA_F_PERMANENT = 0x80;
-/** Adding the address adds no route to its network. */
-export const IFA_F_NOPREFIXROUTE = 0x200;
 
 /** Scope of an address or a route: everywhere. */
 export const RT_SCOPE_UNIVERSE = 0;

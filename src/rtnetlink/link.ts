@@ -8,7 +8,6 @@ import { type Codec, converted, type Infer } from "../netlink/codec.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, type Request } from "../netlink/message.ts";
 import {
   IFF_LOWER_UP,
-  IFF_NOARP,
   IFF_UP,
   RTEXT_FILTER_SKIP_STATS,
   RTM_DELLINK,
@@ -240,7 +239,7 @@ export function newLink(options: NewLinkOptions): Request<LinkMessage> {
   const kind = kindOf(options.info) ?? "link";
   const { index, mac, mtu, parent, master, up } = options;
   return linkRequest(`create ${kind} ${options.name}`, RTM_NEWLINK, {
-    header: { index: index ?? 0, ...flagBits(IFF_UP, up) },
+    header: { index: index ?? 0, ...upOrDown(up) },
     attrs: {
       ...(mac === undefined ? {} : { address: mac.bytes }),
       ifname: options.name,
@@ -261,8 +260,6 @@ export type LinkReference =
 export interface LinkChanges {
   /** Administrative state. */
   readonly up?: boolean;
-  /** Whether the link asks nobody for link-layer addresses. */
-  readonly noArp?: boolean;
   /** Largest packet in bytes. */
   readonly mtu?: number;
   /** Ethernet address. */
@@ -304,13 +301,10 @@ export function setLink(
     ...(ipv4 === undefined ? {} : { inet: { conf: ipv4 } }),
     ...(addrGenMode === undefined ? {} : { inet6: { addrGenMode } }),
   };
-  const up = flagBits(IFF_UP, options.up);
-  const noArp = flagBits(IFF_NOARP, options.noArp);
   return linkRequest(`set link ${describe(options)}`, RTM_SETLINK, {
     header: {
       index: options.index ?? 0,
-      flags: up.flags | noArp.flags,
-      change: up.change | noArp.change,
+      ...upOrDown(options.up),
     },
     attrs: {
       ...(ifname === undefined ? {} : { ifname }),
@@ -421,10 +415,7 @@ function describe(reference: LinkReference): string {
   return reference.name ?? `#${reference.index}`;
 }
 
-/** Value and mask of one flag: none if it stays. */
-function flagBits(
-  flag: number,
-  on: boolean | undefined,
-): { flags: number; change: number } {
-  return { flags: on ? flag : 0, change: on === undefined ? 0 : flag };
+/** Value and mask of the flag: none if it stays. */
+function upOrDown(up: boolean | undefined): { flags: number; change: number } {
+  return { flags: up ? IFF_UP : 0, change: up === undefined ? 0 : IFF_UP };
 }

@@ -9,7 +9,6 @@ import {
   newAddress,
 } from "../../src/rtnetlink/address.ts";
 import { RT_SCOPE_LINK } from "../../src/rtnetlink/constants.ts";
-import { dumpRoutes } from "../../src/rtnetlink/route.ts";
 import { ip, LO, NEAR, type Side, withPair } from "./pair.ts";
 
 const text = ({ address, prefixLength }: Address) =>
@@ -56,24 +55,6 @@ Deno.test("newAddress() takes scope, label and protocol", () => {
     assertEquals(
       [address?.scope, address?.protocol, address?.permanent],
       [RT_SCOPE_LINK, 112, true],
-    );
-  });
-});
-
-Deno.test("newAddress() adds no route to the network with noPrefixRoute", () => {
-  withPair((near) => {
-    const address = (prefix: string, noPrefixRoute: boolean) =>
-      newAddress({
-        index: NEAR,
-        address: ip(prefix),
-        prefixLength: 24,
-        noPrefixRoute,
-      });
-    near.route.execute([address("10.1.0.1", false), address("10.2.0.1", true)]);
-    assertEquals(
-      near.route.dump(dumpRoutes({ index: NEAR, family: 4, table: 254 }))
-        .map(({ destination }) => String(destination)),
-      ["10.1.0.0/24"],
     );
   });
 });
