@@ -27,8 +27,23 @@ export interface DriverOptions {
   readonly enter?: readonly string[];
 }
 
-/** Enters new namespaces. */
-const FRESH = ["unshare", "--net", "--mount", "--propagation=private"];
+/**
+ * Enters new namespaces, with an uplink that has addresses, as every node has: on a node without any the kernel looks for
+ * one at all links whenever a route is added (inet_select_addr).
+ */
+const FRESH = [
+  "unshare",
+  "--net",
+  "--mount",
+  "--propagation=private",
+  "sh",
+  "-ec",
+  `ip link add uplink type veth peer name outside
+  ip address add 192.0.2.2/24 dev uplink
+  ip address add 2001:db8::2/64 dev uplink nodad
+  exec "$@"`,
+  "sh",
+];
 
 /** Enters those of a process, or of a process and a pod. */
 export function inside(pid: number, netns?: string): string[] {
@@ -64,7 +79,7 @@ export class Driver implements AsyncDisposable {
       .getReader();
   }
 
-  /** The program's: unshare(1) and nsenter(1) become it. */
+  /** The program's: unshare(1), nsenter(1) and sh(1) become it. */
   get pid(): number {
     return this.#child.pid;
   }
@@ -93,10 +108,10 @@ export class Driver implements AsyncDisposable {
     }
   }
 
-  /** Waits until it has the namespaces that it was to have: unshare(1) has become the program. */
+  /** Waits until it has the namespaces that it was to have: the programs before it have become it. */
   async ready(): Promise<void> {
     const program = () => Deno.readTextFile(`/proc/${this.pid}/comm`);
-    while (/^(unshare|nsenter|deno)$/.test((await program()).trim())) {
+    while (/^(unshare|nsenter|deno|sh)$/.test((await program()).trim())) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
