@@ -5,6 +5,7 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { addressesOfLink } from "../attachment/address_claims.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { deleteLink } from "../rtnetlink/link.ts";
 import type { NodeContext } from "./context.ts";
@@ -39,7 +40,11 @@ export function strayLinks(
   const record = state.readableSandbox(id);
   // Without a record they are garbage: see garbage.ts.
   if (record?.state !== "ready") return [];
-  return links.filter(({ index }) => index !== record.link?.hostIndex)
+  // Since it was seen, its sandbox may have been removed and made again: then it claims nothing, and goes by itself.
+  const isStray = ({ index }: SandboxLink) =>
+    index !== record.link?.hostIndex &&
+    addressesOfLink(route, index).length > 0;
+  return links.filter(isStray)
     .map(({ name, index }) =>
       difference(
         `${record.spec.namespace}/${record.spec.name}`,
