@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Errno } from "../../ffi/errno.ts";
 import { O_RDONLY, open } from "../../ffi/file.ts";
 import { type AddressWish, releaseLink } from "../attachment/address_claims.ts";
 import {
@@ -24,6 +25,7 @@ import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { writeSysctl } from "../namespace/sysctl.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
+import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { removeIfEmpty } from "../state/store.ts";
 import { ensureBaseline } from "./baseline.ts";
 import {
@@ -88,9 +90,9 @@ async function create(
   await turn();
   using _node = await state.lock("shared");
   refuseStaleNode(context);
-  const wanted = { id, spec, ...identity(id) };
+  const wanted = { id, spec, ...identity(id), isSure: false };
   // A try that fails takes the directory away, and the lock with it.
-  const attempt = async () => {
+  const attempt = async (wanted: Wanted) => {
     using lock = await state.lockNewSandbox(id);
     try {
       return lock.isNew ? make(context, wanted) : findOrMake(context, wanted);
@@ -100,12 +102,13 @@ async function create(
     }
   };
   try {
-    return await attempt();
+    return await attempt(wanted);
   } catch (error) {
     // Somebody may have flushed the ruleset: no pod is made without its guard.
-    if (!isTableLost(context)) throw error;
-    await ensureBaseline(context);
-    return await attempt();
+    if (isTableLost(context)) await ensureBaseline(context);
+    // An address, or the number of a link, was not as free as it looked.
+    else if (!isNetlinkError(error, Errno.EEXIST, Errno.EBUSY)) throw error;
+    return await attempt({ ...wanted, isSure: true });
   }
 }
 
@@ -122,6 +125,8 @@ function isTableLost({ sockets: { nft } }: NodeContext): boolean {
 interface Wanted extends Identity {
   readonly id: string;
   readonly spec: NormalisedSpec;
+  /** Whether addresses are looked up in the node's table before they are claimed. */
+  readonly isSure: boolean;
 }
 
 function findOrMake(context: NodeContext, wanted: Wanted): SandboxRecord {
@@ -171,7 +176,7 @@ function make(context: NodeContext, wanted: Wanted): SandboxRecord {
 /** Of the pod's own network: a namespace, a link, addresses, host ports. */
 function build(
   context: NodeContext,
-  { id, spec, seed, mac }: Wanted,
+  { id, spec, seed, mac, isSure }: Wanted,
   undo: UndoStack,
 ): SandboxRecord {
   const { state, sockets, settings } = context;
@@ -220,7 +225,7 @@ function build(
   const claimed = attachHost(
     sockets.route,
     link,
-    addressWishes(context, spec, seed),
+    addressWishes(context, spec, seed, isSure),
   );
   const addresses = claimed.map(({ address }) => address);
   if (warm === undefined) {
@@ -345,6 +350,7 @@ function addressWishes(
   context: NodeContext,
   spec: NormalisedSpec,
   seed: Uint8Array,
+  isSure: boolean,
 ): AddressWish[] {
   const requested = spec.addresses.map((text) => IpAddress.parse(text));
   return context.pools.map((pool) => {
@@ -353,7 +359,7 @@ function addressWishes(
     return {
       gateway,
       candidates: address === undefined
-        ? freeAddresses(context, pool, seed)
+        ? freeAddresses(context, pool, seed, isSure)
         : [address].filter((one) => ownerOfAddress(context, one) === undefined),
       exhausted: () =>
         address === undefined

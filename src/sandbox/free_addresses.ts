@@ -16,18 +16,25 @@ import type { NodeContext } from "./context.ts";
  */
 const MISSES = 32;
 
-/** In the order of the pool; whoever takes another one has found the last one taken. */
+/**
+ * In the order of the pool; whoever takes another one has found the last one taken.
+ *
+ * @param isSure also that no sandbox has the first one by the node's table. The claim is the route; an owner without one
+ * has lost its link and is still to be removed, which is rare: then the table refuses the pod's elements
+ */
 export function* freeAddresses(
   context: NodeContext,
   pool: AddressPool,
   seed: Uint8Array,
+  isSure: boolean,
 ): Generator<IpAddress> {
   let misses = 0;
   let routed: ReadonlySet<bigint | undefined> | undefined;
   const isRouted = (address: bigint) => routed?.has(address) ?? false;
   for (const address of pool.candidates(seed, isRouted)) {
-    // The claim is the route; an owner without one has lost its link and is still to be removed.
-    if (ownerOfAddress(context, address) === undefined) yield address;
+    if (
+      misses === 0 && !isSure || ownerOfAddress(context, address) === undefined
+    ) yield address;
     if (++misses === MISSES) {
       const { sockets: { route } } = context;
       routed = new Set(route.dump(dumpHostDestinations(pool.cidr.family)));
