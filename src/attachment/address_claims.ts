@@ -209,20 +209,19 @@ export function releaseAddresses(
   hostIndex: number,
   addresses: readonly IpAddress[],
 ): void {
-  for (const address of addresses) {
-    try {
-      route.execute([
-        deleteRoute({
-          destination: Cidr.host(address),
-          index: hostIndex,
-          protocol: ROUTE_PROTOCOL,
-        }),
-      ]);
-    } catch (error) {
-      if (
-        !(error instanceof NetlinkError) ||
-        (error.errno !== Errno.ESRCH && error.errno !== Errno.ENODEV)
-      ) throw error;
-    }
+  try {
+    route.execute(addresses.map((address) =>
+      deleteRoute({
+        destination: Cidr.host(address),
+        index: hostIndex,
+        protocol: ROUTE_PROTOCOL,
+      })
+    ));
+  } catch (error) {
+    const isGone = error instanceof NetlinkError &&
+      error.failures.every(({ errno }) =>
+        errno === Errno.ESRCH || errno === Errno.ENODEV
+      );
+    if (!isGone) throw error;
   }
 }

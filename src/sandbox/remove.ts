@@ -87,7 +87,8 @@ async function giveUpSandbox(
   await turn();
   using node = await lockUnlessGone(state, "shared");
   if (node === undefined) return removeOrphans(context, id);
-  using lock = await state.lockNewSandbox(id);
+  using known = await state.lockSandbox(id);
+  using made = known === undefined ? await state.lockNewSandbox(id) : undefined;
   const record = readOrSetAside(state, id, force);
   const { incarnation } = options;
   if (
@@ -101,7 +102,7 @@ async function giveUpSandbox(
     });
   }
   // Of several at once, one finds the sandbox: the others' lock is on a directory of their own making.
-  let found = !lock.isNew;
+  let found = !made?.isNew;
   removeRemains(context, id, record);
   if (record === undefined) found = removeOrphans(context, id) || found;
   state.removeSandbox(id);
