@@ -270,6 +270,8 @@ export class Node implements AsyncDisposable {
       if (lock === undefined) return { removed };
       const late = state.sandboxIds().length;
       if (late === 0) {
+        // There is nothing any more that they could be for.
+        this.#context.warm?.[Symbol.dispose]();
         removed.push(...removeBaseline(sockets, ownerOfTable(table)));
         state.removeNode();
         return { removed };

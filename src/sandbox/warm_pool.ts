@@ -1,6 +1,6 @@
 /**
  * Namespaces with links that are made ahead, while the program has nothing else to do: a creation that takes one is spared
- * more than half of its time.
+ * a third of its time (0.9 ms instead of 1.3).
  *
  * @module
  */
