@@ -332,6 +332,29 @@ export function readDirectory(path: string): DirectoryEntry[] {
 }
 
 /**
+ * Whether an open directory has no entries but `.` and `..` (getdents64(2)). To be asked once of a descriptor, which reads
+ * on from where it was.
+ *
+ * @throws {SyscallError}
+ */
+export function isEmptyDirectory(fd: OwnedFd): boolean {
+  // Room for both of them and any third one.
+  const buffer = new Uint8Array(512);
+  const view = new DataView(buffer.buffer);
+  const c = libc();
+  const end = check(
+    "getdents64",
+    c.getdents64(fd.fd, buffer, BigInt(buffer.length)),
+    c.errno[0],
+  );
+  for (let at = 0; at < end; at += view.getUint16(at + 16, true)) {
+    const name = fromCString(buffer, at + 19);
+    if (name !== "." && name !== "..") return false;
+  }
+  return true;
+}
+
+/**
  * The status of a file, that a symbolic link at the end of the path leads to (statx(2)).
  *
  * @throws {SyscallError}

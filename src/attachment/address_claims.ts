@@ -113,12 +113,16 @@ function claim(
       ),
     ], queries);
   } catch (error) {
-    for (const index of existing(error)) {
+    if (!(error instanceof NetlinkError)) throw error;
+    const firstQuery = before.length + wanted.length * CLAIM_REQUESTS;
+    for (const { index, errno } of error.failures) {
+      // The link has no carrier yet, and the node leaves such routes out (ignore_routes_with_linkdown).
+      if (index >= firstQuery && NO_ROUTE.includes(errno)) continue;
       const loser = wanted[(index - before.length) / CLAIM_REQUESTS];
-      if (loser === undefined) throw error;
+      if (loser === undefined || errno !== Errno.EEXIST) throw error;
       taken.push(loser);
     }
-    found = route.execute([], queries);
+    found = queries.map((query) => route.request(query, ...NO_ROUTE));
   }
   // An address of the node itself has no host route in the main table, yet is as taken as any.
   const local = wanted.filter((_, i) =>
@@ -133,14 +137,6 @@ function claim(
     ),
   );
   return taken;
-}
-
-/** Positions of the messages that failed because what they make is there; one that is nobody's position if others failed. */
-function existing(error: unknown): readonly number[] {
-  if (!(error instanceof NetlinkError)) return [-1];
-  return error.failures.map(({ index, errno }) =>
-    errno === Errno.EEXIST ? index : -1
-  );
 }
 
 /** How many messages {@linkcode claimRequests} makes, the route first. */

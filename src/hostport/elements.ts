@@ -202,3 +202,13 @@ export function portsOf(
     })
   );
 }
+
+/** The elements of each set: a message takes those of one. */
+export function bySet(
+  placed: readonly Placed[],
+): Map<NftSet, Placed["element"][]> {
+  return new Map(
+    Map.groupBy(placed, ({ set }) => set).entries()
+      .map(([set, items]) => [set, items.map(({ element }) => element)]),
+  );
+}

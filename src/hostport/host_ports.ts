@@ -15,7 +15,7 @@ import {
   GenerationError,
   type NftablesConnection,
 } from "../nftables/connection.ts";
-import type { Element, NftSet } from "../nftables/ruleset.ts";
+import type { Element } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import {
   type ConflictOptions,
@@ -24,6 +24,7 @@ import {
   refuseUnusable,
 } from "./conflicts.ts";
 import {
+  bySet,
   elementsOf,
   hairpinElement,
   IP_PROTOCOL,
@@ -264,13 +265,6 @@ function deleteOwned(
     nft.commit(transaction, { generation });
     onDone?.(generation, placed);
   }, nft);
-}
-
-function bySet(placed: readonly Placed[]): Map<NftSet, Placed["element"][]> {
-  return new Map(
-    Map.groupBy(placed, ({ set }) => set).entries()
-      .map(([set, items]) => [set, items.map(({ element }) => element)]),
-  );
 }
 
 /** Runs `attempt` until the ruleset stays as it was while the attempt decided what to do. */

@@ -17,7 +17,7 @@ import {
 } from "../nftables/connection.ts";
 import type { NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
-import type { Placed } from "./elements.ts";
+import { bySet, type Placed } from "./elements.ts";
 import { TABLE } from "./ruleset.ts";
 import { SETS } from "./sets.ts";
 
@@ -63,6 +63,8 @@ export class TableMemory {
    * @returns false when nothing was done, because that cannot be told without asking
    */
   tryCommit(nft: NftablesConnection, change: TableChange): boolean {
+    // Nothing is sent then, and no generation made.
+    if (isEmpty(change)) return true;
     if (this.#generation === undefined || !this.#permits(change)) return false;
     const generation = this.#generation;
     try {
@@ -84,6 +86,7 @@ export class TableMemory {
     generation: number,
     change: TableChange,
   ): void {
+    if (isEmpty(change)) return;
     if (this.#generation !== generation) this.#learn(nft, next(generation));
     if (this.#generation !== undefined) this.#note(next(generation), change);
   }
@@ -138,15 +141,19 @@ function next(generation: number): number {
   return (generation + 1) >>> 0 || 1;
 }
 
+function isEmpty({ add = [], delete: gone = [] }: TableChange): boolean {
+  return add.length === 0 && gone.length === 0;
+}
+
 function transactionOf(
   { add = [], delete: gone = [] }: TableChange,
 ): Transaction {
   const transaction = new Transaction();
-  for (const { set, element } of gone) {
-    transaction.deleteElements(TABLE, set, [element]);
+  for (const [set, elements] of bySet(gone)) {
+    transaction.deleteElements(TABLE, set, elements);
   }
-  for (const { set, element } of add) {
-    transaction.addElements(TABLE, set, [element], { exclusive: true });
+  for (const [set, elements] of bySet(add)) {
+    transaction.addElements(TABLE, set, elements, { exclusive: true });
   }
   return transaction;
 }

@@ -17,6 +17,7 @@ import {
   keyOf,
   type Repair,
 } from "./finding.ts";
+import { refuseStaleNode } from "./node_settings.ts";
 import { refuseForeignTable } from "./node_table.ts";
 import { Pacer } from "./pacer.ts";
 import type { SandboxRecord } from "./records.ts";
@@ -83,6 +84,7 @@ export async function checkNode(
   const found: Difference[] = [];
   {
     using _node = await state.lock("shared");
+    refuseStaleNode(context);
     refuseForeignTable(context);
     if (scope.node ?? true) found.push(...nodeDifferences(context));
   }
@@ -119,6 +121,7 @@ export async function repairNode(
   const ledger = new Ledger(options.allows);
   {
     using _node = await state.lock("shared");
+    refuseStaleNode(context);
     refuseForeignTable(context);
     if (options.node ?? true) {
       // First, since routes go with the addresses that they have as their source.

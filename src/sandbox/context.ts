@@ -18,6 +18,7 @@ import type { Table } from "../nftables/ruleset.ts";
 import { dumpAddresses } from "../rtnetlink/address.ts";
 import { getLink } from "../rtnetlink/link.ts";
 import { RT_SCOPE_UNIVERSE } from "../rtnetlink/constants.ts";
+import { isId } from "./identity.ts";
 import type { NodeState } from "./node_state.ts";
 import type { NodeRecord } from "./records.ts";
 import type { WarmPool } from "./warm_pool.ts";
@@ -113,6 +114,7 @@ export function hostNetworkAddresses(
 
 /** A sandbox of the node by its id, for people: `namespace/name (id)`. */
 export function describeOwner({ state }: NodeContext, id: string): string {
+  if (!isId(id)) return "somebody else";
   try {
     const record = state.readSandbox(id);
     if (record === undefined) return `sandbox ${id}`;

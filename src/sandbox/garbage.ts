@@ -19,6 +19,7 @@ import {
   type Stray,
 } from "./garbage_kernel.ts";
 import { refuseStaleNode } from "./node_settings.ts";
+import { isId } from "./identity.ts";
 import { refuseForeignTable } from "./node_table.ts";
 import { Pacer } from "./pacer.ts";
 import { deletePodLinks, type PodLinkInfo } from "./pod_links.ts";
@@ -126,9 +127,10 @@ class Collection {
     }
     const strays = await settledStrays(this.#context, this.#leftAlone);
     for (const [id, found] of Map.groupBy(strays, (stray) => stray.id)) {
-      await this.#locked(id, () => this.#takeStrays(id, found), {
-        make: !this.#dryRun,
-      });
+      const take = () => this.#takeStrays(id, found);
+      // What bears something else than an id is nobody's who could be at work on it, and must not become a path.
+      if (!isId(id)) take();
+      else await this.#locked(id, take, { make: !this.#dryRun });
     }
     deletePodLinks(this.#context.sockets.route, this.#links);
     for (const { kind, of, object, remove } of foreignBaseline(this.#context)) {
@@ -266,7 +268,9 @@ class Collection {
       remove?.();
       if (link !== undefined) this.#links.push(link);
     }
-    if (state.readableSandbox(id) === undefined) state.removeSandbox(id);
+    if (isId(id) && state.readableSandbox(id) === undefined) {
+      state.removeSandbox(id);
+    }
   }
 
   #takeFlows(): void {

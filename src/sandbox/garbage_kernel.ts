@@ -28,6 +28,7 @@ import {
   ownUnreachableRoutes,
 } from "./baseline.ts";
 import type { NodeContext } from "./context.ts";
+import { isId } from "./identity.ts";
 import { nameOf } from "./node_table.ts";
 import { Pacer } from "./pacer.ts";
 import { isPodLink, type PodLinkInfo, podLinks } from "./pod_links.ts";
@@ -113,7 +114,7 @@ async function strays(
 }
 
 function dueOf({ state }: NodeContext, id: string): Due {
-  const record = state.readableSandbox(id);
+  const record = isId(id) ? state.readableSandbox(id) : undefined;
   if (record === undefined) return NOTHING;
   const elements = elementsOf(hostPortsOf(record), portOwner(record));
   return {

@@ -4,6 +4,7 @@
  * @module
  */
 import { sha256 } from "@noble/hashes/sha2.js";
+import { MAX_ID_LENGTH } from "../spec/limits.ts";
 import { MacAddress } from "../net/mac.ts";
 
 /** Every host end of a pod's link begins with this; the anti-spoof rule matches it. */
@@ -65,6 +66,15 @@ export function isChosenIndex(index: number): boolean {
   return Number.isInteger(index) && index >= MIN_INDEX && index < MAX_INDEX;
 }
 
+/**
+ * Whether a text can be the id of a sandbox: a name in the state directory. What others write in the kernel, such as
+ * aliases and comments, may be anything.
+ */
+export function isId(text: string): boolean {
+  return text.length <= MAX_ID_LENGTH &&
+    /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(text);
+}
+
 /** IFLA_IFALIAS of a host end. */
 export function linkAlias(node: string, id: string): string {
   return `podnet:${node}/${id}`;
@@ -76,5 +86,7 @@ export function idOfAlias(
   alias: string | undefined,
 ): string | undefined {
   const prefix = linkAlias(node, "");
-  return alias?.startsWith(prefix) ? alias.slice(prefix.length) : undefined;
+  if (!alias?.startsWith(prefix)) return undefined;
+  const id = alias.slice(prefix.length);
+  return isId(id) ? id : undefined;
 }

@@ -18,6 +18,7 @@ import {
   type GarbageOptions,
 } from "./garbage.ts";
 import type { NodeWatch } from "./node_event.ts";
+import { refuseStaleNode } from "./node_settings.ts";
 import { ownerOfTable } from "./node_table.ts";
 import {
   lockUnlessGone,
@@ -268,6 +269,7 @@ export class Node implements AsyncDisposable {
       if (!state.exists()) return { removed };
       using lock = await lockUnlessGone(state, "exclusive");
       if (lock === undefined) return { removed };
+      refuseStaleNode(this.#context);
       const late = state.sandboxIds().length;
       if (late === 0) {
         // There is nothing any more that they could be for.

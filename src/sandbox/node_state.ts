@@ -15,6 +15,7 @@ import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import {
   fstat,
+  isEmptyDirectory,
   O_CREAT,
   O_NOFOLLOW,
   O_NONBLOCK,
@@ -25,6 +26,7 @@ import {
 } from "../../ffi/file.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { contradiction } from "./contradiction.ts";
+import { isId } from "./identity.ts";
 import {
   areMountsShared,
   shareMounts,
@@ -258,8 +260,13 @@ export class NodeState {
     return this.#sandboxes;
   }
 
-  /** The directory of a sandbox. */
+  /**
+   * The directory of a sandbox.
+   *
+   * @throws {TypeError} for what is no id: it must not lead elsewhere
+   */
   sandboxDirectory(id: string): string {
+    if (!isId(id)) throw new TypeError(`${JSON.stringify(id)} is no id`);
     return `${this.#sandboxes}/${id}`;
   }
 
@@ -284,10 +291,9 @@ export class NodeState {
       try {
         const lock = await acquireLock(directory, "exclusive", options);
         if (lock !== undefined) {
-          return {
-            isNew: made,
-            [Symbol.dispose]: () => lock[Symbol.dispose](),
-          };
+          // Whoever was faster to lock it may have put something into it.
+          const isNew = made && isEmptyDirectory(lock);
+          return { isNew, [Symbol.dispose]: () => lock[Symbol.dispose]() };
         }
       } catch (error) {
         if (made) removeIfEmpty(directory);
@@ -358,7 +364,7 @@ export class NodeState {
   sandboxIds(): string[] {
     try {
       return readDirectory(this.#sandboxes)
-        .filter(({ kind }) => kind === "directory")
+        .filter(({ kind, name }) => kind === "directory" && isId(name))
         .map(({ name }) => name).sort();
     } catch (error) {
       if (isSyscallError(error, Errno.ENOENT)) return [];

@@ -18,10 +18,13 @@ import {
   findElementsOf,
   releaseHostPorts,
 } from "../hostport/host_ports.ts";
+import { TABLE } from "../hostport/ruleset.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { NodeContext } from "./context.ts";
 import type { LockMode } from "../state/lock.ts";
+import { refuseStaleNode } from "./node_settings.ts";
 import type { NodeState } from "./node_state.ts";
+import { isOf, ownerOfTable } from "./node_table.ts";
 import { ownLink } from "./ownership.ts";
 import { turn } from "./pacer.ts";
 import { explained } from "./permission.ts";
@@ -86,7 +89,8 @@ async function giveUpSandbox(
   // As in a creation: the event loop has its turn between two.
   await turn();
   using node = await lockUnlessGone(state, "shared");
-  if (node === undefined) return removeOrphans(context, id);
+  if (node === undefined) return removeUnlocked(context, id);
+  refuseStaleNode(context);
   using known = await state.lockSandbox(id);
   using made = known === undefined ? await state.lockNewSandbox(id) : undefined;
   const record = readOrSetAside(state, id, force);
@@ -107,6 +111,14 @@ async function giveUpSandbox(
   if (record === undefined) found = removeOrphans(context, id) || found;
   state.removeSandbox(id);
   return found;
+}
+
+/** The node was taken down, so nobody is at work on the sandbox; unless the table is another node's by now. */
+function removeUnlocked(context: NodeContext, id: string): boolean {
+  const { sockets: { nft }, table } = context;
+  const found = nft.getTable(TABLE);
+  return (found === undefined || isOf(found.comment, ownerOfTable(table))) &&
+    removeOrphans(context, id);
 }
 
 /** What stays although its sandbox was removed does so because somebody is in the namespace, who is cut off by this. */

@@ -5,13 +5,10 @@
  */
 import { SandboxError } from "../errors.ts";
 import type { NodeContext } from "./context.ts";
-import { sandboxId } from "./identity.ts";
+import { isId, sandboxId } from "./identity.ts";
 
 /** The namespace of a name that comes without one, as in specs. */
 const DEFAULT = "default";
-
-/** The pattern of ids and names in specs. What is not of it must not become part of a path. */
-const PATTERN = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
 /**
  * The id of the sandbox; undefined when nothing of it is in the state directory.
@@ -49,7 +46,8 @@ export function possibleIds(
   idOrName: string,
   namespace: string | undefined,
 ): string[] {
-  if (!PATTERN.test(idOrName)) return [];
+  // Names are made of the same letters.
+  if (!isId(idOrName)) return [];
   const derived = sandboxId(namespace ?? DEFAULT, idOrName);
   return namespace === undefined ? [idOrName, derived] : [derived];
 }

@@ -45,7 +45,7 @@ import {
 import { neighbour as neighbourCodec } from "../rtnetlink/neighbour.ts";
 import { route as routeCodec, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
 import type { NodeContext } from "./context.ts";
-import { idOfAlias } from "./identity.ts";
+import { idOfAlias, isId } from "./identity.ts";
 
 // linux/netfilter/nfnetlink.h and linux/netconf.h
 const NFNLGRP_NFTABLES = 7;
@@ -283,7 +283,7 @@ export class Suspicion implements Disposable {
     ) {
       for (const comment of elementCommentsOf(glance)) {
         const isKnown = comment !== undefined &&
-          isName(comment) && this.#context.state.hasSandbox(comment);
+          isId(comment) && this.#context.state.hasSandbox(comment);
         // Claims come when their sandbox has a directory, and go before it does.
         if (type === NftMessage.delSetElem) {
           if (isKnown) this.#ids.add(comment);
@@ -292,11 +292,6 @@ export class Suspicion implements Disposable {
       }
     } else this.#node = true;
   }
-}
-
-/** A comment may be anything; an id is a name in the state directory. */
-function isName(text: string): boolean {
-  return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(text);
 }
 
 /** What changes when somebody meddles with a link. */

@@ -5,9 +5,13 @@
  * @module
  */
 import { flushConntrack } from "../conntrack/conntrack.ts";
-import { type Placed, translatedFlows } from "../hostport/elements.ts";
+import {
+  bySet,
+  elementsOf,
+  type Placed,
+  translatedFlows,
+} from "../hostport/elements.ts";
 import { isAsPlaced, retryOnNewGeneration } from "../hostport/host_ports.ts";
-import { elementsOf } from "../hostport/elements.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { ALL_SETS } from "../hostport/sets.ts";
 import { formatKey } from "../nftables/datatype.ts";
@@ -16,6 +20,7 @@ import type { Element, NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import { describeOwner, nodeAddresses, type NodeContext } from "./context.ts";
 import { type Cure, type Difference, difference } from "./finding.ts";
+import { isId } from "./identity.ts";
 import type { Pacer } from "./pacer.ts";
 import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
 
@@ -124,11 +129,6 @@ function isWantedBy(
     wantedOf(record).some((other) =>
       other.set.name === set.name && sameBytes(other.element.key, element.key)
     );
-}
-
-/** A comment may be anything; an id is a name in the state directory. */
-function isId(text: string): boolean {
-  return /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(text);
 }
 
 /** What a sandbox should have in the table. */
@@ -329,13 +329,6 @@ function forgetWrongFlows(
   if (filters.length > 0) {
     flushConntrack(context.sockets.nft.netlink, filters);
   }
-}
-
-function bySet(placed: readonly Placed[]): Map<NftSet, Element[]> {
-  return new Map(
-    Map.groupBy(placed, ({ set }) => set).entries()
-      .map(([set, items]) => [set, items.map(({ element }) => element)]),
-  );
 }
 
 function titleOf({ set, element: { key } }: Placed): string {
