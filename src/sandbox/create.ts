@@ -90,12 +90,14 @@ async function create(
   await turn();
   using _node = await state.lock("shared");
   refuseStaleNode(context);
-  const wanted = { id, spec, ...identity(id), isSure: false };
+  const wanted = { id, spec, ...identity(id), isRetry: false };
   // A try that fails takes the directory away, and the lock with it.
   const attempt = async (wanted: Wanted) => {
     using lock = await state.lockNewSandbox(id);
     try {
-      return lock.isNew ? make(context, wanted) : findOrMake(context, wanted);
+      return lock.isNew && !wanted.isRetry
+        ? make(context, wanted)
+        : findOrMake(context, wanted);
     } catch (error) {
       removeIfEmpty(state.sandboxDirectory(id));
       throw error;
@@ -106,10 +108,27 @@ async function create(
   } catch (error) {
     // Somebody may have flushed the ruleset: no pod is made without its guard.
     if (isTableLost(context)) await ensureBaseline(context);
-    // An address, or the number of a link, was not as free as it looked.
-    else if (!isNetlinkError(error, Errno.EEXIST, Errno.EBUSY)) throw error;
-    return await attempt({ ...wanted, isSure: true });
+    else if (!wasOptimistic(wanted, error)) throw error;
+    return await attempt({ ...wanted, isRetry: true });
   }
+}
+
+/**
+ * Whether trying again with more care may help: an address, or the number of a link, was not as free as it looked; a link
+ * made ahead was deleted by somebody; or what is in the way is left of this very sandbox, whose directory was lost.
+ */
+function wasOptimistic(
+  { id, spec: { namespace, name } }: Wanted,
+  error: unknown,
+): boolean {
+  if (isNetlinkError(error, Errno.EEXIST, Errno.EBUSY, Errno.ENODEV)) {
+    return true;
+  }
+  return (isSandboxError(error, "AddressInUse") ||
+    isSandboxError(error, "HostPortInUse")) &&
+    // Told by its record, which is written before some claims, or without.
+    [`sandbox ${id}`, `sandbox ${namespace}/${name} (${id})`]
+      .includes(error.context.owner ?? "");
 }
 
 /** Asked after a failure: when there is no answer, that failure is the one to know. */
@@ -125,8 +144,8 @@ function isTableLost({ sockets: { nft } }: NodeContext): boolean {
 interface Wanted extends Identity {
   readonly id: string;
   readonly spec: NormalisedSpec;
-  /** Whether addresses are looked up in the node's table before they are claimed. */
-  readonly isSure: boolean;
+  /** Whether nothing is taken for granted: what may be left of it is looked for, addresses too, and nothing made ahead is used. */
+  readonly isRetry: boolean;
 }
 
 function findOrMake(context: NodeContext, wanted: Wanted): SandboxRecord {
@@ -176,13 +195,13 @@ function make(context: NodeContext, wanted: Wanted): SandboxRecord {
 /** Of the pod's own network: a namespace, a link, addresses, host ports. */
 function build(
   context: NodeContext,
-  { id, spec, seed, mac, isSure }: Wanted,
+  { id, spec, seed, mac, isRetry }: Wanted,
   undo: UndoStack,
 ): SandboxRecord {
   const { state, sockets, settings } = context;
   const mtu = spec.mtu ?? settings.mtu;
   using opened = new DisposableStack();
-  const warm = takeWarm(context, spec, mtu);
+  const warm = isRetry ? undefined : takeWarm(context, spec, mtu);
   if (warm !== undefined) opened.use(warm);
   const { name: hostInterface, index: hostIndex } = warm?.hostLink ??
     newHostLink();
@@ -225,7 +244,7 @@ function build(
   const claimed = attachHost(
     sockets.route,
     link,
-    addressWishes(context, spec, seed, isSure),
+    addressWishes(context, spec, seed, isRetry),
   );
   const addresses = claimed.map(({ address }) => address);
   if (warm === undefined) {

@@ -166,6 +166,13 @@ Deno.test("a creation that fails gives up the namespace that it took, and no oth
   assertEquals(await node.check(), []);
 });
 
+Deno.test("a creation does without what was made ahead when somebody has deleted it", async () => {
+  for (const link of blanks()) command(host.namespace, `ip link del ${link}`);
+  await using pod = await Pod.create(node);
+  assert(pod.sandbox.addresses.length > 0);
+  assertEquals(await node.check(), []);
+});
+
 Deno.test("nothing made ahead is left when the node is closed, nor is it garbage before", async () => {
   assertEquals(await host.node.collectGarbage(), []);
   assertEquals(await host.node.check(), []);
