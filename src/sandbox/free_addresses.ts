@@ -11,8 +11,8 @@ import { dumpHostDestinations } from "../rtnetlink/host_routes.ts";
 import type { NodeContext } from "./context.ts";
 
 /**
- * How many addresses are tried before all routes are read. Asking for one costs some 60 µs, and reading
- * them all, once, 4 µs a route: a pool that is nearly full, or is full, would be asked for address by address.
+ * How many addresses are tried before all routes are read. Asking for one costs some 60 µs, and reading them all, once,
+ * 4 µs a route: a pool that is nearly full, or is full, would be asked for address by address.
  */
 const TRIES = 32;
 
