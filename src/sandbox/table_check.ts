@@ -5,9 +5,12 @@
  * @module
  */
 import { flushConntrack } from "../conntrack/conntrack.ts";
-import { type Placed, translatedFlows } from "../hostport/elements.ts";
+import {
+  elementsOf,
+  type Placed,
+  translatedFlows,
+} from "../hostport/elements.ts";
 import { isAsPlaced, retryOnNewGeneration } from "../hostport/host_ports.ts";
-import { elementsOf } from "../hostport/elements.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { ALL_SETS } from "../hostport/sets.ts";
 import { formatKey } from "../nftables/datatype.ts";
