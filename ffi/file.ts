@@ -21,7 +21,6 @@ const ARM64 = Deno.build.arch === "aarch64";
 export const O_RDONLY = 0;
 /** Open for writing. */
 export const O_WRONLY = 1;
-/** Open for reading and writing. */
 /** Create the file if it does not exist. */
 export const O_CREAT = 0o100;
 /** With O_CREAT: fail with EEXIST if the file exists. */

@@ -35,7 +35,7 @@ const WILDCARD: ReadonlyMap<NftSet, IpFamily> = new Map(
   ([4, 6] as const).map((family) => [SETS[family].wildcard, family]),
 );
 
-/** A table with more excluding elements is asked, not listed. */
+/** Of a table with more excluding elements, which are listed to find out, nothing is kept: each claim asks. */
 const MAX_LISTED = 1000;
 
 /** What is done to the table. */

@@ -11,10 +11,10 @@ import { dumpHostDestinations } from "../rtnetlink/host_routes.ts";
 import type { NodeContext } from "./context.ts";
 
 /**
- * How many addresses may turn out to be taken before all routes are read. Asking for one costs some 60 µs, and reading
- * them all, once, 4 µs a route: a pool that is nearly full, or is full, would be asked for address by address.
+ * How many addresses are tried before all routes are read. Asking for one costs some 60 µs, and reading them all, once,
+ * 4 µs a route: a pool that is nearly full, or is full, would be asked for address by address.
  */
-const MISSES = 32;
+const TRIES = 32;
 
 /**
  * In the order of the pool; whoever takes another one has found the last one taken.
@@ -28,14 +28,14 @@ export function* freeAddresses(
   seed: Uint8Array,
   isSure: boolean,
 ): Generator<IpAddress> {
-  let misses = 0;
+  let tries = 0;
   let routed: ReadonlySet<bigint | undefined> | undefined;
   const isRouted = (address: bigint) => routed?.has(address) ?? false;
   for (const address of pool.candidates(seed, isRouted)) {
     if (
-      misses === 0 && !isSure || ownerOfAddress(context, address) === undefined
+      tries === 0 && !isSure || ownerOfAddress(context, address) === undefined
     ) yield address;
-    if (++misses === MISSES) {
+    if (++tries === TRIES) {
       const { sockets: { route } } = context;
       routed = new Set(route.dump(dumpHostDestinations(pool.cidr.family)));
     }

@@ -42,7 +42,10 @@ export function strayFlows(
       if (pool === undefined || pool.gateway.equals(address)) continue;
       const name = String(address);
       if (living.has(name)) continue;
-      flows.set(name, [...flows.get(name) ?? [], entry]);
+      // Outsiders decide how many there are: tens of thousands of one address.
+      const known = flows.get(name);
+      if (known === undefined) flows.set(name, [entry]);
+      else known.push(entry);
     }
   }
   return flows;

@@ -8,13 +8,12 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import { releaseAddresses } from "../attachment/address_claims.ts";
-import { hairpinOf, type Placed } from "../hostport/elements.ts";
+import { elementsOf, hairpinOf, type Placed } from "../hostport/elements.ts";
 import {
   deleteElements,
   findElementsOf,
   isAsPlaced,
 } from "../hostport/host_ports.ts";
-import { elementsOf } from "../hostport/elements.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { addressBits, type IpAddress } from "../net/ip.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";

@@ -20,6 +20,7 @@ import {
 import type { NodeWatch } from "./node_event.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import { ownerOfTable } from "./node_table.ts";
+import { Pacer } from "./pacer.ts";
 import {
   lockUnlessGone,
   type RemoveOptions,
@@ -186,24 +187,25 @@ export class Node implements AsyncDisposable {
   }
 
   /** All sandboxes, by namespace and name; those whose record cannot be read come first. */
-  listSandboxes(): Promise<SandboxSummary[]> {
+  async listSandboxes(): Promise<SandboxSummary[]> {
     const { state } = this.#context;
-    const found = state.sandboxIds().flatMap((id): SandboxSummary[] => {
+    const pacer = new Pacer();
+    const found: SandboxSummary[] = [];
+    for (const id of state.sandboxIds()) {
+      await pacer.pause();
       try {
         const record = state.readSandbox(id);
-        if (record === undefined) return [];
+        if (record === undefined) continue;
         const sandbox = describeSandbox(this.#context, record);
-        return [{ ...sandbox, state: record.state }];
+        found.push({ ...sandbox, state: record.state });
       } catch (error) {
         if (!isSandboxError(error, "RecordInvalid")) throw error;
-        return [{ id, state: "damaged", reason: error.message }];
+        found.push({ id, state: "damaged", reason: error.message });
       }
-    });
-    return Promise.resolve(
-      found.sort((a, b) =>
-        compareText(a.namespace ?? "", b.namespace ?? "") ||
-        compareText(a.name ?? "", b.name ?? "") || compareText(a.id, b.id)
-      ),
+    }
+    return found.sort((a, b) =>
+      compareText(a.namespace ?? "", b.namespace ?? "") ||
+      compareText(a.name ?? "", b.name ?? "") || compareText(a.id, b.id)
     );
   }
 

@@ -67,7 +67,7 @@ export function isPodLink(
 }
 
 /**
- * Deletes links; those that are gone are fine. The kernel waits 20–60 ms for each deletion that it is asked for, so
+ * Deletes links; those that are gone are fine. The kernel waits 31–44 ms for each deletion that it is asked for, so
  * several are asked for together, as a group (net/core/rtnetlink.c, rtnl_group_dellink): 0.4 ms a link.
  */
 export function deletePodLinks(

@@ -11,7 +11,7 @@ const FIRST_DELAY_MS = 1000;
 const MAX_DELAY_MS = 60_000;
 /** A thing that was right for this much longer than the last delay is a new one. */
 const CALM_MS = 10_000;
-/** More than one node has things that can be undone at a time; the oldest are forgotten. */
+/** More than is ever undone on one node at a time; of still more, the oldest are forgotten. */
 const MAX_KEPT = 10_000;
 
 interface History {

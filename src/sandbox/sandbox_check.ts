@@ -175,7 +175,7 @@ function linkDifferences(
       mend: () => relink(context, id),
     }];
   }
-  // Only what was asked for: to look into the /proc/sys of every pod would make that slow for all (see create.ts).
+  // Only what was asked for: to look into the /proc/sys of every pod would make that slow for all (see pod_namespace.ts).
   const switches = Object.entries(spec.sysctls);
   // One visit for all; what may fail comes before what would have to be closed then.
   const inside = pod.run(() => ({

@@ -22,12 +22,8 @@ export interface SandboxLink {
 export function linksOfSandboxes(
   context: NodeContext,
 ): ReadonlyMap<string, readonly SandboxLink[]> {
-  const found = new Map<string, SandboxLink[]>();
-  for (const { name, index, id, retired } of podLinks(context)) {
-    if (retired) continue;
-    found.set(id, [...found.get(id) ?? [], { name, index }]);
-  }
-  return found;
+  const kept = podLinks(context).filter(({ retired }) => !retired);
+  return Map.groupBy(kept, ({ id }) => id);
 }
 
 /** Those of a sandbox's links that are not the one it has now. The caller holds its lock. */

@@ -69,7 +69,7 @@ export interface SandboxSpec {
    */
   readonly namespace?: string;
   /**
-   * At most 128 characters, unique on the node.
+   * At most 127 characters, unique on the node.
    * @default derived from namespace and name
    */
   readonly id?: string;
