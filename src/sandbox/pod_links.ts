@@ -27,7 +27,8 @@ export interface PodLinkInfo {
   /** Id of the sandbox. */
   readonly id: string;
   /**
-   * Whether it claims no address: its sandbox was removed, and the link only has to go yet. A mark on the link itself would
+   * Whether it claims no address. Mostly its sandbox was removed, and the link only has to go yet; it may also be one that
+   * is being made, or whose routes somebody has deleted, which its sandbox's record tells apart. A mark on the link itself would
    * cost a walk through all IPv6 routes of the node (NETDEV_CHANGE), 0.1 ms at 500 pods.
    */
   readonly retired: boolean;
