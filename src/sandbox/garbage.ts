@@ -139,7 +139,7 @@ class Collection {
       );
       if (!this.#dryRun) remove();
     }
-    this.#takeFlows();
+    await this.#takeFlows();
     for (const path of temporaryFiles(state)) {
       this.#tell("file", path, "a process was killed while it wrote it");
     }
@@ -269,7 +269,7 @@ class Collection {
     if (state.readableSandbox(id) === undefined) state.removeSandbox(id);
   }
 
-  #takeFlows(): void {
+  async #takeFlows(): Promise<void> {
     const dead = strayFlows(this.#context, this.#wholly);
     for (const address of dead.keys()) {
       if (this.#addresses.has(address)) continue;
@@ -279,6 +279,6 @@ class Collection {
         `connections of ${address} are tracked, which no sandbox has`,
       );
     }
-    if (!this.#dryRun) deleteFlowsOf(this.#context, dead);
+    if (!this.#dryRun) await deleteFlowsOf(this.#context, dead);
   }
 }
