@@ -141,7 +141,7 @@ class Collection {
       );
       if (!this.#dryRun) remove();
     }
-    this.#takeFlows();
+    await this.#takeFlows();
     for (const path of temporaryFiles(state)) {
       this.#tell("file", path, "a process was killed while it wrote it");
     }
@@ -273,7 +273,7 @@ class Collection {
     }
   }
 
-  #takeFlows(): void {
+  async #takeFlows(): Promise<void> {
     const dead = strayFlows(this.#context, this.#wholly);
     for (const address of dead.keys()) {
       if (this.#addresses.has(address)) continue;
@@ -283,6 +283,6 @@ class Collection {
         `connections of ${address} are tracked, which no sandbox has`,
       );
     }
-    if (!this.#dryRun) deleteFlowsOf(this.#context, dead);
+    if (!this.#dryRun) await deleteFlowsOf(this.#context, dead);
   }
 }

@@ -13,6 +13,7 @@ import type { IpAddress } from "../net/ip.ts";
 import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import { dumpRoutes, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
 import type { NodeContext } from "./context.ts";
+import { Pacer } from "./pacer.ts";
 import { podLinks } from "./pod_links.ts";
 
 /** Connections to forget, by address. */
@@ -52,11 +53,13 @@ export function strayFlows(
 }
 
 /** Forgets them; those that have ended by now are fine. */
-export function deleteFlowsOf(
+export async function deleteFlowsOf(
   { sockets }: NodeContext,
   flows: StrayFlows,
-): void {
+): Promise<void> {
+  const pacer = new Pacer();
   for (const entry of new Set([...flows.values()].flat())) {
+    await pacer.pause();
     deleteConntrack(sockets.nft.netlink, entry);
   }
 }
