@@ -40,9 +40,13 @@ export async function ensureTable(context: NodeContext): Promise<string[]> {
       return [`added nf_tables table inet ${TABLE}`];
     }
     refuseForeignTable(context);
-    if (found.comment === table.comment) return [];
-    replaceTable(context);
-    return [`renewed the rules of nf_tables table inet ${TABLE}`];
+    if (found.comment !== table.comment) {
+      replaceTable(context);
+      return [`renewed the rules of nf_tables table inet ${TABLE}`];
+    }
+    if (!found.isDormant) return [];
+    nft.wakeTable(TABLE);
+    return [`woke nf_tables table inet ${TABLE}, which was dormant`];
   }
 }
 
