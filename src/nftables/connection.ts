@@ -153,8 +153,8 @@ export class NftablesConnection implements Disposable {
   }
 
   /**
-   * Switches a dormant table on; does nothing when there is none. It is a commit of its own, since newer kernels refuse one
-   * that also adds or deletes base chains (nf_tables_addchain and nf_tables_delchain of Linux 6.9).
+   * Switches a dormant table on; does nothing when there is none. It is a commit of its own, since newer kernels refuse with
+   * EINVAL one that also adds base chains (nf_tables_addchain).
    * @throws {GenerationError} when the ruleset changes during every one of many attempts
    */
   wakeTable(name: string): void {
