@@ -11,10 +11,11 @@ const PIECE_MS = 4;
 let last: Promise<void> = Promise.resolve();
 
 /**
- * Lets the event loop have its turn: timers, sockets, other promises. Costs 1–4 µs, a timer of 0 ms more than a millisecond.
+ * Lets the event loop have its turn: timers, sockets, other promises. Costs 1–4 µs, a timer of 0 ms more than a
+ * millisecond.
  *
- * Immediates that are waiting run all in one go, and so would what waits for them: of many that ask at the same time each
- * has a turn of its own, one after the other.
+ * Immediates that are waiting run all in one go, and so would what waits for them: of many that ask at the same time
+ * each has a turn of its own, one after the other.
  */
 export function turn(): Promise<void> {
   last = last.then(() => new Promise((done) => setImmediate(done)));
