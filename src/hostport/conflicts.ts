@@ -6,7 +6,7 @@
 import { SandboxError } from "../errors.ts";
 import type { IpAddress, IpFamily } from "../net/ip.ts";
 import type { NftablesConnection } from "../nftables/connection.ts";
-import type { NftSet } from "../nftables/ruleset.ts";
+import type { Element, NftSet } from "../nftables/ruleset.ts";
 import { bracketed } from "../text.ts";
 import {
   isWildcard,
@@ -87,7 +87,7 @@ export function refuseOverlap(
     for (const { set, key } of others) {
       const found = nft.getElement(TABLE, set, key);
       if (found === undefined) continue;
-      throw inUse(mapping, family, describeOwner(found.comment ?? owner.id));
+      throw inUse(mapping, family, nameOf(found, describeOwner));
     }
   }
 }
@@ -121,13 +121,17 @@ export function refuseTaken(
     for (const { set, element } of wanted) {
       const found = nft.getElement(TABLE, set, element.key);
       if (found === undefined || found.comment === owner.id) continue;
-      throw inUse(
-        mapping,
-        family,
-        describeOwner(found.comment ?? "somebody else"),
-      );
+      throw inUse(mapping, family, nameOf(found, describeOwner));
     }
   }
+}
+
+/** Whose an element is. One without a comment is of no sandbox. */
+function nameOf(
+  { comment }: Element,
+  describeOwner: ConflictOptions["describeOwner"],
+): string {
+  return comment === undefined ? "somebody else" : describeOwner(comment);
 }
 
 /** The error names the host IP that was asked for, or else the wildcard of the family in which the port is taken. */

@@ -3,6 +3,7 @@
  * @module
  */
 import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
+import type { OwnedFd } from "../../ffi/fd.ts";
 import {
   lstat,
   O_CREAT,
@@ -33,7 +34,7 @@ import { SandboxError } from "../errors.ts";
  * @throws {SyscallError} EPERM without CAP_SYS_ADMIN
  */
 export function shareMounts(directory: string): void {
-  if (areMountsShared(directory)) return;
+  if (makeMountShared(directory)) return;
   // Leads below the new mount, which hides it from paths.
   using hidden = open(directory, O_RDONLY | O_DIRECTORY);
   const pins = pinsBelow(readLink(`/proc/self/fd/${hidden.fd}`));
@@ -44,8 +45,13 @@ export function shareMounts(directory: string): void {
   }
 }
 
-/** Whether `directory` is a mount point, which is shared now. */
-export function areMountsShared(directory: string): boolean {
+/**
+ * Shares the mount at `directory` again, should somebody have made it private, at the cost of one system call.
+ *
+ * @returns whether `directory` is a mount point, and so shared now
+ * @throws {SyscallError} EPERM without CAP_SYS_ADMIN
+ */
+export function makeMountShared(directory: string): boolean {
   try {
     makeShared(directory);
     return true;
@@ -56,17 +62,48 @@ export function areMountsShared(directory: string): boolean {
 }
 
 /**
+ * How the mount at `directory` propagates; undefined when it is no mount point. Only looks, and reads the list of all mounts
+ * to do so.
+ *
+ * @throws {SyscallError} ENOENT
+ */
+export function mountPropagation(
+  directory: string,
+): "shared" | "private" | undefined {
+  using inside = open(directory, O_RDONLY | O_DIRECTORY);
+  using outside = open(`${directory}/..`, O_RDONLY | O_DIRECTORY);
+  const id = mountId(inside);
+  if (id === mountId(outside)) return undefined;
+  const isShared = mountTable().some((fields) =>
+    fields[0] === id && isSharedMount(fields)
+  );
+  return isShared ? "shared" : "private";
+}
+
+/** Number of the mount that a file was opened on, as in mountinfo (proc_pid_fdinfo(5)). */
+function mountId({ fd }: OwnedFd): string | undefined {
+  return /^mnt_id:\s*(\d+)$/m.exec(readTextFile(`/proc/self/fdinfo/${fd}`))
+    ?.[1];
+}
+
+/** Lines of proc_pid_mountinfo(5), in fields. */
+function mountTable(): string[][] {
+  return readTextFile("/proc/thread-self/mountinfo").split("\n")
+    .map((line) => line.split(" "));
+}
+
+function isSharedMount(fields: readonly string[]): boolean {
+  return fields.some((field) => /^shared:/.test(field));
+}
+
+/**
  * Pins that were made while somebody had unmounted the directory, relative to it. Mounting it again takes copies of them
  * along, and the originals would keep their files from ever being removed (EBUSY); but below a shared mount an original
  * goes with its copy.
  */
 function pinsBelow(directory: string): string[] {
-  const mounts = readTextFile("/proc/thread-self/mountinfo").split("\n")
-    .map((line) => line.split(" "));
-  const shared = new Set(
-    mounts.filter((fields) => fields.some((field) => /^shared:/.test(field)))
-      .map(([id]) => id),
-  );
+  const mounts = mountTable();
+  const shared = new Set(mounts.filter(isSharedMount).map(([id]) => id));
   return mounts.flatMap(([, parent, , , point = "", ...rest]) =>
     rest[rest.indexOf("-") + 1] === "nsfs" && !shared.has(parent) &&
       point.startsWith(`${directory}/`)
@@ -112,7 +149,7 @@ export function pin(fd: number, path: string): void {
   }
 }
 
-/** How often another process may mount or unmount here while a pin is being removed. */
+/** How often something is unmounted, or another process mounts or unmounts here, while a pin is being removed. */
 const UNPIN_TRIES = 50;
 
 /**
@@ -124,11 +161,11 @@ const UNPIN_TRIES = 50;
 export function unpin(path: string): void {
   for (let tries = 1;; tries++) {
     try {
-      if (isMountedNamespace(path)) {
+      if (isMountedNamespace(path) && tries < UNPIN_TRIES) {
         unmount(path, { detach: true });
         continue;
       }
-      unlink(path);
+      unlink(path); // EBUSY while something is mounted
       return;
     } catch (error) {
       if (isSyscallError(error, Errno.ENOENT)) return;

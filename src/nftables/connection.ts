@@ -19,17 +19,14 @@ import {
   NftMessage,
   ruleMessage,
   setMessage,
+  TableFlag,
   tableMessage,
 } from "./tables.ts";
-import {
-  HOOK_NUMBERS,
-  POLICY_NUMBERS,
-  type Transaction,
-} from "./transaction.ts";
+import { HOOK_NUMBERS, POLICY_NUMBERS, Transaction } from "./transaction.ts";
 import { decodeComment } from "./userdata.ts";
 
 /** A ruleset that changes during this many readings in a row changes all the time. */
-const READ_ATTEMPTS = 32;
+const ATTEMPTS = 32;
 
 /**
  * The ruleset changed since its generation was read, so nothing was done: read again what the change was based on, and
@@ -62,6 +59,8 @@ export interface TableInfo {
   /** Changes when a table is deleted and made again. */
   readonly handle: bigint;
   readonly comment?: string;
+  /** Whether it is switched off: the kernel enters none of its chains. */
+  readonly isDormant: boolean;
 }
 
 /**
@@ -148,8 +147,31 @@ export class NftablesConnection implements Disposable {
     }, Errno.ENOENT);
     return reply === undefined ? undefined : {
       handle: reply.attrs.handle ?? 0n,
+      isDormant: ((reply.attrs.flags ?? 0) & TableFlag.dormant) !== 0,
       ...commented(reply.attrs.userdata),
     };
+  }
+
+  /**
+   * Switches a dormant table on; does nothing when there is none. It is a commit of its own, since newer kernels refuse with
+   * EINVAL one that also adds base chains (nf_tables_addchain).
+   * @throws {GenerationError} when the ruleset changes during every one of many attempts
+   */
+  wakeTable(name: string): void {
+    for (let attempt = 1;; attempt++) {
+      const generation = this.generation();
+      if (this.getTable(name)?.isDormant !== true) return;
+      const transaction = new Transaction();
+      transaction.wakeTable(name);
+      try {
+        // Should somebody have deleted it, this would make an empty one.
+        return this.commit(transaction, { generation });
+      } catch (error) {
+        if (!(error instanceof GenerationError) || attempt === ATTEMPTS) {
+          throw error;
+        }
+      }
+    }
   }
 
   /**
@@ -207,7 +229,7 @@ export class NftablesConnection implements Disposable {
    */
   readTable(name: string): LiveTable | undefined {
     let generation = this.generation();
-    for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const table = this.#readTable(name);
       const after = this.generation();
       if (after === generation) return table;

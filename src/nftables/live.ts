@@ -14,6 +14,8 @@ export interface LiveTable {
   /** Changes when a table is deleted and made again. */
   readonly handle: bigint;
   readonly comment?: string;
+  /** Whether it is switched off: the kernel enters none of its chains. */
+  readonly isDormant: boolean;
   readonly sets: readonly LiveSet[];
   readonly chains: readonly LiveChain[];
 }
@@ -53,7 +55,9 @@ export function differences(
   live: LiveTable | undefined,
 ): readonly string[] {
   if (live === undefined) return [`table ${wanted.name} is missing`];
-  const found: string[] = [];
+  const found = live.isDormant
+    ? [`table ${wanted.name} is dormant, which switches its rules off`]
+    : [];
   for (const set of wanted.sets) {
     const other = live.sets.find((s) => s.name === set.name);
     if (other === undefined) found.push(`set ${set.name} is missing`);

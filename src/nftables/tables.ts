@@ -41,6 +41,9 @@ export const NftMessage = {
 /** Brackets of a transaction (`NFNL_MSG_BATCH_*`). */
 export const BatchMessage = { begin: 16, end: 17 } as const;
 
+/** Table flags (`NFT_TABLE_F_*`). */
+export const TableFlag = { dormant: 0x1 } as const;
+
 /** Set flags (`NFT_SET_*`). */
 export const SetFlag = {
   interval: 0x4,

@@ -113,6 +113,11 @@ export class Transaction {
     this.#addChains(table);
   }
 
+  /** Switches a dormant table on, or makes an empty one: use `NftablesConnection.wakeTable()`. */
+  wakeTable(name: string): void {
+    this.#newTable({ name }, 0);
+  }
+
   /** Deletes a table and all it holds. The commit fails with ENOENT when it does not exist. */
   deleteTable(name: string): void {
     this.#add(
@@ -261,7 +266,10 @@ export class Transaction {
     }
   }
 
-  #newTable({ name, comment }: Table, flags: number): void {
+  #newTable(
+    { name, comment }: Pick<Table, "name" | "comment">,
+    flags: number,
+  ): void {
     this.#add(
       NftMessage.newTable,
       NLM_F_CREATE | flags,

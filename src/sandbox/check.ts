@@ -5,7 +5,7 @@
  * @module
  */
 import { isSandboxError } from "../errors.ts";
-import { areMountsShared, shareMounts } from "../namespace/pin.ts";
+import { mountPropagation, shareMounts } from "../namespace/pin.ts";
 import { isAlive } from "./alive.ts";
 import { baselineDifferences } from "./baseline.ts";
 import type { NodeContext } from "./context.ts";
@@ -156,7 +156,7 @@ async function mendShared(
   pacer: Pacer,
 ): Promise<void> {
   const { state } = context;
-  const isLost = (options.node ?? true) && !areMountsShared(state.directory);
+  const isLost = (options.node ?? true) && mountDifferences(context).length > 0;
   const suspects = await suspectTable(context, options, pacer);
   if (!isLost && suspects.length === 0) return;
   using _node = await state.lock("exclusive");
@@ -258,11 +258,16 @@ function nodeDifferences(context: NodeContext): Difference[] {
 
 /** Mended only while nobody pins. */
 function mountDifferences({ state }: NodeContext): Difference[] {
-  if (areMountsShared(state.directory)) return [];
+  const { directory } = state;
+  const found = mountPropagation(directory);
+  if (found === "shared") return [];
+  const [problem, does] = found === undefined
+    ? ["is gone", "mounts it again"]
+    : ["is private, so containers keep pins that are removed", "shares it"];
   return [
-    difference(undefined, `mount ${state.directory}`, "is gone", {
-      does: "mounts it again",
-      mend: () => shareMounts(state.directory),
+    difference(undefined, `mount ${directory}`, problem, {
+      does,
+      mend: () => shareMounts(directory),
     }),
   ];
 }

@@ -66,3 +66,8 @@ export function findingOf({ mend: _, ...finding }: Difference): Finding {
 export function keyOf({ sandbox = "", object, problem }: Finding): string {
   return `${sandbox}\n${object}\n${problem}`;
 }
+
+/** The sandbox of such a key, as its finding names it; empty when it is the node itself. */
+export function sandboxOf(key: string): string {
+  return key.slice(0, key.indexOf("\n"));
+}

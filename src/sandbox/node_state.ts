@@ -28,7 +28,7 @@ import { isSandboxError, SandboxError } from "../errors.ts";
 import { contradiction } from "./contradiction.ts";
 import { isId } from "./identity.ts";
 import {
-  areMountsShared,
+  makeMountShared,
   shareMounts,
   unshareMounts,
 } from "../namespace/pin.ts";
@@ -201,7 +201,7 @@ export class NodeState {
         if (this.exists()) {
           this.#ensure()[Symbol.dispose]();
           ensurePrivateDirectory(this.#sandboxes);
-          if (areMountsShared(this.directory)) return lock;
+          if (makeMountShared(this.directory)) return lock;
         }
       } catch (error) {
         lock[Symbol.dispose]();

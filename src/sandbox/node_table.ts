@@ -5,14 +5,13 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
-import type { Placed } from "../hostport/elements.ts";
+import { elementsOf, type Placed } from "../hostport/elements.ts";
 import {
   addAll,
   deleteElements,
   findElementsOf,
   retryOnNewGeneration,
 } from "../hostport/host_ports.ts";
-import { elementsOf } from "../hostport/elements.ts";
 import { nodeTable, type RulesetOptions, TABLE } from "../hostport/ruleset.ts";
 import { Cidr } from "../net/cidr.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
@@ -23,6 +22,7 @@ import { isAlive } from "./alive.ts";
 import type { NodeContext } from "./context.ts";
 import { HOST_INTERFACE_PREFIX } from "./identity.ts";
 import type { NodeState } from "./node_state.ts";
+import { Pacer } from "./pacer.ts";
 import { hostPortsOf, portOwner } from "./records.ts";
 
 /**
@@ -40,9 +40,13 @@ export async function ensureTable(context: NodeContext): Promise<string[]> {
       return [`added nf_tables table inet ${TABLE}`];
     }
     refuseForeignTable(context);
-    if (found.comment === table.comment) return [];
-    replaceTable(context);
-    return [`renewed the rules of nf_tables table inet ${TABLE}`];
+    if (found.comment !== table.comment) {
+      replaceTable(context);
+      return [`renewed the rules of nf_tables table inet ${TABLE}`];
+    }
+    if (!found.isDormant) return [];
+    nft.wakeTable(TABLE);
+    return [`woke nf_tables table inet ${TABLE}, which was dormant`];
   }
 }
 
@@ -64,16 +68,38 @@ export function refuseForeignTable(
   });
 }
 
-/** Makes the table with all that the sandboxes have in it: somebody may have flushed the ruleset under them. */
+/** Tables that are being made: many creations may find at the same time that theirs is lost. */
+const underWay = new WeakMap<NodeContext, Promise<boolean>>();
+
+/** Makes the table, unless somebody else does. */
 async function createTable(context: NodeContext): Promise<boolean> {
+  const others = underWay.get(context);
+  if (others !== undefined) {
+    await others;
+    return false;
+  }
+  const made = makeTable(context).finally(() => underWay.delete(context));
+  underWay.set(context, made);
+  return await made;
+}
+
+/** Makes the table with all that the sandboxes have in it: somebody may have flushed the ruleset under them. */
+async function makeTable(context: NodeContext): Promise<boolean> {
+  const { nft } = context.sockets;
+  const generation = nft.generation();
+  const paced = await elementsInPieces(context);
+  // Nobody makes a sandbox without the table. But there may have been one meanwhile, and sandboxes that were not read:
+  // then all is read again, in one piece.
+  const elements = unique(
+    nft.generation() === generation ? paced : elementsOfNode(context),
+  );
   const transaction = new Transaction();
-  const elements = elementsOfNode(context);
   transaction.createTable(context.table);
   addAll(transaction, elements);
   try {
-    context.sockets.nft.commit(transaction);
+    nft.commit(transaction);
   } catch (error) {
-    const isThere = () => context.sockets.nft.getTable(TABLE) !== undefined;
+    const isThere = () => nft.getTable(TABLE) !== undefined;
     if (isNetlinkError(error, Errno.EEXIST) && isThere()) return false;
     throw error;
   }
@@ -94,7 +120,9 @@ async function takeBackStale(
 ): Promise<void> {
   const { state, sockets: { nft } } = context;
   const owners = Map.groupBy(elements, ({ element }) => element.comment ?? "");
+  const pacer = new Pacer();
   for (const [id, placed] of owners) {
+    await pacer.pause();
     try {
       using _lock = await state.lockSandbox(id, { timeoutMs: BUSY_MS });
       const due = new Set(elementsOfSandbox(context, id).map(nameOf));
@@ -142,16 +170,30 @@ export function elementsOfSandbox(context: NodeContext, id: string): Placed[] {
 
 /** What the node's living sandboxes should have in the table. */
 function elementsOfNode(context: NodeContext): Placed[] {
-  const elements = context.state.sandboxIds()
+  return context.state.sandboxIds()
     .flatMap((id) => elementsOfSandbox(context, id));
-  // Should two records claim the same, one has it: a table without the second is better than no table.
-  const unique = new Map(
+}
+
+/** The same; the event loop has its turn now and then. */
+async function elementsInPieces(context: NodeContext): Promise<Placed[]> {
+  const pacer = new Pacer();
+  const found: Placed[][] = [];
+  for (const id of context.state.sandboxIds()) {
+    await pacer.pause();
+    found.push(elementsOfSandbox(context, id));
+  }
+  return found.flat();
+}
+
+/** Should two records claim the same, one has it: a table without the second is better than no table. */
+function unique(elements: readonly Placed[]): Placed[] {
+  const byKey = new Map(
     elements.map((placed) => [
       `${placed.set.name} ${placed.element.key.toHex()}`,
       placed,
     ]),
   );
-  return [...unique.values()];
+  return [...byKey.values()];
 }
 
 /** Whether a table's comment is that of the node that signs so, in whatever version. */

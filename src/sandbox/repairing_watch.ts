@@ -15,8 +15,10 @@ export class RepairingWatch implements NodeWatch {
   readonly #links: NodeWatch;
   readonly #watchman: Watchman;
   readonly #queue: NodeEvent[] = [];
-  /** The next event of a link, when somebody waits for one. */
-  #reading: Promise<void> | undefined;
+  /** Whether the next event of a link is waited for: only while somebody wants one. */
+  #isReading = false;
+  /** That no more events of links will come, and what they ended with. */
+  #linksEnd: { readonly error?: unknown } | undefined;
   #news = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
 
@@ -35,7 +37,8 @@ export class RepairingWatch implements NodeWatch {
   /**
    * The next event.
    *
-   * @throws what kept the repairing from going on: `NodeNotFound` when the node was taken down
+   * @throws what kept the repairing from going on: `NodeNotFound` when the node was taken down, `NodeConflict` when it was
+   * set up again in another way; or what kept the watch of links from going on
    */
   async next(): Promise<IteratorResult<NodeEvent, undefined>> {
     for (;;) {
@@ -47,9 +50,14 @@ export class RepairingWatch implements NodeWatch {
         await this.#watchman.done;
         return { done: true, value: undefined };
       }
+      if (this.#linksEnd !== undefined) {
+        await this.close();
+        if ("error" in this.#linksEnd) throw this.#linksEnd.error;
+        return { done: true, value: undefined };
+      }
       const news = this.#news.promise;
-      this.#reading ??= this.#read();
-      await Promise.race([this.#reading, news]);
+      if (!this.#isReading) void this.#read();
+      await news;
     }
   }
 
@@ -82,13 +90,18 @@ export class RepairingWatch implements NodeWatch {
     ]);
   }
 
+  /** An end is remembered: a watch that has ended says so at once, and whoever asked it again and again would never rest. */
   async #read(): Promise<void> {
+    this.#isReading = true;
     try {
       const { done, value } = await this.#links.next();
-      if (!done) this.#push(value);
-    } finally {
-      this.#reading = undefined;
+      if (done) this.#linksEnd = {};
+      else this.#push(value);
+    } catch (error) {
+      this.#linksEnd = { error };
     }
+    this.#isReading = false;
+    this.#ring();
   }
 
   #push(event: NodeEvent): void {

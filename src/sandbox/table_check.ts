@@ -236,7 +236,8 @@ export function mendElements(
 }
 
 /**
- * Mends what was found, all in one transaction: the guard of the pods and their ports come back in the same moment.
+ * Mends what was found, all in one transaction: the guard of the pods and their ports come back in the same moment. Only a
+ * table that is dormant is woken before.
  *
  * @throws {NetlinkError}
  */
@@ -249,6 +250,7 @@ export function mendTable(
   const removed = found.flatMap(({ remove }) => remove ?? []);
   const renews = found.some(({ rules }) => rules);
   if (!renews && added.length === 0 && removed.length === 0) return;
+  if (renews) nft.wakeTable(TABLE);
   retryOnNewGeneration((generation) => {
     const transaction = new Transaction();
     const live = nft.readTable(TABLE);

@@ -5,10 +5,11 @@
  */
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { eventFd, pollAsync, signalEventFd } from "../../ffi/socket.ts";
-import { SandboxError } from "../errors.ts";
+import { isSandboxError } from "../errors.ts";
 import { repairNode, type Scope } from "./check.ts";
 import type { NodeContext } from "./context.ts";
-import { type Finding, keyOf } from "./finding.ts";
+import { type Finding, keyOf, sandboxOf } from "./finding.ts";
+import { refuseStaleNode } from "./node_settings.ts";
 import { Pacer } from "./pacer.ts";
 import { Restraint } from "./restraint.ts";
 import { type Suspects, Suspicion } from "./suspicion.ts";
@@ -17,6 +18,11 @@ import { type Suspects, Suspicion } from "./suspicion.ts";
 const GATHER_MS = 20;
 /** Somebody who works on a sandbox for longer is not waited for: it is looked at again later. */
 const BUSY_MS = 50;
+/** After a look that failed, the next one comes this much later, then twice as late each time. */
+const FIRST_RETRY_MS = 1000;
+const MAX_RETRY_MS = 60_000;
+/** poll(2) takes an int. */
+const MAX_WAIT_MS = 2 ** 31 - 1;
 /** Up to this many sandboxes are looked at one by one, and all of them when there are more. */
 const MAX_SINGLE = 500;
 
@@ -24,6 +30,8 @@ const MAX_SINGLE = 500;
 const EVERYTHING: Scope = {};
 /** What belongs to no single sandbox, and all elements, whose owner may be anybody. */
 const TABLE_AND_NODE: Scope = { wiring: false };
+
+const ALL_SUSPECT: Suspects = { all: true, node: true, ids: new Set() };
 
 /** What a watchman tells. */
 export type Report =
@@ -56,6 +64,9 @@ export class Watchman implements AsyncDisposable {
     { readonly at: number; readonly scope: Scope }
   >();
   #lastFull = -Infinity;
+  /** Looks that failed in a row. */
+  #failures = 0;
+  #isReady = false;
   #ending = false;
   #hasEnded = false;
   readonly #done: Promise<void>;
@@ -90,7 +101,10 @@ export class Watchman implements AsyncDisposable {
     return this.#hasEnded;
   }
 
-  /** Ends with the watchman: rejects when it cannot go on, as when the node was taken down. */
+  /**
+   * Ends with the watchman: rejects with `NodeNotFound` when the node was taken down, and with `NodeConflict` when it was set
+   * up again in another way.
+   */
   get done(): Promise<void> {
     return this.#done;
   }
@@ -103,15 +117,48 @@ export class Watchman implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    await this.#look({ all: true, node: true, ids: new Set() });
-    this.#tell({ ready: true });
+    await this.#try(() => this.#look(ALL_SUSPECT));
     while (!this.#ending) {
       const { route, nft } = this.#suspicion;
-      await pollAsync([route.fd, nft.fd, this.#wake], this.#timeout());
+      // After a failure everything is looked at, whatever comes meanwhile.
+      const isFailing = this.#failures > 0;
+      await pollAsync(
+        isFailing ? [this.#wake] : [route.fd, nft.fd, this.#wake],
+        isFailing ? retryAfter(this.#failures) : this.#timeout(),
+      );
       if (this.#ending) return;
       await pollAsync([this.#wake], GATHER_MS);
-      this.#suspicion.drain();
-      await this.#look(this.#suspicion.take());
+      await this.#try(async () => {
+        this.#suspicion.drain();
+        const suspects = this.#suspicion.take();
+        await this.#look(isFailing ? ALL_SUSPECT : suspects);
+      });
+    }
+  }
+
+  /** What fails may pass, such as want of descriptors, or somebody who sits on a lock; that the node is gone does not. */
+  async #try(look: () => Promise<void>): Promise<void> {
+    try {
+      await look();
+      this.#failures = 0;
+      if (this.#isReady || this.#ending) return;
+      this.#isReady = true;
+      this.#tell({ ready: true });
+    } catch (error) {
+      if (isGone(error)) throw error;
+      this.#failures++;
+      const finding: Finding = {
+        object: `node ${this.#context.state.name}`,
+        problem: "could not be looked at",
+        remedy: "nothing: everything is looked at again before long",
+        repairable: false,
+        failure: error instanceof Error ? error.message : String(error),
+      };
+      // A look at everything that succeeds forgets that it was told.
+      const key = keyOf(finding);
+      if (this.#told.has(key)) return;
+      this.#told.add(key);
+      this.#tell({ unrepaired: finding });
     }
   }
 
@@ -121,13 +168,17 @@ export class Watchman implements AsyncDisposable {
       ...[...this.#due.values()].map(({ at }) => at),
       ...this.#pollMs > 0 ? [this.#lastFull + this.#pollMs] : [],
     ];
-    return due.length === 0
-      ? -1
-      : Math.max(0, Math.ceil(Math.min(...due) - performance.now()));
+    return due.length === 0 ? -1 : Math.max(
+      0,
+      Math.min(
+        Math.ceil(Math.min(...due) - performance.now()),
+        MAX_WAIT_MS,
+      ),
+    );
   }
 
   async #look({ all, node, ids }: Suspects): Promise<void> {
-    this.#refuseStale();
+    refuseStaleNode(this.#context);
     const { state } = this.#context;
     const now = performance.now();
     const due = [...this.#due].filter(([, { at }]) => at <= now);
@@ -151,15 +202,6 @@ export class Watchman implements AsyncDisposable {
       await this.#repair(TABLE_AND_NODE);
     }
     if (known.length > 0) await this.#repair({ ids: known, node: false });
-  }
-
-  /** The node may have been taken down, or set up again in another way: then it is not this one's to mend. */
-  #refuseStale(): void {
-    const { state, settings } = this.#context;
-    const known = state.readNode();
-    if (JSON.stringify(known) === JSON.stringify(settings)) return;
-    const { name, stateDir } = state;
-    throw new SandboxError("NodeNotFound", { name, stateDir });
   }
 
   async #repair(scope: Scope): Promise<void> {
@@ -187,17 +229,38 @@ export class Watchman implements AsyncDisposable {
         scope: { ids: [id], node: false },
       });
     }
-    this.#tellRemaining(remaining, scope, now);
+    for (const finding of mended) this.#told.delete(keyOf(finding));
+    this.#tellRemaining(remaining, this.#toldOfOthers(scope, busy), scope, now);
+  }
+
+  /** What was told of what was not looked at this time, and may still be so. */
+  #toldOfOthers(scope: Scope, busy: readonly string[]): Set<string> {
+    if (this.#told.size === 0) return new Set();
+    const passedOver = this.#namesOf(busy);
+    const chosen = scope.ids && this.#namesOf(scope.ids);
+    const isLookedAt = (sandbox: string) =>
+      !passedOver.has(sandbox) &&
+      (chosen?.has(sandbox) ?? (scope !== TABLE_AND_NODE || sandbox === ""));
+    return new Set(
+      [...this.#told].filter((key) => !isLookedAt(sandboxOf(key))),
+    );
+  }
+
+  /** What findings may call these sandboxes: by their names, or by their ids when there is no record. */
+  #namesOf(ids: readonly string[]): ReadonlySet<string> {
+    return new Set(ids.flatMap((id) => {
+      const spec = this.#context.state.readableSandbox(id)?.spec;
+      return spec === undefined ? [id] : [id, `${spec.namespace}/${spec.name}`];
+    }));
   }
 
   /** Tells each once, for as long as it is so. */
   #tellRemaining(
     remaining: readonly Finding[],
+    told: Set<string>,
     scope: Scope,
     now: number,
   ): void {
-    // What was not looked at may still be so.
-    const told = new Set(scope === EVERYTHING ? [] : this.#told);
     for (const finding of remaining) {
       const key = keyOf(finding);
       const at = this.#restraint.dueAt(finding, now);
@@ -214,4 +277,13 @@ export class Watchman implements AsyncDisposable {
     }
     this.#told = told;
   }
+}
+
+function isGone(error: unknown): boolean {
+  return isSandboxError(error, "NodeNotFound") ||
+    isSandboxError(error, "NodeConflict");
+}
+
+function retryAfter(failures: number): number {
+  return Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), MAX_RETRY_MS);
 }

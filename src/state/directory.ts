@@ -65,9 +65,9 @@ function removeEntry(path: string): void {
 /**
  * Tells one state of a file from the others; undefined when there is none.
  *
- * Files are replaced here, never rewritten, and tmpfs, on which `/run` is, gives no inode number twice. A file system that
- * does, such as ext4, needs change times finer than a clock tick (Linux 6.13) to tell two files of the same size apart that
- * somebody else has put there within one tick.
+ * Files are replaced here, never rewritten, and tmpfs, on which `/run` is, gives no inode number twice. A file system
+ * that does, such as ext4, needs change times finer than a clock tick (Linux 6.13) to tell two files of the same size
+ * apart that somebody else has put there within one tick.
  */
 export function versionOf(path: string): string | undefined {
   try {

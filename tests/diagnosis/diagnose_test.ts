@@ -2,8 +2,11 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { diagnose, isSandboxError, NetworkNamespace } from "../../mod.ts";
 import { BareNode, POD_CIDRS, resultOf, spawnFixture } from "../node/bare.ts";
+import { sandboxRecord } from "../../src/sandbox/records.ts";
 import { acquireLock } from "../../src/state/lock.ts";
-import { Patient } from "./patient.ts";
+import { readRecord, writeRecord } from "../../src/state/store.ts";
+import { command } from "../support/command.ts";
+import { nft, Patient } from "./patient.ts";
 
 Deno.test("diagnose() tells of the node what is there", async () => {
   await using patient = await Patient.admit();
@@ -69,6 +72,47 @@ Deno.test("diagnose() changes nothing", async () => {
   const before = bare.state();
   await diagnose({ ...bare.reference });
   assertEquals(bare.state(), before);
+});
+
+Deno.test("diagnose() tells that the node's mount is private, and leaves it so", async () => {
+  await using bare = new BareNode();
+  await using _node = await bare.open();
+  const directory = `${bare.stateDir}/${bare.reference.name}`;
+  command(bare.namespace, `mount --make-private ${directory}`);
+  const before = bare.state();
+  const { findings } = await diagnose({ ...bare.reference });
+  assertEquals(bare.state(), before);
+  const [found] = findings.filter(({ code }) => code === "difference");
+  assertEquals(found?.about, `mount ${directory}`);
+});
+
+Deno.test("diagnose() tells of a record that cannot be true on the node", async () => {
+  await using patient = await Patient.admit();
+  const { host: { node } } = patient;
+  const { netnsPath } = await node.openSandbox("web");
+  const path = netnsPath.replace(/netns$/, "record.cbor");
+  const record = readRecord(sandboxRecord, path);
+  assert(record !== undefined);
+  writeRecord(sandboxRecord, path, { ...record, addresses: ["192.0.2.9"] });
+  try {
+    const found = await patient.findings("difference");
+    assertStringIncludes(
+      found.map(({ message }) => message).join("\n"),
+      "192.0.2.9 is none of the node's for pods",
+    );
+  } finally {
+    writeRecord(sandboxRecord, path, record);
+  }
+});
+
+Deno.test("diagnose() fears nothing from a table that is dormant", async () => {
+  await using patient = await Patient.admit();
+  patient.run(nft(`table inet fw {
+    chain forward { type filter hook forward priority filter; policy drop; }
+  }`));
+  await patient.finding("traffic-dropped");
+  patient.run("nft add table inet fw '{ flags dormant; }'");
+  assertEquals(await patient.findings("traffic-dropped"), []);
 });
 
 Deno.test("diagnose() changes nothing where no node is set up, not even the state directory", async () => {

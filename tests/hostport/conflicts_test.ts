@@ -5,11 +5,16 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SandboxError } from "../../src/errors.ts";
+import { portElements } from "../../src/hostport/elements.ts";
 import {
   hostIPsConflict,
   type PortMapping,
+  toHostPort,
 } from "../../src/hostport/mapping.ts";
+import { TABLE } from "../../src/hostport/ruleset.ts";
 import { IpAddress } from "../../src/net/ip.ts";
+import { NftablesConnection } from "../../src/nftables/connection.ts";
+import { Transaction } from "../../src/nftables/transaction.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import {
   ask,
@@ -344,3 +349,39 @@ Deno.test("HP17 ports of a pod conflict among themselves before anything is done
     await one.sandbox.removePorts([mapping(undefined)]);
   }
 });
+
+for (
+  const [what, hostIP] of [
+    ["the same", undefined],
+    ["an overlapping", nodeAddress(4)],
+  ] as const
+) {
+  Deno.test(`HP17 ${what} port of an element that nobody has signed is somebody else's`, async () => {
+    using nft = node.namespace.run(() => NftablesConnection.open());
+    const foreign = portElements(
+      toHostPort({
+        protocol: "tcp",
+        hostPort: PORT,
+        containerPort: 80,
+        ...hostIP === undefined ? {} : { hostIP },
+      }, [4]),
+      IpAddress.parse(one.address(4)),
+      "",
+    ).map(({ set, element: { comment: _, ...element } }) => ({ set, element }));
+    const added = new Transaction();
+    const deleted = new Transaction();
+    for (const { set, element } of foreign) {
+      added.addElements(TABLE, set, [element]);
+      deleted.deleteElements(TABLE, set, [element]);
+    }
+    nft.commit(added);
+    try {
+      const { owner } = await refused(() =>
+        two.sandbox.addPorts([mapping(undefined)])
+      );
+      assertEquals(owner, "somebody else");
+    } finally {
+      nft.commit(deleted);
+    }
+  });
+}

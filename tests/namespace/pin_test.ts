@@ -4,7 +4,11 @@ import { lstat, readDirectory, readTextFile } from "../../ffi/file.ts";
 import { bindMount, makeShared, unmount } from "../../ffi/mount.ts";
 import { isSandboxError } from "../../src/errors.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
-import { shareMounts, unshareMounts } from "../../src/namespace/pin.ts";
+import {
+  mountPropagation,
+  shareMounts,
+  unshareMounts,
+} from "../../src/namespace/pin.ts";
 import { leavesNothing, runFixture, temporaryDirectory } from "./helpers.ts";
 
 /** How many mounts there are at `path` in the mount namespace of a process. */
@@ -162,6 +166,49 @@ Deno.test("shareMounts() makes a directory a shared mount point once, until unsh
     const error = assertThrows(() => shareMounts(`${path}/missing`));
     assert(isSyscallError(error, Errno.ENOENT));
   }));
+
+Deno.test("mountPropagation() tells a shared mount from a private one and from none, and leaves it so", () => {
+  using directory = temporaryDirectory();
+  // The kernel writes it with an escape.
+  const path = `${directory.path}/a b`;
+  Deno.mkdirSync(path);
+  const link = `${directory.path}/link`;
+  Deno.symlinkSync(path, link);
+  const found = () => [mountPropagation(path), mountPropagation(link)];
+  assertEquals(found(), [undefined, undefined]);
+  shareMounts(path);
+  try {
+    assertEquals(found(), ["shared", "shared"]);
+    makePrivate(path);
+    assertEquals(found(), ["private", "private"]);
+    assertEquals(found(), ["private", "private"]);
+    shareMounts(path);
+    assertEquals(found(), ["shared", "shared"]);
+  } finally {
+    unshareMounts(path);
+  }
+});
+
+function makePrivate(path: string): void {
+  const { success } = new Deno.Command("mount", {
+    args: ["--make-private", path],
+  }).outputSync();
+  assert(success);
+}
+
+Deno.test("unpin() gives up with EBUSY when something is mounted again and again", () => {
+  using directory = temporaryDirectory();
+  const path = `${directory.path}/pin`;
+  using pod = NetworkNamespace.create();
+  pod.pin(path);
+  // As many as somebody mounts who does not end.
+  for (let i = 0; i < 80; i++) bindMount(`/proc/self/fd/${pod.fd}`, path);
+  const error = assertThrows(() => NetworkNamespace.unpin(path));
+  assert(isSyscallError(error, Errno.EBUSY), String(error));
+  NetworkNamespace.unpin(path);
+  assertEquals(mountsAt(path), 0);
+  assertEquals(readDirectory(directory.path), []);
+});
 
 for (const propagation of ["private", "shared"] as const) {
   Deno.test(`shareMounts() takes pins over that were made while the directory was unmounted, below a ${propagation} mount`, () =>

@@ -61,6 +61,32 @@ Deno.test("differences() names the table that is missing", () => {
   ]);
 });
 
+Deno.test("differences() names a table that is dormant, until wakeTable() has switched it on", () => {
+  using connection = NftablesConnection.open();
+  const name = "live_dormant";
+  const table = sampleTable(name);
+  const create = new Transaction();
+  create.createTable(table);
+  connection.commit(create);
+  try {
+    nft([], `add table inet ${name} { flags dormant; }`);
+    assertEquals(differences(table, connection.readTable(name)), [
+      "table live_dormant is dormant, which switches its rules off",
+    ]);
+    const { handle } = connection.getTable(name) ?? {};
+    connection.wakeTable(name);
+    assertEquals(differences(table, connection.readTable(name)), []);
+    assertEquals(connection.getTable(name)?.handle, handle);
+    const generation = connection.generation();
+    connection.wakeTable(name);
+    assertEquals(connection.generation(), generation, "it was awake");
+  } finally {
+    nft(["delete", "table", "inet", name]);
+  }
+  connection.wakeTable(name);
+  assertEquals(connection.getTable(name), undefined);
+});
+
 Deno.test("differences() names chains and sets that are missing or too many", () => {
   const live = liveAfter(
     "live_chains",

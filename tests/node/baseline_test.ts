@@ -75,6 +75,11 @@ for (
       ["added nf_tables table inet podnet"],
     ],
     [
+      "the table is dormant",
+      ["nft add table inet podnet '{ flags dormant; }'"],
+      ["woke nf_tables table inet podnet, which was dormant"],
+    ],
+    [
       "the gateway addresses are deleted",
       [
         "ip addr del 10.244.1.1/32 dev lo",

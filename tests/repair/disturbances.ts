@@ -66,6 +66,12 @@ export const ON_TABLE: readonly Disturbance[] = [
     common: true,
   },
   {
+    title: "the table made dormant",
+    node: "nft add table inet podnet '{ flags dormant; }'",
+    found: [/^nf_tables table inet podnet table podnet is dormant/],
+    misleads: true,
+  },
+  {
     title: "every chain flushed",
     node: "nft flush table inet podnet",
     found: [TABLE],

@@ -84,6 +84,17 @@ Deno.test("the node's mount and all pins below it are made anew", async () => {
   await untilEmpty();
 });
 
+Deno.test("check() tells that the node's mount is private and leaves it so, and repair() shares it", async () => {
+  const directory = `${node.node.stateDir}/${node.node.name}`;
+  command(node.namespace, `mount --make-private ${directory}`);
+  for (const _ of [1, 2]) {
+    assertEquals((await node.node.check()).map(textOf), [
+      `mount ${directory} is private, so containers keep pins that are removed`,
+    ]);
+  }
+  await untilEmpty();
+});
+
 Deno.test("check() tells of a link that the sandbox had before, and repair() deletes it", async () => {
   await using pod = await Pod.create(node);
   const { id, hostInterface } = pod.sandbox;

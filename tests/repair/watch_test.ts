@@ -46,6 +46,11 @@ Deno.test("watch() ceases to fight who keeps undoing the same, says so, and trie
   assert(other.finding.object.startsWith("neighbour "));
   // And it is, when the time has come.
   await untilMended(node, watch, /has alias "x"$/);
+  // Undone after that, it is told of again.
+  undo();
+  const again = await nextOf(watch, "repaired", "contested");
+  assert(again.type === "contested", JSON.stringify(again));
+  assertEquals(again.repairs, 4);
 });
 
 Deno.test("several watches at once repair a thing once and end at peace", async () => {

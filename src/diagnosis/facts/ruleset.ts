@@ -17,6 +17,7 @@ import {
   NftMessage,
   ruleMessage,
   setMessage,
+  TableFlag,
   tableMessage,
 } from "../../nftables/tables.ts";
 import { decodeComment } from "../../nftables/userdata.ts";
@@ -61,7 +62,7 @@ export interface RuleFacts {
 /** A chain. */
 export interface ChainFacts {
   readonly name: string;
-  /** Of base chains: where packets enter it. Undefined for hooks that are not of IP. */
+  /** Of base chains: where packets enter it. Undefined for hooks that are not of IP, and of a table that is dormant. */
   readonly hook?: {
     readonly type: string;
     readonly hook: IpHook;
@@ -151,7 +152,9 @@ function readRuleset(
     ask("flowtables", NftMessage.getFlowtable, flowtableMessage),
     "table",
   );
-  return tables.flatMap(({ header, attrs: { name = "", userdata } }) => {
+  return tables.flatMap(({ header, attrs }) => {
+    const { name = "", flags = 0, userdata } = attrs;
+    const isDormant = (flags & TableFlag.dormant) !== 0;
     const number = header.family as keyof typeof FAMILIES;
     const family = FAMILIES[number];
     if (family === undefined) return [];
@@ -175,7 +178,11 @@ function readRuleset(
       chains: new Map(
         (chains.get(key) ?? []).map(({ attrs }) => [
           attrs.name ?? "",
-          chainFacts(family, attrs, ofChain.get(attrs.name ?? "") ?? []),
+          chainFacts(
+            family,
+            isDormant ? withoutHook(attrs) : attrs,
+            ofChain.get(attrs.name ?? "") ?? [],
+          ),
         ]),
       ),
       sets: new Map(
@@ -204,6 +211,10 @@ function groupByTable<A extends { table?: string }>(
     bodies,
     ({ header, attrs }) => `${header.family ?? 0} ${attrs[key] ?? ""}`,
   );
+}
+
+function withoutHook({ hook: _hook, ...chain }: ChainAttrs): ChainAttrs {
+  return chain;
 }
 
 function chainFacts(
