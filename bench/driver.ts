@@ -39,8 +39,8 @@ const FRESH = [
   "sh",
   "-ec",
   `ip link add uplink type veth peer name outside
-  ip address add 192.0.2.2/24 dev uplink
-  ip address add 2001:db8::2/64 dev uplink nodad
+  ip address add 198.51.100.2/24 dev uplink
+  ip address add 2001:db8:100::2/64 dev uplink nodad
   exec "$@"`,
   "sh",
 ];
