@@ -29,7 +29,7 @@ export interface DriverOptions {
 
 /**
  * Enters new namespaces, with an uplink that has addresses, as every node has: on a node without any the kernel looks for
- * one at all links whenever a route is added (inet_select_addr).
+ * one at all links whenever a route is added (inet_select_addr). What `ip netns` leaves is in nobody's way.
  */
 const FRESH = [
   "unshare",
@@ -41,6 +41,8 @@ const FRESH = [
   `ip link add uplink type veth peer name outside
   ip address add 198.51.100.2/24 dev uplink
   ip address add 2001:db8:100::2/64 dev uplink nodad
+  mkdir -p /run/netns
+  mount -t tmpfs tmpfs /run/netns
   exec "$@"`,
   "sh",
 ];
