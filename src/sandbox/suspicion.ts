@@ -134,6 +134,11 @@ export class Suspicion implements Disposable {
     }
   }
 
+  /** Whether nothing has gathered since. */
+  get isEmpty(): boolean {
+    return !this.#all && !this.#node && this.#ids.size === 0;
+  }
+
   /** What has gathered since it was last taken. */
   take(): Suspects {
     const taken = { all: this.#all, node: this.#node, ids: this.#ids };

@@ -164,6 +164,8 @@ export class Watchman implements AsyncDisposable {
 
   /** Until something is due, in milliseconds; -1 when nothing will be. */
   #timeout(): number {
+    // What came during a look has been read, and no socket will tell of it again.
+    if (!this.#suspicion.isEmpty) return 0;
     const due = [
       ...[...this.#due.values()].map(({ at }) => at),
       ...this.#pollMs > 0 ? [this.#lastFull + this.#pollMs] : [],
