@@ -10,18 +10,19 @@ import {
   awaitReady,
   detachHost,
   guardIpv6,
-  hasIpv6,
   makeLink,
-  type PodLink,
 } from "../attachment/routed_veth.ts";
 import { routeOf } from "../attachment/check_pod.ts";
 import { SandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
-import { MacAddress } from "../net/mac.ts";
 import { dumpLinks } from "../rtnetlink/link.ts";
 import type { NodeContext } from "./context.ts";
-import { linkAlias, newHostLink } from "./identity.ts";
-import { addressesOf, type SandboxRecord } from "./records.ts";
+import { newHostLink } from "./identity.ts";
+import {
+  type LinkedRecord,
+  recordedClaims,
+  recordedLink,
+} from "./recorded_wiring.ts";
 
 /**
  * Makes the link anew, with the sandbox's own addresses and MAC, and notes it. The caller holds the sandbox's lock.
@@ -30,43 +31,31 @@ import { addressesOf, type SandboxRecord } from "./records.ts";
  * @throws {NetlinkError} EEXIST when the pod has another link of the name
  */
 export function relink(context: NodeContext, id: string): void {
-  const { state, sockets: { route }, settings, pools } = context;
+  const { state, sockets: { route } } = context;
   const record = state.readSandbox(id);
   if (record?.link === undefined) return;
-  const { spec, mtu } = record;
   using pod = NetworkNamespace.open(state.pinPath(id));
   using podRoute = routeOf(() => NetworkNamespace.open(state.pinPath(id)));
   const { name: hostInterface, index: hostIndex } = newHostLink();
   const isTaken = podRoute.dump(dumpLinks())
     .some(({ index }) => index === record.link?.podIndex);
   const podIndex = isTaken ? hostIndex : record.link.podIndex;
-  const link: PodLink = {
-    hostInterface,
-    hostIndex,
-    alias: linkAlias(settings.name, id),
-    podIndex,
-    interfaceName: spec.interfaceName,
-    mac: MacAddress.parse(record.link.mac),
-    mtu,
-    ipv6: hasIpv6(context.ipv6, mtu),
-  };
-  const renewed: SandboxRecord = {
+  const renewed: LinkedRecord = {
     ...record,
     link: { ...record.link, hostInterface, hostIndex, podIndex },
   };
+  const link = recordedLink(context, renewed);
   // As in a creation: what is about to be made must be found by the record.
   state.writeSandbox(renewed);
   try {
-    const wishes = addressesOf(record).flatMap((address): AddressWish[] => {
-      const pool = pools.find(({ cidr }) => cidr.family === address.family);
-      if (pool === undefined) return [];
-      return [{
-        gateway: pool.gateway,
-        candidates: [address],
-        exhausted: () =>
-          new SandboxError("AddressInUse", { address: String(address) }),
-      }];
-    });
+    const wishes = recordedClaims(context, record).map((
+      { address, gateway },
+    ): AddressWish => ({
+      gateway,
+      candidates: [address],
+      exhausted: () =>
+        new SandboxError("AddressInUse", { address: String(address) }),
+    }));
     makeLink(route, pod, link);
     const claimed = attachHost(route, link, wishes);
     context.namespace.run(() =>

@@ -9,15 +9,10 @@ import { readTextFile } from "../../ffi/file.ts";
 import { hostDifferences } from "../attachment/check_host.ts";
 import { podDifferences } from "../attachment/check_pod.ts";
 import type { WiringDifference } from "../attachment/difference.ts";
-import {
-  hasIpv6,
-  ipv6Switches,
-  type PodLink,
-} from "../attachment/routed_veth.ts";
+import { ipv6Switches } from "../attachment/routed_veth.ts";
 import { isSandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
-import { MacAddress } from "../net/mac.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { hasLink } from "./alive.ts";
@@ -25,8 +20,12 @@ import type { NodeContext } from "./context.ts";
 import { dnsFileProblems, writeDnsFiles } from "./dns_files.ts";
 import { type Cure, type Difference, difference } from "./finding.ts";
 import { processIn } from "./holder.ts";
-import { linkAlias } from "./identity.ts";
-import { addressesOf, type SandboxRecord } from "./records.ts";
+import {
+  type LinkedRecord,
+  recordedClaims,
+  recordedLink,
+} from "./recorded_wiring.ts";
+import type { SandboxRecord } from "./records.ts";
 import { relink } from "./relink.ts";
 import { elementDifferences, mendElements } from "./table_check.ts";
 
@@ -61,7 +60,7 @@ export function sandboxDifferences(
   const found = [
     ...record.link === undefined
       ? []
-      : linkDifferences(context, record, record.link, pod),
+      : linkDifferences(context, { ...record, link: record.link }, pod),
     ...dnsFileProblems(context.state, record).map(([path, problem]) => ({
       object: `file ${path}`,
       problem,
@@ -144,28 +143,14 @@ function repin(path: string, namespace: NetworkNamespace): void {
 
 function linkDifferences(
   context: NodeContext,
-  record: SandboxRecord,
-  { hostInterface, hostIndex, podIndex, mac }: NonNullable<
-    SandboxRecord["link"]
-  >,
+  record: LinkedRecord,
   pod: NetworkNamespace,
 ): WiringDifference[] {
-  const { state, sockets: { route }, settings, pools } = context;
-  const { id, spec, mtu } = record;
-  const link: PodLink = {
-    hostInterface,
-    hostIndex,
-    podIndex,
-    alias: linkAlias(settings.name, id),
-    interfaceName: spec.interfaceName,
-    mac: MacAddress.parse(mac),
-    mtu,
-    ipv6: hasIpv6(context.ipv6, mtu),
-  };
-  const claimed = addressesOf(record).flatMap((address) => {
-    const pool = pools.find(({ cidr }) => cidr.family === address.family);
-    return pool === undefined ? [] : [{ address, gateway: pool.gateway }];
-  });
+  const { state, sockets: { route } } = context;
+  const { id, spec } = record;
+  const { hostInterface } = record.link;
+  const link = recordedLink(context, record);
+  const claimed = recordedClaims(context, record);
   const ofHost = hostDifferences(route, link, claimed);
   if (ofHost === undefined) {
     return [{

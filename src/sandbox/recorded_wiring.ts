@@ -1,0 +1,45 @@
+/**
+ * How a sandbox that exists is wired, by its record: what its link is to be, and which addresses it claims.
+ *
+ * @module
+ */
+import type { ClaimedAddress } from "../attachment/address_claims.ts";
+import { hasIpv6, type PodLink } from "../attachment/routed_veth.ts";
+import { MacAddress } from "../net/mac.ts";
+import type { NodeContext } from "./context.ts";
+import { linkAlias } from "./identity.ts";
+import { addressesOf, type SandboxRecord } from "./records.ts";
+
+/** A record that tells of a link, which those on the host network do not. */
+export type LinkedRecord =
+  & SandboxRecord
+  & Required<Pick<SandboxRecord, "link">>;
+
+/** The link that it tells of. */
+export function recordedLink(
+  { settings, ipv6 }: NodeContext,
+  { id, spec, mtu, link }: LinkedRecord,
+): PodLink {
+  const { hostInterface, hostIndex, podIndex, mac } = link;
+  return {
+    hostInterface,
+    hostIndex,
+    podIndex,
+    alias: linkAlias(settings.name, id),
+    interfaceName: spec.interfaceName,
+    mac: MacAddress.parse(mac),
+    mtu,
+    ipv6: hasIpv6(ipv6, mtu),
+  };
+}
+
+/** Its addresses, each with the gateway of its family. */
+export function recordedClaims(
+  { pools }: NodeContext,
+  record: SandboxRecord,
+): ClaimedAddress[] {
+  return addressesOf(record).flatMap((address) => {
+    const pool = pools.find(({ cidr }) => cidr.family === address.family);
+    return pool === undefined ? [] : [{ address, gateway: pool.gateway }];
+  });
+}
