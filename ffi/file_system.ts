@@ -4,7 +4,7 @@
  */
 import { cString } from "./buffer.ts";
 import { check } from "./errno.ts";
-import { libc, rareLibc } from "./libc.ts";
+import { libc } from "./libc.ts";
 
 /** Room in a file system. */
 export interface FileSystemSpace {
@@ -27,7 +27,7 @@ export function fileSystemSpace(path: string): FileSystemSpace {
   const bytes = new Uint8Array(SIZE_OF_STATVFS);
   const name = cString(path);
   const c = libc();
-  check("statvfs", rareLibc().statvfs(name, bytes), c.errno[0], path);
+  check("statvfs", libc().statvfs(name, bytes), c.errno[0], path);
   const view = new DataView(bytes.buffer);
   const word = (index: number) => Number(view.getBigUint64(8 * index, true));
   // struct statvfs of bits/statvfs.h: bsize, frsize, blocks, bfree, bavail, files, ffree, favail, fsid, flag, namemax

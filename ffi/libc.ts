@@ -16,8 +16,8 @@ import {
   UnsupportedPlatformError,
 } from "./platform.ts";
 
-/** What creating a sandbox needs. */
-export const CORE = {
+/** Every function that podnet calls. */
+export const FUNCTIONS = {
   // int *__errno_location(void);
   __errno_location: { parameters: [], result: "pointer" },
   // int fcntl(int fd, int op, int arg);
@@ -85,14 +85,17 @@ export const CORE = {
   recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   // int poll(struct pollfd *fds, nfds_t count, int timeout_ms);
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
-} as const satisfies Deno.ForeignLibraryInterface;
-
-/** What only some programs need: opening a symbol costs 0.1 ms, so these are opened apart. */
-export const RARE = {
   // int poll(struct pollfd *fds, nfds_t count, int timeout_ms); on a thread of the runtime's pool
   pollOnPool: {
     name: "poll",
     parameters: ["buffer", "usize", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  // int fcntl(int fd, int op, int arg); on a thread of the runtime's pool
+  fcntlOnPool: {
+    name: "fcntl",
+    parameters: ["i32", "i32", "i32"],
     result: "i32",
     nonblocking: true,
   },
@@ -104,8 +107,6 @@ export const RARE = {
   confstr: { parameters: ["i32", "buffer", "usize"], result: "usize" },
   // int statvfs(const char *path, struct statvfs *status);
   statvfs: { parameters: ["buffer", "buffer"], result: "i32" },
-  // int gethostname(char *name, size_t size);
-  gethostname: { parameters: ["buffer", "usize"], result: "i32" },
   // noreturn void _exit(int status);
   _exit: { parameters: ["i32"], result: "void" },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -116,44 +117,32 @@ export interface ErrnoCell {
   readonly 0: number;
 }
 
-/** The functions that creating a sandbox needs, and `errno`. */
+/** The functions, and `errno`. */
 export type Libc =
-  & Deno.DynamicLibrary<typeof CORE>["symbols"]
+  & Deno.DynamicLibrary<typeof FUNCTIONS>["symbols"]
   & { readonly errno: ErrnoCell };
-
-/** The functions that only some programs need. */
-export type RareLibc = Deno.DynamicLibrary<typeof RARE>["symbols"];
 
 // One table for each isolate, which is also one for each thread: `errno` belongs to the thread. Never closed, since
 // trampolines in use cannot be.
-let core: Libc | undefined;
-let rare: RareLibc | undefined;
+let opened: Libc | undefined;
 
 /**
  * The C library, opened on first use.
  *
- * @throws {UnsupportedPlatformError} on a platform that podnet does not support
- */
-export function libc(): Libc {
-  return core ??= openCore();
-}
-
-/**
- * The functions of the C library that only some programs need, opened on first use.
+ * Each function is opened when it is first asked for: the runtime compiles a trampoline for each, which takes 0.1 ms.
  *
  * @throws {UnsupportedPlatformError} on a platform that podnet does not support
  */
-export function rareLibc(): RareLibc {
-  return rare ??= openLibrary(RARE);
+export function libc(): Libc {
+  return opened ??= openLibc();
 }
 
-function openLibrary<const S extends Deno.ForeignLibraryInterface>(
-  symbols: S,
-): Deno.DynamicLibrary<S>["symbols"] {
-  assertSupportedPlatform();
+type FunctionName = keyof typeof FUNCTIONS;
+
+function openFunction(name: FunctionName): unknown {
   try {
     // The name the process itself is linked against, so that this is the library already loaded: its errno is ours.
-    return Deno.dlopen("libc.so.6", symbols).symbols;
+    return Deno.dlopen("libc.so.6", { [name]: FUNCTIONS[name] }).symbols[name];
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     throw new UnsupportedPlatformError("podnet needs glibc 2.30 or later", {
@@ -162,9 +151,25 @@ function openLibrary<const S extends Deno.ForeignLibraryInterface>(
   }
 }
 
-function openCore(): Libc {
-  const symbols = openLibrary(CORE);
-  const location = symbols.__errno_location();
+function openLibc(): Libc {
+  assertSupportedPlatform();
+  const table = {};
+  const describe = (name: FunctionName, how: PropertyDescriptor) =>
+    Object.defineProperty(table, name, {
+      ...how,
+      enumerable: true,
+      configurable: true,
+    });
+  for (const name of Object.keys(FUNCTIONS) as FunctionName[]) {
+    const get = () => {
+      const value = openFunction(name);
+      describe(name, { value, writable: true });
+      return value;
+    };
+    describe(name, { get });
+  }
+  const functions = table as Omit<Libc, "errno">;
+  const location = functions.__errno_location();
   if (location === null) {
     throw new UnsupportedPlatformError("the C library has no errno");
   }
@@ -172,14 +177,14 @@ function openCore(): Libc {
     Deno.UnsafePointerView.getArrayBuffer(location, 4),
   ) as unknown as ErrnoCell;
   // A call that is sure to fail proves that errno is read from the right place, and warms the path up.
-  const result = symbols.fcntl(-1, F_GETFD, 0);
+  const result = functions.fcntl(-1, F_GETFD, 0);
   const failure = errno[0];
   if (result !== -1 || failure !== Errno.EBADF) {
     throw new UnsupportedPlatformError(
       "the C library does not report errno where it says it does",
     );
   }
-  return { ...symbols, errno };
+  return Object.assign(functions, { errno });
 }
 
 const F_GETFD = 1;

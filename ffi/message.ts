@@ -4,7 +4,7 @@
  */
 import { check, Errno } from "./errno.ts";
 import type { OwnedFd } from "./fd.ts";
-import { libc, rareLibc } from "./libc.ts";
+import { libc } from "./libc.ts";
 
 /** A datagram and what came with it; the bytes are valid until the next one is received. */
 export interface ReceivedMessage {
@@ -64,7 +64,7 @@ export class MessageReceiver {
     const c = libc();
     for (;;) {
       this.#view.setBigUint64(MSG_CONTROLLEN, BigInt(CONTROL_BYTES), true);
-      const result = rareLibc().recvmsg(
+      const result = libc().recvmsg(
         number,
         this.#header,
         MSG_DONTWAIT | MSG_TRUNC,

@@ -3,8 +3,8 @@
  * @module
  */
 import { fromCString, utf8 } from "./buffer.ts";
-import { check } from "./errno.ts";
-import { libc, rareLibc } from "./libc.ts";
+import { readTextFile } from "./file.ts";
+import { libc } from "./libc.ts";
 
 /** User that the process acts as, 0 for root. */
 export function geteuid(): number {
@@ -12,27 +12,18 @@ export function geteuid(): number {
 }
 
 /**
- * The host name of the process's UTS namespace (gethostname(2)).
+ * The host name of the process's UTS namespace (proc_sys_kernel(5)).
  *
  * @throws {SyscallError}
  */
 export function hostName(): string {
-  const name = new Uint8Array(HOST_NAME_MAX + 1);
-  const c = libc();
-  check(
-    "gethostname",
-    rareLibc().gethostname(name, BigInt(name.length)),
-    c.errno[0],
-  );
-  return fromCString(name);
+  return readTextFile("/proc/sys/kernel/hostname").trimEnd();
 }
-
-const HOST_NAME_MAX = 64;
 
 /** The C library and its version: `"glibc 2.36"` (confstr(3)). */
 export function libcVersion(): string {
   const text = new Uint8Array(LIBC_VERSION_MAX);
-  rareLibc().confstr(_CS_GNU_LIBC_VERSION, text, BigInt(text.length));
+  libc().confstr(_CS_GNU_LIBC_VERSION, text, BigInt(text.length));
   return fromCString(text);
 }
 
@@ -48,7 +39,7 @@ const LIBC_VERSION_MAX = 64;
 export function exitNow(code: number, message: string): never {
   const line = utf8(`${message}\n`);
   libc().write(2, line, BigInt(line.length));
-  rareLibc()._exit(code);
+  libc()._exit(code);
   // Not reached: _exit(2) does not return.
   throw new TypeError("_exit returned");
 }
@@ -57,16 +48,15 @@ export function exitNow(code: number, message: string): never {
  * Makes room for `count` descriptors in the process's table.
  *
  * The table grows at 64, 256, 512 … descriptors, and in a process with several threads each growth waits for an RCU
- * grace period, some 10 ms (`expand_fdtable` in fs/file.c). Growing it once keeps that out of later calls. Does less,
- * without failing, when the limit on open files is lower.
+ * grace period, 10–20 ms (`expand_fdtable` in fs/file.c). Growing it once, on another thread, keeps that out of later calls.
+ * Does less, without failing, when the limit on open files is lower.
  */
-export function growDescriptorTable(count: number): void {
-  const c = libc();
+export async function growDescriptorTable(count: number): Promise<void> {
   for (let size = count; size > 64; size >>>= 1) {
     // Any open descriptor would do; 2 is open in nearly every process, and when it is not there is nothing to lose.
-    const fd = c.fcntl(2, F_DUPFD_CLOEXEC, size - 1);
+    const fd = await libc().fcntlOnPool(2, F_DUPFD_CLOEXEC, size - 1);
     if (fd >= 0) {
-      c.close(fd);
+      libc().close(fd);
       return;
     }
   }

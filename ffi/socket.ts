@@ -5,7 +5,7 @@
 import { cInt } from "./buffer.ts";
 import { check, Errno } from "./errno.ts";
 import { OwnedFd } from "./fd.ts";
-import { libc, rareLibc } from "./libc.ts";
+import { libc } from "./libc.ts";
 
 /** Address families (`bits/socket.h`). */
 export const AF_UNIX = 1;
@@ -199,7 +199,7 @@ export async function pollAsync(
 ): Promise<boolean[]> {
   const entries = pollEntries(fds);
   const count = BigInt(fds.length);
-  const result = await rareLibc().pollOnPool(entries, count, timeoutMs);
+  const result = await libc().pollOnPool(entries, count, timeoutMs);
   return result < 0 ? fds.map(() => false) : readiness(entries);
 }
 
@@ -236,7 +236,7 @@ export function eventFd(): OwnedFd {
   return new OwnedFd(
     check(
       "eventfd",
-      rareLibc().eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+      libc().eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
       c.errno[0],
     ),
   );

@@ -14,6 +14,7 @@
  *
  * @module
  */
+import "./lean.ts";
 import { sortOperands } from "./command.ts";
 import { causeChain, describe, type GivenOptions } from "./errors.ts";
 import { commandHelp, generalHelp, groupHelp } from "./help.ts";

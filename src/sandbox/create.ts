@@ -34,6 +34,7 @@ import {
   nodeAddresses,
   type NodeContext,
 } from "./context.ts";
+import { expectDescriptors } from "./descriptors.ts";
 import { writeDnsFiles } from "./dns_files.ts";
 import { freeAddresses, ownerOfAddress } from "./free_addresses.ts";
 import {
@@ -88,6 +89,7 @@ async function create(
   const id = spec.id ?? sandboxId(spec.namespace, spec.name);
   // Nothing else here waits, so a program that makes many in a row would do nothing else.
   await turn();
+  expectDescriptors();
   using _node = await state.lock("shared");
   refuseStaleNode(context);
   const wanted = { id, spec, ...identity(id), isRetry: false };

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { sha256 } from "@noble/hashes/sha2.js";
 import { MAX_ID_LENGTH } from "../spec/limits.ts";
 import { MacAddress } from "../net/mac.ts";
+import { digest } from "./digest.ts";
 
 /** Every host end of a pod's link begins with this; the anti-spoof rule matches it. */
 export const HOST_INTERFACE_PREFIX = "pn-";
@@ -31,11 +31,6 @@ export function identity(id: string): Identity {
     Uint8Array.of(0x02, ...seed.subarray(27, 32)),
   );
   return { seed, mac };
-}
-
-/** Synchronous: the runtime's own takes 2 µs as well, and then 100 µs to come back from another thread. */
-function digest(text: string): Uint8Array {
-  return sha256(new TextEncoder().encode(text));
 }
 
 /**

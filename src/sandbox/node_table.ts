@@ -12,7 +12,7 @@ import {
   findElementsOf,
   retryOnNewGeneration,
 } from "../hostport/host_ports.ts";
-import { nodeTable, type RulesetOptions, TABLE } from "../hostport/ruleset.ts";
+import { nodeTable, TABLE } from "../hostport/ruleset.ts";
 import { Cidr } from "../net/cidr.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { renderTable } from "../nftables/render.ts";
@@ -20,6 +20,7 @@ import type { Table } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import { isAlive } from "./alive.ts";
 import type { NodeContext } from "./context.ts";
+import { digest } from "./digest.ts";
 import { HOST_INTERFACE_PREFIX } from "./identity.ts";
 import type { NodeState } from "./node_state.ts";
 import { Pacer } from "./pacer.ts";
@@ -220,10 +221,11 @@ function describeOwner(comment: string | undefined, ownName: string): string {
 }
 
 /** The node's table. Its comment holds whose it is, and a digest of the rules: equal comments mean equal rules. */
-export async function tableOf(
+export function tableOf(
   { settings, state, pools }: Pick<NodeContext, "settings" | "state" | "pools">,
-): Promise<Table> {
-  const options: Omit<RulesetOptions, "comment"> = {
+): Table {
+  const table = nodeTable({
+    comment: "",
     interfacePrefix: HOST_INTERFACE_PREFIX,
     gateways: pools.map(({ gateway }) => gateway),
     podCidrs: pools.map(({ cidr }) => cidr),
@@ -232,25 +234,18 @@ export async function tableOf(
       Cidr.parse(text)
     ),
     maxConnectionsPerPod: settings.maxConnectionsPerPod,
-  };
-  const rules = await digest(
-    renderTable(nodeTable({ ...options, comment: "" })),
-  );
-  return nodeTable({
-    ...options,
-    comment: `${await tableOwner(state)} rules ${rules}`,
   });
+  const rules = shortDigest(renderTable(table));
+  return { ...table, comment: `${tableOwner(state)} rules ${rules}` };
 }
 
 /** How a node signs its table, whatever the version: by its name and state directory. */
-export async function tableOwner(
+export function tableOwner(
   { name, stateDir }: Pick<NodeState, "name" | "stateDir">,
-): Promise<string> {
-  return `node ${name} state ${await digest(stateDir)}`;
+): string {
+  return `node ${name} state ${shortDigest(stateDir)}`;
 }
 
-async function digest(text: string): Promise<string> {
-  const bytes = new TextEncoder().encode(text);
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return hash.subarray(0, 6).toHex();
+function shortDigest(text: string): string {
+  return digest(text).subarray(0, 6).toHex();
 }

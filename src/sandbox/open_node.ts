@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { growDescriptorTable } from "../../ffi/process.ts";
 import {
   isSandboxError,
   SandboxError,
@@ -56,12 +55,8 @@ export async function openNode(options: NodeOptions = {}): Promise<Node> {
   }
 }
 
-/** One handle of a sandbox holds one at most; a table of this size takes 36 KB. */
-const DESCRIPTORS = 4096;
-
 async function open(options: NodeOptions): Promise<Node> {
   const { name, parsed, state } = parseNode(options);
-  growDescriptorTable(DESCRIPTORS);
   using opened = new DisposableStack();
   const namespace = openNamespace(opened, parsed.netns);
   if (parsed.podCidrs === undefined && !state.exists()) {
@@ -106,7 +101,7 @@ async function open(options: NodeOptions): Promise<Node> {
     if (known === undefined) refuseOverlap(parts);
     const context: NodeContext = {
       ...parts,
-      table: await tableOf(parts),
+      table: tableOf(parts),
       ...parsed.warm === undefined ? {} : {
         warm: opened.use(
           new WarmPool(parsed.warm, () => prepareNamespace(parts)),
@@ -183,7 +178,7 @@ export async function removeNode(
     const sockets = opened.use(
       new NodeSockets(openNamespace(opened, parsed.netns)),
     );
-    const removed = removeBaseline(sockets, await tableOwner(state));
+    const removed = removeBaseline(sockets, tableOwner(state));
     const damaged = `damaged record ${error.context.path}`;
     return { removed: [...notes, damaged, ...removed] };
   }

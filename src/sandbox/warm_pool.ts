@@ -6,6 +6,7 @@
  */
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { Connection } from "../netlink/connection.ts";
+import { expectDescriptors } from "./descriptors.ts";
 import { turn } from "./pacer.ts";
 
 /** A pod's namespace, and a socket in it. */
@@ -83,6 +84,7 @@ export class WarmPool implements Disposable {
         !this.#closed && this.#timer === undefined &&
         this.#ready.length < this.size
       ) {
+        expectDescriptors();
         this.#ready.push(this.#make());
         await turn();
       }

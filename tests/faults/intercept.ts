@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { CORE, libc } from "../../ffi/libc.ts";
+import { FUNCTIONS, libc } from "../../ffi/libc.ts";
 
 /** A call of the C library that is about to happen. */
 export interface Call {
@@ -63,9 +63,11 @@ function install(): void {
     (...args: readonly unknown[]) => number
   >;
   const cell = library.errno as unknown as Int32Array;
-  for (const name of Object.keys(CORE)) {
+  for (const [name, description] of Object.entries(FUNCTIONS)) {
     const real = table[name];
     if (real === undefined || name === "__errno_location") continue;
+    // Nothing an operation depends on waits for another thread.
+    if ("nonblocking" in description) continue;
     table[name] = (...args) => {
       const carryOut: CarryOut = (other = args) => {
         const result = real(...other);

@@ -38,7 +38,7 @@ async function contextOf(
     namespace,
     sockets,
     pools,
-    table: await tableOf({ settings, state, pools }),
+    table: tableOf({ settings, state, pools }),
     ipv6: kernelHasIpv6(sockets.route),
   };
 }

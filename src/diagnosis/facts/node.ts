@@ -60,7 +60,7 @@ export async function nodeFacts(
   );
   const ids = witness.see("sandboxes", () => state.sandboxIds()) ?? [];
   const here = settings.netnsId === sources.namespace.id;
-  const table = await tableOf({ settings, state, pools });
+  const table = tableOf({ settings, state, pools });
   const own = ruleset?.find((t) => t.family === "inet" && t.name === TABLE);
   const isOwn = own?.comment?.startsWith(ownerOfTable(table)) ?? false;
   const elementSets: ReadonlySet<string> = new Set(
