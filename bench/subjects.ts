@@ -43,11 +43,11 @@ export async function buildPrograms(
 /** Builds podnet's command as users install it. */
 export async function buildCommand(): Promise<void> {
   const command = `${here}../src/cli/main.ts`;
-  const bundle = ["bundle", "--quiet", "--output", BUNDLE, command];
-  await output(Deno.execPath(), bundle);
+  const bundle = ["bundle", "--quiet", "--code-splitting", "--outdir", BUNDLE];
+  await output(Deno.execPath(), [...bundle, command]);
 }
 
-const BUNDLE = `${WORK}/podnet.js`;
+const BUNDLE = `${WORK}/podnet`;
 const DENO_RUN = ["run", "--quiet", "--no-check", "--cached-only"];
 
 /** podnet of a checkout, as a library in a program that lives on. */
@@ -126,7 +126,8 @@ export async function start(
         ...DENO_RUN,
         "--allow-ffi",
         "--allow-run",
-        BUNDLE,
+        "--v8-flags=--no-lazy,--min-semi-space-size=16",
+        `${BUNDLE}/main.js`,
       ].join(" "),
       STATE: directory,
       // Deno looks for a newer Deno half a second after its start.
