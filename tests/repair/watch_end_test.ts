@@ -22,9 +22,9 @@ import { nodeAt, Pod } from "../support/pods.ts";
 import { nextOf, readyWatch, untilMended } from "./site.ts";
 
 /** A second look at an open node. */
-async function contextOf(
+function contextOf(
   { namespace, stateDir, reference: { name } }: BareNode,
-): Promise<NodeContext> {
+): NodeContext {
   const state = new NodeState(stateDir, name);
   const settings = state.readNode();
   assert(settings);
@@ -58,7 +58,7 @@ function endingLinks(reason?: RangeError): NodeWatch {
 Deno.test("a watch that repairs ends with its watch of links, and tells why", async () => {
   await using bare = new BareNode();
   await using _opened = await bare.open();
-  const context = await contextOf(bare);
+  const context = contextOf(bare);
   using _sockets = context.sockets;
   {
     await using watch = new RepairingWatch(context, endingLinks(), 0);
