@@ -61,6 +61,7 @@ const layers: Record<
     ],
     packages: ["valibot"],
   },
+  "src/cni/model": { layers: ["src/net"] },
   "src/sandbox": {
     layers: [
       "ffi",

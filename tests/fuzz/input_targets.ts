@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { cniTargets } from "./cni_targets.ts";
 import { commandTargets } from "./command_targets.ts";
 import { recordTargets } from "./record_targets.ts";
 import { specTargets } from "./spec_targets.ts";
@@ -14,5 +15,6 @@ export const inputTargets: readonly Target[] = [
   ...specTargets,
   ...textTargets,
   ...commandTargets,
+  ...cniTargets,
   ...recordTargets(),
 ];

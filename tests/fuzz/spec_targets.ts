@@ -162,7 +162,7 @@ function replaced(
 }
 
 /** A good input with odd things in some places, or with fields that are unknown or missing. */
-function damaged(full: Record<string, unknown>): fc.Arbitrary<unknown> {
+export function damaged(full: Record<string, unknown>): fc.Arbitrary<unknown> {
   const places = placesOf(full);
   const change = fc.tuple(
     fc.constantFrom(...places),
