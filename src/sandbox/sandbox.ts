@@ -17,6 +17,7 @@ import {
 } from "../namespace/pod_io.ts";
 import { readSysctl, writeSysctl } from "../namespace/sysctl.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
+import { checkNode } from "./check.ts";
 import type { NodeContext } from "./context.ts";
 import { closePorts, hasPort, openPorts } from "./live_ports.ts";
 import {
@@ -27,6 +28,7 @@ import {
   type SandboxJson,
   type SandboxRoute,
 } from "./description.ts";
+import type { Finding } from "./finding.ts";
 import { explained } from "./permission.ts";
 import { addressesOf, type SandboxRecord } from "./records.ts";
 import { type RemoveOptions, removeSandbox } from "./remove.ts";
@@ -297,6 +299,15 @@ export class Sandbox implements AsyncDisposable {
       const unwanted = this.#parse(mappings, record);
       return closePorts(this.#context, record, unwanted);
     });
+  }
+
+  /**
+   * Compares the sandbox, and the node it depends on, with the kernel; an empty list means that all is as it should be.
+   *
+   * @throws {SandboxError} `NodeNotFound`, `NodeConflict`
+   */
+  check(): Promise<Finding[]> {
+    return checkNode(this.#context, { ids: [this.id] });
   }
 
   /**

@@ -1,0 +1,47 @@
+/**
+ * The CNI plugin as a program: its environment, standard input and output, and exit code.
+ *
+ * @module
+ */
+import { runPlugin } from "../cni/plugin/run.ts";
+
+/** Runs the plugin; the result is the exit code. */
+export async function cniPlugin(): Promise<number> {
+  const { stdout, stderr, code } = await runPlugin(
+    (name) => Deno.env.get(name),
+    readStdin,
+  );
+  write(Deno.stdout, stdout);
+  write(Deno.stderr, stderr);
+  return code;
+}
+
+/** All of standard input; nothing of a terminal, where nobody writes a configuration. */
+function readStdin(): string {
+  if (Deno.stdin.isTerminal()) return "";
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  for (;;) {
+    const chunk = new Uint8Array(65536);
+    const length = Deno.stdin.readSync(chunk);
+    if (length === null) break;
+    chunks.push(chunk.subarray(0, length));
+  }
+  const text = new Uint8Array(
+    chunks.reduce((sum, { length }) => sum + length, 0),
+  );
+  let at = 0;
+  for (const chunk of chunks) {
+    text.set(chunk, at);
+    at += chunk.length;
+  }
+  return new TextDecoder("utf-8", { fatal: true }).decode(text);
+}
+
+function write(
+  stream: { writeSync(data: Uint8Array): number },
+  text: string,
+): void {
+  let rest = new TextEncoder().encode(text);
+  while (rest.length > 0) rest = rest.subarray(stream.writeSync(rest));
+}
+if (import.meta.main) Deno.exit(await cniPlugin());

@@ -1,0 +1,97 @@
+/**
+ * `ADD`: makes the container's interface, with an address and host ports.
+ *
+ * @module
+ */
+import { isSandboxError, type SandboxError } from "../../errors.ts";
+import type { PortMapping } from "../../hostport/mapping.ts";
+import { NetworkNamespace } from "../../namespace/network_namespace.ts";
+import type { Node } from "../../sandbox/node.ts";
+import { openNode } from "../../sandbox/open_node.ts";
+import type { Sandbox } from "../../sandbox/sandbox.ts";
+import type { JsonObject } from "../model/json.ts";
+import type { PluginRequest } from "../model/network.ts";
+import { attachmentOf } from "./attachment_id.ts";
+import { removeWhole } from "./delete.ts";
+import { explained } from "./explain.ts";
+import type { Invocation } from "./invocation.ts";
+import { lookInto, refuseExisting } from "./netns.ts";
+import { resultOf } from "./result.ts";
+import { readWish, type Wish } from "./wish.ts";
+
+/** Makes the attachment, or changes nothing. */
+export async function add(
+  invocation: Invocation,
+  request: PluginRequest,
+): Promise<JsonObject> {
+  return await explained(invocation, request, async () => {
+    const wish = readWish(invocation, request);
+    const container = lookInto(invocation);
+    refuseExisting(invocation, container);
+    await using node = await openNode(wish.node);
+    const sandbox = await create(node, wish, container.id);
+    return resultOf(invocation, request, node, sandbox, wish.dns);
+  });
+}
+
+/** A sandbox of this key that is there already was made in another namespace: the container had one before, and no DEL. */
+async function create(
+  node: Node,
+  { spec }: Wish,
+  namespace: string,
+): Promise<Sandbox> {
+  const make = (wanted: Wish["spec"]) => createSharing(node, wanted);
+  try {
+    const sandbox = await make(spec);
+    if (isIn(sandbox, namespace)) return sandbox;
+  } catch (error) {
+    const isOld = isSandboxError(error, "SandboxConflict") ||
+      isSandboxError(error, "RecordInvalid");
+    if (!isOld) throw error;
+  }
+  await removeWhole(node, spec.id);
+  return await make(spec);
+}
+
+function isIn(sandbox: Sandbox, namespace: string): boolean {
+  using pinned = NetworkNamespace.open(sandbox.netnsPath);
+  return pinned.id === namespace;
+}
+
+/**
+ * A runtime asks for the container's host ports on every network of it. The first one has them; the others go without,
+ * since they lead to the same container.
+ */
+async function createSharing(
+  node: Node,
+  spec: Wish["spec"],
+): Promise<Sandbox> {
+  try {
+    return await node.createSandbox(spec);
+  } catch (error) {
+    if (!isSandboxError(error, "HostPortInUse")) throw error;
+    const ports = await portsWithout(node, spec, error);
+    return await node.createSandbox({ ...spec, ports });
+  }
+}
+
+async function portsWithout(
+  node: Node,
+  { id, labels, ports = [] }: Wish["spec"],
+  error: SandboxError,
+): Promise<readonly PortMapping[]> {
+  const container = attachmentOf(labels)?.containerID;
+  const siblings = (await node.listSandboxes()).filter((one) =>
+    one.id !== id && attachmentOf(one.labels)?.containerID === container
+  );
+  const theirs = new Set(
+    siblings.flatMap((one) => one.ports ?? []).map(keyOf),
+  );
+  const left = ports.filter((port) => !theirs.has(keyOf(port)));
+  if (left.length === ports.length) throw error;
+  return left;
+}
+
+function keyOf({ protocol, hostIP, hostPort, containerPort }: PortMapping) {
+  return `${protocol} ${hostIP} ${hostPort} ${containerPort}`;
+}

@@ -1,0 +1,92 @@
+/**
+ * `CHECK`: whether what ADD made is still there and works.
+ *
+ * @module
+ */
+import { isSandboxError } from "../../errors.ts";
+import { NetworkNamespace } from "../../namespace/network_namespace.ts";
+import { IpAddress } from "../../net/ip.ts";
+import type { Sandbox } from "../../sandbox/sandbox.ts";
+import { CniError, CniErrorCode } from "../model/error.ts";
+import type { PluginRequest } from "../model/network.ts";
+import { type CniResult, parseResult } from "../model/result.ts";
+import { attachmentId } from "./attachment_id.ts";
+import { openIfKnown } from "./delete.ts";
+import { PluginErrorCode } from "./failure.ts";
+import type { Invocation } from "./invocation.ts";
+import { type ContainerNamespace, lookInto } from "./netns.ts";
+import { readNodeReference } from "./settings.ts";
+
+/**
+ * Looks at the container's link, addresses and routes, the node's end of them, its rules and the container's host ports.
+ * What later plugins added is theirs.
+ *
+ * @throws {CniError} 104 with every difference in the details
+ */
+export async function check(
+  invocation: Invocation,
+  request: PluginRequest,
+): Promise<void> {
+  if (request.prevResult === undefined) {
+    throw new CniError(
+      CniErrorCode.INVALID_NETWORK_CONFIG,
+      "prevResult is missing: CHECK compares with the result of ADD",
+    );
+  }
+  const result = parseResult(request.prevResult);
+  const container = lookInto(invocation);
+  const { containerID, ifname } = invocation;
+  const key = { network: request.name, containerID, ifname };
+  await using node = await openIfKnown(readNodeReference(request.raw));
+  let sandbox: Sandbox;
+  try {
+    if (node === undefined) throw differs(["the node is gone"]);
+    sandbox = await node.openSandbox(attachmentId(key));
+  } catch (error) {
+    if (!isSandboxError(error, "SandboxNotFound")) throw error;
+    throw differs(["nothing of it is left: DEL it, and ADD it again"]);
+  }
+  const differences = [
+    ...resultDifferences(invocation, result, sandbox, container),
+    ...(await sandbox.check()).map(({ object, problem, remedy }) =>
+      `${object} ${problem}: ${remedy}`
+    ),
+  ];
+  if (differences.length > 0) throw differs(differences);
+}
+
+/** How the runtime's idea of the attachment differs from podnet's. */
+function* resultDifferences(
+  { netns, ifname }: Invocation,
+  { interfaces, ips }: CniResult,
+  sandbox: Sandbox,
+  container: ContainerNamespace,
+): Generator<string> {
+  using pinned = NetworkNamespace.open(sandbox.netnsPath);
+  if (pinned.id !== container.id) {
+    yield `CNI_NETNS ${netns} is ${container.id}, and the attachment is in ${pinned.id}`;
+  }
+  if (!interfaces.some(({ name, sandbox }) => name === ifname && sandbox)) {
+    yield `prevResult has no interface ${ifname} in the container`;
+  }
+  const told = ips.map(({ address }) => canonical(address));
+  for (const address of sandbox.addresses) {
+    if (!told.includes(address)) yield `prevResult lacks ${address}`;
+  }
+}
+
+/** An address without its prefix length. */
+function canonical(address: string): string {
+  return String(IpAddress.parse(address.replace(/\/.*/, "")));
+}
+
+function differs(differences: readonly string[]): CniError {
+  const [first = "", ...others] = differences;
+  return new CniError(
+    PluginErrorCode.DIFFERS,
+    `the attachment is not as ADD made it: ${first}${
+      others.length > 0 ? `, and ${others.length} more` : ""
+    }`,
+    { details: differences.join("\n") },
+  );
+}

@@ -1,0 +1,129 @@
+/**
+ * The plugin as a function of its environment and standard input.
+ *
+ * Each command is loaded when it is asked for, so that VERSION costs nothing of ADD.
+ *
+ * @module
+ */
+import { CniError, CniErrorCode } from "../model/error.ts";
+import type { JsonObject } from "../model/json.ts";
+import { parsePluginRequest, type PluginRequest } from "../model/network.ts";
+import {
+  CNI_VERSIONS,
+  hasCommand,
+  isCniVersion,
+  NEWEST_VERSION,
+} from "../model/version.ts";
+import {
+  type Command,
+  type Environment,
+  type Invocation,
+  readInvocation,
+} from "./invocation.ts";
+import { version } from "./version.ts";
+
+/** What a run of the plugin came to. */
+export interface Outcome {
+  /** One JSON document and a line feed, or nothing. */
+  readonly stdout: string;
+  /** For people. */
+  readonly stderr: string;
+  /** Exit code. */
+  readonly code: number;
+}
+
+const USAGE =
+  `podnet is a CNI plugin for versions ${CNI_VERSIONS.join(", ")}. ` +
+  "Container runtimes start it with CNI_COMMAND and a network configuration; see docs/cni.md.\n";
+
+/** Runs the plugin. Never throws: what goes wrong is the one document on standard output. */
+export async function runPlugin(
+  env: Environment,
+  readStdin: () => string,
+): Promise<Outcome> {
+  let cniVersion: string = NEWEST_VERSION;
+  try {
+    const invocation = readInvocation(env);
+    if (invocation === undefined) return { stdout: "", stderr: USAGE, code: 0 };
+    const { command } = invocation;
+    if (command === "VERSION") return succeeded(version(readStdin()));
+    const stdin = readInput(readStdin);
+    const request = parsePluginRequest(stdin);
+    cniVersion = request.cniVersion;
+    refuseOlder(request, command);
+    return succeeded(await perform(command, invocation, request));
+  } catch (error) {
+    const failure = error instanceof CniError
+      ? error
+      : (await import("./failure.ts")).failureOf(error);
+    return failed(failure, cniVersion);
+  }
+}
+
+function readInput(readStdin: () => string): string {
+  let text: string;
+  try {
+    text = readStdin();
+  } catch (error) {
+    throw new CniError(
+      CniErrorCode.IO_FAILURE,
+      `the network configuration cannot be read: ${error}`,
+      { cause: error },
+    );
+  }
+  if (text.trim() === "") {
+    throw new CniError(
+      CniErrorCode.DECODING_FAILURE,
+      "standard input is empty: write the network configuration on it",
+    );
+  }
+  return text;
+}
+
+/** GC, STATUS and CHECK are younger than some versions. */
+function refuseOlder({ cniVersion }: PluginRequest, command: Command): void {
+  if (!isCniVersion(cniVersion) || hasCommand(cniVersion, command)) return;
+  const newer = CNI_VERSIONS.filter((version) => hasCommand(version, command));
+  throw new CniError(
+    CniErrorCode.INCOMPATIBLE_VERSION,
+    `cniVersion ${cniVersion} has no ${command}`,
+    { details: `versions that have it: ${newer.join(", ")}` },
+  );
+}
+
+/** The result is undefined for commands that answer with nothing. */
+async function perform(
+  command: Exclude<Command, "VERSION">,
+  invocation: Invocation,
+  request: PluginRequest,
+): Promise<JsonObject | undefined> {
+  switch (command) {
+    case "ADD":
+      return await (await import("./add.ts")).add(invocation, request);
+    case "CHECK":
+      await (await import("./check.ts")).check(invocation, request);
+      return undefined;
+    case "DEL":
+      await (await import("./delete.ts")).del(invocation, request);
+      return undefined;
+    case "GC":
+      await (await import("./garbage.ts")).gc(request);
+      return undefined;
+    case "STATUS":
+      await (await import("./status.ts")).status(request);
+      return undefined;
+  }
+}
+
+function succeeded(document: JsonObject | undefined): Outcome {
+  return {
+    stdout: document === undefined ? "" : `${JSON.stringify(document)}\n`,
+    stderr: "",
+    code: 0,
+  };
+}
+
+function failed(error: CniError, cniVersion: string): Outcome {
+  const document = error.toDocument(cniVersion);
+  return { stdout: `${JSON.stringify(document)}\n`, stderr: "", code: 1 };
+}

@@ -1,0 +1,185 @@
+/**
+ * What a network configuration says to podnet: keys by the names that bridge, host-local, firewall and tuning have for the
+ * same thing, and podnet's own.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import * as field from "../../spec/fields.ts";
+import type { NodeOptions } from "../../spec/node_options.ts";
+import {
+  instead,
+  isObject,
+  joinPath,
+  type Problems,
+} from "../../spec/problems.ts";
+import type { CapabilityRange } from "../model/capabilities.ts";
+import type { JsonObject } from "../model/json.ts";
+
+/** Which node a configuration means. */
+export type NodeReference = Pick<NodeOptions, "name" | "stateDir">;
+
+/** The keys of a network configuration that podnet reads. */
+export interface Settings {
+  /** The node, and what it is to be. */
+  readonly node: NodeOptions;
+  /** MTU of the pod's interface. */
+  readonly mtu?: number;
+  /** Whether the default route leads by the interface. */
+  readonly isDefaultGateway?: boolean;
+  /** Sysctls of the pod. */
+  readonly sysctl: Readonly<Record<string, string>>;
+  /** Where in the configuration stands what the library has another name for. */
+  readonly places: ReadonlyMap<string, string>;
+}
+
+function text(what: string): field.Field<string> {
+  return v.string(instead(what));
+}
+
+const NETWORK = 'a network like "10.244.1.0/24"';
+
+const networks = v.exactOptional(
+  field.list("a list of networks", text(NETWORK)),
+);
+
+/** Which texts are networks, names and paths is the library's to say, all problems together. */
+const schema = v.object({
+  node: v.exactOptional(text("a node name")),
+  stateDir: v.exactOptional(text("an absolute path")),
+  podCidrs: networks,
+  subnet: v.exactOptional(text(NETWORK)),
+  ipMasq: v.exactOptional(field.flag),
+  masquerade: v.exactOptional(field.flag),
+  nonMasqueradeCidrs: networks,
+  maxConnectionsPerPod: v.exactOptional(field.connections),
+  // 0 is "as the kernel thinks right" to bridge and ptp.
+  mtu: v.exactOptional(
+    v.union(
+      [v.literal(0), field.mtu],
+      ({ input }) => `write an MTU in bytes, not ${JSON.stringify(input)}`,
+    ),
+  ),
+  isDefaultGateway: v.exactOptional(field.flag),
+  sysctl: v.exactOptional(
+    field.strings("an object of strings", text("a string")),
+    {},
+  ),
+  ipam: v.exactOptional(
+    v.object({
+      type: v.exactOptional(
+        v.picklist(
+          ["", "podnet", "host-local"],
+          "leave it out: podnet gives addresses itself, from podCidrs",
+        ),
+      ),
+      subnet: v.exactOptional(text(NETWORK)),
+      ranges: v.exactOptional(field.list(
+        "a list of lists of ranges",
+        field.list(
+          "a list of ranges",
+          v.object({ subnet: text(NETWORK) }, instead("a range with a subnet")),
+        ),
+      )),
+    }, instead("an object with ranges")),
+    {},
+  ),
+}, instead("an object"));
+
+/**
+ * Which node a configuration means, read from it alone: for commands that need to find what ADD made, whatever became of
+ * its other settings.
+ */
+export function readNodeReference(
+  { node, stateDir }: JsonObject,
+): NodeReference {
+  return {
+    ...typeof node === "string" && { name: node },
+    ...typeof stateDir === "string" && { stateDir },
+  };
+}
+
+/** Reads podnet's keys; undefined when something is wrong, which is noted. */
+export function readSettings(
+  raw: JsonObject,
+  ipRanges: readonly (readonly CapabilityRange[])[],
+  problems: Problems,
+): Settings | undefined {
+  const read = problems.parse(schema, raw);
+  refuseParts(problems, raw["ipam"], "ipam");
+  refuseParts(problems, ipRanges, "runtimeConfig.ipRanges");
+  if (read === undefined) return undefined;
+  const { masquerade, ipMasq, nonMasqueradeCidrs, maxConnectionsPerPod } = read;
+  if (
+    masquerade !== undefined && ipMasq !== undefined && masquerade !== ipMasq
+  ) {
+    problems.add("masquerade", "says the opposite of ipMasq: leave it out");
+  }
+  const translated = masquerade ?? ipMasq;
+  const cidrs = podCidrs(read, ipRanges);
+  return {
+    node: {
+      ...readNodeReference(raw),
+      ...cidrs.size > 0 && { podCidrs: [...cidrs.keys()] },
+      ...translated !== undefined && { masquerade: translated },
+      ...nonMasqueradeCidrs !== undefined && { nonMasqueradeCidrs },
+      ...maxConnectionsPerPod !== undefined && { maxConnectionsPerPod },
+    },
+    sysctl: read.sysctl,
+    ...read.mtu !== undefined && read.mtu > 0 && { mtu: read.mtu },
+    ...read.isDefaultGateway !== undefined &&
+      { isDefaultGateway: read.isDefaultGateway },
+    places: new Map([
+      ["name", "node"],
+      ["masquerade", masquerade === undefined ? "ipMasq" : "masquerade"],
+      ...[...cidrs.values()].map((place, i) =>
+        [joinPath("podCidrs", i), place] as const
+      ),
+    ]),
+  };
+}
+
+/** Every network that pods may have addresses of, and where it stands. */
+function podCidrs(
+  { podCidrs = [], subnet, ipam }: v.InferOutput<typeof schema>,
+  ipRanges: readonly (readonly CapabilityRange[])[],
+): ReadonlyMap<string, string> {
+  const places = new Map<string, string>();
+  const note = (cidr: string | undefined, place: string) => {
+    if (cidr !== undefined && !places.has(cidr)) places.set(cidr, place);
+  };
+  const noteSets = (
+    sets: readonly (readonly Pick<CapabilityRange, "subnet">[])[],
+    base: string,
+  ) => {
+    for (const [i, set] of sets.entries()) {
+      for (const [j, range] of set.entries()) {
+        note(range.subnet, `${base}[${i}][${j}].subnet`);
+      }
+    }
+  };
+  podCidrs.forEach((cidr, i) => note(cidr, joinPath("podCidrs", i)));
+  note(subnet, "subnet");
+  note(ipam.subnet, "ipam.subnet");
+  noteSets(ipam.ranges ?? [], "ipam.ranges");
+  noteSets(ipRanges, "runtimeConfig.ipRanges");
+  return places;
+}
+
+/** host-local can give out a part of a network. */
+function refuseParts(problems: Problems, given: unknown, path: string): void {
+  if (Array.isArray(given)) {
+    given.forEach((one, i) => refuseParts(problems, one, joinPath(path, i)));
+  }
+  if (!isObject(given)) return;
+  for (const key of ["rangeStart", "rangeEnd"]) {
+    const value = given[key];
+    if (value === undefined || value === "") continue;
+    problems.add(
+      joinPath(path, key),
+      "leave it out, and write a subnet that is the node's alone: all of its addresses are for pods",
+      value,
+    );
+  }
+  refuseParts(problems, given["ranges"], joinPath(path, "ranges"));
+}

@@ -1,0 +1,44 @@
+/**
+ * `STATUS`: whether ADD would work.
+ *
+ * @module
+ */
+import { openNode } from "../../sandbox/open_node.ts";
+import { AddressPool } from "../../ipam/pool.ts";
+import { Cidr } from "../../net/cidr.ts";
+import { Problems } from "../../spec/problems.ts";
+import { readRuntimeConfig } from "../model/capabilities.ts";
+import { CniError, CniErrorCode } from "../model/error.ts";
+import type { PluginRequest } from "../model/network.ts";
+import { failureOf } from "./failure.ts";
+import { readSettings } from "./settings.ts";
+
+/**
+ * Opens the node, which makes it when it is new and mends it when it has lost something, and counts its free addresses.
+ *
+ * @throws {CniError} 50 when ADD would fail
+ */
+export async function status(request: PluginRequest): Promise<void> {
+  const problems = new Problems();
+  const { ipRanges = [] } = readRuntimeConfig(request.runtimeConfig);
+  try {
+    const settings = problems.finish(
+      readSettings(request.raw, ipRanges, problems),
+    );
+    await using node = await openNode(settings.node);
+    const used = (await node.listSandboxes()).flatMap(
+      ({ hostNetwork, addresses }) => hostNetwork ? [] : addresses ?? [],
+    ).length / node.podCidrs.length;
+    for (const cidr of node.podCidrs) {
+      const { size } = new AddressPool(Cidr.parse(cidr));
+      if (BigInt(Math.ceil(used)) < size) continue;
+      throw new CniError(
+        CniErrorCode.PLUGIN_NOT_AVAILABLE,
+        `all ${size} addresses of ${cidr} are taken: remove containers, or give the node a larger pod CIDR`,
+      );
+    }
+  } catch (error) {
+    const { message, details } = failureOf(error);
+    throw new CniError(CniErrorCode.PLUGIN_NOT_AVAILABLE, message, { details });
+  }
+}
