@@ -126,8 +126,9 @@ function* overallProblems(
 async function main(args: readonly string[]): Promise<number> {
   const start = performance.now();
   const problem = await installPeers() ??
-    // Inside there is no network to load dependencies from.
-    await deno(["install", "--frozen", "--quiet"]);
+    // Inside there is no network to load dependencies from, nor the bundler.
+    await deno(["install", "--frozen", "--quiet"]) ??
+    await deno(["bundle", "--quiet", "src/text.ts"]);
   if (problem !== undefined) {
     console.error(problem);
     return 1;

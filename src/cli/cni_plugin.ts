@@ -3,16 +3,17 @@
  *
  * @module
  */
-import { runPlugin } from "../cni/plugin/run.ts";
+import { loadAll, runPlugin } from "../cni/plugin/run.ts";
 
 /** Runs the plugin; the result is the exit code. */
 export async function cniPlugin(): Promise<number> {
-  const { stdout, stderr, code } = await runPlugin(
+  const { stdout, stderr, code, isUsage } = await runPlugin(
     (name) => Deno.env.get(name),
     readStdin,
   );
   write(Deno.stdout, stdout);
   write(Deno.stderr, stderr);
+  if (isUsage) await loadAll();
   return code;
 }
 
@@ -44,4 +45,9 @@ function write(
   let rest = new TextEncoder().encode(text);
   while (rest.length > 0) rest = rest.subarray(stream.writeSync(rest));
 }
-if (import.meta.main) Deno.exit(await cniPlugin());
+
+if (import.meta.main) {
+  // Where there is a Buffer, cbor-x uses it, and then the runtime loads its Node modules: 4 ms.
+  Reflect.deleteProperty(globalThis, "Buffer");
+  Deno.exit(await cniPlugin());
+}

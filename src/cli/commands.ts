@@ -82,6 +82,14 @@ export const commands: ReadonlyMap<string, CommandEntry> = new Map<
     summary: "Remove what crashed processes left behind",
     load: async () => (await import("./commands/gc.ts")).gc,
   }],
+  ["cni install", {
+    summary: "Make container runtimes use podnet, as a CNI plugin",
+    load: async () => (await import("./commands/cni.ts")).cniInstall,
+  }],
+  ["cni uninstall", {
+    summary: "Take the CNI plugin away",
+    load: async () => (await import("./commands/cni.ts")).cniUninstall,
+  }],
   ["events", {
     summary: "Print what happens to sandboxes as it happens",
     load: async () => (await import("./commands/events.ts")).events,

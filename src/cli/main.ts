@@ -8,7 +8,7 @@
  * From a checkout, as files that need nothing else and start in half the time:
  *
  * ```sh
- * deno bundle --code-splitting --outdir /usr/local/lib/podnet src/cli/main.ts
+ * deno bundle --code-splitting --outdir /usr/local/lib/podnet src/cli/main.ts src/cli/cni_plugin.ts
  * deno install --global --allow-ffi --allow-run --v8-flags=--no-lazy,--min-semi-space-size=16 --name podnet /usr/local/lib/podnet/main.js
  * ```
  *

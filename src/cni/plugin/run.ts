@@ -30,6 +30,8 @@ export interface Outcome {
   readonly stderr: string;
   /** Exit code. */
   readonly code: number;
+  /** Nothing was asked: it was started by a person. */
+  readonly isUsage?: true;
 }
 
 const USAGE =
@@ -44,7 +46,9 @@ export async function runPlugin(
   let cniVersion: string = NEWEST_VERSION;
   try {
     const invocation = readInvocation(env);
-    if (invocation === undefined) return { stdout: "", stderr: USAGE, code: 0 };
+    if (invocation === undefined) {
+      return { stdout: "", stderr: USAGE, code: 0, isUsage: true };
+    }
     const { command } = invocation;
     if (command === "VERSION") return succeeded(version(readStdin()));
     const stdin = readInput(readStdin);
@@ -58,6 +62,18 @@ export async function runPlugin(
       : (await import("./failure.ts")).failureOf(error);
     return failed(failure, cniVersion);
   }
+}
+
+/** Loads every command, for the runtime's cache of compiled code. */
+export async function loadAll(): Promise<void> {
+  await Promise.all([
+    import("./add.ts"),
+    import("./check.ts"),
+    import("./delete.ts"),
+    import("./failure.ts"),
+    import("./garbage.ts"),
+    import("./status.ts"),
+  ]);
 }
 
 function readInput(readStdin: () => string): string {

@@ -1,0 +1,77 @@
+/**
+ * The CNI plugin's modules, from wherever this command comes: bundled from a checkout, or as they are in an installed one.
+ *
+ * @module
+ */
+import { makeTempDirectory } from "../../ffi/file.ts";
+import { readModules } from "../cni/install/modules.ts";
+import { removeDirectory } from "../state/directory.ts";
+
+/** The plugin's program. */
+export interface PluginProgram {
+  /** Name of its first module. */
+  readonly entry: string;
+  /** Its modules by name. */
+  readonly modules: ReadonlyMap<string, string>;
+}
+
+const ENTRY = "cni_plugin.js";
+
+/**
+ * Builds the plugin's program.
+ *
+ * Split, so that VERSION loads nothing of what ADD needs. Not minified: that moves the value of a `using` variable to the one
+ * place where it is used, where nobody disposes of it.
+ */
+export async function buildPlugin(): Promise<PluginProgram> {
+  const here = new URL(".", import.meta.url).pathname;
+  if (!import.meta.url.endsWith(".ts")) {
+    return { entry: ENTRY, modules: readModules(here, ENTRY) };
+  }
+  const directory = makeTempDirectory("/tmp/podnet-cni-");
+  try {
+    await deno([
+      "bundle",
+      "--quiet",
+      // It would look for one from the working directory on.
+      `--config=${here}../../deno.json`,
+      "--code-splitting",
+      "--outdir",
+      directory,
+      `${here}cni_plugin.ts`,
+    ]);
+    return { entry: ENTRY, modules: readModules(directory, ENTRY) };
+  } finally {
+    removeDirectory(directory);
+  }
+}
+
+/**
+ * Starts the installed plugin once, as a person would, which makes Deno compile all of it and keep that in the cache.
+ *
+ * @throws {Error} when it does not run, with what it said
+ */
+export async function warmUp(launcher: string): Promise<void> {
+  await output(launcher, []);
+}
+
+async function deno(args: readonly string[]): Promise<void> {
+  await output(Deno.execPath(), args);
+}
+
+async function output(program: string, args: readonly string[]): Promise<void> {
+  const { success, stdout, stderr } = await new Deno.Command(program, {
+    args: [...args],
+    // The plugin gets as little from its runtimes; a bundler needs to find its cache.
+    clearEnv: args.length === 0,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  if (success) return;
+  const decoder = new TextDecoder();
+  throw new Error(
+    `${program} failed: ${decoder.decode(stderr)}${decoder.decode(stdout)}`
+      .trim(),
+  );
+}

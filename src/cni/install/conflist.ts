@@ -1,0 +1,88 @@
+/**
+ * The network configuration that makes runtimes use podnet.
+ *
+ * @module
+ */
+import { hostName } from "../../../ffi/process.ts";
+import { type NodeOptions, parseNodeOptions } from "../../spec/node_options.ts";
+
+/** The node that the plugin is to open. */
+export interface PluginNode {
+  /** Its name, said so that another host name some day does not mean another node. */
+  readonly node: string;
+  /** Missing for the usual one. */
+  readonly stateDir?: string;
+  /** None for a node that is set up already. */
+  readonly podCidrs: readonly string[];
+}
+
+/** What the configuration says. */
+export interface ConflistOptions extends PluginNode {
+  /** Name of the network. */
+  readonly network: string;
+}
+
+/** The name of the plugin's executable. */
+export const PLUGIN_TYPE = "podnet";
+
+/**
+ * Checks what a configuration is to say of its node; touches nothing.
+ *
+ * @throws {SandboxError} `InvalidSpec`
+ */
+export function pluginNode(
+  selection: Pick<NodeOptions, "name" | "stateDir">,
+  podCidrs: readonly string[],
+): PluginNode {
+  const { name, stateDir } = parseNodeOptions({
+    ...selection,
+    ...podCidrs.length > 0 && { podCidrs },
+  }, hostName);
+  return {
+    node: name,
+    ...selection.stateDir !== undefined && { stateDir },
+    podCidrs,
+  };
+}
+
+/** The file's text. */
+export function conflistText(
+  { network, node, stateDir, podCidrs }: ConflistOptions,
+): string {
+  const plugin = {
+    type: PLUGIN_TYPE,
+    node,
+    ...stateDir !== undefined && { stateDir },
+    ...podCidrs.length > 0 && { podCidrs },
+    capabilities: Object.fromEntries(CAPABILITIES.map((name) => [name, true])),
+  };
+  const list = {
+    // What every runtime in use understands; newer ones take the highest of the list.
+    cniVersion: "1.0.0",
+    cniVersions: ["1.0.0", "1.1.0"],
+    name: network,
+    plugins: [plugin],
+  };
+  return `${JSON.stringify(list, null, 2)}\n`;
+}
+
+/** What the plugin wants to be told of containers. */
+const CAPABILITIES: readonly string[] = [
+  "portMappings",
+  "ips",
+  "mac",
+  "dns",
+  "aliases",
+  "cgroupPath",
+];
+
+/** Whether a file of this text has a network whose only plugin is podnet. */
+export function isOwnConflist(text: string): boolean {
+  try {
+    const { plugins } = JSON.parse(text);
+    return Array.isArray(plugins) && plugins.length === 1 &&
+      plugins[0]?.type === PLUGIN_TYPE;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * The plugin's files on a machine: modules, launcher and network configuration, put in their places one after the other,
+ * so that whoever looks meanwhile finds the plugin as it was or as it will be.
+ *
+ * @module
+ */
+import { sha256 } from "@noble/hashes/sha2.js";
+import { Errno, isSyscallError } from "../../../ffi/errno.ts";
+import {
+  lstat,
+  mkdir,
+  readDirectory,
+  readTextFile,
+  rename,
+} from "../../../ffi/file.ts";
+import { removeDirectory } from "../../state/directory.ts";
+import {
+  removeFile,
+  removeIfEmpty,
+  writeFileAtomic,
+} from "../../state/store.ts";
+import { compareText } from "../../text.ts";
+import { isOwnConflist } from "./conflist.ts";
+import { isLauncher, launcherText } from "./launcher.ts";
+
+/** Where the plugin's files are; all of them absolute paths. */
+export interface PluginPaths {
+  /** The executable, `<bin-dir>/podnet`. */
+  readonly launcher: string;
+  /** The network configuration, `<conf-dir>/10-podnet.conflist`. */
+  readonly conflist: string;
+  /** The directory of the modules, a directory of its own for each version of them. */
+  readonly library: string;
+  /** Deno's cache. */
+  readonly cache: string;
+}
+
+/** What is to be installed. */
+export interface PluginFiles {
+  /** The Deno to run them. */
+  readonly deno: string;
+  /** Name of the first module. */
+  readonly entry: string;
+  /** Modules by name. */
+  readonly modules: ReadonlyMap<string, string>;
+  /** The network configuration's text. */
+  readonly conflist: string;
+}
+
+/** Something that is in the way of an installation. The message says what to do. */
+export class InstallationError extends Error {
+  /** `"InstallationError"`. */
+  override readonly name = "InstallationError";
+}
+
+/**
+ * Installs the plugin: modules first, then the launcher, which leads to them, then the configuration, which makes runtimes
+ * start it. Installing it again changes what differs; modules of other versions go when nothing leads to them any more.
+ *
+ * @returns the files that were written
+ * @throws {InstallationError} when a file of somebody else's has the name of one
+ * @throws {SyscallError}
+ */
+export function installPlugin(
+  { launcher, conflist, library, cache }: PluginPaths,
+  { deno, entry, modules, conflist: network }: PluginFiles,
+): string[] {
+  refuseForeign(launcher, isLauncher);
+  refuseForeign(conflist, isOwnConflist);
+  const version = digestOf(modules);
+  const directory = `${library}/${version}`;
+  const written = [
+    ...installModules(directory, modules),
+    ...replace(
+      launcher,
+      launcherText({ deno, entry: `${directory}/${entry}`, cache }),
+      0o755,
+    ),
+    ...replace(conflist, network, 0o644),
+  ];
+  for (const other of versionsIn(library)) {
+    if (other !== version) removeDirectory(`${library}/${other}`);
+  }
+  return written;
+}
+
+/**
+ * Takes the plugin away: the configuration first, so that nobody starts what is going.
+ *
+ * @returns the files and directories that were there
+ * @throws {InstallationError} when a file of somebody else's has the name of one
+ * @throws {SyscallError}
+ */
+export function uninstallPlugin(
+  { launcher, conflist, library, cache }: PluginPaths,
+): string[] {
+  refuseForeign(launcher, isLauncher);
+  refuseForeign(conflist, isOwnConflist);
+  const removed: string[] = [];
+  for (const path of [conflist, launcher]) {
+    if (textOf(path) === undefined) continue;
+    removeFile(path);
+    removed.push(path);
+  }
+  for (const version of versionsIn(library)) {
+    removeDirectory(`${library}/${version}`);
+    removed.push(`${library}/${version}`);
+  }
+  removeIfEmpty(library);
+  if (removeCache(cache)) removed.push(cache);
+  return removed;
+}
+
+/** A directory appears with all of its files, under a name that tells what is in it. */
+function installModules(
+  directory: string,
+  modules: ReadonlyMap<string, string>,
+): string[] {
+  if (exists(directory)) return [];
+  const unfinished = `${directory}.tmp`;
+  removeDirectory(unfinished);
+  makeDirectories(unfinished);
+  for (const [name, text] of modules) {
+    writeFileAtomic(`${unfinished}/${name}`, encode(text), 0o644);
+  }
+  rename(unfinished, directory);
+  return [directory];
+}
+
+/** Writes a file that is not yet so; a process that is reading the old one keeps it. */
+function replace(path: string, text: string, mode: number): string[] {
+  if (textOf(path) === text) return [];
+  makeDirectories(parentOf(path));
+  writeFileAtomic(path, encode(text), mode);
+  return [path];
+}
+
+function refuseForeign(path: string, isOwn: (text: string) => boolean): void {
+  const text = textOf(path);
+  if (text === undefined || isOwn(text)) return;
+  throw new InstallationError(
+    `${path} is not podnet's: move it away, or choose another directory`,
+  );
+}
+
+/** Twelve digits that follow from names and texts. */
+function digestOf(modules: ReadonlyMap<string, string>): string {
+  const hash = sha256.create();
+  for (
+    const [name, text] of [...modules].sort(([a], [b]) => compareText(a, b))
+  ) {
+    hash.update(encode(JSON.stringify([name, text])));
+  }
+  return hash.digest().subarray(0, 6).toHex();
+}
+
+/** The versions in the library's directory, unfinished ones too; what else is there is not podnet's. */
+function versionsIn(library: string): string[] {
+  return entriesOf(library).map(({ name }) => name).filter((name) =>
+    /^[0-9a-f]{12}(\.tmp)?$/.test(name)
+  );
+}
+
+/** Deno's cache: files, and directories with files in them. */
+function removeCache(path: string): boolean {
+  if (!exists(path)) return false;
+  for (const { name, kind } of entriesOf(path)) {
+    if (kind === "directory") removeCache(`${path}/${name}`);
+    else removeFile(`${path}/${name}`);
+  }
+  removeIfEmpty(path);
+  return true;
+}
+
+function entriesOf(path: string) {
+  try {
+    return readDirectory(path);
+  } catch (error) {
+    if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return [];
+    throw error;
+  }
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    return readTextFile(path);
+  } catch (error) {
+    if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return undefined;
+    throw error;
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    lstat(path);
+    return true;
+  } catch (error) {
+    if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
+    throw error;
+  }
+}
+
+function makeDirectories(path: string): void {
+  try {
+    mkdir(path, 0o755);
+  } catch (error) {
+    if (isSyscallError(error, Errno.EEXIST)) return;
+    if (!isSyscallError(error, Errno.ENOENT)) throw error;
+    makeDirectories(parentOf(path));
+    mkdir(path, 0o755);
+  }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}
+
+function encode(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}
