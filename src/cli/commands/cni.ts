@@ -3,21 +3,10 @@
  *
  * @module
  */
-import {
-  conflistText,
-  PLUGIN_TYPE,
-  pluginNode,
-} from "../../cni/install/conflist.ts";
-import {
-  installPlugin,
-  type PluginPaths,
-  uninstallPlugin,
-} from "../../cni/install/install.ts";
-import { attachmentOf } from "../../cni/plugin/attachment_id.ts";
+import type { PluginPaths } from "../../cni/install/install.ts";
 import { defineCommand } from "../command.ts";
 import type { GlobalValues, OptionTable, OptionValues } from "../options.ts";
 import { print } from "../output.ts";
-import { buildPlugin, warmUp } from "../plugin_build.ts";
 import { nodeSelection } from "../session.ts";
 import { UsageError } from "../usage.ts";
 
@@ -71,22 +60,15 @@ export const cniInstall = defineCommand({
     "podnet cni install --bin-dir /usr/lib/cni --pod-cidr 10.244.1.0/24",
   ],
   async run({ options, global }) {
-    const paths = pluginPaths(options);
-    const node = pluginNode(nodeSelection(global), options["pod-cidr"]);
-    const deno = options.deno === undefined
-      ? Deno.execPath()
-      : absolute("deno", options.deno);
-    const { entry, modules } = await buildPlugin();
-    const written = installPlugin(paths, {
-      deno,
-      entry,
-      modules,
-      conflist: conflistText({
-        network: networkName(options.network),
-        ...node,
-      }),
+    const { install } = await import("../cni_setup.ts");
+    const written = await install(pluginPaths(options), {
+      deno: options.deno === undefined
+        ? Deno.execPath()
+        : absolute("deno", options.deno),
+      network: networkName(options.network),
+      selection: nodeSelection(global),
+      podCidrs: options["pod-cidr"],
     });
-    await warmUp(paths.launcher);
     for (const path of written) print(path);
     return 0;
   },
@@ -110,6 +92,7 @@ export const cniUninstall = defineCommand({
     "podnet cni uninstall --bin-dir /usr/lib/cni",
   ],
   async run({ options, global }) {
+    const { uninstallPlugin } = await import("../../cni/install/install.ts");
     const paths = pluginPaths(options);
     if (!options.force) await refuseWhileUsed(global);
     for (const path of uninstallPlugin(paths)) print(path);
@@ -121,7 +104,7 @@ function pluginPaths(options: OptionValues<typeof directories>): PluginPaths {
   const directory = (name: keyof typeof directories, otherwise: string) =>
     absolute(name, options[name] ?? otherwise).replace(/(?<=.)\/+$/, "");
   return {
-    launcher: `${directory("bin-dir", "/opt/cni/bin")}/${PLUGIN_TYPE}`,
+    launcher: `${directory("bin-dir", "/opt/cni/bin")}/podnet`,
     conflist: `${directory("conf-dir", "/etc/cni/net.d")}/10-podnet.conflist`,
     library: directory("lib-dir", "/usr/local/lib/podnet-cni"),
     cache: directory("cache-dir", "/var/cache/podnet-cni"),
@@ -149,6 +132,7 @@ function networkName(name = "podnet"): string {
 
 async function refuseWhileUsed(global: GlobalValues): Promise<void> {
   const { isSandboxError, openNode } = await import("../../../mod.ts");
+  const { attachmentOf } = await import("../../cni/plugin/attachment_id.ts");
   try {
     await using node = await openNode(nodeSelection(global));
     const attached = (await node.listSandboxes()).filter(({ labels }) =>
