@@ -46,11 +46,14 @@ export type {
   Unknown,
 } from "./src/sandbox/description.ts";
 export type {
+  AttachmentSpec,
   ContainerPort,
   ContainerSpec,
   DnsSpec,
   HostAlias,
   NormalisedContainer,
+  RoutedAttachment,
+  RouteSpec,
   SandboxSpec,
 } from "./src/spec/sandbox_spec.ts";
 export type { Finding, Repair } from "./src/sandbox/finding.ts";

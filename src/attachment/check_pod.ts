@@ -8,9 +8,7 @@ import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { dumpAddresses } from "../rtnetlink/address.ts";
-import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import { LOOPBACK_INDEX } from "../rtnetlink/link.ts";
-import { dumpRoutes } from "../rtnetlink/route.ts";
 import {
   endDifferences,
   findLink,
@@ -19,6 +17,7 @@ import {
   type WiringDifference,
 } from "./difference.ts";
 import type { ClaimedAddress } from "./address_claims.ts";
+import { missingPodRoutes, releasePodRules } from "./pod_routes.ts";
 import {
   attachPod,
   awaitReady,
@@ -71,6 +70,7 @@ export function podDifferences(
     }));
   }
   const mend = mending((route) => {
+    if (!link.defaultRoute) releasePodRules(route, link.podIndex);
     attachPod(route, link, claimed);
     awaitReady(hostRoute, route, link, claimed);
   });
@@ -86,35 +86,34 @@ export function podDifferences(
   ];
 }
 
-/** Addresses, default routes and gateway neighbours that are not as they should be. */
+/** Addresses, routes and gateway neighbours that are not as they should be. */
 function missingFrom(
   route: Connection,
-  { podIndex: index }: PodLink,
+  link: PodLink,
   claimed: readonly ClaimedAddress[],
 ): (readonly [object: string, problem: string])[] {
+  const { podIndex: index } = link;
   const addresses = route.dump(dumpAddresses({ index }));
-  const routes = route.dump(dumpRoutes({ index, table: RT_TABLE_MAIN }));
-  return claimed.flatMap(({ address, gateway }) => {
+  const ofAddresses = claimed.flatMap(({ address, gateway }) => {
     const { prefixLength } = Cidr.host(address);
     const hasAddress = addresses.some((a) =>
       a.address.equals(address) && a.prefixLength === prefixLength
-    );
-    const hasRoute = routes.some((r) =>
-      r.destination === "default" && r.gateway?.equals(gateway)
     );
     const neighbour = neighbourProblem(route, index, gateway, HOST_MAC);
     return [
       ...hasAddress
         ? []
         : [[`pod's address ${address}`, "is missing"]] as const,
-      ...hasRoute
-        ? []
-        : [[`pod's default route via ${gateway}`, "is missing"]] as const,
       ...neighbour === undefined
         ? []
         : [[`pod's neighbour ${gateway}`, neighbour]] as const,
     ];
   });
+  return [
+    ...ofAddresses,
+    ...missingPodRoutes(route, link, claimed)
+      .map((what) => [`pod's ${what}`, "is missing"] as const),
+  ];
 }
 
 /** A connection that stays in the pod's namespace. */

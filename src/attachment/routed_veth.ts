@@ -27,13 +27,13 @@ import {
   setLink,
 } from "../rtnetlink/link.ts";
 import { newNeighbour } from "../rtnetlink/neighbour.ts";
-import { newRoute } from "../rtnetlink/route.ts";
 import {
   type AddressWish,
   claimAddresses,
   type ClaimedAddress,
   isLocal,
 } from "./address_claims.ts";
+import { podRoutes, type PodRouting } from "./pod_routes.ts";
 
 /** Every host end has this MAC: it is seen by its own pod only, and a constant needs no resolution. */
 export const HOST_MAC: MacAddress = MacAddress.parse("ee:ee:ee:ee:ee:ee");
@@ -63,15 +63,13 @@ export function ipv6Switches(
 const READY_TIMEOUT_MS = 1000;
 
 /** What both ends of a pod's link are given. */
-export interface PodLink {
+export interface PodLink extends PodRouting {
   /** Name of the host end, at most 15 characters. */
   readonly hostInterface: string;
   /** Interface index of the host end. */
   readonly hostIndex: number;
   /** IFLA_IFALIAS of the host end: which sandbox it belongs to. */
   readonly alias: string;
-  /** Interface index of the pod's end. */
-  readonly podIndex: number;
   readonly interfaceName: string;
   readonly mac: MacAddress;
   /** Bytes. */
@@ -221,10 +219,10 @@ export function detachHost(
   }
 }
 
-/** Configures the pod's end: lo, addresses, gateway neighbours, default routes. */
+/** Configures the pod's end: lo, addresses, gateway neighbours, routes. */
 export function attachPod(
   podRoute: Connection,
-  link: Pick<PodLink, "podIndex" | "ipv6" | "mac" | "isPrepared">,
+  link: Pick<PodLink, "podIndex" | "ipv6" | "mac" | "isPrepared"> & PodRouting,
   claimed: readonly ClaimedAddress[],
 ): void {
   const { podIndex, mac, isPrepared } = link;
@@ -240,14 +238,8 @@ export function attachPod(
         noDad: true,
       }),
       newNeighbour({ index: podIndex, address: gateway, mac: HOST_MAC }),
-      newRoute({
-        destination: "default",
-        family: address.family,
-        index: podIndex,
-        gateway,
-        onlink: true,
-      }),
     ]),
+    ...podRoutes(link, claimed),
   ]);
 }
 

@@ -83,6 +83,17 @@ export const sandboxOptions = {
     field: "interfaceName",
     help: "The name of the pod's interface (default: eth0)",
   },
+  "without-default-route": {
+    field: "defaultRoute",
+    help:
+      "Leave the pod's default routes to another interface; answers of this one's addresses leave by it all the same",
+  },
+  "route": {
+    value: "CIDR",
+    repeatable: true,
+    field: "routes",
+    help: "Route this network, too, over the pod's interface",
+  },
   "sysctl": {
     value: "NAME=VALUE",
     repeatable: true,
@@ -141,6 +152,8 @@ export async function sandboxSpec(
     ...(options.mtu !== undefined && { mtu: integer("mtu", options.mtu) }),
     ...(options["interface-name"] !== undefined &&
       { interfaceName: options["interface-name"] }),
+    ...(options["without-default-route"] && { defaultRoute: false }),
+    routes: options.route.map((destination) => ({ destination })),
     ...(options["host-network"] && { hostNetwork: true }),
     ...(options["pod-netns"] !== undefined &&
       { netns: options["pod-netns"] }),

@@ -30,6 +30,10 @@ export const RTM_NEWNEIGH = 28;
 export const RTM_DELNEIGH = 29;
 /** Ask for neighbours. */
 export const RTM_GETNEIGH = 30;
+/** Create a rule that chooses a routing table. */
+export const RTM_NEWRULE = 32;
+/** Delete such a rule. */
+export const RTM_DELRULE = 33;
 /** Ask for the rules that choose a routing table. */
 export const RTM_GETRULE = 34;
 /** Create a queueing discipline. */
@@ -46,10 +50,14 @@ export const RTNLGRP_NEIGH = 3;
 export const RTNLGRP_IPV4_IFADDR = 5;
 /** IPv4 routes. */
 export const RTNLGRP_IPV4_ROUTE = 7;
+/** Rules that choose a routing table for IPv4. */
+export const RTNLGRP_IPV4_RULE = 8;
 /** IPv6 addresses. */
 export const RTNLGRP_IPV6_IFADDR = 9;
 /** IPv6 routes. */
 export const RTNLGRP_IPV6_ROUTE = 11;
+/** Rules that choose a routing table for IPv6. */
+export const RTNLGRP_IPV6_RULE = 19;
 /** Sysctls of links for IPv4. */
 export const RTNLGRP_IPV4_NETCONF = 24;
 /** Sysctls of links for IPv6. */

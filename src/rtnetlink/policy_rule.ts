@@ -15,10 +15,11 @@ import {
   u32,
   u8,
 } from "../netlink/codec.ts";
-import type { Request } from "../netlink/message.ts";
+import { NLM_F_CREATE, NLM_F_EXCL, type Request } from "../netlink/message.ts";
 import { body, struct, type StructCodec } from "../netlink/struct.ts";
-import { RTM_GETRULE } from "./constants.ts";
+import { RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE } from "./constants.ts";
 import { familyNumber, ipFamily } from "./family.ts";
+import { ROUTE_PROTOCOL } from "./route.ts";
 
 const headerFields = {
   family: u8,
@@ -49,6 +50,7 @@ const rows = {
   oifname: [17, cstring(16)],
   l3mdev: [19, u8],
   uidRange: [20, bytes],
+  protocol: [21, u8],
   ipProto: [22, u8],
   sportRange: [23, bytes],
   dportRange: [24, bytes],
@@ -83,6 +85,8 @@ export interface PolicyRule {
   readonly hasOtherConditions: boolean;
   /** Whether it holds for what its conditions do not match. */
   readonly inverted: boolean;
+  /** Who made it, like that of a route. */
+  readonly protocol: number;
   /** Routes whose prefix is this long or shorter do not count: with 0, default routes. */
   readonly suppressedPrefixLength?: number;
 }
@@ -111,6 +115,7 @@ function toPolicyRule({ header, attrs }: Message): PolicyRule {
       attrs.oifname !== undefined || (attrs.l3mdev ?? 0) !== 0 ||
       attrs.uidRange !== undefined || (attrs.ipProto ?? 0) !== 0 ||
       attrs.sportRange !== undefined || attrs.dportRange !== undefined,
+    protocol: attrs.protocol ?? 0,
     inverted: ((header.flags ?? 0) & FIB_RULE_INVERT) !== 0,
     ...(suppressPrefixlen === NOTHING_SUPPRESSED
       ? {}
@@ -129,5 +134,56 @@ export function dumpPolicyRules(
     codec: policyRuleMessage,
     value: { header: { family: familyNumber(family) }, attrs: {} },
     reply: converted(policyRuleMessage, toPolicyRule),
+  };
+}
+
+/** Which rule {@linkcode newPolicyRule} makes: packets from a network look up a table. */
+export interface PolicyRuleOptions {
+  readonly source: Cidr;
+  readonly table: number;
+  /** The smaller comes first. */
+  readonly priority: number;
+}
+
+/** Adds a rule of podnet's protocol. Refused with EEXIST if it is there. */
+export function newPolicyRule(options: PolicyRuleOptions): Request<Message> {
+  return ruleRequest("add", RTM_NEWRULE, options, {
+    action: TO_TABLE,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+  });
+}
+
+/** Deletes a rule that {@linkcode newPolicyRule} made. Refused with ENOENT if there is none. */
+export function deletePolicyRule(options: PolicyRuleOptions): Request<Message> {
+  return ruleRequest("delete", RTM_DELRULE, options);
+}
+
+/** `FR_ACT_TO_TBL`. */
+const TO_TABLE = 1;
+
+function ruleRequest(
+  verb: string,
+  type: number,
+  { source, table, priority }: PolicyRuleOptions,
+  { action = 0, flags = 0 } = {},
+): Request<Message> {
+  return {
+    operation: `${verb} policy rule from ${source} to table ${table}`,
+    type,
+    flags,
+    codec: policyRuleMessage,
+    value: {
+      header: {
+        family: familyNumber(source.family),
+        srcLen: source.prefixLength,
+        action,
+      },
+      attrs: {
+        src: source.network.bytes,
+        priority,
+        table,
+        protocol: ROUTE_PROTOCOL,
+      },
+    },
   };
 }

@@ -49,7 +49,8 @@ import { refuseStaleNode } from "./node_settings.ts";
 import type { NodeState } from "./node_state.ts";
 import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
 import { explained } from "./permission.ts";
-import { removeOrphans, removeRemains } from "./remove.ts";
+import { routingOf } from "./recorded_wiring.ts";
+import { leaveNamespace, removeOrphans, removeRemains } from "./remove.ts";
 import { turn } from "./pacer.ts";
 import { mendSandbox } from "./sandbox_check.ts";
 import { specDifferences } from "../spec/differences.ts";
@@ -217,6 +218,7 @@ function build(
     mtu,
     ipv6: hasIpv6(context.ipv6, mtu),
     isPrepared: warm !== undefined,
+    ...routingOf(spec),
   };
   const { namespace, podRoute } = warm ??
     (spec.netns === undefined
@@ -237,6 +239,7 @@ function build(
     // The link will not go with its namespace, and bears no mark when it is born: only the record leads to it.
     state.writeSandbox(recordWith([]));
     undo.push(() => detachHost(sockets.route, link));
+    undo.push(() => leaveNamespace(context, recordWith([])));
   } else if (spec.addresses.length > 0) {
     // Who else asks for the same address is to learn who has it.
     state.writeSandbox(recordWith([]));

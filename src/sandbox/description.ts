@@ -10,7 +10,7 @@ import type { NormalisedContainer } from "../spec/sandbox_spec.ts";
 
 /** A route of a pod. */
 export interface SandboxRoute {
-  /** `0.0.0.0/0` or `::/0`. */
+  /** A network; `0.0.0.0/0` and `::/0` are all others. */
   readonly destination: string;
   /** The node's address in the pod CIDR. */
   readonly gateway: string;
@@ -50,7 +50,7 @@ export interface SandboxJson {
   readonly hostInterface?: string;
   /** The pod's end of the link; missing on the host network. */
   readonly interfaceName?: string;
-  /** Default routes; none on the host network. */
+  /** Routes over the pod's interface, default routes first; none on the host network. */
   readonly routes: readonly SandboxRoute[];
   /** Host ports, one entry a port. */
   readonly ports: readonly SinglePortMapping[];
@@ -117,16 +117,19 @@ export function describeSandbox(
   };
 }
 
-/** The default routes of a pod. */
+/** The routes of a pod. */
 export function routesOf(
   { pools }: NodeContext,
-  { link }: SandboxRecord,
+  { link, spec: { defaultRoute, routes } }: SandboxRecord,
 ): SandboxRoute[] {
   if (link === undefined) return [];
-  return pools.map(({ gateway }) => ({
-    destination: gateway.family === 4 ? "0.0.0.0/0" : "::/0",
-    gateway: String(gateway),
-  }));
+  return pools.flatMap(({ gateway, cidr: { family } }) =>
+    [
+      ...defaultRoute ? [family === 4 ? "0.0.0.0/0" : "::/0"] : [],
+      ...routes.map(({ destination }) => destination)
+        .filter((network) => network.includes(":") === (family === 6)),
+    ].map((destination) => ({ destination, gateway: String(gateway) }))
+  );
 }
 
 /** The resolver's files of a pod. */

@@ -20,6 +20,7 @@ import { dumpLinks } from "../rtnetlink/link.ts";
 import { dumpRoutes } from "../rtnetlink/route.ts";
 import type { NormalisedSpec } from "../spec/sandbox_spec.ts";
 import type { NodeContext } from "./context.ts";
+import { routingOf } from "./recorded_wiring.ts";
 import { newHostLink } from "./identity.ts";
 import type { PodNamespace, WarmNamespace } from "./warm_pool.ts";
 
@@ -50,7 +51,7 @@ export function newPodNamespace(opened: DisposableStack): PodNamespace {
 export function adoptPodNamespace(
   opened: DisposableStack,
   context: NodeContext,
-  { interfaceName }: NormalisedSpec,
+  { interfaceName, defaultRoute, routes: wanted }: NormalisedSpec,
   path: string,
 ): PodNamespace {
   const namespace = opened.use(NetworkNamespace.open(path));
@@ -71,11 +72,20 @@ export function adoptPodNamespace(
   }
   // Its own would have to be replaced, and nobody could give it back.
   const families = context.pools.map(({ cidr }) => cidr.family);
+  const networks = wanted.map(({ destination }) => destination);
   const [route] = podRoute.dump(dumpRoutes({ table: RT_TABLE_MAIN })).filter((
     { destination, family },
-  ) => destination === "default" && families.includes(family));
+  ) =>
+    destination === "default"
+      ? defaultRoute && families.includes(family)
+      : networks.includes(String(destination))
+  );
   if (route !== undefined) {
-    throw refuse(`it has an IPv${route.family} default route already`);
+    throw refuse(
+      route.destination === "default"
+        ? `it has an IPv${route.family} default route already`
+        : `it has a route to ${route.destination} already`,
+    );
   }
   return { namespace, podRoute };
 }
@@ -103,6 +113,7 @@ export function prepareNamespace(
     mac: MacAddress.parse("02:00:00:00:00:00"),
     mtu,
     ipv6: hasIpv6(ipv6, mtu),
+    ...routingOf({ defaultRoute: true, routes: [] }),
   };
   makeLink(route, namespace, link);
   node.run(() =>

@@ -5,10 +5,13 @@
  */
 import type { ClaimedAddress } from "../attachment/address_claims.ts";
 import { hasIpv6, type PodLink } from "../attachment/routed_veth.ts";
+import type { PodRouting } from "../attachment/pod_routes.ts";
+import { Cidr } from "../net/cidr.ts";
 import { MacAddress } from "../net/mac.ts";
 import type { NodeContext } from "./context.ts";
 import { linkAlias } from "./identity.ts";
 import { addressesOf, type SandboxRecord } from "./records.ts";
+import type { NormalisedSpec } from "../spec/sandbox_spec.ts";
 
 /** A record that tells of a link, which those on the host network do not. */
 export type LinkedRecord =
@@ -30,6 +33,17 @@ export function recordedLink(
     mac: MacAddress.parse(mac),
     mtu,
     ipv6: hasIpv6(ipv6, mtu),
+    ...routingOf(spec),
+  };
+}
+
+/** What of the pod is routed over the link. */
+export function routingOf(
+  { defaultRoute, routes }: Pick<NormalisedSpec, "defaultRoute" | "routes">,
+): Omit<PodRouting, "podIndex"> {
+  return {
+    defaultRoute,
+    routes: routes.map(({ destination }) => Cidr.parse(destination)),
   };
 }
 

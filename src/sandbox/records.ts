@@ -28,6 +28,7 @@ import type {
   NormalisedContainer,
   NormalisedSpec,
 } from "../spec/sandbox_spec.ts";
+import { attachment, route } from "../spec/schema.ts";
 import { sysctlProblem } from "../spec/sysctls.ts";
 import { isChosenIndex, isHostInterface } from "./identity.ts";
 
@@ -162,6 +163,10 @@ const specSchema = v.looseObject({
   hostNetwork: v.boolean(),
   interfaceName,
   netns: v.exactOptional(absolutePath),
+  // Records of earlier versions do not have these.
+  attachment: v.optional(attachment, { type: "routed" }),
+  defaultRoute: v.optional(v.boolean(), true),
+  routes: v.optional(v.array(route), []),
 });
 
 const sandboxSchema = v.pipe(

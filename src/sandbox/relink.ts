@@ -4,6 +4,7 @@
  * @module
  */
 import type { AddressWish } from "../attachment/address_claims.ts";
+import { releasePodRules } from "../attachment/pod_routes.ts";
 import {
   attachHost,
   attachPod,
@@ -36,6 +37,9 @@ export function relink(context: NodeContext, id: string): void {
   if (record?.link === undefined) return;
   using pod = NetworkNamespace.open(state.pinPath(id));
   using podRoute = routeOf(() => NetworkNamespace.open(state.pinPath(id)));
+  if (!record.spec.defaultRoute) {
+    releasePodRules(podRoute, record.link.podIndex);
+  }
   const { name: hostInterface, index: hostIndex } = newHostLink();
   const isTaken = podRoute.dump(dumpLinks())
     .some(({ index }) => index === record.link?.podIndex);

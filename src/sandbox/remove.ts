@@ -11,6 +11,7 @@ import {
   addressesOfLink,
   releaseAddresses,
 } from "../attachment/address_claims.ts";
+import { releasePodRules } from "../attachment/pod_routes.ts";
 import { detachHost } from "../attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import {
@@ -20,6 +21,8 @@ import {
 } from "../hostport/host_ports.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { Connection } from "../netlink/connection.ts";
+import { NETLINK_ROUTE } from "../netlink/message.ts";
 import type { NodeContext } from "./context.ts";
 import type { LockMode } from "../state/lock.ts";
 import { refuseStaleNode } from "./node_settings.ts";
@@ -184,9 +187,28 @@ export function removeRemains(
       ? addressesOfLink(sockets.route, link.hostIndex)
       : addressesOf(record);
     releaseAddresses(sockets.route, link.hostIndex, addresses);
-    if (record.spec.netns !== undefined) detachHost(sockets.route, link);
+    if (record.spec.netns !== undefined) {
+      leaveNamespace(context, record);
+      detachHost(sockets.route, link);
+    }
   }
   NetworkNamespace.unpin(state.pinPath(id));
+}
+
+/** Takes away what would stay in a namespace of somebody else's when the link is gone. */
+export function leaveNamespace(
+  { state }: NodeContext,
+  { id, netnsId, spec, link }: SandboxRecord,
+): void {
+  if (spec.defaultRoute || link === undefined) return;
+  try {
+    using namespace = NetworkNamespace.open(state.pinPath(id));
+    if (namespace.id !== netnsId) return;
+    using route = namespace.run(() => Connection.open(NETLINK_ROUTE));
+    releasePodRules(route, link.podIndex);
+  } catch (error) {
+    if (!isSandboxError(error, "InvalidNamespace")) throw error;
+  }
 }
 
 /**

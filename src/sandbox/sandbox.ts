@@ -135,7 +135,7 @@ export class Sandbox implements AsyncDisposable {
     return link === undefined ? undefined : spec.interfaceName;
   }
 
-  /** The pod's default routes; none on the host network, where the node's apply. */
+  /** The routes over the pod's interface, default routes first; none on the host network, where the node's apply. */
   get routes(): readonly SandboxRoute[] {
     return routesOf(this.#context, this.#record);
   }

@@ -18,11 +18,13 @@ import {
   IFF_LOWER_UP,
   IFF_UP,
   NUD_NOARP,
+  RT_TABLE_LOCAL,
   RT_TABLE_MAIN,
   RTM_DELADDR,
   RTM_DELLINK,
   RTM_DELNEIGH,
   RTM_DELROUTE,
+  RTM_DELRULE,
   RTM_NEWLINK,
   RTM_NEWNEIGH,
   RTM_NEWNETCONF,
@@ -30,9 +32,11 @@ import {
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV4_NETCONF,
   RTNLGRP_IPV4_ROUTE,
+  RTNLGRP_IPV4_RULE,
   RTNLGRP_IPV6_IFADDR,
   RTNLGRP_IPV6_NETCONF,
   RTNLGRP_IPV6_ROUTE,
+  RTNLGRP_IPV6_RULE,
   RTNLGRP_LINK,
   RTNLGRP_NEIGH,
 } from "../rtnetlink/constants.ts";
@@ -75,7 +79,8 @@ interface Seen {
 
 /** A pod's namespace. */
 interface SeenPod {
-  readonly id: string;
+  /** Several sandboxes may have an interface in it. */
+  readonly ids: Set<string>;
   /** What of its links must not change, by index, as far as it was told. */
   readonly links: Map<number, string>;
   /** It came while the watch listened: what is told of a link first is how it was made. */
@@ -107,8 +112,10 @@ export class Suspicion implements Disposable {
             RTNLGRP_NEIGH,
             RTNLGRP_IPV4_IFADDR,
             RTNLGRP_IPV4_ROUTE,
+            RTNLGRP_IPV4_RULE,
             RTNLGRP_IPV6_IFADDR,
             RTNLGRP_IPV6_ROUTE,
+            RTNLGRP_IPV6_RULE,
             RTNLGRP_IPV4_NETCONF,
             RTNLGRP_IPV6_NETCONF,
           ],
@@ -169,7 +176,12 @@ export class Suspicion implements Disposable {
     const namespaceId = link.raw.attrs.linkNetnsid;
     this.#links.set(link.index, { id, namespaceId, state: stateOf(link) });
     if (namespaceId !== undefined) {
-      this.#pods.set(namespaceId, { id, links: new Map(), isNew });
+      const pod = this.#pods.get(namespaceId);
+      if (pod !== undefined) pod.ids.add(id);
+      else {
+        const ids = new Set([id]);
+        this.#pods.set(namespaceId, { ids, links: new Map(), isNew });
+      }
     }
   }
 
@@ -231,9 +243,11 @@ export class Suspicion implements Disposable {
   }
 
   /** The kernel tells of a new pod's carrier while the rest of it is being made. */
-  #ofPod({ id, links, isNew }: SeenPod, glance: Glance): void {
+  #ofPod({ ids, links, isNew }: SeenPod, glance: Glance): void {
     const { type, from, body, end } = glance;
-    if (type === RTM_NEWROUTE || !matters(glance)) return;
+    if (type === RTM_NEWROUTE || !matters(glance) && !isOfOwnTable(glance)) {
+      return;
+    }
     if (type === RTM_NEWNEIGH && isNew && isGateway(glance)) return;
     if (type === RTM_NEWLINK) {
       const link = linkCodec.read(from, body, end);
@@ -242,7 +256,7 @@ export class Suspicion implements Disposable {
       links.set(link.index, now);
       if (before === now || before === undefined && isNew && link.up) return;
     }
-    this.#ids.add(id);
+    for (const id of ids) this.#ids.add(id);
   }
 
   #ofLink(glance: Glance): void {
@@ -264,9 +278,12 @@ export class Suspicion implements Disposable {
     if (seen === undefined) return undefined;
     this.#links.delete(index);
     const { namespaceId, id } = seen;
-    if (
-      namespaceId !== undefined && this.#pods.get(namespaceId)?.id === id
-    ) this.#pods.delete(namespaceId);
+    const pod = namespaceId === undefined
+      ? undefined
+      : this.#pods.get(namespaceId);
+    if (namespaceId !== undefined && pod?.ids.delete(id)) {
+      if (pod.ids.size === 0) this.#pods.delete(namespaceId);
+    }
     return seen;
   }
 
@@ -325,6 +342,12 @@ function matters({ type, from, body }: Glance): boolean {
     default:
       return false;
   }
+}
+
+/** In a pod: a route of an interface's own table, or the rule that leads there. */
+function isOfOwnTable({ type, from, body }: Glance): boolean {
+  return type === RTM_DELRULE ||
+    type === RTM_DELROUTE && from.bytes[body + 4] !== RT_TABLE_LOCAL;
 }
 
 /** By `struct ifinfomsg`: a link with a carrier, or lo, which has always one. */

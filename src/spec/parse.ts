@@ -20,15 +20,26 @@ import {
   checkHostNetwork,
   checkMtu,
   checkPorts,
+  checkRoutes,
   checkSysctls,
   type PortContext,
 } from "./rules.ts";
-import { container, portMapping, portMappings, sandboxSpec } from "./schema.ts";
+import {
+  container,
+  portMapping,
+  portMappings,
+  route,
+  sandboxSpec,
+} from "./schema.ts";
 import { isSafeSysctl } from "./sysctls.ts";
 
 import { compareText } from "../text.ts";
 import { sortedByKey } from "./order.ts";
-import type { NormalisedContainer, NormalisedSpec } from "./sandbox_spec.ts";
+import type {
+  NormalisedContainer,
+  NormalisedSpec,
+  RouteSpec,
+} from "./sandbox_spec.ts";
 
 /** What of its node a spec is checked against. */
 export interface SpecContext {
@@ -63,6 +74,11 @@ export function parseSandboxSpec(
     checkMtu(problems, fields["mtu"], families);
     const addresses = wellFormed(address, fields["addresses"], "addresses");
     checkAddresses(problems, addresses, node.podCidrs);
+    checkRoutes(
+      problems,
+      wellFormed(route, fields["routes"], "routes"),
+      node.podCidrs,
+    );
   }
   return normalise(problems.finish(spec));
 }
@@ -80,6 +96,7 @@ function normalise(spec: v.InferOutput<typeof sandboxSpec>): NormalisedSpec {
     unsafeSysctls: Object.keys(spec.sysctls).filter((name) =>
       !isSafeSysctl(name)
     ).sort(),
+    routes: spec.routes.toSorted(compareRoutes),
     dns: { ...spec.dns, hostname: spec.dns.hostname ?? hostnameOf(spec.name) },
   };
 }
@@ -115,6 +132,12 @@ export function parseContainerSpec(given: unknown): NormalisedContainer {
 
 function normalisePorts(ports: readonly PortMapping[]): SinglePortMapping[] {
   return ports.flatMap(expandPortMapping).sort(comparePortMappings);
+}
+
+function compareRoutes(a: RouteSpec, b: RouteSpec): number {
+  const isIpv6 = ({ destination }: RouteSpec) => destination.includes(":");
+  return Number(isIpv6(a)) - Number(isIpv6(b)) ||
+    compareText(a.destination, b.destination);
 }
 
 /** Names may have `_`, and labels that begin or end with `-` or are empty; host names may not. */

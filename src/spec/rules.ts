@@ -10,9 +10,9 @@ import {
   type PortMapping,
 } from "../hostport/mapping.ts";
 import { AddressPool } from "../ipam/pool.ts";
-import type { Cidr } from "../net/cidr.ts";
+import { Cidr } from "../net/cidr.ts";
 import { IpAddress, type IpFamily } from "../net/ip.ts";
-import type { NormalisedContainer } from "./sandbox_spec.ts";
+import type { NormalisedContainer, RouteSpec } from "./sandbox_spec.ts";
 import { mtu as mtuField } from "./fields.ts";
 import { isObject, joinPath, type Placed, type Problems } from "./problems.ts";
 import { isSafeSysctl, sysctlProblem } from "./sysctls.ts";
@@ -173,6 +173,49 @@ export function checkAddresses(
   }
 }
 
+/** Routes of a routed interface: of an IP version that it has, each once, by way of the node. */
+export function checkRoutes(
+  problems: Problems,
+  routes: readonly Placed<RouteSpec>[],
+  podCidrs: readonly Cidr[],
+): void {
+  const paths = new Map<string, string>();
+  for (const { path, value: { destination, gateway } } of routes) {
+    const network = Cidr.parse(destination);
+    const place = joinPath(path, "destination");
+    const earlier = paths.get(destination);
+    paths.set(destination, path);
+    const pool = podCidrs.find(({ family }) => family === network.family);
+    if (network.prefixLength === 0) {
+      problems.add(
+        place,
+        "leave it out: whether the interface has default routes is said by defaultRoute",
+        destination,
+      );
+    } else if (earlier !== undefined) {
+      problems.add(
+        place,
+        `${earlier} leads to ${destination} already: leave one of them out`,
+        destination,
+      );
+    } else if (pool === undefined) {
+      problems.add(
+        place,
+        `the sandbox has no IPv${network.family} address to leave with: give the node an IPv${network.family} pod CIDR, or leave it out`,
+        destination,
+      );
+    } else if (gateway !== undefined) {
+      const node = new AddressPool(pool).gateway;
+      if (node.equals(IpAddress.parse(gateway))) continue;
+      problems.add(
+        joinPath(path, "gateway"),
+        `write ${node}, or leave it out: at the other end of the link there is nobody but the node`,
+        gateway,
+      );
+    }
+  }
+}
+
 /** An MTU is enough for every IP version in use. */
 export function checkMtu(
   problems: Problems,
@@ -223,10 +266,13 @@ export function checkHostNetwork(
 ): void {
   const own = [
     "addresses",
+    "attachment",
+    "defaultRoute",
     "interfaceName",
     "mac",
     "mtu",
     "netns",
+    "routes",
     "sysctls",
   ];
   for (const field of own) {

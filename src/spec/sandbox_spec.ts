@@ -59,6 +59,26 @@ export interface DnsSpec {
   readonly hostAliases?: readonly HostAlias[];
 }
 
+/** How a pod's interface is wired: `routed`, a link of its own whose other end is the node's, who routes. */
+export interface RoutedAttachment {
+  /** Tells it from the others. */
+  readonly type: "routed";
+}
+
+/** How a pod's interface is wired. */
+export type AttachmentSpec = RoutedAttachment;
+
+/** A route of a pod's interface. */
+export interface RouteSpec {
+  /** A network that has addresses of an IP version that the interface has one of. */
+  readonly destination: string;
+  /**
+   * The next hop.
+   * @default the interface's gateway of the IP version
+   */
+  readonly gateway?: string;
+}
+
 /** What a sandbox is to be. */
 export interface SandboxSpec {
   /** Letters, digits, `_`, `.` and `-`, at most 253 characters; unique in its namespace. */
@@ -123,8 +143,25 @@ export interface SandboxSpec {
    */
   readonly hostNetwork?: boolean;
   /**
+   * How the pod's interface is wired. Not on the host network.
+   * @default { type: "routed" }
+   */
+  readonly attachment?: AttachmentSpec;
+  /**
+   * Whether what no other route of the pod matches leaves by this interface. Without it the interface is used for what the
+   * pod answers from its addresses (a rule looks up a table of the interface's own), and for `routes`.
+   * @default true
+   */
+  readonly defaultRoute?: boolean;
+  /**
+   * More routes over the pod's interface.
+   * @default []
+   */
+  readonly routes?: readonly RouteSpec[];
+  /**
    * A network namespace that the caller made, as an absolute path, to be the pod's instead of a new one. It must not have
-   * a default route. Removing the sandbox takes its link away and leaves the rest: lo stays up, sysctls stay set.
+   * the interface, nor routes like those that the pod is to get: a second sandbox in it has another `interfaceName`, and no
+   * `defaultRoute`. Removing the sandbox takes its link away and leaves the rest: lo stays up, sysctls stay set.
    */
   readonly netns?: string;
   /**
@@ -175,4 +212,10 @@ export interface NormalisedSpec extends SandboxSpec {
   readonly hostNetwork: boolean;
   /** Name of the pod's interface. */
   readonly interfaceName: string;
+  /** How the pod's interface is wired. */
+  readonly attachment: AttachmentSpec;
+  /** Whether it has the pod's default routes. */
+  readonly defaultRoute: boolean;
+  /** IPv4 before IPv6, each with its gateway if one was given. */
+  readonly routes: readonly RouteSpec[];
 }

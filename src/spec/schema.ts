@@ -6,7 +6,11 @@
 import * as v from "valibot";
 import { lastHostPort, type PortMapping } from "../hostport/mapping.ts";
 import * as field from "./fields.ts";
-import type { NormalisedContainer } from "./sandbox_spec.ts";
+import type {
+  AttachmentSpec,
+  NormalisedContainer,
+  RouteSpec,
+} from "./sandbox_spec.ts";
 import { MAX_ID_LENGTH, MAX_NAME_LENGTH } from "./limits.ts";
 import { exactObject, instead } from "./problems.ts";
 
@@ -15,6 +19,8 @@ const MAX_NAMESERVERS = 3;
 /** Kubernetes' limits for search lists; glibc has had none since 2.26. */
 const MAX_SEARCHES = 32;
 const MAX_SEARCH_CHARACTERS = 2048;
+/** More than anybody writes by hand. */
+const MAX_ROUTES = 256;
 
 const canonicalAddress = v.pipe(field.address, v.transform(String));
 
@@ -151,6 +157,21 @@ const dns = exactObject("an object with nameservers, searches and the like", {
   ),
 });
 
+/** How an interface is wired. */
+export const attachment: field.Field<AttachmentSpec> = exactObject(
+  'an object with a type, "routed"',
+  { type: v.literal("routed", instead('"routed"')) },
+);
+
+/** A route of an interface. */
+export const route: field.Field<RouteSpec> = exactObject(
+  "an object with destination and gateway",
+  {
+    destination: v.pipe(field.cidr, v.transform(String)),
+    gateway: v.exactOptional(canonicalAddress),
+  },
+);
+
 /** All of a spec, without the rules between fields. */
 export const sandboxSpec = exactObject("an object with at least a name", {
   name: field.name(MAX_NAME_LENGTH),
@@ -187,4 +208,10 @@ export const sandboxSpec = exactObject("an object with at least a name", {
   hostNetwork: v.exactOptional(field.flag, false),
   netns: v.exactOptional(field.absolutePath),
   interfaceName: v.exactOptional(field.interfaceName, "eth0"),
+  attachment: v.exactOptional(attachment, { type: "routed" }),
+  defaultRoute: v.exactOptional(field.flag, true),
+  routes: v.exactOptional(
+    field.list("a list of routes", route, MAX_ROUTES),
+    [],
+  ),
 });

@@ -102,6 +102,8 @@ function linkOf(number: number): PodLink {
     mac: MacAddress.parse(`02:00:00:00:00:0${number}`),
     mtu: 1500,
     ipv6: true,
+    defaultRoute: true,
+    routes: [],
   };
 }
 

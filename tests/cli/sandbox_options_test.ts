@@ -20,6 +20,7 @@ Deno.test("sandboxSpec() has what was asked for and nothing else", async () => {
     addresses: [],
     ports: [],
     containers: [],
+    routes: [],
     labels: {},
     sysctls: {},
     unsafeSysctls: [],
@@ -37,6 +38,7 @@ Deno.test("sandboxSpec() takes every option", async () => {
       ...["--sysctl", "net.core.somaxconn=9", "--unsafe-sysctl", "net.x"],
       ...["--dns", "10.0.0.2", "--dns-search", "local"],
       ...["--dns-option", "ndots:5", "--hostname", "h"],
+      ...["--without-default-route", "--route", "10.9.0.0/16"],
     ),
   );
   assertEquals<unknown>(spec, {
@@ -47,6 +49,8 @@ Deno.test("sandboxSpec() takes every option", async () => {
     mtu: 1400,
     interfaceName: "net0",
     hostNetwork: true,
+    defaultRoute: false,
+    routes: [{ destination: "10.9.0.0/16" }],
     dns: {
       nameservers: ["10.0.0.2"],
       searches: ["local"],

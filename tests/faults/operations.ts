@@ -63,7 +63,14 @@ export function create(node: Node, { sandbox }: Scene): Promise<Sandbox> {
 }
 
 function adopt(node: Node, { sandbox, adopted }: Scene): Promise<Sandbox> {
-  return node.createSandbox({ name: sandbox, ports: PORTS, netns: adopted });
+  return node.createSandbox({
+    name: sandbox,
+    ports: PORTS,
+    netns: adopted,
+    interfaceName: "net1",
+    defaultRoute: false,
+    routes: [{ destination: "198.51.100.0/24" }],
+  });
 }
 
 async function addPorts(node: Node, { sandbox }: Scene): Promise<void> {

@@ -85,8 +85,10 @@ export class World implements AsyncDisposable {
       // Records that could not be read are kept for people.
       ...everything(this.host).filter((line) => !line.includes("/damaged")),
       // Its lo stays up: nobody else's is known to need it down.
-      ...command(this.#adopted, "ip -o link show | grep -v ' lo:' || true")
-        .split("\n"),
+      ...command(
+        this.#adopted,
+        "ip -o link show | grep -v ' lo:' || true; ip rule; ip -6 rule",
+      ).split("\n"),
     ];
   }
 

@@ -55,6 +55,12 @@ const FULL_SPEC = {
   },
   hostNetwork: false,
   interfaceName: "eth0",
+  attachment: { type: "routed" },
+  defaultRoute: false,
+  routes: [
+    { destination: "192.0.2.0/24", gateway: "10.244.1.1" },
+    { destination: "2001:db8::/32" },
+  ],
 };
 const FULL_OPTIONS = {
   name: "node-a",

@@ -57,6 +57,14 @@ const commands: readonly (readonly [name: string, command: string])[] = [
   ],
   ["route_show", "ip route show table 1000"],
   [
+    "rule_add",
+    "ip rule add from 10.244.1.8/32 lookup 1000 priority 1120 protocol 112",
+  ],
+  [
+    "rule_delete",
+    "ip rule delete from 10.244.1.8/32 lookup 1000 priority 1120 protocol 112",
+  ],
+  [
     "neighbour_replace",
     `ip neighbour replace 169.254.1.1 lladdr 02:00:5e:00:00:01 dev ${LINK} nud permanent`,
   ],

@@ -35,6 +35,10 @@ import {
   neighbour,
   newNeighbour,
 } from "../../src/rtnetlink/neighbour.ts";
+import {
+  deletePolicyRule,
+  newPolicyRule,
+} from "../../src/rtnetlink/policy_rule.ts";
 import { deleteRoute, newRoute, route } from "../../src/rtnetlink/route.ts";
 import {
   addressMessage,
@@ -145,6 +149,16 @@ const requests: Readonly<Record<string, Request<unknown, unknown>>> = {
   }),
   route_replace: newRoute({ destination: host("10.244.1.8"), index: LINK }),
   route_delete: deleteRoute({ destination: host("10.244.1.8") }),
+  rule_add: newPolicyRule({
+    source: host("10.244.1.8"),
+    table: 1000,
+    priority: 1120,
+  }),
+  rule_delete: deletePolicyRule({
+    source: host("10.244.1.8"),
+    table: 1000,
+    priority: 1120,
+  }),
   neighbour_replace: newNeighbour({
     index: LINK,
     address: ip("169.254.1.1"),

@@ -8,6 +8,10 @@ import {
   testBadInput,
 } from "./cases.ts";
 
+function route(fields: Record<string, unknown>) {
+  return { routes: [fields] };
+}
+
 testBadInput({
   "a requested address is wrong": [
     [{ addresses: "10.244.1.7" }, "addresses", "write a list of IP addresses"],
@@ -56,6 +60,44 @@ testBadInput({
       "addresses[1]",
       "addresses[0] asks for one",
     ],
+  ],
+  "a route is wrong": [
+    [{ routes: "10.9.0.0/16" }, "routes", "write a list of routes"],
+    [{ routes: ["10.9.0.0/16"] }, "routes[0]", "write an object"],
+    [
+      route({ destination: "10.9.0.1/16" }),
+      "routes[0].destination",
+      "10.9.0.0/16",
+    ],
+    [
+      route({ destination: "0.0.0.0/0" }),
+      "routes[0].destination",
+      "defaultRoute",
+    ],
+    [route({ destination: "::/0" }), "routes[0].destination", "defaultRoute"],
+    [
+      route({ destination: "fd99::/64" }),
+      "routes[0].destination",
+      "no IPv6 address",
+      IPV4_ONLY,
+    ],
+    [
+      {
+        routes: [{ destination: "10.9.0.0/16" }, {
+          destination: "10.9.0.0/16",
+        }],
+      },
+      "routes[1].destination",
+      "routes[0] leads to 10.9.0.0/16 already",
+    ],
+    [
+      route({ destination: "10.9.0.0/16", gateway: "10.244.1.2" }),
+      "routes[0].gateway",
+      "write 10.244.1.1",
+    ],
+    [{ defaultRoute: "no" }, "defaultRoute", "write true or false"],
+    [{ attachment: "routed" }, "attachment", "an object with a type"],
+    [{ attachment: { type: "bridges" } }, "attachment.type", 'write "routed"'],
   ],
   "the MTU is wrong": [
     ...[0, 67, 65536, 70000, -1, 1500.5, "1500", NaN].map((

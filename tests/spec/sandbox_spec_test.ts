@@ -138,6 +138,9 @@ Deno.test("parseSandboxSpec() gives one form to specs that mean the same", () =>
     namespace: "default",
     hostNetwork: false,
     interfaceName: "eth0",
+    attachment: { type: "routed" },
+    defaultRoute: true,
+    routes: [],
     ports: [
       {
         hostPort: 8000,
@@ -254,6 +257,8 @@ Deno.test("specDifferences() names each field that differs, with values that are
     ],
     [{ mac: "02:00:00:00:00:01" }, "MAC address (none, requested "],
     [{ mtu: undefined }, "MTU (1400, requested none)"],
+    [{ defaultRoute: false }, "default route (true, requested false)"],
+    [{ routes: [{ destination: "10.9.0.0/16" }] }, "routes ("],
     [{ interfaceName: "net1" }, 'interface name ("eth0", requested "net1")'],
     [port({}), "host ports"],
     [{ containers: [{ name: "app" }] }, "containers"],
