@@ -85,8 +85,8 @@ export interface PolicyRule {
   readonly hasOtherConditions: boolean;
   /** Whether it holds for what its conditions do not match. */
   readonly inverted: boolean;
-  /** Who made it, like that of a route. */
-  readonly protocol: number;
+  /** Who made it, like that of a route, if it was said. */
+  readonly protocol?: number;
   /** Routes whose prefix is this long or shorter do not count: with 0, default routes. */
   readonly suppressedPrefixLength?: number;
 }
@@ -115,7 +115,7 @@ function toPolicyRule({ header, attrs }: Message): PolicyRule {
       attrs.oifname !== undefined || (attrs.l3mdev ?? 0) !== 0 ||
       attrs.uidRange !== undefined || (attrs.ipProto ?? 0) !== 0 ||
       attrs.sportRange !== undefined || attrs.dportRange !== undefined,
-    protocol: attrs.protocol ?? 0,
+    ...(attrs.protocol === undefined ? {} : { protocol: attrs.protocol }),
     inverted: ((header.flags ?? 0) & FIB_RULE_INVERT) !== 0,
     ...(suppressPrefixlen === NOTHING_SUPPRESSED
       ? {}
