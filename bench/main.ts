@@ -10,11 +10,11 @@
  * @module
  */
 import { runIsolated } from "../scripts/isolate.ts";
-import { ALL_PEERS, installPeers } from "../scripts/install_peers.ts";
+import { BENCH_PEERS, installPeers } from "../scripts/install_peers.ts";
 
 const INSIDE = new URL("inside.ts", import.meta.url).pathname;
 
-const problem = await installPeers(ALL_PEERS);
+const problem = await installPeers(BENCH_PEERS);
 if (problem !== undefined) {
   console.error(problem);
   Deno.exit(1);

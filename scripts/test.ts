@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { installPeers } from "./install_peers.ts";
+import { CLIENT_PEERS, installPeers, TEST_PEERS } from "./install_peers.ts";
 import { runIsolated } from "./isolate.ts";
 import { added, machineState } from "./leaks.ts";
 import { emptyOutcome, type Outcome } from "./test_output.ts";
@@ -81,6 +81,13 @@ function* testLanes(): Generator<string[]> {
   }
 }
 
+/** Who is needed by these tests: the clients are large, and have nothing to do with most of them. */
+function peersOf(args: readonly string[]): string[] {
+  const clients = args.length === 0 ||
+    args.some((path) => path.includes("tests/clients"));
+  return clients ? [...TEST_PEERS, ...CLIENT_PEERS] : [...TEST_PEERS];
+}
+
 /** Runs `deno test` with the arguments, isolated. */
 async function runTests(args: readonly string[]): Promise<Outcome> {
   const directory = await Deno.makeTempDir();
@@ -125,7 +132,7 @@ function* overallProblems(
 
 async function main(args: readonly string[]): Promise<number> {
   const start = performance.now();
-  const problem = await installPeers() ??
+  const problem = await installPeers(peersOf(args)) ??
     // Inside there is no network to load dependencies from, nor the bundler.
     await deno(["install", "--frozen", "--quiet"]) ??
     await deno(["bundle", "--quiet", "src/text.ts"]);
