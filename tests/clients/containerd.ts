@@ -4,7 +4,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
+import type { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { Cri, type PodSandboxConfig, PROTOCOLS } from "./cri.ts";
 import { installGates } from "./gate.ts";
 import { IMAGE, IMAGE_ARCHIVE, writeImage } from "./image.ts";
