@@ -10,6 +10,7 @@
 /** What the tests and the demo need: a file that is there when the Debian package is installed. */
 const peers: Record<string, string> = {
   conntrack: "/usr/sbin/conntrack",
+  "containernetworking-plugins": "/usr/lib/cni/bridge",
   crun: "/usr/bin/crun",
   gcc: "/usr/bin/cc",
   iproute2: "/usr/sbin/ip",
@@ -28,7 +29,6 @@ const peers: Record<string, string> = {
 
 /** What only the benchmark needs: those whom podnet is compared with. */
 const rivals: Record<string, string> = {
-  "containernetworking-plugins": "/usr/lib/cni/bridge",
   iptables: "/usr/sbin/iptables",
   netavark: "/usr/lib/podman/netavark",
 };

@@ -244,9 +244,12 @@ export class Chain {
     return parseResult(this.result);
   }
 
-  /** Each plugin gets the result of the one before; returns the first error. */
-  async add(attachment: Attachment): Promise<JsonObject | undefined> {
-    let prevResult: JsonObject | undefined;
+  /** Each plugin gets the result of the one before, the first one `before`; returns the first error. */
+  async add(
+    attachment: Attachment,
+    before?: JsonObject,
+  ): Promise<JsonObject | undefined> {
+    let prevResult = before;
     for (const plugin of this.#list.plugins) {
       const { code, document } = await this.#host.invoke(
         "ADD",
