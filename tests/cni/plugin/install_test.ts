@@ -1,0 +1,179 @@
+/** `podnet cni install` and `uninstall`: what they write, beside runtimes that read, and with hardly any environment. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { launcherText } from "../../../src/cni/install/launcher.ts";
+import { conflistText } from "../../../src/cni/install/conflist.ts";
+import { parseNetworkList } from "../../../src/cni/model/mod.ts";
+import { Chain, PluginHost } from "./driver.ts";
+
+function* filesBelow(path: string): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(path)) {
+    if (isDirectory) yield* filesBelow(`${path}/${name}`);
+    else yield `${path}/${name}`;
+  }
+}
+
+/** Each file with its inode: a file that was written anew has another one. */
+function inodes(path: string): Record<string, number | null> {
+  return Object.fromEntries(
+    [...filesBelow(path)].sort().map((file) => [file, Deno.statSync(file).ino]),
+  );
+}
+
+Deno.test("podnet cni install is repeatable, and uninstall takes everything away", async () => {
+  await using machine = await PluginHost.start();
+  const { directory, host } = machine;
+  for (
+    const [name, mode] of [["bin/podnet", 0o755], [
+      "conf/10-podnet.conflist",
+      0o644,
+    ]] as const
+  ) {
+    assertEquals(
+      (Deno.statSync(`${directory}/${name}`).mode ?? 0) & 0o777,
+      mode,
+    );
+  }
+  const before = {
+    bin: inodes(`${directory}/bin`),
+    lib: inodes(`${directory}/lib`),
+  };
+  assertEquals(await host.ok("cni", "install", ...machine.directories()), "");
+  assertEquals(inodes(`${directory}/bin`), before.bin);
+  assertEquals(inodes(`${directory}/lib`), before.lib);
+  // Another network's name changes the one file.
+  const changed = await host.ok(
+    "cni",
+    "install",
+    "--network",
+    "blue",
+    ...machine.directories(),
+  );
+  assertEquals(changed, `${directory}/conf/10-podnet.conflist\n`);
+  // Modules of an earlier version, and what a killed installation left, go.
+  Deno.mkdirSync(`${directory}/lib/0123456789ab`);
+  Deno.mkdirSync(`${directory}/lib/0123456789cd.tmp`);
+  Deno.mkdirSync(`${directory}/lib/others`);
+  await host.ok("cni", "install", ...machine.directories());
+  const versions = [...Deno.readDirSync(`${directory}/lib`)].map(({ name }) =>
+    name
+  );
+  assertEquals(versions.length, 2);
+  assert(versions.includes("others"));
+  Deno.removeSync(`${directory}/lib/others`);
+  await host.ok("cni", "uninstall", ...machine.directories());
+  assertEquals([...filesBelow(directory)], []);
+  assertEquals(await host.ok("cni", "uninstall", ...machine.directories()), "");
+});
+
+Deno.test("podnet cni leaves alone what is not podnet's, and does not go while containers need it", async () => {
+  await using machine = await PluginHost.start();
+  const { directory, host } = machine;
+  const attachment = { containerID: "c", netns: await machine.container("c") };
+  await machine.add(attachment, machine.config());
+  const used = await host.podnet("cni", "uninstall", ...machine.directories());
+  assertEquals(used.code, 2);
+  assertStringIncludes(used.stderr, "1 container has its network");
+  await machine.ok("DEL", attachment, machine.config());
+  await host.ok("cni", "uninstall", ...machine.directories());
+  for (const name of ["bin/podnet", "conf/10-podnet.conflist"]) {
+    const path = `${directory}/${name}`;
+    Deno.mkdirSync(path.replace(/\/[^/]*$/, ""), { recursive: true });
+    Deno.writeTextFileSync(path, "somebody's");
+    for (const command of ["install", "uninstall"]) {
+      const { code, stderr } = await host.podnet(
+        "cni",
+        command,
+        ...machine.directories(),
+      );
+      assert(code !== 0);
+      assertStringIncludes(stderr, path);
+    }
+    assertEquals(Deno.readTextFileSync(path), "somebody's");
+    Deno.removeSync(path);
+  }
+  const wrong = await host.podnet(
+    "cni",
+    "install",
+    "--pod-cidr",
+    "10.0.0.0/33",
+    "--bin-dir",
+    `${directory}/x`,
+  );
+  assertEquals(wrong.code, 2);
+  const relative = await host.podnet("cni", "install", "--bin-dir", "bin");
+  assertEquals(relative.code, 2);
+});
+
+Deno.test("the configuration that podnet cni install writes makes runtimes use podnet", async () => {
+  await using machine = await PluginHost.start();
+  await machine.host.ok(
+    "cni",
+    "install",
+    "--pod-cidr",
+    "10.78.0.0/24",
+    ...machine.directories(),
+  );
+  const text = Deno.readTextFileSync(
+    `${machine.directory}/conf/10-podnet.conflist`,
+  );
+  const list = parseNetworkList(text);
+  assertEquals([list.name, list.cniVersion], ["podnet", "1.1.0"]);
+  const chain = new Chain(machine, list.raw, {
+    portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }],
+    dns: { servers: ["192.0.2.53"] },
+  });
+  const attachment = { containerID: "c", netns: await machine.container("c") };
+  assertEquals(await chain.add(attachment), undefined);
+  assertStringIncludes(chain.read.ips[0]?.address ?? "", "10.78.0.");
+  assertEquals(chain.read.dns, { nameservers: ["192.0.2.53"] });
+  assertEquals(await chain.check(attachment), undefined);
+  assertEquals(await chain.del(attachment), undefined);
+  assertEquals(await machine.traces(), []);
+});
+
+Deno.test("the launcher needs no environment and writes nowhere but in its cache, which may be missing", async () => {
+  await using machine = await PluginHost.start();
+  const { directory } = machine;
+  const attachment = { containerID: "c", netns: await machine.container("c") };
+  const { code } = await machine.host.runWith(
+    JSON.stringify(machine.config()),
+    [
+      ...["env", "-i", "CNI_COMMAND=ADD", "CNI_CONTAINERID=c"],
+      ...[`CNI_NETNS=${attachment.netns}`, "CNI_IFNAME=eth0"],
+      ...["/usr/bin/strace", "-f", "-o", `${directory}/trace`],
+      ...["-e", "trace=%file", `${directory}/bin/podnet`],
+    ],
+  );
+  assertEquals(code, 0);
+  const trace = await Deno.readTextFile(`${directory}/trace`);
+  const written = trace.split("\n").filter((line) =>
+    /O_WRONLY|O_RDWR|O_CREAT|\b(?:mkdir|rename|unlink|link|symlink)\w*\(/
+      .test(line)
+  ).flatMap((line) => /"(\/[^"]*)"/.exec(line)?.[1] ?? []);
+  assert(written.length > 5, trace);
+  const own = [`${directory}/cache`, machine.host.stateDir, "/proc/", "/dev/"];
+  assertEquals(
+    written.filter((path) => !own.some((place) => path.startsWith(place))),
+    [],
+  );
+  await machine.ok("DEL", attachment, machine.config());
+  // Taken away, and made to be of no use.
+  await machine.sh(`rm -r ${directory}/cache`);
+  await machine.add(attachment, machine.config());
+  await machine.sh(`rm -r ${directory}/cache; echo > ${directory}/cache`);
+  await machine.ok("DEL", attachment, machine.config());
+  await machine.sh(`rm ${directory}/cache`);
+});
+
+Deno.test("paths with spaces and quotes are words of the launcher", () => {
+  const text = launcherText({
+    deno: "/opt/my deno/deno",
+    entry: "/lib/it's/cni.js",
+    cache: "/var/cache/$x",
+  });
+  assertStringIncludes(text, "'/opt/my deno/deno'");
+  assertStringIncludes(text, "'/lib/it'\\''s/cni.js'");
+  assertStringIncludes(text, "DENO_DIR='/var/cache/$x'");
+  const conflist = conflistText({ network: "n", node: "a", podCidrs: [] });
+  assertEquals(parseNetworkList(conflist).plugins.length, 1);
+});
