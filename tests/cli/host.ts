@@ -69,7 +69,12 @@ export class Host implements AsyncDisposable {
   async runWith(stdin: string, command: readonly string[]): Promise<Outcome> {
     const child = spawn(this.#enter(command), "piped");
     const result = outcome(child);
-    await new Response(stdin).body?.pipeTo(child.stdin);
+    try {
+      await new Response(stdin).body?.pipeTo(child.stdin);
+    } catch (error) {
+      // It has ended without reading all of it.
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    }
     return await result;
   }
 

@@ -24,10 +24,11 @@ export async function add(
   invocation: Invocation,
   request: PluginRequest,
 ): Promise<JsonObject> {
-  return await explained(invocation, request, async () => {
-    const wish = readWish(invocation, request);
-    const container = lookInto(invocation);
-    refuseExisting(invocation, container);
+  const container = lookInto(invocation);
+  refuseExisting(invocation, container);
+  const read = () => readWish(invocation, request, container);
+  return await explained(read, async () => {
+    const wish = read();
     await using node = await openNode(wish.node);
     const sandbox = await create(node, wish, container.id);
     return resultOf(invocation, request, node, sandbox, wish.dns);

@@ -8,22 +8,20 @@ import { hostName } from "../../../ffi/process.ts";
 import { Cidr } from "../../net/cidr.ts";
 import { parseNodeOptions } from "../../spec/node_options.ts";
 import { parseSandboxSpec } from "../../spec/parse.ts";
-import type { PluginRequest } from "../model/network.ts";
 import { invalidConfig } from "./failure.ts";
 import { invalidEnvironment, type Invocation } from "./invocation.ts";
 import { readWish, type Wish } from "./wish.ts";
 
 /** Does something; when the input is what is wrong, tells every problem of it. */
 export async function explained<T>(
-  invocation: Invocation,
-  request: PluginRequest,
+  read: () => Wish,
   act: () => Promise<T>,
 ): Promise<T> {
   try {
     return await act();
   } catch (error) {
     if (!isSandboxError(error, "InvalidSpec")) throw error;
-    const problems = allProblems(invocation, request) ?? error.context.problems;
+    const problems = allProblems(read) ?? error.context.problems;
     const ofEnvironment = problems.flatMap(({ path, message }) => {
       const variable = VARIABLES[rootOf(path)];
       return variable === undefined ? [] : [`${variable}: ${message}`];
@@ -51,16 +49,13 @@ const PLACES: Readonly<Record<string, string | undefined>> = {
 };
 
 /** Those of the configuration, of the node and of the sandbox, none of which was tried after the first. */
-function allProblems(
-  invocation: Invocation,
-  request: PluginRequest,
-): readonly Problem[] | undefined {
+function allProblems(read: () => Wish): readonly Problem[] | undefined {
   let wish: Wish | undefined;
   const found = problemsOf(() => {
-    wish = readWish(invocation, request);
+    wish = read();
   });
   if (wish === undefined) return found;
-  const { node, spec, places } = wish;
+  const { node, spec, places } = wish as Wish;
   let podCidrs: readonly Cidr[] = [];
   found.push(
     ...problemsOf(() => {
@@ -76,6 +71,8 @@ function allProblems(
     found.push(
       ...problemsOf(() => parseSandboxSpec(spec, { podCidrs })).map(
         (problem) => {
+          const place = places.get(problem.path);
+          if (place !== undefined) return { ...problem, path: place };
           const root = rootOf(problem.path);
           const rest = problem.path.slice(root.length);
           return { ...problem, path: `${PLACES[root] ?? root}${rest}` };

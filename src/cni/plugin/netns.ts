@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Errno, isSyscallError } from "../../../ffi/errno.ts";
 import { readTextFile } from "../../../ffi/file.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { CniError, CniErrorCode } from "../model/error.ts";
@@ -14,6 +15,8 @@ export interface ContainerNamespace {
   readonly id: string;
   /** The names of its links. */
   readonly links: readonly string[];
+  /** Whether some link of it has a default route already. */
+  readonly hasDefaultRoute: boolean;
 }
 
 /**
@@ -24,9 +27,35 @@ export interface ContainerNamespace {
 export function lookInto(invocation: Invocation): ContainerNamespace {
   using namespace = openNamespace(invocation.netns);
   refuseOwn(invocation, namespace);
-  const links = namespace.run(() => readTextFile("/proc/thread-self/net/dev"))
-    .split("\n").flatMap((line) => /^\s*(\S+):/.exec(line)?.[1] ?? []);
-  return { id: namespace.id, links };
+  const [links, routes4, routes6] = namespace.run(() =>
+    ["dev", "route", "ipv6_route"].map((name) =>
+      linesOf(`/proc/thread-self/net/${name}`)
+    )
+  ) as [string[], string[], string[]];
+  return {
+    id: namespace.id,
+    links: links.flatMap((line) => /^\s*(\S+):/.exec(line)?.[1] ?? []),
+    hasDefaultRoute: [...routes4, ...routes6].some((line) =>
+      DEFAULT_ROUTE.test(line)
+    ),
+  };
+}
+
+/**
+ * A line of route, `eth0 00000000 0100A8C0 0003 0 0 0 00000000 …` with network and mask, or of ipv6_route, with network
+ * and prefix length; the kernel's own `unreachable` one is on lo.
+ */
+const DEFAULT_ROUTE =
+  /^\S+\t0{8}\t\S+(?:\t\S+){4}\t0{8}\t|^0{32} 00 .*\s(?!lo$)\S+$/;
+
+/** No lines when the kernel has no IPv6. */
+function linesOf(path: string): string[] {
+  try {
+    return readTextFile(path).trimEnd().split("\n");
+  } catch (error) {
+    if (isSyscallError(error, Errno.ENOENT)) return [];
+    throw error;
+  }
 }
 
 /**

@@ -27,10 +27,19 @@ export interface Settings {
   readonly mtu?: number;
   /** Whether the default route leads by the interface. */
   readonly isDefaultGateway?: boolean;
+  /** More routes over it, and where they stand. */
+  readonly routes: readonly PlacedRoute[];
   /** Sysctls of the pod. */
   readonly sysctl: Readonly<Record<string, string>>;
   /** Where in the configuration stands what the library has another name for. */
   readonly places: ReadonlyMap<string, string>;
+}
+
+/** A route, as the configuration has it at `place`. */
+export interface PlacedRoute {
+  readonly dst: string;
+  readonly gw?: string;
+  readonly place: string;
 }
 
 function text(what: string): field.Field<string> {
@@ -41,6 +50,17 @@ const NETWORK = 'a network like "10.244.1.0/24"';
 
 const networks = v.exactOptional(
   field.list("a list of networks", text(NETWORK)),
+);
+
+const routes = v.exactOptional(
+  field.list(
+    "a list of routes",
+    v.object({
+      dst: text(NETWORK),
+      gw: v.exactOptional(text("an address")),
+    }, instead("a route with dst")),
+  ),
+  [],
 );
 
 /** Which texts are networks, names and paths is the library's to say, all problems together. */
@@ -61,6 +81,7 @@ const schema = v.object({
     ),
   ),
   isDefaultGateway: v.exactOptional(field.flag),
+  routes,
   sysctl: v.exactOptional(
     field.strings("an object of strings", text("a string")),
     {},
@@ -74,6 +95,7 @@ const schema = v.object({
         ),
       ),
       subnet: v.exactOptional(text(NETWORK)),
+      routes,
       ranges: v.exactOptional(field.list(
         "a list of lists of ranges",
         field.list(
@@ -82,7 +104,7 @@ const schema = v.object({
         ),
       )),
     }, instead("an object with ranges")),
-    {},
+    { routes: [] },
   ),
 }, instead("an object"));
 
@@ -126,6 +148,14 @@ export function readSettings(
       ...maxConnectionsPerPod !== undefined && { maxConnectionsPerPod },
     },
     sysctl: read.sysctl,
+    routes: [
+      ...read.routes.map((route, i) => ({ ...route, place: `routes[${i}]` })),
+      ...read.ipam.routes.map((route, i) => ({
+        ...route,
+        place: `ipam.routes[${i}]`,
+      })),
+      // Whether there is a default route is said by isDefaultGateway, and so usual that nobody has to say it.
+    ].filter(({ dst }) => !/\/0$/.test(dst)),
     ...read.mtu !== undefined && read.mtu > 0 && { mtu: read.mtu },
     ...read.isDefaultGateway !== undefined &&
       { isDefaultGateway: read.isDefaultGateway },

@@ -25,6 +25,7 @@ import type { PluginRequest } from "../model/network.ts";
 import type { ResultDns } from "../model/result.ts";
 import { attachmentId, attachmentLabels } from "./attachment_id.ts";
 import type { Invocation } from "./invocation.ts";
+import type { ContainerNamespace } from "./netns.ts";
 import { readSettings, type Settings } from "./settings.ts";
 
 /** What ADD is to make. */
@@ -46,6 +47,7 @@ export interface Wish {
 export function readWish(
   invocation: Invocation,
   request: PluginRequest,
+  container: Pick<ContainerNamespace, "hasDefaultRoute">,
 ): Wish {
   const args = readArguments(invocation.args);
   const capabilities = readRuntimeConfig(request.runtimeConfig);
@@ -55,10 +57,28 @@ export function readWish(
   );
   return {
     node: settings.node,
-    spec: specOf(invocation, request, args, capabilities, settings),
+    spec: {
+      ...specOf(invocation, request, args, capabilities, settings),
+      defaultRoute: settings.isDefaultGateway ??
+        (isFirst(invocation.ifname) && !container.hasDefaultRoute),
+    },
     dns: readDns(capabilities, request.raw),
-    places: settings.places,
+    places: new Map([
+      ...settings.places,
+      ...settings.routes.flatMap(({ place }, i) => [
+        [`routes[${i}].destination`, `${place}.dst`] as const,
+        [`routes[${i}].gateway`, `${place}.gw`] as const,
+      ]),
+    ]),
   };
+}
+
+/**
+ * Whether an interface's name is that of a container's first one, such as `eth0`. Runtimes number a container's
+ * interfaces, and some add them side by side, so that looking which others there are would depend on who is faster.
+ */
+function isFirst(ifname: string): boolean {
+  return !/[1-9]\d*$/.test(ifname);
 }
 
 function specOf(
@@ -95,6 +115,10 @@ function specOf(
     },
     netns,
     interfaceName: ifname,
+    routes: settings.routes.map(({ dst, gw }) => ({
+      destination: dst,
+      ...gw !== undefined && { gateway: gw },
+    })),
     ports: portsOf(capabilities.portMappings ?? [], families),
     addresses: ips.map((ip) => ip.replace(/\/\d+$/, "")),
     ...mac !== undefined && { mac },

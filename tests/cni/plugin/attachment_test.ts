@@ -39,20 +39,11 @@ Deno.test("ADD makes an interface that works, with addresses and host ports", as
     "1\n",
   );
   // From the node's loopback to the container and back, by both IP versions.
-  await machine.sh(
-    `ip netns exec web socat TCP6-LISTEN:80,fork,ipv6only=0 SYSTEM:'echo hello' >/dev/null 2>&1 &
-    echo $! > ${machine.directory}/socat`,
-  );
-  try {
-    const ask = (address: string) =>
-      machine.sh(
-        `for i in 1 2 3 4 5 6 7 8 9 10; do socat -u TCP:${address},connect-timeout=5 - && exit 0; sleep 0.2; done; exit 1`,
-      );
-    assertEquals(await ask("127.0.0.1:8080"), "hello\n");
-    assertEquals(await ask("[::1]:8080"), "hello\n");
-    assertEquals(await ask("10.77.0.1:8080"), "hello\n");
-  } finally {
-    await machine.sh(`kill $(cat ${machine.directory}/socat)`);
+  {
+    await using _greeter = await machine.greeter("web");
+    for (const address of ["127.0.0.1", "[::1]", "10.77.0.1"]) {
+      assertEquals(await machine.greeting(`${address}:8080`), "hello\n");
+    }
   }
   await machine.ok("DEL", { containerID: "web", netns }, config);
   assertEquals(await machine.traces(), []);
@@ -315,4 +306,78 @@ Deno.test("P20: attachments are told apart by network, container and interface",
   await machine.ok("DEL", { containerID: "c", netns }, a);
   assertEquals(await ifnames("c"), undefined);
   assertEquals(await ifnames("d"), ["eth0"]);
+});
+
+Deno.test("of a container's interfaces the first one has the default route, and each answers by itself", async () => {
+  await using machine = await PluginHost.start();
+  const netns = await machine.container("c");
+  const config = machine.config({
+    podCidrs: ["10.77.0.0/24"],
+    ipam: { routes: [{ dst: "0.0.0.0/0" }] },
+    runtimeConfig: {
+      portMappings: [{ hostPort: 80, containerPort: 80, protocol: "tcp" }],
+    },
+  });
+  const attachment = { containerID: "c", netns };
+  const read = async (ifname: string, more: JsonObject = {}) =>
+    parseResult(
+      await machine.add({ ...attachment, ifname }, { ...config, ...more }),
+    );
+  const routes = async () =>
+    (await machine.sh("ip -n c -4 route")).trim().split("\n").map((line) =>
+      line.replace(/ via.* dev/, "").replace(/ .*(eth\d).*/, " $1")
+    ).sort();
+  // As containerd does it: both at once, with the same host ports for each.
+  const [second, first] = await Promise.all([
+    read("eth1", { name: "blue" }),
+    read("eth0", { routes: [{ dst: "198.51.100.0/24" }] }),
+  ]);
+  assertEquals(first.routes.map(({ dst }) => dst), [
+    "0.0.0.0/0",
+    "198.51.100.0/24",
+  ]);
+  assertEquals(second.routes, []);
+  assertEquals(await routes(), ["198.51.100.0/24 eth0", "default eth0"]);
+  {
+    await using _greeter = await machine.greeter("c");
+    for (const { ips } of [first, second]) {
+      const [address = ""] = ips[0]?.address.split("/") ?? [];
+      assertEquals(await machine.greeting(`${address}:80`), "hello\n");
+    }
+  }
+  const ports = await machine.host.json("ports") as readonly unknown[];
+  assertEquals(ports.length, 1);
+  for (const [ifname, name] of [["eth1", "blue"], ["eth0", "net"]] as const) {
+    await machine.ok("DEL", { ...attachment, ifname }, { ...config, name });
+  }
+  assertEquals(await machine.sh("ip -n c rule | wc -l"), "3\n");
+  // Where somebody else's default route is, podnet's stays away, unless it is told.
+  await machine.sh(
+    "ip -n c link add other type veth peer name x; ip -n c link set other up; ip -n c addr add 192.0.2.2/24 dev other; ip -n c route add default via 192.0.2.1",
+  );
+  assertEquals((await read("eth0")).routes, []);
+  await machine.ok("DEL", attachment, config);
+  const { msg } = await machine.fails(
+    8,
+    "ADD",
+    attachment,
+    { ...config, isDefaultGateway: true },
+  );
+  assertStringIncludes(msg, "default route");
+  await machine.sh("ip -n c link del other");
+  assertEquals(
+    (await read("eth1", { isDefaultGateway: true })).routes.length,
+    1,
+  );
+  await machine.ok("DEL", { ...attachment, ifname: "eth1" }, config);
+  const wrong = await machine.fails(
+    7,
+    "ADD",
+    attachment,
+    machine.config({
+      podCidrs: ["10.77.0.0/24"],
+      routes: [{ dst: "198.51.100.0/24", gw: "192.0.2.1" }],
+    }),
+  );
+  assertStringIncludes(wrong.details, "routes[0].gw");
 });

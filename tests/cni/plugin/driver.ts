@@ -92,6 +92,31 @@ export class PluginHost implements AsyncDisposable {
     return `/run/netns/${name}`;
   }
 
+  /** Greets whoever connects to TCP port 80 of a container, until disposed of. */
+  async greeter(container: string): Promise<AsyncDisposable> {
+    const file = `${this.directory}/${container}.pid`;
+    await this.sh(
+      `ip netns exec ${container} socat TCP6-LISTEN:80,fork,reuseaddr,ipv6only=0 SYSTEM:'echo hello' >/dev/null 2>&1 &
+      echo $! > ${file}`,
+    );
+    return {
+      [Symbol.asyncDispose]: async () => {
+        await this.sh(`kill $(cat ${file}); rm ${file}`);
+      },
+    };
+  }
+
+  /** What a greeter at `address:port` says to the node; it may need a moment to begin. */
+  async greeting(address: string): Promise<string> {
+    return await this.sh(
+      `for i in 1 2 3 4 5 6 7 8 9 10; do
+        socat -u TCP:${address},connect-timeout=5 - 2>/dev/null && exit 0
+        sleep 0.2
+      done
+      exit 1`,
+    );
+  }
+
   /** A configuration of podnet. */
   config(more: JsonObject = {}): JsonObject {
     return {
