@@ -10,7 +10,7 @@ import { parseNodeOptions } from "../../spec/node_options.ts";
 import { parseSandboxSpec } from "../../spec/parse.ts";
 import { invalidConfig } from "./failure.ts";
 import { invalidEnvironment, type Invocation } from "./invocation.ts";
-import { readWish, type Wish } from "./wish.ts";
+import type { Wish } from "./wish.ts";
 
 /** Does something; when the input is what is wrong, tells every problem of it. */
 export async function explained<T>(
