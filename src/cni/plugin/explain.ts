@@ -9,7 +9,7 @@ import { Cidr } from "../../net/cidr.ts";
 import { parseNodeOptions } from "../../spec/node_options.ts";
 import { parseSandboxSpec } from "../../spec/parse.ts";
 import { invalidConfig } from "./failure.ts";
-import { invalidEnvironment, type Invocation } from "./invocation.ts";
+import { invalidEnvironment } from "./invocation.ts";
 import type { Wish } from "./wish.ts";
 
 /** Does something; when the input is what is wrong, tells every problem of it. */
