@@ -23,8 +23,11 @@ const FILES = [
   "netfilter/nfnetlink.h",
   "netfilter/nfnetlink_conntrack.h",
   "netlink.h",
+  "pkt_cls.h",
+  "pkt_sched.h",
   "rtnetlink.h",
   "sock_diag.h",
+  "tc_act/tc_mirred.h",
   "veth.h",
 ];
 /** Folders whose modules may hold tables and constants of the kernel. */

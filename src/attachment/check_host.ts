@@ -23,18 +23,21 @@ import {
   orNone,
   type WiringDifference,
 } from "./difference.ts";
+import { shapingDifferences } from "./bandwidth.ts";
 import { type ClaimedAddress, NO_ROUTE } from "./address_claims.ts";
 import { HOST_IPV4, HOST_MAC, type PodLink } from "./routed_veth.ts";
 
 /**
  * Compares the node's end of a link that is there, and what of the node leads to it.
  *
+ * @param newIndex makes a number that no link has
  * @returns undefined when the link is gone
  */
 export function hostDifferences(
   route: Connection,
   link: PodLink,
   claimed: readonly ClaimedAddress[],
+  newIndex: () => number,
 ): WiringDifference[] | undefined {
   const { hostIndex: index, hostInterface } = link;
   const end = findLink(route, index);
@@ -50,6 +53,7 @@ export function hostDifferences(
       isFree: true,
       ...(link.ipv6 ? { addrGenMode: "none" } : {}),
     }, (change) => route.execute([change])),
+    ...shapingDifferences(route, link, newIndex),
     ...claimDifferences(route, link, claimed, end.up),
   ];
 }

@@ -33,6 +33,7 @@ import {
   type ClaimedAddress,
   isLocal,
 } from "./address_claims.ts";
+import { type Bandwidth, shapingRequests } from "./bandwidth.ts";
 import { podRoutes, type PodRouting } from "./pod_routes.ts";
 
 /** Every host end has this MAC: it is seen by its own pod only, and a constant needs no resolution. */
@@ -76,6 +77,8 @@ export interface PodLink extends PodRouting {
   readonly mtu: number;
   /** Whether its ends have IPv6: see {@linkcode hasIpv6}. */
   readonly ipv6: boolean;
+  /** @default no limits */
+  readonly bandwidth?: Bandwidth;
   /**
    * Whether {@linkcode prepareLink} has seen to it.
    * @default false
@@ -160,6 +163,7 @@ function podSettings(
  * Configures the node's end of the link, and claims one address for each wish. When it throws, the caller gives back with
  * {@linkcode releaseLink} what was claimed.
  *
+ * @param shaperIndex makes a number that no link has
  * @throws {SandboxError} what a wish's `exhausted` makes
  * @throws {NetlinkError}
  */
@@ -167,13 +171,15 @@ export function attachHost(
   route: Connection,
   link: PodLink,
   wishes: readonly AddressWish[],
+  shaperIndex: () => number,
 ): ClaimedAddress[] {
-  const { hostIndex, alias, isPrepared } = link;
+  const { hostIndex, alias, isPrepared, bandwidth } = link;
   return claimAddresses(route, link, wishes, [
     // Not at creation: the kernel ignores an alias there (rtnl_create_link).
     isPrepared
       ? setLink({ index: hostIndex, alias })
       : hostSettings(link, { alias }),
+    ...bandwidth === undefined ? [] : shapingRequests(link, shaperIndex()),
     setLink({ index: hostIndex, up: true }),
   ]);
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import type {
+  Bandwidth,
   Node,
   PortMapping,
   SandboxJson,
@@ -60,6 +61,12 @@ function range(first: number, last: number | undefined): string {
   return last === undefined || last === first ? `${first}` : `${first}-${last}`;
 }
 
+function formatBandwidth({ ingress, egress }: Bandwidth): string {
+  const limits = [["ingress", ingress], ["egress", egress]] as const;
+  return limits.filter(([, bits]) => bits !== undefined)
+    .map(([direction, bits]) => `${direction} ${bits} bit/s`).join(", ");
+}
+
 /** A sandbox for people. */
 export function sandboxProperties(sandbox: SandboxJson): Properties {
   return [
@@ -80,6 +87,7 @@ export function sandboxProperties(sandbox: SandboxJson): Properties {
       sandbox.routes.map((r) => `${r.destination} via ${r.gateway}`).join(", "),
     ],
     ["Ports", formatPorts(sandbox.ports)],
+    ["Bandwidth", formatBandwidth(sandbox.bandwidth ?? {})],
     [
       "Containers",
       sandbox.containers.map(({ name, ports }) =>

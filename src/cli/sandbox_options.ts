@@ -94,6 +94,18 @@ export const sandboxOptions = {
     field: "routes",
     help: "Route this network, too, over the pod's interface",
   },
+  "ingress-bandwidth": {
+    value: "RATE[:BURST]",
+    field: "bandwidth.ingress",
+    help:
+      "Limit what goes into the pod, in bits a second such as 10M; BURST is in bits",
+  },
+  "egress-bandwidth": {
+    value: "RATE[:BURST]",
+    field: "bandwidth.egress",
+    help:
+      "Limit what comes out of the pod, in bits a second such as 10M; BURST is in bits",
+  },
   "sysctl": {
     value: "NAME=VALUE",
     repeatable: true,
@@ -153,6 +165,7 @@ export async function sandboxSpec(
     ...(options["interface-name"] !== undefined &&
       { interfaceName: options["interface-name"] }),
     ...(options["without-default-route"] && { defaultRoute: false }),
+    ...await bandwidthOf(options),
     routes: options.route.map((destination) => ({ destination })),
     ...(options["host-network"] && { hostNetwork: true }),
     ...(options["pod-netns"] !== undefined &&
@@ -164,6 +177,38 @@ export async function sandboxSpec(
     labels: pairs("label", options.label),
     sysctls: pairs("sysctl", options.sysctl),
     unsafeSysctls: options["unsafe-sysctl"],
+  };
+}
+
+async function bandwidthOf(
+  options: OptionValues<typeof sandboxOptions>,
+): Promise<Pick<SandboxSpec, "bandwidth">> {
+  const directions = (["ingress", "egress"] as const).map((direction) =>
+    [direction, options[`${direction}-bandwidth`]] as const
+  );
+  if (directions.every(([, text]) => text === undefined)) return {};
+  const { parseBandwidth } = await import("../../mod.ts");
+  const bits = (direction: string, text: string) => {
+    try {
+      return parseBandwidth(text);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new UsageError(`--${direction}-bandwidth: ${error.message}`, {
+        cause: error,
+      });
+    }
+  };
+  return {
+    bandwidth: Object.fromEntries(directions.flatMap(([direction, text]) => {
+      if (text === undefined) return [];
+      const [rate = "", burst] = text.split(/:(.*)/s);
+      return [
+        [direction, bits(direction, rate)],
+        ...burst === undefined
+          ? []
+          : [[`${direction}Burst`, bits(direction, burst)]],
+      ];
+    })),
   };
 }
 

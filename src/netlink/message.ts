@@ -26,6 +26,8 @@ export const NLM_F_REQUEST = 0x01;
 export const NLM_F_MULTI = 0x02;
 /** Answer with NLMSG_ERROR also when all went well. */
 export const NLM_F_ACK = 0x04;
+/** Tell the asker, too, of what is told to those who listen. */
+export const NLM_F_ECHO = 0x08;
 /** The table changed during the dump, which may lack or repeat entries. */
 export const NLM_F_DUMP_INTR = 0x10;
 /** Ask for every object instead of one (NLM_F_ROOT and NLM_F_MATCH). */

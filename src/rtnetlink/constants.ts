@@ -38,6 +38,16 @@ export const RTM_DELRULE = 33;
 export const RTM_GETRULE = 34;
 /** Create a queueing discipline. */
 export const RTM_NEWQDISC = 36;
+/** Delete a queueing discipline. */
+export const RTM_DELQDISC = 37;
+/** Ask for queueing disciplines. */
+export const RTM_GETQDISC = 38;
+/** Create a filter of packets. */
+export const RTM_NEWTFILTER = 44;
+/** Delete a filter of packets. */
+export const RTM_DELTFILTER = 45;
+/** Ask for filters of packets. */
+export const RTM_GETTFILTER = 46;
 
 /** Sysctls of a link have changed. */
 export const RTM_NEWNETCONF = 80;
@@ -46,6 +56,8 @@ export const RTM_NEWNETCONF = 80;
 export const RTNLGRP_LINK = 1;
 /** Neighbours. */
 export const RTNLGRP_NEIGH = 3;
+/** Queueing disciplines and filters. */
+export const RTNLGRP_TC = 4;
 /** IPv4 addresses. */
 export const RTNLGRP_IPV4_IFADDR = 5;
 /** IPv4 routes. */

@@ -6,6 +6,7 @@
 import { Errno } from "../../ffi/errno.ts";
 import { O_RDONLY, open } from "../../ffi/file.ts";
 import { type AddressWish, releaseLink } from "../attachment/address_claims.ts";
+import { removeShaper } from "../attachment/bandwidth.ts";
 import {
   attachHost,
   attachPod,
@@ -43,6 +44,7 @@ import {
   idOfAlias,
   linkAlias,
   newHostLink,
+  newIndex,
   sandboxId,
 } from "./identity.ts";
 import { refuseStaleNode } from "./node_settings.ts";
@@ -219,6 +221,7 @@ function build(
     ipv6: hasIpv6(context.ipv6, mtu),
     isPrepared: warm !== undefined,
     ...routingOf(spec),
+    ...(spec.bandwidth === undefined ? {} : { bandwidth: spec.bandwidth }),
   };
   const { namespace, podRoute } = warm ??
     (spec.netns === undefined
@@ -239,10 +242,18 @@ function build(
     // The link will not go with its namespace, and bears no mark when it is born: only the record leads to it.
     state.writeSandbox(recordWith([]));
     undo.push(() => detachHost(sockets.route, link));
+    // Once more when it fails: nothing else will lead to a namespace of somebody else's.
+    undo.push(() => leaveNamespace(context, recordWith([])));
     undo.push(() => leaveNamespace(context, recordWith([])));
   } else if (spec.addresses.length > 0) {
     // Who else asks for the same address is to learn who has it.
     state.writeSandbox(recordWith([]));
+  } else if (spec.bandwidth?.egress !== undefined) {
+    // Its shaper will not go with the namespace either.
+    state.writeSandbox(recordWith([]));
+  }
+  if (spec.bandwidth?.egress !== undefined) {
+    undo.push(() => removeShaper(sockets.route, link));
   }
   if (warm === undefined) makeLink(sockets.route, namespace, link);
   undo.push(() => releaseLink(sockets.route, hostIndex));
@@ -250,6 +261,7 @@ function build(
     sockets.route,
     link,
     addressWishes(context, spec, seed, isRetry),
+    newIndex,
   );
   const addresses = claimed.map(({ address }) => address);
   if (warm === undefined) {
@@ -364,6 +376,7 @@ function recordOf(
     netnsId: namespace.id,
     addresses: addresses.map(String),
     ports: spec.ports,
+    ...(spec.bandwidth === undefined ? {} : { bandwidth: spec.bandwidth }),
     containers: spec.containers,
     createdAt: new Date().toISOString(),
   };

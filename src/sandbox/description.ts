@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Bandwidth } from "../attachment/bandwidth.ts";
 import type { SinglePortMapping } from "../hostport/mapping.ts";
 import type { NodeContext } from "./context.ts";
 import type { SandboxRecord } from "./records.ts";
@@ -56,6 +57,8 @@ export interface SandboxJson {
   readonly ports: readonly SinglePortMapping[];
   /** Containers attached. */
   readonly containers: readonly NormalisedContainer[];
+  /** Limits of the pod's bandwidth; missing when nothing is limited. */
+  readonly bandwidth?: Bandwidth;
   /** Whether the pod has the node's own network. */
   readonly hostNetwork: boolean;
   /** Host name and resolver files. */
@@ -111,6 +114,7 @@ export function describeSandbox(
     routes: routesOf(context, record),
     ports: record.ports,
     containers: record.containers,
+    ...(record.bandwidth === undefined ? {} : { bandwidth: record.bandwidth }),
     hostNetwork: spec.hostNetwork,
     dns: dnsOf(context, record),
     createdAt: record.createdAt,

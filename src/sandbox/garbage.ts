@@ -108,7 +108,7 @@ class Collection {
   /** Addresses of what is told of already: their connections need no line of their own. */
   readonly #addresses = new Set<string>();
   /** Links without an owner: numbers are never given twice, so no lock is needed to delete them. */
-  readonly #links: PodLinkInfo[] = [];
+  readonly #links: Pick<PodLinkInfo, "index">[] = [];
   /** Until when namespaces that lost their pin may go. */
   readonly #deadline = performance.now() + SETTLE_MS;
 

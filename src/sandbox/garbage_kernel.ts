@@ -7,6 +7,7 @@
  * @module
  */
 import { Errno } from "../../ffi/errno.ts";
+import { shaperOf } from "../attachment/bandwidth.ts";
 import { releaseAddresses } from "../attachment/address_claims.ts";
 import { elementsOf, hairpinOf, type Placed } from "../hostport/elements.ts";
 import {
@@ -30,7 +31,12 @@ import type { NodeContext } from "./context.ts";
 import { isId } from "./identity.ts";
 import { nameOf } from "./node_table.ts";
 import { Pacer } from "./pacer.ts";
-import { isPodLink, type PodLinkInfo, podLinks } from "./pod_links.ts";
+import {
+  isPodLink,
+  type PodLinkInfo,
+  podLinks,
+  shaperLinks,
+} from "./pod_links.ts";
 import { addressesOf, hostPortsOf, portOwner } from "./records.ts";
 
 /** A part without an owner. */
@@ -48,13 +54,15 @@ export interface Stray {
   readonly isThere: () => boolean;
   /** Of a link there is `link` instead: many are deleted together. */
   readonly remove?: () => void;
-  readonly link?: PodLinkInfo;
+  readonly link?: Pick<PodLinkInfo, "index">;
 }
 
 /** What a sandbox should have. */
 interface Due {
   /** Of its link, if it has one. */
   readonly index?: number;
+  /** Name of the shaper, if it has one. */
+  readonly shaper?: string;
   readonly addresses: readonly IpAddress[];
   /** Names of its elements. */
   readonly elements: ReadonlySet<string>;
@@ -118,6 +126,9 @@ function dueOf({ state }: NodeContext, id: string): Due {
   const elements = elementsOf(hostPortsOf(record), portOwner(record));
   return {
     ...record.link === undefined ? {} : { index: record.link.hostIndex },
+    ...record.link === undefined || record.bandwidth?.egress === undefined
+      ? {}
+      : { shaper: shaperOf({ ...record.link, alias: "" }).name },
     addresses: record.link === undefined ? [] : addressesOf(record),
     elements: new Set(elements.map(nameOf)),
   };
@@ -129,6 +140,10 @@ function partsOf(context: NodeContext): Stray[] {
   const byIndex = new Map(links.map((link) => [link.index, link]));
   return [
     ...links.map((link) => linkPart(context, link)),
+    ...shaperLinks(context).map((link) => ({
+      ...linkPart(context, link),
+      isDue: (due: Due) => due.shaper === link.name,
+    })),
     ...routeParts(context, byIndex),
     ...neighbourParts(context, byIndex),
     ...findElementsOf(context.sockets.nft, () => true)
@@ -136,7 +151,10 @@ function partsOf(context: NodeContext): Stray[] {
   ];
 }
 
-function linkPart(context: NodeContext, link: PodLinkInfo): Stray {
+function linkPart(
+  context: NodeContext,
+  link: Omit<PodLinkInfo, "retired">,
+): Stray {
   const { index, name, id } = link;
   return {
     kind: "link",

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { shaperAlias } from "../attachment/bandwidth.ts";
 import { MAX_ID_LENGTH } from "../spec/limits.ts";
 import { MacAddress } from "../net/mac.ts";
 import { digest } from "./digest.ts";
@@ -47,6 +48,11 @@ export function newHostLink(): { name: string; index: number } {
   };
 }
 
+/** A number for another link of the node's. */
+export function newIndex(): number {
+  return newHostLink().index;
+}
+
 const MIN_INDEX = 0x0100_0000;
 const MAX_INDEX = 0x7f00_0000;
 
@@ -80,7 +86,21 @@ export function idOfAlias(
   node: string,
   alias: string | undefined,
 ): string | undefined {
-  const prefix = linkAlias(node, "");
+  return idAfter(linkAlias(node, ""), alias);
+}
+
+/** The sandbox id in the alias of a shaper of this node, else undefined. */
+export function idOfShaperAlias(
+  node: string,
+  alias: string | undefined,
+): string | undefined {
+  return idAfter(shaperAlias(linkAlias(node, "")), alias);
+}
+
+function idAfter(
+  prefix: string,
+  alias: string | undefined,
+): string | undefined {
   if (!alias?.startsWith(prefix)) return undefined;
   const id = alias.slice(prefix.length);
   return isId(id) ? id : undefined;

@@ -4,6 +4,7 @@
  * @module
  */
 import { Errno } from "../../ffi/errno.ts";
+import { SHAPER_PREFIX } from "../attachment/bandwidth.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
@@ -15,7 +16,11 @@ import {
 } from "../rtnetlink/link.ts";
 import { dumpRoutes, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
 import type { NodeContext } from "./context.ts";
-import { HOST_INTERFACE_PREFIX, idOfAlias } from "./identity.ts";
+import {
+  HOST_INTERFACE_PREFIX,
+  idOfAlias,
+  idOfShaperAlias,
+} from "./identity.ts";
 
 /** The kernel takes 30 ms to destroy one namespace and 300 ms for a thousand, more on a busy machine. */
 const PATIENCE_MS = 400;
@@ -53,14 +58,29 @@ export function podLinks(
   );
 }
 
-/** Whether the link is there, and still that sandbox's. */
+/** The shapers of sandboxes of this node, by reading every link. */
+export function shaperLinks(
+  { sockets, settings }: Pick<NodeContext, "sockets" | "settings">,
+): Omit<PodLinkInfo, "retired">[] {
+  return sockets.route.dump(dumpLinkNames()).flatMap(
+    ({ index, name, alias }) => {
+      const id = idOfShaperAlias(settings.name, alias);
+      return id === undefined || !name.startsWith(SHAPER_PREFIX)
+        ? []
+        : [{ index, name, id }];
+    },
+  );
+}
+
+/** Whether the link or shaper is there, and still that sandbox's. */
 export function isPodLink(
   { sockets, settings }: Pick<NodeContext, "sockets" | "settings">,
   { index, id }: Pick<PodLinkInfo, "index" | "id">,
 ): boolean {
   try {
     const [found] = sockets.route.request(getLink({ index }));
-    return idOfAlias(settings.name, found?.alias) === id;
+    return idOfAlias(settings.name, found?.alias) === id ||
+      idOfShaperAlias(settings.name, found?.alias) === id;
   } catch (error) {
     if (isNetlinkError(error, Errno.ENODEV)) return false;
     throw error;

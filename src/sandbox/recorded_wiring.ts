@@ -21,7 +21,7 @@ export type LinkedRecord =
 /** The link that it tells of. */
 export function recordedLink(
   { settings, ipv6 }: NodeContext,
-  { id, spec, mtu, link }: LinkedRecord,
+  { id, spec, mtu, link, bandwidth }: LinkedRecord,
 ): PodLink {
   const { hostInterface, hostIndex, podIndex, mac } = link;
   return {
@@ -34,6 +34,7 @@ export function recordedLink(
     mtu,
     ipv6: hasIpv6(ipv6, mtu),
     ...routingOf(spec),
+    ...(bandwidth === undefined ? {} : { bandwidth }),
   };
 }
 

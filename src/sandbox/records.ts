@@ -28,7 +28,7 @@ import type {
   NormalisedContainer,
   NormalisedSpec,
 } from "../spec/sandbox_spec.ts";
-import { attachment, route } from "../spec/schema.ts";
+import { attachment, bandwidth, route } from "../spec/schema.ts";
 import { sysctlProblem } from "../spec/sysctls.ts";
 import { isChosenIndex, isHostInterface } from "./identity.ts";
 
@@ -190,6 +190,8 @@ const sandboxSchema = v.pipe(
     /** Missing on the host network. */
     link: v.exactOptional(linkSchema),
     ports: v.pipe(v.array(portSchema), v.readonly()),
+    /** Missing when nothing is limited. */
+    bandwidth: v.exactOptional(bandwidth),
     containers: v.pipe(
       v.array(containerSchema),
       v.transform((containers): readonly NormalisedContainer[] => containers),

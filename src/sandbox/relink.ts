@@ -4,6 +4,7 @@
  * @module
  */
 import type { AddressWish } from "../attachment/address_claims.ts";
+import { removeShaper } from "../attachment/bandwidth.ts";
 import { releasePodRules } from "../attachment/pod_routes.ts";
 import {
   attachHost,
@@ -18,7 +19,7 @@ import { SandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { dumpLinks } from "../rtnetlink/link.ts";
 import type { NodeContext } from "./context.ts";
-import { newHostLink } from "./identity.ts";
+import { newHostLink, newIndex } from "./identity.ts";
 import {
   type LinkedRecord,
   recordedClaims,
@@ -41,6 +42,12 @@ export function relink(context: NodeContext, id: string): void {
     releasePodRules(podRoute, record.link.podIndex);
   }
   const { name: hostInterface, index: hostIndex } = newHostLink();
+  if (record.bandwidth?.egress !== undefined) {
+    removeShaper(
+      route,
+      recordedLink(context, { ...record, link: record.link }),
+    );
+  }
   const isTaken = podRoute.dump(dumpLinks())
     .some(({ index }) => index === record.link?.podIndex);
   const podIndex = isTaken ? hostIndex : record.link.podIndex;
@@ -61,7 +68,7 @@ export function relink(context: NodeContext, id: string): void {
         new SandboxError("AddressInUse", { address: String(address) }),
     }));
     makeLink(route, pod, link);
-    const claimed = attachHost(route, link, wishes);
+    const claimed = attachHost(route, link, wishes, newIndex);
     context.namespace.run(() =>
       guardIpv6(hostInterface, wishes.some((w) => w.gateway.family === 6))
     );
@@ -69,6 +76,7 @@ export function relink(context: NodeContext, id: string): void {
     awaitReady(route, podRoute, link, claimed);
   } catch (error) {
     detachHost(route, link);
+    if (record.bandwidth?.egress !== undefined) removeShaper(route, link);
     throw error;
   }
 }

@@ -11,6 +11,7 @@ import {
   addressesOfLink,
   releaseAddresses,
 } from "../attachment/address_claims.ts";
+import { removeShaper } from "../attachment/bandwidth.ts";
 import { releasePodRules } from "../attachment/pod_routes.ts";
 import { detachHost } from "../attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
@@ -31,7 +32,13 @@ import { isOf, ownerOfTable } from "./node_table.ts";
 import { ownLink } from "./ownership.ts";
 import { turn } from "./pacer.ts";
 import { explained } from "./permission.ts";
-import { awaitGone, deletePodLinks, podLinks } from "./pod_links.ts";
+import {
+  awaitGone,
+  deletePodLinks,
+  podLinks,
+  shaperLinks,
+} from "./pod_links.ts";
+import { recordedLink } from "./recorded_wiring.ts";
 import {
   addressesOf,
   hostPortsOf,
@@ -192,6 +199,13 @@ export function removeRemains(
       detachHost(sockets.route, link);
     }
   }
+  if (record?.link !== undefined && record.bandwidth?.egress !== undefined) {
+    const { link } = record;
+    removeShaper(
+      sockets.route,
+      recordedLink(context, { ...record, link }),
+    );
+  }
   NetworkNamespace.unpin(state.pinPath(id));
 }
 
@@ -219,9 +233,10 @@ export function removeOrphans(context: NodeContext, id: string): boolean {
   const { nft, route } = context.sockets;
   const elements = findElementsOf(nft, (owner) => owner === id);
   deleteElements(nft, elements);
-  const links = podLinks(context).filter((link) =>
-    link.id === id && !link.retired
-  );
+  const links = [
+    ...podLinks(context).filter(({ retired }) => !retired),
+    ...shaperLinks(context),
+  ].filter((link) => link.id === id);
   deletePodLinks(route, links);
   return links.length > 0 || elements.length > 0;
 }

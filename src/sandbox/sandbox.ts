@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Bandwidth } from "../attachment/bandwidth.ts";
 import { SandboxError } from "../errors.ts";
 import type { PortMapping, SinglePortMapping } from "../hostport/mapping.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
@@ -19,6 +20,7 @@ import { readSysctl, writeSysctl } from "../namespace/sysctl.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
 import { checkNode } from "./check.ts";
 import type { NodeContext } from "./context.ts";
+import { limitBandwidth } from "./live_bandwidth.ts";
 import { closePorts, hasPort, openPorts } from "./live_ports.ts";
 import {
   describeSandbox,
@@ -32,7 +34,11 @@ import type { Finding } from "./finding.ts";
 import { explained } from "./permission.ts";
 import { addressesOf, type SandboxRecord } from "./records.ts";
 import { type RemoveOptions, removeSandbox } from "./remove.ts";
-import { parseContainerSpec, parsePortMappings } from "../spec/parse.ts";
+import {
+  parseBandwidthSpec,
+  parseContainerSpec,
+  parsePortMappings,
+} from "../spec/parse.ts";
 import type {
   ContainerSpec,
   NormalisedContainer,
@@ -148,6 +154,11 @@ export class Sandbox implements AsyncDisposable {
   /** Containers attached, with the ports they declare. */
   get containers(): readonly NormalisedContainer[] {
     return this.#record.containers;
+  }
+
+  /** Limits of the pod's bandwidth; empty when nothing is limited. */
+  get bandwidth(): Bandwidth {
+    return this.#record.bandwidth ?? {};
   }
 
   /** Whether the pod has the node's own network. */
@@ -308,6 +319,19 @@ export class Sandbox implements AsyncDisposable {
    */
   check(): Promise<Finding[]> {
     return checkNode(this.#context, { ids: [this.id] });
+  }
+
+  /**
+   * Limits the pod's bandwidth anew; what is left out is not limited any more, `{}` lifts all limits. Connections go on.
+   * What the kernel does for it on a link in use takes it some 10 ms.
+   *
+   * @throws {SandboxError} `InvalidSpec`, `SandboxNotFound`
+   */
+  async setBandwidth(limits: Bandwidth): Promise<void> {
+    const wanted = parseBandwidthSpec(limits);
+    await this.#change((record) =>
+      limitBandwidth(this.#context, record, wanted)
+    );
   }
 
   /**

@@ -20,6 +20,7 @@ import type { NodeContext } from "./context.ts";
 import { dnsFileProblems, writeDnsFiles } from "./dns_files.ts";
 import { type Cure, type Difference, difference } from "./finding.ts";
 import { processIn } from "./holder.ts";
+import { newIndex } from "./identity.ts";
 import {
   type LinkedRecord,
   recordedClaims,
@@ -151,7 +152,7 @@ function linkDifferences(
   const { hostInterface } = record.link;
   const link = recordedLink(context, record);
   const claimed = recordedClaims(context, record);
-  const ofHost = hostDifferences(route, link, claimed);
+  const ofHost = hostDifferences(route, link, claimed, newIndex);
   if (ofHost === undefined) {
     return [{
       object: `link ${hostInterface}`,

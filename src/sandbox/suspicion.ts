@@ -23,11 +23,14 @@ import {
   RTM_DELADDR,
   RTM_DELLINK,
   RTM_DELNEIGH,
+  RTM_DELQDISC,
   RTM_DELROUTE,
   RTM_DELRULE,
+  RTM_DELTFILTER,
   RTM_NEWLINK,
   RTM_NEWNEIGH,
   RTM_NEWNETCONF,
+  RTM_NEWQDISC,
   RTM_NEWROUTE,
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV4_NETCONF,
@@ -39,6 +42,7 @@ import {
   RTNLGRP_IPV6_RULE,
   RTNLGRP_LINK,
   RTNLGRP_NEIGH,
+  RTNLGRP_TC,
 } from "../rtnetlink/constants.ts";
 import {
   dumpLinks,
@@ -47,9 +51,10 @@ import {
   LOOPBACK_INDEX,
 } from "../rtnetlink/link.ts";
 import { neighbour as neighbourCodec } from "../rtnetlink/neighbour.ts";
+import { qdiscMessage } from "../rtnetlink/qdisc.ts";
 import { route as routeCodec, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
 import type { NodeContext } from "./context.ts";
-import { idOfAlias, isId } from "./identity.ts";
+import { idOfAlias, idOfShaperAlias, isId } from "./identity.ts";
 
 // linux/netfilter/nfnetlink.h and linux/netconf.h
 const NFNLGRP_NFTABLES = 7;
@@ -75,6 +80,8 @@ interface Seen {
   readonly state: string;
   /** Number of the pod's namespace, as the node's numbers it. */
   readonly namespaceId: number | undefined;
+  /** What was last told of a queueing discipline of it, as text. */
+  qdisc?: string;
 }
 
 /** A pod's namespace. */
@@ -110,6 +117,7 @@ export class Suspicion implements Disposable {
           groups: [
             RTNLGRP_LINK,
             RTNLGRP_NEIGH,
+            RTNLGRP_TC,
             RTNLGRP_IPV4_IFADDR,
             RTNLGRP_IPV4_ROUTE,
             RTNLGRP_IPV4_RULE,
@@ -170,7 +178,9 @@ export class Suspicion implements Disposable {
 
   /** Remembers a sandbox's link once it works: what was sent while it was made is not damage. */
   #learn(link: Link, { isNew }: Pick<SeenPod, "isNew">): void {
-    const id = idOfAlias(this.#context.settings.name, link.alias);
+    const { name } = this.#context.settings;
+    const id = idOfAlias(name, link.alias) ??
+      idOfShaperAlias(name, link.alias);
     if (id === undefined) return;
     if (!link.up || !link.carrier) return;
     const namespaceId = link.raw.attrs.linkNetnsid;
@@ -204,6 +214,14 @@ export class Suspicion implements Disposable {
         // With a gateway address go all routes that have it as their source (fib_sync_down_addr): of all pods.
         if (indexOf(glance) === LOOPBACK_INDEX) this.#all = true;
         return;
+      case RTM_NEWQDISC:
+        return this.#ofQdisc(glance);
+      case RTM_DELQDISC:
+      case RTM_DELTFILTER: {
+        const seen = this.#links.get(indexOf(glance));
+        if (seen !== undefined) this.#ids.add(seen.id);
+        return;
+      }
       case RTM_NEWNETCONF:
         return this.#ofIndex(netconfIndexOf(glance));
       case RTM_NEWNEIGH:
@@ -271,6 +289,18 @@ export class Suspicion implements Disposable {
     const seen = this.#links.get(link.index);
     if (seen === undefined) return this.#learn(link, { isNew: true });
     if (stateOf(link) !== seen.state) this.#ids.add(seen.id);
+  }
+
+  /** Who only asks for one makes the kernel tell of it, too. */
+  #ofQdisc(glance: Glance): void {
+    const { from, body, end } = glance;
+    const seen = this.#links.get(indexOf(glance));
+    if (seen === undefined) return;
+    const { header: { parent }, attrs } = qdiscMessage.read(from, body, end);
+    const { kind, options } = attrs;
+    const state = `${parent} ${kind} ${options?.toHex()}`;
+    if (seen.qdisc !== state) this.#ids.add(seen.id);
+    seen.qdisc = state;
   }
 
   #forget(index: number): Seen | undefined {

@@ -85,6 +85,20 @@ export const mtu: Field<number> = integer(
   65535,
 );
 
+/** Bits a second; Kubernetes' own limits (pkg/util/bandwidth). */
+export const bitsPerSecond: Field<number> = integer(
+  "bits a second, an integer from 1000 to 1000000000000000",
+  1000,
+  10 ** 15,
+);
+
+/** A burst in bits; the kernel counts its bytes in 32 bits. */
+export const burstBits: Field<number> = integer(
+  "bits, an integer from 1 to 34359738360",
+  1,
+  0xffffffff * 8,
+);
+
 /** A number of connections; conntrack counts them in 32 bits. */
 export const connections: Field<number> = integer(
   "a number of connections, an integer from 0 (no limit) to 2147483647",

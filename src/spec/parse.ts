@@ -4,6 +4,7 @@
  */
 
 import type * as v from "valibot";
+import type { Bandwidth } from "../attachment/bandwidth.ts";
 import {
   comparePortMappings,
   expandPortMapping,
@@ -25,6 +26,7 @@ import {
   type PortContext,
 } from "./rules.ts";
 import {
+  bandwidth,
   container,
   portMapping,
   portMappings,
@@ -83,9 +85,12 @@ export function parseSandboxSpec(
   return normalise(problems.finish(spec));
 }
 
-function normalise(spec: v.InferOutput<typeof sandboxSpec>): NormalisedSpec {
+function normalise(
+  { bandwidth, ...spec }: v.InferOutput<typeof sandboxSpec>,
+): NormalisedSpec {
   return {
     ...spec,
+    ...(Object.keys(bandwidth ?? {}).length === 0 ? {} : { bandwidth }),
     labels: sortedByKey(spec.labels),
     ports: normalisePorts(spec.ports),
     containers: spec.containers.toSorted((a, b) => compareText(a.name, b.name)),
@@ -128,6 +133,20 @@ export function parseContainerSpec(given: unknown): NormalisedContainer {
     checkContainers(problems, [{ path: "", value: spec }]);
   }
   return problems.finish(spec);
+}
+
+/**
+ * Checks limits on their own, as for a sandbox that exists.
+ * @returns undefined when there is none
+ * @throws {SandboxError} InvalidSpec with every problem
+ */
+export function parseBandwidthSpec(given: unknown): Bandwidth | undefined {
+  const problems = new Problems();
+  const input = plainCopy(given, problems, "bandwidth");
+  const limits = problems.finish(
+    problems.parse(bandwidth, input, "bandwidth"),
+  );
+  return Object.keys(limits).length === 0 ? undefined : limits;
 }
 
 function normalisePorts(ports: readonly PortMapping[]): SinglePortMapping[] {

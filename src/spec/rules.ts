@@ -267,6 +267,7 @@ export function checkHostNetwork(
   const own = [
     "addresses",
     "attachment",
+    "bandwidth",
     "defaultRoute",
     "interfaceName",
     "mac",

@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { Bandwidth } from "../attachment/bandwidth.ts";
 import type {
   PortMapping,
   PortProtocol,
@@ -158,6 +159,11 @@ export interface SandboxSpec {
    * @default []
    */
   readonly routes?: readonly RouteSpec[];
+  /**
+   * Limits of what goes into the pod and comes out of it. Not on the host network.
+   * @default no limits
+   */
+  readonly bandwidth?: Bandwidth;
   /**
    * A network namespace that the caller made, as an absolute path, to be the pod's instead of a new one. It must not have
    * the interface, nor routes like those that the pod is to get: a second sandbox in it has another `interfaceName`, and no

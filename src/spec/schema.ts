@@ -4,6 +4,7 @@
  */
 
 import * as v from "valibot";
+import type { Bandwidth } from "../attachment/bandwidth.ts";
 import { lastHostPort, type PortMapping } from "../hostport/mapping.ts";
 import * as field from "./fields.ts";
 import type {
@@ -172,6 +173,34 @@ export const route: field.Field<RouteSpec> = exactObject(
   },
 );
 
+/** Limits of a pod's bandwidth. A burst needs the rate that it belongs to. */
+export const bandwidth: field.Field<Bandwidth> = v.pipe(
+  exactObject("an object with ingress and egress", {
+    ingress: v.exactOptional(field.bitsPerSecond),
+    egress: v.exactOptional(field.bitsPerSecond),
+    ingressBurst: v.exactOptional(field.burstBits),
+    egressBurst: v.exactOptional(field.burstBits),
+  }),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed || dataset.issues !== undefined) return;
+    const input = dataset.value;
+    for (const direction of ["ingress", "egress"] as const) {
+      const key = `${direction}Burst` as const;
+      if (input[key] === undefined || input[direction] !== undefined) continue;
+      addIssue({
+        message: `give ${direction} too: a burst without a rate limits nothing`,
+        path: [{
+          type: "object",
+          origin: "value",
+          input: { ...input },
+          key,
+          value: input[key],
+        }],
+      });
+    }
+  }),
+);
+
 /** All of a spec, without the rules between fields. */
 export const sandboxSpec = exactObject("an object with at least a name", {
   name: field.name(MAX_NAME_LENGTH),
@@ -210,6 +239,7 @@ export const sandboxSpec = exactObject("an object with at least a name", {
   interfaceName: v.exactOptional(field.interfaceName, "eth0"),
   attachment: v.exactOptional(attachment, { type: "routed" }),
   defaultRoute: v.exactOptional(field.flag, true),
+  bandwidth: v.exactOptional(bandwidth),
   routes: v.exactOptional(
     field.list("a list of routes", route, MAX_ROUTES),
     [],

@@ -60,7 +60,7 @@ class Wiring implements Disposable {
       };
     });
     makeLink(this.route, namespace, link);
-    const claimed = attachHost(this.route, link, asked);
+    const claimed = attachHost(this.route, link, asked, () => 999);
     attachPod(podRoute, link, claimed);
     awaitReady(this.route, podRoute, link, claimed);
     const addresses = claimed.map(({ address }) => address);

@@ -38,6 +38,7 @@ Deno.test("sandboxSpec() takes every option", async () => {
       ...["--sysctl", "net.core.somaxconn=9", "--unsafe-sysctl", "net.x"],
       ...["--dns", "10.0.0.2", "--dns-search", "local"],
       ...["--dns-option", "ndots:5", "--hostname", "h"],
+      ...["--ingress-bandwidth", "10M", "--egress-bandwidth", "1.5G:64Ki"],
       ...["--without-default-route", "--route", "10.9.0.0/16"],
     ),
   );
@@ -50,6 +51,7 @@ Deno.test("sandboxSpec() takes every option", async () => {
     interfaceName: "net0",
     hostNetwork: true,
     defaultRoute: false,
+    bandwidth: { ingress: 1e7, egress: 1.5e9, egressBurst: 65536 },
     routes: [{ destination: "10.9.0.0/16" }],
     dns: {
       nameservers: ["10.0.0.2"],

@@ -12,6 +12,7 @@ import { command } from "../support/command.ts";
 import {
   CONTAINER,
   create,
+  LIMITS,
   MORE_PORTS,
   PORTS,
   type SANDBOX_OPERATIONS,
@@ -146,6 +147,27 @@ export const CASES: readonly Case[] = [
       await using sandbox = await world.node.openSandbox(world.scene.sandbox);
       assertEquals(sandbox.ports.length, MORE_PORTS.length);
       await world.assertReachable(world.scene.sandbox, ADDED_PORTS);
+    },
+    allOrNothing: true,
+  },
+  {
+    operation: "limit",
+    prepare: victim,
+    assertDone: async ({ node, scene }) => {
+      await using sandbox = await node.openSandbox(scene.sandbox);
+      assertEquals(sandbox.bandwidth, LIMITS);
+    },
+    allOrNothing: true,
+  },
+  {
+    operation: "unlimit",
+    prepare: async (world) => {
+      await using sandbox = await victim(world);
+      await sandbox.setBandwidth(LIMITS);
+    },
+    assertDone: async ({ node, scene }) => {
+      await using sandbox = await node.openSandbox(scene.sandbox);
+      assertEquals(sandbox.bandwidth, {});
     },
     allOrNothing: true,
   },

@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  type Bandwidth,
   type Node,
   type NodeOptions,
   openNode,
@@ -49,6 +50,9 @@ export const MORE_PORTS: readonly PortMapping[] = [
   { hostPort: 9053, containerPort: 53, protocol: "udp" },
 ];
 
+/** Limits of a sandbox's bandwidth. */
+export const LIMITS: Bandwidth = { ingress: 8_000_000, egress: 8_000_000 };
+
 /** A container that is attached. */
 export const CONTAINER = { name: "app", ports: [80] } as const;
 
@@ -70,6 +74,7 @@ function adopt(node: Node, { sandbox, adopted }: Scene): Promise<Sandbox> {
     interfaceName: "net1",
     defaultRoute: false,
     routes: [{ destination: "198.51.100.0/24" }],
+    bandwidth: { egress: 8_000_000 },
   });
 }
 
@@ -81,6 +86,16 @@ async function addPorts(node: Node, { sandbox }: Scene): Promise<void> {
 async function removePorts(node: Node, { sandbox }: Scene): Promise<void> {
   await using handle = await node.openSandbox(sandbox);
   await handle.removePorts(PORTS);
+}
+
+async function limit(node: Node, { sandbox }: Scene): Promise<void> {
+  await using handle = await node.openSandbox(sandbox);
+  await handle.setBandwidth(LIMITS);
+}
+
+async function unlimit(node: Node, { sandbox }: Scene): Promise<void> {
+  await using handle = await node.openSandbox(sandbox);
+  await handle.setBandwidth({});
 }
 
 async function addContainer(node: Node, { sandbox }: Scene): Promise<void> {
@@ -104,6 +119,8 @@ export const SANDBOX_OPERATIONS = {
     node.removeSandbox(sandbox, { force: true }),
   addPorts,
   removePorts,
+  limit,
+  unlimit,
   addContainer,
   repair,
   collectGarbage: (node) => node.collectGarbage(),

@@ -23,6 +23,8 @@ const FLOORS: Readonly<Record<Operation, number>> = {
   forceRemove: 6,
   addPorts: 6,
   removePorts: 5,
+  limit: 5,
+  unlimit: 5,
   addContainer: 4,
   repair: 4,
   collectGarbage: 10,

@@ -19,6 +19,8 @@ const FLOORS: Readonly<Record<Operation, number>> = {
   forceRemove: 20,
   addPorts: 25,
   removePorts: 20,
+  limit: 15,
+  unlimit: 15,
   addContainer: 10,
   repair: 30,
   collectGarbage: 30,
@@ -82,6 +84,8 @@ const UNDOING: readonly Operation[] = [
   "adopt",
   "addPorts",
   "removePorts",
+  "limit",
+  "unlimit",
 ];
 
 for (const c of CASES.filter((c) => UNDOING.includes(c.operation))) {

@@ -57,6 +57,7 @@ const FULL_SPEC = {
   interfaceName: "eth0",
   attachment: { type: "routed" },
   defaultRoute: false,
+  bandwidth: { ingress: 10_000_000, ingressBurst: 80_000, egress: 64_000 },
   routes: [
     { destination: "192.0.2.0/24", gateway: "10.244.1.1" },
     { destination: "2001:db8::/32" },

@@ -99,6 +99,28 @@ testBadInput({
     [{ attachment: "routed" }, "attachment", "an object with a type"],
     [{ attachment: { type: "bridges" } }, "attachment.type", 'write "routed"'],
   ],
+  "a bandwidth is wrong": [
+    [{ bandwidth: "10M" }, "bandwidth", "an object with ingress and egress"],
+    [{ bandwidth: { ingress: "10M" } }, "bandwidth.ingress", "bits a second"],
+    [{ bandwidth: { ingress: 999 } }, "bandwidth.ingress", "from 1000"],
+    [{ bandwidth: { egress: 1e15 + 1 } }, "bandwidth.egress", "from 1000"],
+    [{ bandwidth: { egress: 0 } }, "bandwidth.egress", "from 1000"],
+    [
+      { bandwidth: { egress: 1e6, egressBurst: 0 } },
+      "bandwidth.egressBurst",
+      "from 1",
+    ],
+    [
+      { bandwidth: { ingress: 1e6, egressBurst: 8000 } },
+      "bandwidth.egressBurst",
+      "give egress too",
+    ],
+    [
+      { hostNetwork: true, bandwidth: { egress: 1e6 } },
+      "bandwidth",
+      "leave it out",
+    ],
+  ],
   "the MTU is wrong": [
     ...[0, 67, 65536, 70000, -1, 1500.5, "1500", NaN].map((
       mtu,

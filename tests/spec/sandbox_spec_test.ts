@@ -258,6 +258,10 @@ Deno.test("specDifferences() names each field that differs, with values that are
     [{ mac: "02:00:00:00:00:01" }, "MAC address (none, requested "],
     [{ mtu: undefined }, "MTU (1400, requested none)"],
     [{ defaultRoute: false }, "default route (true, requested false)"],
+    [
+      { bandwidth: { egress: 8000 } },
+      'bandwidth (none, requested {"egress":8000}',
+    ],
     [{ routes: [{ destination: "10.9.0.0/16" }] }, "routes ("],
     [{ interfaceName: "net1" }, 'interface name ("eth0", requested "net1")'],
     [port({}), "host ports"],

@@ -1,0 +1,285 @@
+/**
+ * Limits of what goes into a pod and comes out of it, both on the node's side, where the pod cannot lift them.
+ *
+ * What goes in waits in a token bucket of the link's own end. What comes out cannot wait where it arrives: it is sent to a
+ * link of its own, the shaper, which has the bucket and gives it back as if it had just arrived (net/core drivers/net/ifb.c).
+ *
+ * @module
+ */
+import { Errno } from "../../ffi/errno.ts";
+import type { Connection } from "../netlink/connection.ts";
+import type { Request } from "../netlink/message.ts";
+import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { deleteLink, getLink, newLink, setLink } from "../rtnetlink/link.ts";
+import {
+  deleteQdisc,
+  getQdisc,
+  INGRESS,
+  newQdisc,
+} from "../rtnetlink/qdisc.ts";
+import { dumpRedirects, newRedirect } from "../rtnetlink/redirect.ts";
+import {
+  tbfOptions,
+  type TokenBucket,
+  tokenBucketOf,
+} from "../rtnetlink/tbf.ts";
+import { orNone, type WiringDifference } from "./difference.ts";
+
+/** Limits of a pod's bandwidth; a direction without one is not limited. */
+export interface Bandwidth {
+  /** Of what goes into the pod, in bits a second, 1000–10^15. */
+  readonly ingress?: number;
+  /** Of what comes out of the pod, in bits a second, 1000–10^15. */
+  readonly egress?: number;
+  /**
+   * Bits that may go into the pod at once after a pause; less than a packet counts as one.
+   * @default what goes in 20 ms, at least 16 KiB
+   */
+  readonly ingressBurst?: number;
+  /**
+   * Bits that may come out of the pod at once after a pause; less than a packet counts as one.
+   * @default what comes in 20 ms, at least 16 KiB
+   */
+  readonly egressBurst?: number;
+}
+
+/** What is limited, and how. */
+export interface ShapedLink {
+  readonly hostInterface: string;
+  readonly hostIndex: number;
+  /** Of the link; the shaper's is made from it. */
+  readonly alias: string;
+  /** Bytes. */
+  readonly mtu: number;
+  /** @default no limits */
+  readonly bandwidth?: Bandwidth;
+}
+
+/** Every shaper's name begins with this; the rest is as in the name of its link. */
+export const SHAPER_PREFIX = "pb-";
+
+/** The shaper of a link. */
+export function shaperOf(
+  { hostInterface, alias }: Pick<ShapedLink, "hostInterface" | "alias">,
+): { readonly name: string; readonly alias: string } {
+  return {
+    name: SHAPER_PREFIX + hostInterface.slice(hostInterface.indexOf("-") + 1),
+    alias: shaperAlias(alias),
+  };
+}
+
+/** The alias of the shaper of a link with an alias: another, for it is not a pod's link. */
+export function shaperAlias(linkAlias: string): string {
+  return linkAlias.replace(/^podnet:/, "podnet-egress:");
+}
+
+/** An Ethernet header with a VLAN tag. */
+const HEADER_BYTES = 18;
+const MIN_BURST_BYTES = 16 << 10;
+
+function bucketOf(
+  bits: number | undefined,
+  burstBits: number | undefined,
+  mtu: number,
+): TokenBucket | undefined {
+  if (bits === undefined) return undefined;
+  const rate = Math.floor(bits / 8);
+  const burst = Math.max(
+    mtu + HEADER_BYTES,
+    burstBits === undefined
+      ? Math.max(Math.floor(rate / 50), MIN_BURST_BYTES)
+      : Math.ceil(burstBits / 8),
+  );
+  // Whoever has to wait for longer than 25 ms is dropped, so that senders notice.
+  return { rate, burst, limit: burst + Math.floor(rate / 40) };
+}
+
+function bucketsOf({ bandwidth = {}, mtu }: ShapedLink) {
+  const { ingress, ingressBurst, egress, egressBurst } = bandwidth;
+  return {
+    into: bucketOf(ingress, ingressBurst, mtu),
+    outOf: bucketOf(egress, egressBurst, mtu),
+  };
+}
+
+/**
+ * The node's messages that limit a link which is down and was just made.
+ *
+ * @param shaperIndex a number that no link has
+ */
+export function shapingRequests(
+  link: ShapedLink,
+  shaperIndex: number,
+): Request<unknown, unknown>[] {
+  const { into, outOf } = bucketsOf(link);
+  return [
+    ...into === undefined ? [] : [intoRequest(link, into)],
+    ...outOf === undefined ? [] : outOfRequests(link, outOf, shaperIndex),
+  ];
+}
+
+function intoRequest(
+  { hostIndex: index }: ShapedLink,
+  bucket: TokenBucket,
+): Request<unknown> {
+  const options = tbfOptions(bucket);
+  return newQdisc({ index, kind: "tbf", options, replace: true });
+}
+
+function outOfRequests(
+  link: ShapedLink,
+  bucket: TokenBucket,
+  shaperIndex: number,
+): Request<unknown, unknown>[] {
+  const { hostIndex } = link;
+  const { name, alias } = shaperOf(link);
+  return [
+    newLink({ name, index: shaperIndex, info: { $other: { name: "ifb" } } }),
+    setLink({ index: shaperIndex, alias }),
+    newQdisc({
+      index: shaperIndex,
+      kind: "tbf",
+      options: tbfOptions(bucket),
+      replace: true,
+    }),
+    setLink({ index: shaperIndex, up: true }),
+    newQdisc({ index: hostIndex, parent: INGRESS, kind: "ingress" }),
+    newRedirect({ index: hostIndex, target: shaperIndex }),
+  ];
+}
+
+/** Takes away what does not go with the link by itself. It waits for RCU grace periods, 30 ms, if there is anything. */
+export function removeShaper(
+  route: Connection,
+  link: Pick<ShapedLink, "hostIndex" | "hostInterface" | "alias">,
+): void {
+  const { name, alias } = shaperOf(link);
+  const found = orNone(route, getLink({ name }), Errno.ENODEV);
+  // First: what is sent to a shaper that is gone is lost.
+  if (found !== undefined) stopRedirecting(route, link.hostIndex);
+  if (found === undefined || (found.alias ?? alias) !== alias) return;
+  unlessGone(() => route.execute([deleteLink({ index: found.index })]));
+}
+
+function stopRedirecting(route: Connection, index: number): void {
+  unlessGone(() => route.execute([deleteQdisc({ index, parent: INGRESS })]));
+}
+
+function unlessGone(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (
+      !isNetlinkError(error, Errno.ENODEV, Errno.ENOENT, Errno.EINVAL)
+    ) throw error;
+  }
+}
+
+/** How a link's limits differ from what they should be. */
+export function shapingDifferences(
+  route: Connection,
+  link: ShapedLink,
+  newIndex: () => number,
+): WiringDifference[] {
+  return [
+    ...intoDifferences(route, link),
+    ...outOfDifferences(
+      route,
+      link,
+      newIndex,
+    ),
+  ];
+}
+
+function intoDifferences(
+  route: Connection,
+  link: ShapedLink,
+): WiringDifference[] {
+  const { hostIndex: index } = link;
+  const { into } = bucketsOf(link);
+  const found = bucketAt(route, index);
+  if (isSame(found, into)) return [];
+  return [{
+    object: "bandwidth into the pod",
+    problem: problemOf(found, into),
+    does: into === undefined ? "lifts the limit" : "limits it",
+    mend: () =>
+      into === undefined
+        ? unlessGone(() => route.execute([deleteQdisc({ index })]))
+        : route.execute([intoRequest(link, into)]),
+  }];
+}
+
+function outOfDifferences(
+  route: Connection,
+  link: ShapedLink,
+  newIndex: () => number,
+): WiringDifference[] {
+  const { outOf } = bucketsOf(link);
+  const { name, alias } = shaperOf(link);
+  const shaper = orNone(route, getLink({ name }), Errno.ENODEV);
+  if (shaper === undefined && outOf === undefined) return [];
+  const isWired = shaper !== undefined && shaper.up &&
+    shaper.alias === alias &&
+    route.dump(dumpRedirects(link.hostIndex)).includes(shaper.index);
+  const found = isWired ? bucketAt(route, shaper.index) : undefined;
+  if (isWired && isSame(found, outOf)) return [];
+  return [{
+    object: "bandwidth out of the pod",
+    problem: problemOf(found, outOf),
+    does: outOf === undefined ? "lifts the limit" : "limits it",
+    mend: () => {
+      if (isWired && outOf !== undefined) {
+        const options = tbfOptions(outOf);
+        route.execute([
+          newQdisc({
+            index: shaper.index,
+            kind: "tbf",
+            options,
+            replace: true,
+          }),
+        ]);
+        return;
+      }
+      removeShaper(route, link);
+      if (outOf === undefined) return;
+      stopRedirecting(route, link.hostIndex);
+      route.execute(outOfRequests(link, outOf, newIndex()));
+    },
+  }];
+}
+
+function bucketAt(
+  route: Connection,
+  index: number,
+): Omit<TokenBucket, "burst"> | undefined {
+  const found = orNone(
+    route,
+    getQdisc({ index }),
+    Errno.ENOENT,
+    Errno.ENODEV,
+    Errno.EINVAL,
+  );
+  return found?.kind === "tbf" && found.options !== undefined
+    ? tokenBucketOf(found.options)
+    : undefined;
+}
+
+/** The limit tells of the burst, too, which the kernel does not tell exactly. */
+function isSame(
+  found: Omit<TokenBucket, "burst"> | undefined,
+  wanted: TokenBucket | undefined,
+): boolean {
+  return found?.rate === wanted?.rate &&
+    found?.limit ===
+      (wanted === undefined ? undefined : Math.min(wanted.limit, 0xffffffff));
+}
+
+function problemOf(
+  found: Omit<TokenBucket, "burst"> | undefined,
+  wanted: TokenBucket | undefined,
+): string {
+  if (wanted === undefined) return "is limited";
+  const limit = `limited to ${wanted.rate * 8} bits a second`;
+  return found === undefined ? `is not ${limit}` : `is not ${limit} any more`;
+}
