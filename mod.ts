@@ -56,8 +56,7 @@ export type {
   RouteSpec,
   SandboxSpec,
 } from "./src/spec/sandbox_spec.ts";
-export { parseBandwidth } from "./src/spec/quantity.ts";
-export type { Bandwidth } from "./src/attachment/bandwidth.ts";
+export { type Bandwidth, parseBandwidth } from "./src/net/bandwidth.ts";
 export type { Finding, Repair } from "./src/sandbox/finding.ts";
 export type {
   Garbage,

@@ -7,6 +7,7 @@
  * @module
  */
 import { Errno } from "../../ffi/errno.ts";
+import type { Bandwidth } from "../net/bandwidth.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Request } from "../netlink/message.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
@@ -24,24 +25,6 @@ import {
   tokenBucketOf,
 } from "../rtnetlink/tbf.ts";
 import { orNone, type WiringDifference } from "./difference.ts";
-
-/** Limits of a pod's bandwidth; a direction without one is not limited. */
-export interface Bandwidth {
-  /** Of what goes into the pod, in bits a second, 1000–10^15. */
-  readonly ingress?: number;
-  /** Of what comes out of the pod, in bits a second, 1000–10^15. */
-  readonly egress?: number;
-  /**
-   * Bits that may go into the pod at once after a pause; less than a packet counts as one.
-   * @default what goes in 20 ms, at least 16 KiB
-   */
-  readonly ingressBurst?: number;
-  /**
-   * Bits that may come out of the pod at once after a pause; less than a packet counts as one.
-   * @default what comes in 20 ms, at least 16 KiB
-   */
-  readonly egressBurst?: number;
-}
 
 /** What is limited, and how. */
 export interface ShapedLink {

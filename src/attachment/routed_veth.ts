@@ -33,7 +33,8 @@ import {
   type ClaimedAddress,
   isLocal,
 } from "./address_claims.ts";
-import { type Bandwidth, shapingRequests } from "./bandwidth.ts";
+import type { Bandwidth } from "../net/bandwidth.ts";
+import { shapingRequests } from "./bandwidth.ts";
 import { podRoutes, type PodRouting } from "./pod_routes.ts";
 
 /** Every host end has this MAC: it is seen by its own pod only, and a constant needs no resolution. */

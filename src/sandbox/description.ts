@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Bandwidth } from "../attachment/bandwidth.ts";
+import type { Bandwidth } from "../net/bandwidth.ts";
 import type { SinglePortMapping } from "../hostport/mapping.ts";
 import type { NodeContext } from "./context.ts";
 import type { SandboxRecord } from "./records.ts";

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { type Bandwidth, shapingDifferences } from "../attachment/bandwidth.ts";
+import { shapingDifferences } from "../attachment/bandwidth.ts";
 import { SandboxError } from "../errors.ts";
+import type { Bandwidth } from "../net/bandwidth.ts";
 import type { NodeContext } from "./context.ts";
 import { newIndex } from "./identity.ts";
 import { recordedLink } from "./recorded_wiring.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Bandwidth } from "../attachment/bandwidth.ts";
+import type { Bandwidth } from "../net/bandwidth.ts";
 import { SandboxError } from "../errors.ts";
 import type { PortMapping, SinglePortMapping } from "../hostport/mapping.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";

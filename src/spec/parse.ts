@@ -4,7 +4,7 @@
  */
 
 import type * as v from "valibot";
-import type { Bandwidth } from "../attachment/bandwidth.ts";
+import type { Bandwidth } from "../net/bandwidth.ts";
 import {
   comparePortMappings,
   expandPortMapping,

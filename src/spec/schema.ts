@@ -4,7 +4,7 @@
  */
 
 import * as v from "valibot";
-import type { Bandwidth } from "../attachment/bandwidth.ts";
+import type { Bandwidth } from "../net/bandwidth.ts";
 import { lastHostPort, type PortMapping } from "../hostport/mapping.ts";
 import * as field from "./fields.ts";
 import type {

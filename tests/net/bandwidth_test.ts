@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { parseBandwidth } from "../../src/spec/quantity.ts";
+import { parseBandwidth } from "../../src/net/bandwidth.ts";
 
 Deno.test("parseBandwidth() reads what Kubernetes reads", () => {
   const cases: readonly (readonly [string, number])[] = [

@@ -1,9 +1,28 @@
 /**
- * Numbers as Kubernetes writes them (apimachinery, pkg/api/resource/quantity.go).
+ * Limits of bandwidth as values, and as Kubernetes writes them.
  *
  * @module
  */
 
+/** Limits of a pod's bandwidth; a direction without one is not limited. */
+export interface Bandwidth {
+  /** Of what goes into the pod, in bits a second, 1000–10^15. */
+  readonly ingress?: number;
+  /** Of what comes out of the pod, in bits a second, 1000–10^15. */
+  readonly egress?: number;
+  /**
+   * Bits that may go into the pod at once after a pause; less than a packet counts as one.
+   * @default what goes in 20 ms, at least 16 KiB
+   */
+  readonly ingressBurst?: number;
+  /**
+   * Bits that may come out of the pod at once after a pause; less than a packet counts as one.
+   * @default what comes in 20 ms, at least 16 KiB
+   */
+  readonly egressBurst?: number;
+}
+
+/** Of apimachinery, pkg/api/resource/quantity.go. */
 const SUFFIXES: Readonly<Record<string, number>> = {
   "": 1,
   k: 1e3,
