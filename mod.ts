@@ -40,6 +40,7 @@ export type {
   DamagedSandboxSummary,
   KnownSandboxSummary,
   SandboxDns,
+  SandboxInterface,
   SandboxJson,
   SandboxRoute,
   SandboxSummary,
@@ -49,13 +50,17 @@ export type {
   AttachmentSpec,
   ContainerPort,
   ContainerSpec,
+  DeviceAttachment,
   DnsSpec,
   HostAlias,
+  InterfaceSpec,
+  MacvlanAttachment,
   NormalisedContainer,
   RoutedAttachment,
   RouteSpec,
   SandboxSpec,
 } from "./src/spec/sandbox_spec.ts";
+export { MACVLAN_MODES, type MacvlanMode } from "./src/net/macvlan_mode.ts";
 export { type Bandwidth, parseBandwidth } from "./src/net/bandwidth.ts";
 export type { Finding, Repair } from "./src/sandbox/finding.ts";
 export type {

@@ -17,7 +17,11 @@ import {
   type WiringDifference,
 } from "./difference.ts";
 import type { ClaimedAddress } from "./address_claims.ts";
-import { missingPodRoutes, releasePodRules } from "./pod_routes.ts";
+import {
+  missingPodRoutes,
+  releasePodRules,
+  routedRoutes,
+} from "./pod_routes.ts";
 import {
   attachPod,
   awaitReady,
@@ -111,7 +115,7 @@ function missingFrom(
   });
   return [
     ...ofAddresses,
-    ...missingPodRoutes(route, link, claimed)
+    ...missingPodRoutes(route, routedRoutes(link, claimed))
       .map((what) => [`pod's ${what}`, "is missing"] as const),
   ];
 }

@@ -1,13 +1,14 @@
 /**
  * The routes of a pod over one of its interfaces.
  *
- * An interface without the pod's default routes must still answer from its own addresses by itself, since the node takes
- * them from no other link: a rule leads what comes from them to a routing table that has the interface's number.
+ * An interface without the pod's default routes must still answer from its own addresses by itself, since nobody else
+ * takes them: a rule leads what comes from them to a routing table that has the interface's number.
  *
  * @module
  */
 import { Errno } from "../../ffi/errno.ts";
 import { Cidr } from "../net/cidr.ts";
+import type { IpAddress, IpFamily } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Request } from "../netlink/message.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
@@ -29,7 +30,25 @@ import type { ClaimedAddress } from "./address_claims.ts";
 /** After the local table (0), before the main one (32766) and what people choose (32765 and down). */
 const RULE_PRIORITY = 1120;
 
+/** A route of a pod. */
+export interface PodRoute {
+  readonly destination: Destination;
+  readonly family: IpFamily;
+  /** None on the interface's own network. */
+  readonly gateway?: IpAddress;
+  readonly table: number;
+}
+
 /** What is routed over an interface of a pod. */
+export interface PodRoutes {
+  /** Interface index, and number of its table. */
+  readonly index: number;
+  readonly routes: readonly PodRoute[];
+  /** What comes from these looks up the interface's own table. */
+  readonly sources: readonly IpAddress[];
+}
+
+/** What is routed over a routed interface. */
 export interface PodRouting {
   /** Interface index. */
   readonly podIndex: number;
@@ -39,81 +58,83 @@ export interface PodRouting {
   readonly routes: readonly Cidr[];
 }
 
-interface WantedRoute extends ClaimedAddress {
-  readonly destination: Destination;
-  readonly table: number;
+/** The routes of a routed interface. */
+export function routedRoutes(
+  { podIndex: index, defaultRoute, routes }: PodRouting,
+  claimed: readonly ClaimedAddress[],
+): PodRoutes {
+  return {
+    index,
+    routes: claimed.flatMap(({ address: { family }, gateway }): PodRoute[] => [
+      {
+        destination: "default",
+        family,
+        gateway,
+        table: defaultRoute ? RT_TABLE_MAIN : index,
+      },
+      ...routes.filter((network) => network.family === family).map(
+        (destination) => ({
+          destination,
+          family,
+          gateway,
+          table: RT_TABLE_MAIN,
+        }),
+      ),
+    ]),
+    sources: defaultRoute ? [] : claimed.map(({ address }) => address),
+  };
 }
 
-function wantedRoutes(
-  { podIndex, defaultRoute, routes }: PodRouting,
-  claimed: readonly ClaimedAddress[],
-): WantedRoute[] {
-  return claimed.flatMap((claim): WantedRoute[] => [
-    {
-      ...claim,
-      destination: "default",
-      table: defaultRoute ? RT_TABLE_MAIN : podIndex,
-    },
-    ...routes.filter(({ family }) => family === claim.address.family)
-      .map((destination) => ({ ...claim, destination, table: RT_TABLE_MAIN })),
-  ]);
-}
-
-function wantedRules(
-  { podIndex, defaultRoute }: PodRouting,
-  claimed: readonly ClaimedAddress[],
-) {
-  return defaultRoute ? [] : claimed.map(({ address }) => ({
+function wantedRules({ index, sources }: PodRoutes) {
+  return sources.map((address) => ({
     source: Cidr.host(address),
-    table: podIndex,
+    table: index,
     priority: RULE_PRIORITY,
   }));
 }
 
 /** The pod's messages that make the routes. Its rules must not be there yet: see {@linkcode releasePodRules}. */
-export function podRoutes(
-  routing: PodRouting,
-  claimed: readonly ClaimedAddress[],
+export function podRouteRequests(
+  wanted: PodRoutes,
 ): Request<unknown, unknown>[] {
   return [
-    ...wantedRoutes(routing, claimed).map(
-      ({ destination, table, address: { family }, gateway }) =>
-        newRoute({
-          ...destination === "default"
-            ? { destination, family }
-            : { destination },
-          index: routing.podIndex,
-          table,
-          gateway,
-          onlink: true,
-        }),
+    ...wanted.routes.map(({ destination, family, table, gateway }) =>
+      newRoute({
+        ...destination === "default"
+          ? { destination, family }
+          : { destination },
+        index: wanted.index,
+        table,
+        ...gateway === undefined ? {} : { gateway, onlink: true },
+      })
     ),
-    ...wantedRules(routing, claimed).map(newPolicyRule),
+    ...wantedRules(wanted).map(newPolicyRule),
   ];
 }
 
 /** Routes and rules that the pod does not have, in words. */
 export function missingPodRoutes(
   podRoute: Connection,
-  routing: PodRouting,
-  claimed: readonly ClaimedAddress[],
+  wanted: PodRoutes,
 ): string[] {
-  const { podIndex: index } = routing;
-  const wanted = wantedRoutes(routing, claimed);
-  const routes = [...new Set(wanted.map(({ table }) => table))]
+  const { index } = wanted;
+  const tables = new Set(wanted.routes.map(({ table }) => table));
+  const routes = [...tables]
     .flatMap((table) => podRoute.dump(dumpRoutes({ index, table })));
-  const rules = wantedRules(routing, claimed);
+  const rules = wantedRules(wanted);
   const there = rules.length === 0 ? [] : podRules(podRoute, index);
   return [
-    ...wanted.filter(({ destination, table, gateway }) =>
+    ...wanted.routes.filter(({ destination, family, table, gateway }) =>
       !routes.some((route) =>
+        route.family === family && route.table === table &&
         String(route.destination) === String(destination) &&
-        route.table === table && route.gateway?.equals(gateway)
+        String(route.gateway) === String(gateway)
       )
     ).map(({ destination, gateway }) =>
-      `${
-        destination === "default" ? "default route" : `route to ${destination}`
-      } via ${gateway}`
+      [
+        destination === "default" ? "default route" : `route to ${destination}`,
+        ...gateway === undefined ? [] : [`via ${gateway}`],
+      ].join(" ")
     ),
     ...rules.filter(({ source }) =>
       !there.some((rule) => rule.source?.equals(source))
@@ -122,8 +143,8 @@ export function missingPodRoutes(
 }
 
 /** Takes the interface's rules away: they do not go with it. */
-export function releasePodRules(podRoute: Connection, podIndex: number): void {
-  for (const { source, table, priority } of podRules(podRoute, podIndex)) {
+export function releasePodRules(podRoute: Connection, index: number): void {
+  for (const { source, table, priority } of podRules(podRoute, index)) {
     if (source === undefined) continue;
     try {
       podRoute.execute([deletePolicyRule({ source, table, priority })]);
@@ -133,10 +154,10 @@ export function releasePodRules(podRoute: Connection, podIndex: number): void {
   }
 }
 
-function podRules(podRoute: Connection, podIndex: number): PolicyRule[] {
+function podRules(podRoute: Connection, index: number): PolicyRule[] {
   return ([4, 6] as const).flatMap((family) =>
     podRoute.dump(dumpPolicyRules(family))
   ).filter(({ protocol, table }) =>
-    protocol === ROUTE_PROTOCOL && table === podIndex
+    protocol === ROUTE_PROTOCOL && table === index
   );
 }

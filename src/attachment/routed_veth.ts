@@ -11,6 +11,7 @@ import { writeFile } from "../../ffi/file.ts";
 import { poll } from "../../ffi/socket.ts";
 import { SandboxError } from "../errors.ts";
 import { Cidr } from "../net/cidr.ts";
+import type { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { Connection } from "../netlink/connection.ts";
@@ -35,7 +36,11 @@ import {
 } from "./address_claims.ts";
 import type { Bandwidth } from "../net/bandwidth.ts";
 import { shapingRequests } from "./bandwidth.ts";
-import { podRoutes, type PodRouting } from "./pod_routes.ts";
+import {
+  podRouteRequests,
+  type PodRouting,
+  routedRoutes,
+} from "./pod_routes.ts";
 
 /** Every host end has this MAC: it is seen by its own pod only, and a constant needs no resolution. */
 export const HOST_MAC: MacAddress = MacAddress.parse("ee:ee:ee:ee:ee:ee");
@@ -246,7 +251,7 @@ export function attachPod(
       }),
       newNeighbour({ index: podIndex, address: gateway, mac: HOST_MAC }),
     ]),
-    ...podRoutes(link, claimed),
+    ...podRouteRequests(routedRoutes(link, claimed)),
   ]);
 }
 
@@ -264,8 +269,19 @@ export function awaitReady(
 ): void {
   // Asking for a link makes the kernel run its pending carrier work at once (since 6.8).
   route.request(getLink({ index: link.hostIndex }));
-  const addresses = claimed.map(({ address }) => address)
-    .filter(({ family }) => family === 6);
+  awaitAddresses(podRoute, claimed.map(({ address }) => address));
+}
+
+/**
+ * Waits until IPv6 addresses of a link with a carrier can be used.
+ *
+ * @throws {SandboxError} `Timeout`
+ */
+export function awaitAddresses(
+  podRoute: Connection,
+  all: readonly IpAddress[],
+): void {
+  const addresses = all.filter(({ family }) => family === 6);
   const start = performance.now();
   // The kernel installs an address's local route last: when it ceases to be tentative, packets to it are not yet taken.
   while (!addresses.every((address) => isLocal(podRoute, address))) {

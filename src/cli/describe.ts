@@ -7,6 +7,7 @@ import type {
   Bandwidth,
   Node,
   PortMapping,
+  SandboxInterface,
   SandboxJson,
   SinglePortMapping,
 } from "../../mod.ts";
@@ -61,6 +62,15 @@ function range(first: number, last: number | undefined): string {
   return last === undefined || last === first ? `${first}` : `${first}-${last}`;
 }
 
+function formatInterface(
+  { name, attachment, addresses }: SandboxInterface,
+): string {
+  const from = attachment.type === "macvlan"
+    ? attachment.parent
+    : attachment.device;
+  return [name, attachment.type, from, ...addresses].join(" ");
+}
+
 function formatBandwidth({ ingress, egress }: Bandwidth): string {
   const limits = [["ingress", ingress], ["egress", egress]] as const;
   return limits.filter(([, bits]) => bits !== undefined)
@@ -86,6 +96,7 @@ export function sandboxProperties(sandbox: SandboxJson): Properties {
       "Routes",
       sandbox.routes.map((r) => `${r.destination} via ${r.gateway}`).join(", "),
     ],
+    ["Interfaces", sandbox.interfaces.map(formatInterface).join(", ")],
     ["Ports", formatPorts(sandbox.ports)],
     ["Bandwidth", formatBandwidth(sandbox.bandwidth ?? {})],
     [

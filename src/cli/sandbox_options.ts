@@ -3,7 +3,12 @@
  *
  * @module
  */
-import type { ContainerSpec, PortMapping, SandboxSpec } from "../../mod.ts";
+import type {
+  ContainerSpec,
+  InterfaceSpec,
+  PortMapping,
+  SandboxSpec,
+} from "../../mod.ts";
 import {
   namespaceOption,
   type OptionTable,
@@ -94,6 +99,13 @@ export const sandboxOptions = {
     field: "routes",
     help: "Route this network, too, over the pod's interface",
   },
+  "interface": {
+    value: "NAME=macvlan:PARENT[:MODE]|device:LINK[,KEY=VALUE,…]",
+    repeatable: true,
+    field: "interfaces",
+    help:
+      "Add an interface; keys are ip (ADDR/LENGTH), gateway, route (CIDR[@GATEWAY]), mac, mtu and default-route",
+  },
   "ingress-bandwidth": {
     value: "RATE[:BURST]",
     field: "bandwidth.ingress",
@@ -166,6 +178,8 @@ export async function sandboxSpec(
       { interfaceName: options["interface-name"] }),
     ...(options["without-default-route"] && { defaultRoute: false }),
     ...await bandwidthOf(options),
+    ...(options.interface.length > 0 &&
+      { interfaces: options.interface.map(parseInterface) }),
     routes: options.route.map((destination) => ({ destination })),
     ...(options["host-network"] && { hostNetwork: true }),
     ...(options["pod-netns"] !== undefined &&
@@ -178,6 +192,65 @@ export async function sandboxSpec(
     sysctls: pairs("sysctl", options.sysctl),
     unsafeSysctls: options["unsafe-sysctl"],
   };
+}
+
+/** `NAME=macvlan:PARENT[:MODE]` or `NAME=device:LINK`, and settings after commas. */
+export function parseInterface(text: string): InterfaceSpec {
+  const [head = "", ...settings] = text.split(",");
+  const groups =
+    /^(?<name>[^=]+)=(?:macvlan:(?<parent>[^:]+)(?::(?<mode>[a-z]+))?|device:(?<device>.+))$/
+      .exec(head)?.groups;
+  const mode = MODES.find((mode) => mode === groups?.["mode"]);
+  if (
+    groups?.["name"] === undefined ||
+    groups["mode"] !== undefined && mode === undefined
+  ) throw notAnInterface(text);
+  const { name, parent, device } = groups;
+  const values = new Map<string, string[]>();
+  for (const setting of settings) {
+    const [, key, value] = /^([a-z-]+)(?:=(.+))?$/.exec(setting) ?? [];
+    if (key === undefined || !SETTINGS.includes(key)) {
+      throw notAnInterface(text);
+    }
+    if ((value === undefined) !== (key === "default-route")) {
+      throw notAnInterface(text);
+    }
+    values.set(key, [...values.get(key) ?? [], value ?? ""]);
+  }
+  const [mac, mtu] = [values.get("mac")?.at(-1), values.get("mtu")?.at(-1)];
+  return {
+    name,
+    attachment: parent === undefined
+      ? { type: "device", device: device ?? "" }
+      : { type: "macvlan", parent, ...(mode === undefined ? {} : { mode }) },
+    addresses: values.get("ip") ?? [],
+    gateways: values.get("gateway") ?? [],
+    routes: (values.get("route") ?? []).map((route) => {
+      const [destination = "", gateway] = route.split("@");
+      return { destination, ...(gateway === undefined ? {} : { gateway }) };
+    }),
+    ...(values.has("default-route") && { defaultRoute: true }),
+    ...(mac !== undefined && { mac }),
+    ...(mtu !== undefined && { mtu: integer("interface mtu", mtu) }),
+  };
+}
+
+const MODES = ["bridge", "private", "vepa", "passthru"] as const;
+const SETTINGS: readonly string[] = [
+  "ip",
+  "gateway",
+  "route",
+  "mac",
+  "mtu",
+  "default-route",
+];
+
+function notAnInterface(text: string): UsageError {
+  return new UsageError(
+    `--interface ${
+      quote(text)
+    } is not an interface: write NAME=macvlan:PARENT[:MODE] or NAME=device:LINK, and settings after commas, like net1=macvlan:eth1,ip=192.168.1.7/24,gateway=192.168.1.1`,
+  );
 }
 
 async function bandwidthOf(

@@ -225,6 +225,11 @@ export interface NewLinkOptions {
   /** Number of the bridge or VRF that it becomes a port of. */
   readonly master?: number;
   /**
+   * Descriptor of the network namespace in which it is born; the device below is of the socket's.
+   * @default the namespace of the socket
+   */
+  readonly namespaceFd?: number;
+  /**
    * Whether to bring it up at once.
    * @default false
    */
@@ -246,6 +251,9 @@ export function newLink(options: NewLinkOptions): Request<LinkMessage> {
       ...(mtu === undefined ? {} : { mtu }),
       ...(parent === undefined ? {} : { link: parent }),
       ...(master === undefined ? {} : { master }),
+      ...(options.namespaceFd === undefined
+        ? {}
+        : { netNsFd: options.namespaceFd }),
       linkinfo: options.info,
     },
   }, NLM_F_CREATE | NLM_F_EXCL);
@@ -274,6 +282,8 @@ export interface LinkChanges {
   readonly rename?: string;
   /** Descriptor of the network namespace to move it to; slow, see {@linkcode newVeth}. */
   readonly namespaceFd?: number;
+  /** Number that it gets in the namespace it is moved to (Linux 5.12); refused with EBUSY if it is taken. */
+  readonly newIndex?: number;
   /** How the link-local IPv6 address is made when the link comes up. */
   readonly addrGenMode?: AddrGenMode;
   /** net.ipv4.conf.<name>: applied without /proc. */
@@ -292,7 +302,7 @@ export function setLink(
   options: LinkReference & LinkChanges,
 ): Request<LinkMessage> {
   const { mtu, mac, master, alias, group, rename, namespaceFd } = options;
-  const { addrGenMode, ipv4 } = options;
+  const { addrGenMode, ipv4, newIndex } = options;
   if (rename !== undefined && options.index === undefined) {
     throw new TypeError(`to rename ${options.name}, give its index`);
   }
@@ -314,6 +324,7 @@ export function setLink(
       ...(alias === undefined ? {} : { ifalias: alias }),
       ...(group === undefined ? {} : { group }),
       ...(namespaceFd === undefined ? {} : { netNsFd: namespaceFd }),
+      ...(newIndex === undefined ? {} : { newIfindex: newIndex }),
       ...(ipv4 === undefined && addrGenMode === undefined ? {} : { afSpec }),
     },
   });

@@ -47,6 +47,7 @@ import {
   newIndex,
   sandboxId,
 } from "./identity.ts";
+import { attachInterface } from "./interfaces.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import type { NodeState } from "./node_state.ts";
 import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
@@ -273,10 +274,15 @@ function build(
   for (const [name, value] of Object.entries(spec.sysctls)) {
     writeSpecSysctl(namespace, name, value);
   }
-  const record = recordWith(addresses);
+  let record = recordWith(addresses);
   writeDnsFiles(state, record);
   // Until here all goes with the pin, or bears the sandbox's mark. Who has a host port is told by its record.
   state.writeSandbox(record);
+  for (const wanted of spec.interfaces) {
+    const path = joinPath("interfaces", wanted.name);
+    const pod = { namespace, podRoute };
+    record = attachInterface(context, record, wanted, pod, undo, path);
+  }
   const ports = hostPortsOf(record);
   const owner = portOwner(record);
   undo.push(() =>
@@ -377,6 +383,7 @@ function recordOf(
     addresses: addresses.map(String),
     ports: spec.ports,
     ...(spec.bandwidth === undefined ? {} : { bandwidth: spec.bandwidth }),
+    interfaces: [],
     containers: spec.containers,
     createdAt: new Date().toISOString(),
   };

@@ -7,7 +7,12 @@ import type { Bandwidth } from "../net/bandwidth.ts";
 import type { SinglePortMapping } from "../hostport/mapping.ts";
 import type { NodeContext } from "./context.ts";
 import type { SandboxRecord } from "./records.ts";
-import type { NormalisedContainer } from "../spec/sandbox_spec.ts";
+import type {
+  DeviceAttachment,
+  MacvlanAttachment,
+  NormalisedContainer,
+  RouteSpec,
+} from "../spec/sandbox_spec.ts";
 
 /** A route of a pod. */
 export interface SandboxRoute {
@@ -15,6 +20,26 @@ export interface SandboxRoute {
   readonly destination: string;
   /** The node's address in the pod CIDR. */
   readonly gateway: string;
+}
+
+/** Another interface of a pod. */
+export interface SandboxInterface {
+  /** Name in the pod. */
+  readonly name: string;
+  /** What it is made from. */
+  readonly attachment: MacvlanAttachment | DeviceAttachment;
+  /** MAC address; missing when it is the link's own. */
+  readonly mac?: string;
+  /** Bytes; missing when it is the link's own. */
+  readonly mtu?: number;
+  /** With prefix lengths. */
+  readonly addresses: readonly string[];
+  /** Routers on its networks. */
+  readonly gateways: readonly string[];
+  /** Whether the pod's default routes lead to the gateways. */
+  readonly defaultRoute: boolean;
+  /** Other routes over it. */
+  readonly routes: readonly RouteSpec[];
 }
 
 /** What the runtime mounts into the pod's containers. */
@@ -53,6 +78,8 @@ export interface SandboxJson {
   readonly interfaceName?: string;
   /** Routes over the pod's interface, default routes first; none on the host network. */
   readonly routes: readonly SandboxRoute[];
+  /** Further interfaces. */
+  readonly interfaces: readonly SandboxInterface[];
   /** Host ports, one entry a port. */
   readonly ports: readonly SinglePortMapping[];
   /** Containers attached. */
@@ -112,6 +139,7 @@ export function describeSandbox(
     ...(link === undefined ? {} : { hostInterface: link.hostInterface }),
     ...(link === undefined ? {} : { interfaceName: spec.interfaceName }),
     routes: routesOf(context, record),
+    interfaces: interfacesOf(record),
     ports: record.ports,
     containers: record.containers,
     ...(record.bandwidth === undefined ? {} : { bandwidth: record.bandwidth }),
@@ -134,6 +162,16 @@ export function routesOf(
         .filter((network) => network.includes(":") === (family === 6)),
     ].map((destination) => ({ destination, gateway: String(gateway) }))
   );
+}
+
+/** The further interfaces of a pod. */
+export function interfacesOf(
+  { interfaces }: SandboxRecord,
+): SandboxInterface[] {
+  return interfaces.map(({ spec, mac }) => ({
+    ...spec,
+    ...(mac === undefined ? {} : { mac }),
+  }));
 }
 
 /** The resolver's files of a pod. */

@@ -10,7 +10,7 @@ import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
 import { AddressPool } from "../ipam/pool.ts";
-import { connections } from "../spec/fields.ts";
+import { connections, nodeLink } from "../spec/fields.ts";
 import { MAX_CONNECTIONS_PER_POD } from "../spec/node_options.ts";
 import type { RecordKind } from "../state/record.ts";
 import {
@@ -26,9 +26,15 @@ import {
 } from "../spec/limits.ts";
 import type {
   NormalisedContainer,
+  NormalisedInterface,
   NormalisedSpec,
 } from "../spec/sandbox_spec.ts";
-import { attachment, bandwidth, route } from "../spec/schema.ts";
+import {
+  attachment,
+  bandwidth,
+  extraInterface,
+  route,
+} from "../spec/schema.ts";
 import { sysctlProblem } from "../spec/sysctls.ts";
 import { isChosenIndex, isHostInterface } from "./identity.ts";
 
@@ -133,6 +139,55 @@ const linkSchema = v.object({
   mac: macText,
 });
 
+const interfaceSchema = v.object({
+  spec: v.pipe(
+    extraInterface,
+    v.transform((spec): NormalisedInterface => spec),
+  ),
+  /** In the pod. */
+  index: v.pipe(
+    v.number(),
+    v.check(isChosenIndex, "is no number of a pod's link"),
+  ),
+  mac: v.exactOptional(macText),
+  /** What a link of the node was like before. */
+  device: v.exactOptional(
+    v.object({
+      name: nodeLink,
+      index: v.pipe(v.number(), v.integer(), v.minValue(2, "is lo")),
+      up: v.boolean(),
+      mtu,
+      mac: v.exactOptional(macText),
+      addrGenMode: v.exactOptional(
+        v.picklist(["eui64", "none", "stablePrivacy", "random"]),
+      ),
+      addresses: v.pipe(
+        v.array(
+          v.object({
+            address: addressText,
+            prefixLength: v.pipe(
+              v.number(),
+              v.integer(),
+              v.minValue(0),
+              v.maxValue(128),
+            ),
+            scope: v.pipe(
+              v.number(),
+              v.integer(),
+              v.minValue(0),
+              v.maxValue(255),
+            ),
+          }),
+        ),
+        v.readonly(),
+      ),
+    }),
+  ),
+});
+
+/** Another interface of a sandbox as its record tells it. */
+export type RecordedInterface = Readonly<v.InferOutput<typeof interfaceSchema>>;
+
 const name = nameField(MAX_NAME_LENGTH);
 
 const containerSchema = v.object({
@@ -167,6 +222,7 @@ const specSchema = v.looseObject({
   attachment: v.optional(attachment, { type: "routed" }),
   defaultRoute: v.optional(v.boolean(), true),
   routes: v.optional(v.array(route), []),
+  interfaces: v.optional(v.array(extraInterface), []),
 });
 
 const sandboxSchema = v.pipe(
@@ -190,6 +246,11 @@ const sandboxSchema = v.pipe(
     /** Missing on the host network. */
     link: v.exactOptional(linkSchema),
     ports: v.pipe(v.array(portSchema), v.readonly()),
+    /** Further ones. Records of earlier versions do not have them. */
+    interfaces: v.pipe(
+      v.optional(v.array(interfaceSchema), []),
+      v.transform((interfaces): readonly RecordedInterface[] => interfaces),
+    ),
     /** Missing when nothing is limited. */
     bandwidth: v.exactOptional(bandwidth),
     containers: v.pipe(

@@ -25,6 +25,7 @@ import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import type { NodeContext } from "./context.ts";
+import { releaseInterfaces } from "./interfaces.ts";
 import type { LockMode } from "../state/lock.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import type { NodeState } from "./node_state.ts";
@@ -206,6 +207,7 @@ export function removeRemains(
       recordedLink(context, { ...record, link }),
     );
   }
+  if (record !== undefined) releaseInterfaces(context, record);
   NetworkNamespace.unpin(state.pinPath(id));
 }
 

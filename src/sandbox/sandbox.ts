@@ -20,13 +20,16 @@ import { readSysctl, writeSysctl } from "../namespace/sysctl.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
 import { checkNode } from "./check.ts";
 import type { NodeContext } from "./context.ts";
+import { attachToSandbox, detachInterface } from "./interfaces.ts";
 import { limitBandwidth } from "./live_bandwidth.ts";
 import { closePorts, hasPort, openPorts } from "./live_ports.ts";
 import {
   describeSandbox,
   dnsOf,
+  interfacesOf,
   routesOf,
   type SandboxDns,
+  type SandboxInterface,
   type SandboxJson,
   type SandboxRoute,
 } from "./description.ts";
@@ -41,6 +44,7 @@ import {
 } from "../spec/parse.ts";
 import type {
   ContainerSpec,
+  InterfaceSpec,
   NormalisedContainer,
 } from "../spec/sandbox_spec.ts";
 
@@ -154,6 +158,11 @@ export class Sandbox implements AsyncDisposable {
   /** Containers attached, with the ports they declare. */
   get containers(): readonly NormalisedContainer[] {
     return this.#record.containers;
+  }
+
+  /** Further interfaces of the pod, as they were attached. */
+  get interfaces(): readonly SandboxInterface[] {
+    return interfacesOf(this.#record);
   }
 
   /** Limits of the pod's bandwidth; empty when nothing is limited. */
@@ -322,8 +331,30 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /**
+   * Attaches another interface. Attaching it again, the same in all, does nothing.
+   *
+   * @throws {SandboxError} `InvalidSpec`, also when another interface has its name or the default routes, or the node has no
+   * such link; `SandboxNotFound`
+   */
+  attach(spec: InterfaceSpec): Promise<void> {
+    return this.#change((record) =>
+      attachToSandbox(this.#context, record, spec)
+    );
+  }
+
+  /**
+   * Detaches an interface that was attached, at first or later. Detaching one that is not there does nothing.
+   *
+   * @throws {SandboxError} `SandboxNotFound`
+   */
+  detach(name: string): Promise<void> {
+    return this.#change((record) =>
+      detachInterface(this.#context, record, name)
+    );
+  }
+
+  /**
    * Limits the pod's bandwidth anew; what is left out is not limited any more, `{}` lifts all limits. Connections go on.
-   * What the kernel does for it on a link in use takes it some 10 ms.
    *
    * @throws {SandboxError} `InvalidSpec`, `SandboxNotFound`
    */

@@ -20,6 +20,7 @@ import type { NodeContext } from "./context.ts";
 import { dnsFileProblems, writeDnsFiles } from "./dns_files.ts";
 import { type Cure, type Difference, difference } from "./finding.ts";
 import { processIn } from "./holder.ts";
+import { interfacesDifferences } from "./interfaces.ts";
 import { newIndex } from "./identity.ts";
 import {
   type LinkedRecord,
@@ -182,6 +183,7 @@ function linkDifferences(
       (name, value) => writeSysctl(context.namespace, name, value),
     ),
     ...podDifferences(route, podRoute, openPod, link, claimed),
+    ...interfacesDifferences(context, record, podRoute),
     ...switchDifferences(switches, inside.values, (name, value) => {
       using pod = openPod();
       writeSysctl(pod, name, value);

@@ -24,6 +24,7 @@ const FIELD_NAMES: Readonly<
   attachment: "attachment",
   defaultRoute: "default route",
   routes: "routes",
+  interfaces: "interfaces",
   bandwidth: "bandwidth",
   ports: "host ports",
   containers: "containers",

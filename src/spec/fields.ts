@@ -6,6 +6,7 @@
 import * as v from "valibot";
 import { PORT_PROTOCOLS, type PortProtocol } from "../hostport/mapping.ts";
 import { Cidr } from "../net/cidr.ts";
+import { InterfaceAddress } from "../net/interface_address.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
 import { instead, isObject, show } from "./problems.ts";
@@ -212,6 +213,25 @@ export const searchDomain: Field<string> = matching(
 export const resolverOption: Field<string> = matching(
   'an option of resolv.conf(5) like "ndots:5" or "edns0"',
   (text) => /^[a-z0-9-]+(?::[0-9]+)?$/.test(text),
+);
+
+/** The name of a link of the node's that a pod may have: not lo, and none of podnet's own. */
+export const nodeLink: Field<string> = matching(
+  'the name of a link of the node that is not "lo" and not podnet\'s own',
+  (text) =>
+    /^[!-~]{1,15}$/.test(text) && !/[/:%]/.test(text) &&
+    ![".", "..", "lo", "all", "default"].includes(text) &&
+    !/^p[nb]-/.test(text),
+);
+
+/** An address with its prefix length. */
+export const interfaceAddress: Field<InterfaceAddress> = parsed(
+  'an address with its prefix length like "192.168.1.7/24"',
+  (text) => {
+    const found = InterfaceAddress.parse(text);
+    refuseIpv4Mapped(found.address);
+    return found;
+  },
 );
 
 /** A list of entries of one kind. */

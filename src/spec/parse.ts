@@ -28,17 +28,20 @@ import {
 import {
   bandwidth,
   container,
+  extraInterface,
   portMapping,
   portMappings,
   route,
   sandboxSpec,
 } from "./schema.ts";
+import { checkInterfaces, type OtherInterfaces } from "./interface_rules.ts";
 import { isSafeSysctl } from "./sysctls.ts";
 
 import { compareText } from "../text.ts";
 import { sortedByKey } from "./order.ts";
 import type {
   NormalisedContainer,
+  NormalisedInterface,
   NormalisedSpec,
   RouteSpec,
 } from "./sandbox_spec.ts";
@@ -81,6 +84,16 @@ export function parseSandboxSpec(
       wellFormed(route, fields["routes"], "routes"),
       node.podCidrs,
     );
+    checkInterfaces(
+      problems,
+      wellFormed(extraInterface, fields["interfaces"], "interfaces"),
+      {
+        names: [String(fields["interfaceName"] ?? "eth0")],
+        defaultRoute: fields["defaultRoute"] !== false,
+        destinations: wellFormed(route, fields["routes"], "routes")
+          .map(({ value }) => value.destination),
+      },
+    );
   }
   return normalise(problems.finish(spec));
 }
@@ -102,6 +115,8 @@ function normalise(
       !isSafeSysctl(name)
     ).sort(),
     routes: spec.routes.toSorted(compareRoutes),
+    interfaces: spec.interfaces.map(normaliseInterface)
+      .sort((a, b) => compareText(a.name, b.name)),
     dns: { ...spec.dns, hostname: spec.dns.hostname ?? hostnameOf(spec.name) },
   };
 }
@@ -151,6 +166,35 @@ export function parseBandwidthSpec(given: unknown): Bandwidth | undefined {
 
 function normalisePorts(ports: readonly PortMapping[]): SinglePortMapping[] {
   return ports.flatMap(expandPortMapping).sort(comparePortMappings);
+}
+
+/**
+ * Checks another interface on its own, as for a sandbox that exists.
+ * @throws {SandboxError} InvalidSpec with every problem
+ */
+export function parseInterfaceSpec(
+  given: unknown,
+  others: OtherInterfaces,
+): NormalisedInterface {
+  const problems = new Problems();
+  const input = plainCopy(given, problems);
+  const spec = problems.parse(extraInterface, input);
+  if (spec !== undefined) {
+    checkInterfaces(problems, [{ path: "", value: spec }], others);
+  }
+  return normaliseInterface(problems.finish(spec));
+}
+
+function normaliseInterface(
+  spec: v.InferOutput<typeof extraInterface>,
+): NormalisedInterface {
+  return {
+    ...spec,
+    gateways: spec.gateways.toSorted((a, b) =>
+      Number(a.includes(":")) - Number(b.includes(":"))
+    ),
+    routes: spec.routes.toSorted(compareRoutes),
+  };
 }
 
 function compareRoutes(a: RouteSpec, b: RouteSpec): number {

@@ -221,11 +221,12 @@ export function checkMtu(
   problems: Problems,
   mtu: unknown,
   families: readonly IpFamily[],
+  path = "mtu",
 ): void {
   if (typeof mtu !== "number" || !v.is(mtuField, mtu)) return;
   if (mtu < MIN_MTU_IPV6 && families.includes(6)) {
     problems.add(
-      "mtu",
+      path,
       `write at least ${MIN_MTU_IPV6}, not ${mtu}: IPv6 does not work with less`,
       mtu,
     );
@@ -270,6 +271,7 @@ export function checkHostNetwork(
     "bandwidth",
     "defaultRoute",
     "interfaceName",
+    "interfaces",
     "mac",
     "mtu",
     "netns",

@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { MacvlanMode } from "../net/macvlan_mode.ts";
 import type { Bandwidth } from "../net/bandwidth.ts";
 import type {
   PortMapping,
@@ -78,6 +79,88 @@ export interface RouteSpec {
    * @default the interface's gateway of the IP version
    */
   readonly gateway?: string;
+}
+
+/**
+ * A macvlan of a link of the node: on the network that the link is on, with a MAC of its own. Node and pod do not reach each
+ * other by it. It goes when its parent does.
+ */
+export interface MacvlanAttachment {
+  /** Tells it from the others. */
+  readonly type: "macvlan";
+  /** Name of the node's link. */
+  readonly parent: string;
+  /**
+   * How it treats other macvlans of the parent: they reach each other (`bridge`), not at all (`private`), by way of a switch
+   * that sends back (`vepa`), or there is no other (`passthru`).
+   * @default "bridge"
+   */
+  readonly mode?: MacvlanMode;
+}
+
+/**
+ * A link of the node, moved into the pod. It comes back with its name, number, state, MTU, MAC and addresses when the
+ * interface is detached or the sandbox removed; its routes do not. Of what has no hardware nothing is left when the pod's
+ * namespace is destroyed by somebody else.
+ */
+export interface DeviceAttachment {
+  /** Tells it from the others. */
+  readonly type: "device";
+  /** Name of the node's link. */
+  readonly device: string;
+}
+
+/** Another interface of a pod, on a network that is not podnet's: no host ports lead to it. */
+export interface InterfaceSpec {
+  /** Name in the pod, at most 15 characters, unlike that of any other of its interfaces. */
+  readonly name: string;
+  /** What it is made from. */
+  readonly attachment: MacvlanAttachment | DeviceAttachment;
+  /**
+   * Addresses with prefix lengths, such as `192.168.1.7/24`. Nobody is asked whether they are free.
+   * @default []
+   */
+  readonly addresses?: readonly string[];
+  /**
+   * Routers on the interface's networks, at most one of each IP version. What the pod answers from the interface's
+   * addresses goes to them.
+   * @default []
+   */
+  readonly gateways?: readonly string[];
+  /**
+   * Whether the pod's default routes lead to the gateways. Then no other interface may have them.
+   * @default false
+   */
+  readonly defaultRoute?: boolean;
+  /**
+   * Routes over the interface; without a gateway, to what is on its network.
+   * @default []
+   */
+  readonly routes?: readonly RouteSpec[];
+  /**
+   * Bytes, 68–65535, and at least 1280 with an IPv6 address.
+   * @default what the link has
+   */
+  readonly mtu?: number;
+  /**
+   * Unicast MAC address.
+   * @default of a device its own, of a macvlan one that is derived from id and name
+   */
+  readonly mac?: string;
+}
+
+/** {@linkcode InterfaceSpec} with everything said that does not depend on the node. */
+export interface NormalisedInterface extends InterfaceSpec {
+  /** What it is made from. */
+  readonly attachment: Required<MacvlanAttachment> | DeviceAttachment;
+  /** In order. */
+  readonly addresses: readonly string[];
+  /** IPv4 before IPv6. */
+  readonly gateways: readonly string[];
+  /** Whether the pod's default routes lead to the gateways. */
+  readonly defaultRoute: boolean;
+  /** IPv4 before IPv6. */
+  readonly routes: readonly RouteSpec[];
 }
 
 /** What a sandbox is to be. */
@@ -160,6 +243,11 @@ export interface SandboxSpec {
    */
   readonly routes?: readonly RouteSpec[];
   /**
+   * More interfaces. Not on the host network.
+   * @default []
+   */
+  readonly interfaces?: readonly InterfaceSpec[];
+  /**
    * Limits of what goes into the pod and comes out of it. Not on the host network.
    * @default no limits
    */
@@ -220,6 +308,8 @@ export interface NormalisedSpec extends SandboxSpec {
   readonly interfaceName: string;
   /** How the pod's interface is wired. */
   readonly attachment: AttachmentSpec;
+  /** By name. */
+  readonly interfaces: readonly NormalisedInterface[];
   /** Whether it has the pod's default routes. */
   readonly defaultRoute: boolean;
   /** IPv4 before IPv6, each with its gateway if one was given. */

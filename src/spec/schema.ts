@@ -5,15 +5,17 @@
 
 import * as v from "valibot";
 import type { Bandwidth } from "../net/bandwidth.ts";
+import { MACVLAN_MODES } from "../net/macvlan_mode.ts";
 import { lastHostPort, type PortMapping } from "../hostport/mapping.ts";
 import * as field from "./fields.ts";
 import type {
   AttachmentSpec,
   NormalisedContainer,
+  NormalisedInterface,
   RouteSpec,
 } from "./sandbox_spec.ts";
 import { MAX_ID_LENGTH, MAX_NAME_LENGTH } from "./limits.ts";
-import { exactObject, instead } from "./problems.ts";
+import { exactObject, instead, isObject } from "./problems.ts";
 
 /** glibc reads no more (MAXNS in resolv.h). */
 const MAX_NAMESERVERS = 3;
@@ -22,6 +24,8 @@ const MAX_SEARCHES = 32;
 const MAX_SEARCH_CHARACTERS = 2048;
 /** More than anybody writes by hand. */
 const MAX_ROUTES = 256;
+/** More than anybody needs. */
+const MAX_INTERFACES = 32;
 
 const canonicalAddress = v.pipe(field.address, v.transform(String));
 
@@ -173,6 +177,54 @@ export const route: field.Field<RouteSpec> = exactObject(
   },
 );
 
+const extraAttachment: field.Field<NormalisedInterface["attachment"]> = v.lazy(
+  (input) =>
+    isObject(input) && input["type"] === "device"
+      ? exactObject("an object with a type", {
+        type: v.literal("device", instead('"macvlan" or "device"')),
+        device: field.nodeLink,
+      })
+      : exactObject('an object with a type, "macvlan" or "device"', {
+        type: v.literal("macvlan", instead('"macvlan" or "device"')),
+        parent: field.nodeLink,
+        mode: v.exactOptional(
+          v.picklist(
+            MACVLAN_MODES,
+            instead('"bridge", "private", "vepa" or "passthru"'),
+          ),
+          "bridge",
+        ),
+      }),
+);
+
+/** Another interface, without the rules between fields. */
+export const extraInterface = exactObject(
+  "an object with name and attachment",
+  {
+    name: field.interfaceName,
+    attachment: extraAttachment,
+    addresses: v.exactOptional(
+      field.list(
+        "a list of addresses with prefix lengths",
+        v.pipe(field.interfaceAddress, v.transform(String)),
+        MAX_ROUTES,
+      ),
+      [],
+    ),
+    gateways: v.exactOptional(
+      field.list("a list of IP addresses", canonicalAddress, 2),
+      [],
+    ),
+    defaultRoute: v.exactOptional(field.flag, false),
+    routes: v.exactOptional(
+      field.list("a list of routes", route, MAX_ROUTES),
+      [],
+    ),
+    mtu: v.exactOptional(field.mtu),
+    mac: v.exactOptional(v.pipe(field.mac, v.transform(String))),
+  },
+);
+
 /** Limits of a pod's bandwidth. A burst needs the rate that it belongs to. */
 export const bandwidth: field.Field<Bandwidth> = v.pipe(
   exactObject("an object with ingress and egress", {
@@ -240,6 +292,10 @@ export const sandboxSpec = exactObject("an object with at least a name", {
   attachment: v.exactOptional(attachment, { type: "routed" }),
   defaultRoute: v.exactOptional(field.flag, true),
   bandwidth: v.exactOptional(bandwidth),
+  interfaces: v.exactOptional(
+    field.list("a list of interfaces", extraInterface, MAX_INTERFACES),
+    [],
+  ),
   routes: v.exactOptional(
     field.list("a list of routes", route, MAX_ROUTES),
     [],

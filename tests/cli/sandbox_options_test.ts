@@ -4,6 +4,7 @@ import {
   integer,
   pairs,
   parseContainer,
+  parseInterface,
   portMappings,
   sandboxOptions,
   sandboxSpec,
@@ -27,6 +28,23 @@ Deno.test("sandboxSpec() has what was asked for and nothing else", async () => {
   });
 });
 
+Deno.test("parseInterface() refuses what is no interface", () => {
+  for (
+    const text of [
+      "",
+      "net1",
+      "net1=eth1",
+      "net1=macvlan:",
+      "net1=macvlan:eth1:other",
+      "net1=device:eth1,ip",
+      "net1=device:eth1,colour=red",
+      "net1=device:eth1,default-route=yes",
+    ]
+  ) {
+    assertThrows(() => parseInterface(text), UsageError, "write NAME=");
+  }
+});
+
 Deno.test("sandboxSpec() takes every option", async () => {
   const spec = await sandboxSpec(
     "web",
@@ -39,6 +57,11 @@ Deno.test("sandboxSpec() takes every option", async () => {
       ...["--dns", "10.0.0.2", "--dns-search", "local"],
       ...["--dns-option", "ndots:5", "--hostname", "h"],
       ...["--ingress-bandwidth", "10M", "--egress-bandwidth", "1.5G:64Ki"],
+      ...["--interface", "net1=macvlan:eth1:vepa,ip=10.9.0.7/24,mtu=1400"],
+      ...[
+        "--interface",
+        "net2=device:eth2,gateway=10.8.0.1,route=10.7.0.0/16@10.8.0.2,default-route,mac=02:00:00:00:00:02",
+      ],
       ...["--without-default-route", "--route", "10.9.0.0/16"],
     ),
   );
@@ -51,6 +74,25 @@ Deno.test("sandboxSpec() takes every option", async () => {
     interfaceName: "net0",
     hostNetwork: true,
     defaultRoute: false,
+    interfaces: [
+      {
+        name: "net1",
+        attachment: { type: "macvlan", parent: "eth1", mode: "vepa" },
+        addresses: ["10.9.0.7/24"],
+        gateways: [],
+        routes: [],
+        mtu: 1400,
+      },
+      {
+        name: "net2",
+        attachment: { type: "device", device: "eth2" },
+        addresses: [],
+        gateways: ["10.8.0.1"],
+        routes: [{ destination: "10.7.0.0/16", gateway: "10.8.0.2" }],
+        defaultRoute: true,
+        mac: "02:00:00:00:00:02",
+      },
+    ],
     bandwidth: { ingress: 1e7, egress: 1.5e9, egressBurst: 65536 },
     routes: [{ destination: "10.9.0.0/16" }],
     dns: {

@@ -12,6 +12,7 @@ import { command } from "../support/command.ts";
 import {
   CONTAINER,
   create,
+  INTERFACES,
   LIMITS,
   MORE_PORTS,
   PORTS,
@@ -170,6 +171,31 @@ export const CASES: readonly Case[] = [
       assertEquals(sandbox.bandwidth, {});
     },
     allOrNothing: true,
+  },
+  {
+    operation: "attach",
+    prepare: victim,
+    assertDone: async ({ node, scene }) => {
+      await using sandbox = await node.openSandbox(scene.sandbox);
+      assertEquals(
+        sandbox.interfaces.map(({ name }) => name),
+        INTERFACES.map(({ name }) => name),
+      );
+    },
+    // One after the other.
+    allOrNothing: false,
+  },
+  {
+    operation: "detach",
+    prepare: async (world) => {
+      await using sandbox = await victim(world);
+      for (const one of INTERFACES) await sandbox.attach(one);
+    },
+    assertDone: async ({ node, scene }) => {
+      await using sandbox = await node.openSandbox(scene.sandbox);
+      assertEquals(sandbox.interfaces, []);
+    },
+    allOrNothing: false,
   },
   {
     operation: "addContainer",

@@ -6,6 +6,7 @@
  */
 import {
   type Bandwidth,
+  type InterfaceSpec,
   type Node,
   type NodeOptions,
   openNode,
@@ -53,6 +54,21 @@ export const MORE_PORTS: readonly PortMapping[] = [
 /** Limits of a sandbox's bandwidth. */
 export const LIMITS: Bandwidth = { ingress: 8_000_000, egress: 8_000_000 };
 
+/** Interfaces that are attached: a link of the world's, and one that is made. */
+export const INTERFACES: readonly InterfaceSpec[] = [
+  {
+    name: "net1",
+    attachment: { type: "device", device: "spare0" },
+    addresses: ["203.0.113.7/24"],
+    gateways: ["203.0.113.254"],
+  },
+  {
+    name: "net2",
+    attachment: { type: "macvlan", parent: "spare1" },
+    addresses: ["203.0.113.8/24"],
+  },
+];
+
 /** A container that is attached. */
 export const CONTAINER = { name: "app", ports: [80] } as const;
 
@@ -75,6 +91,7 @@ function adopt(node: Node, { sandbox, adopted }: Scene): Promise<Sandbox> {
     defaultRoute: false,
     routes: [{ destination: "198.51.100.0/24" }],
     bandwidth: { egress: 8_000_000 },
+    interfaces: INTERFACES.slice(0, 1).map((one) => ({ ...one, name: "net2" })),
   });
 }
 
@@ -96,6 +113,16 @@ async function limit(node: Node, { sandbox }: Scene): Promise<void> {
 async function unlimit(node: Node, { sandbox }: Scene): Promise<void> {
   await using handle = await node.openSandbox(sandbox);
   await handle.setBandwidth({});
+}
+
+async function attach(node: Node, { sandbox }: Scene): Promise<void> {
+  await using handle = await node.openSandbox(sandbox);
+  for (const one of INTERFACES) await handle.attach(one);
+}
+
+async function detach(node: Node, { sandbox }: Scene): Promise<void> {
+  await using handle = await node.openSandbox(sandbox);
+  for (const { name } of INTERFACES) await handle.detach(name);
 }
 
 async function addContainer(node: Node, { sandbox }: Scene): Promise<void> {
@@ -121,6 +148,8 @@ export const SANDBOX_OPERATIONS = {
   removePorts,
   limit,
   unlimit,
+  attach,
+  detach,
   addContainer,
   repair,
   collectGarbage: (node) => node.collectGarbage(),

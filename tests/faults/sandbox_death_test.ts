@@ -25,6 +25,8 @@ const FLOORS: Readonly<Record<Operation, number>> = {
   removePorts: 5,
   limit: 5,
   unlimit: 5,
+  attach: 8,
+  detach: 8,
   addContainer: 4,
   repair: 4,
   collectGarbage: 10,
@@ -36,6 +38,8 @@ const BESIDE = /^before (open|fchmod|write) .*\.tmp$/;
 /** Of these, one way on is tried at each place, and the other at the next. */
 const TAKING_TURNS: readonly Operation[] = [
   "adopt",
+  "attach",
+  "detach",
   "remove",
   "forceRemove",
   "collectGarbage",

@@ -21,6 +21,8 @@ const FLOORS: Readonly<Record<Operation, number>> = {
   removePorts: 20,
   limit: 15,
   unlimit: 15,
+  attach: 15,
+  detach: 15,
   addContainer: 10,
   repair: 30,
   collectGarbage: 30,
@@ -86,6 +88,7 @@ const UNDOING: readonly Operation[] = [
   "removePorts",
   "limit",
   "unlimit",
+  "attach",
 ];
 
 for (const c of CASES.filter((c) => UNDOING.includes(c.operation))) {

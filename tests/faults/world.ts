@@ -57,6 +57,14 @@ export class World implements AsyncDisposable {
     this.#lab = lab;
     this.host = nodeAt(lab.nodes, 0);
     this.#adopted = NetworkNamespace.create();
+    // Links that pods are given.
+    command(
+      this.host.namespace,
+      `ip link add spare0 mtu 1400 type veth peer name spare1
+       ip link set spare1 up addrgenmode none
+       ip link set spare0 up addrgenmode none
+       ip addr add 203.0.113.1/24 dev spare0`,
+    );
     this.#route = this.host.namespace.run(() => Connection.open(NETLINK_ROUTE));
     this.#nft = this.host.namespace.run(() => NftablesConnection.open());
     this.scene = {
@@ -89,7 +97,8 @@ export class World implements AsyncDisposable {
         this.#adopted,
         "ip -o link show | grep -v ' lo:' || true; ip rule; ip -6 rule",
       ).split("\n"),
-    ];
+      // The kernel lists what comes back after what has stayed.
+    ].sort();
   }
 
   /** What a failure must not leave for a moment: routes and elements that pods have, mounts and notes on disk. Cheap. */

@@ -57,6 +57,19 @@ const FULL_SPEC = {
   interfaceName: "eth0",
   attachment: { type: "routed" },
   defaultRoute: false,
+  interfaces: [
+    {
+      name: "net1",
+      attachment: { type: "macvlan", parent: "eth1", mode: "vepa" },
+      addresses: ["192.168.1.7/24", "fd01::7/64"],
+      gateways: ["192.168.1.1", "fd01::1"],
+      defaultRoute: true,
+      routes: [{ destination: "10.9.0.0/16", gateway: "192.168.1.2" }],
+      mtu: 1400,
+      mac: "02:00:5e:10:00:02",
+    },
+    { name: "net2", attachment: { type: "device", device: "eth2" } },
+  ],
   bandwidth: { ingress: 10_000_000, ingressBurst: 80_000, egress: 64_000 },
   routes: [
     { destination: "192.0.2.0/24", gateway: "10.244.1.1" },

@@ -12,6 +12,16 @@ function route(fields: Record<string, unknown>) {
   return { routes: [fields] };
 }
 
+function other(fields: Record<string, unknown>) {
+  return {
+    interfaces: [{
+      name: "net1",
+      attachment: { type: "macvlan", parent: "eth1" },
+      ...fields,
+    }],
+  };
+}
+
 testBadInput({
   "a requested address is wrong": [
     [{ addresses: "10.244.1.7" }, "addresses", "write a list of IP addresses"],
@@ -98,6 +108,108 @@ testBadInput({
     [{ defaultRoute: "no" }, "defaultRoute", "write true or false"],
     [{ attachment: "routed" }, "attachment", "an object with a type"],
     [{ attachment: { type: "bridges" } }, "attachment.type", 'write "routed"'],
+  ],
+  "another interface is wrong": [
+    [{ interfaces: {} }, "interfaces", "write a list of interfaces"],
+    [other({ name: "eth0" }), "interfaces[0].name", "another interface"],
+    [other({ name: "a/b" }), "interfaces[0].name", "an interface name"],
+    [
+      { interfaces: [...other({}).interfaces, ...other({}).interfaces] },
+      "interfaces[1].name",
+      "another interface",
+    ],
+    [
+      other({ attachment: { type: "ipvlan", parent: "eth1" } }),
+      "interfaces[0].attachment.type",
+      '"macvlan" or "device"',
+    ],
+    [
+      other({ attachment: { type: "macvlan", parent: "lo" } }),
+      "interfaces[0].attachment.parent",
+      "name of a link",
+    ],
+    [
+      other({ attachment: { type: "device", device: "pn-0123456789ab" } }),
+      "interfaces[0].attachment.device",
+      "name of a link",
+    ],
+    [
+      other({ attachment: { type: "macvlan", parent: "a", mode: "bad" } }),
+      "interfaces[0].attachment.mode",
+      '"passthru"',
+    ],
+    [
+      other({ addresses: ["192.168.1.7"] }),
+      "interfaces[0].addresses[0]",
+      "prefix length",
+    ],
+    [
+      other({ addresses: ["192.168.1.7/33"] }),
+      "interfaces[0].addresses[0]",
+      "1 to 32",
+    ],
+    [
+      other({ gateways: ["192.168.1.1"] }),
+      "interfaces[0].gateways[0]",
+      "another address of a network",
+    ],
+    [
+      other({ addresses: ["192.168.1.7/24"], gateways: ["192.168.1.7"] }),
+      "interfaces[0].gateways[0]",
+      "another address of a network",
+    ],
+    [
+      other({
+        addresses: ["192.168.1.7/24"],
+        gateways: ["192.168.1.1", "192.168.1.2"],
+      }),
+      "interfaces[0].gateways[1]",
+      "leave this one out",
+    ],
+    [
+      other({
+        addresses: ["192.168.1.7/24"],
+        gateways: ["192.168.1.1"],
+        defaultRoute: true,
+      }),
+      "interfaces[0].defaultRoute",
+      "another interface",
+    ],
+    [
+      { defaultRoute: false, ...other({ defaultRoute: true }) },
+      "interfaces[0].defaultRoute",
+      "give gateways",
+    ],
+    [
+      other({ routes: [{ destination: "10.9.0.0/16" }] }),
+      "interfaces[0].routes[0].destination",
+      "no IPv4 address",
+    ],
+    [
+      {
+        ...route({ destination: "10.9.0.0/16" }),
+        ...other({
+          addresses: ["192.168.1.7/24"],
+          routes: [{ destination: "10.9.0.0/16" }],
+        }),
+      },
+      "interfaces[0].routes[0].destination",
+      "another route",
+    ],
+    [
+      other({
+        addresses: ["192.168.1.7/24"],
+        routes: [{ destination: "10.9.0.0/16", gateway: "192.0.2.1" }],
+      }),
+      "interfaces[0].routes[0].gateway",
+      "another address of a network",
+    ],
+    [
+      other({ addresses: ["fd01::7/64"], mtu: 1000 }),
+      "interfaces[0].mtu",
+      "write at least 1280",
+    ],
+    [{ hostNetwork: true, ...other({}) }, "interfaces", "leave it out"],
   ],
   "a bandwidth is wrong": [
     [{ bandwidth: "10M" }, "bandwidth", "an object with ingress and egress"],

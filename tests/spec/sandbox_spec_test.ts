@@ -141,6 +141,7 @@ Deno.test("parseSandboxSpec() gives one form to specs that mean the same", () =>
     attachment: { type: "routed" },
     defaultRoute: true,
     routes: [],
+    interfaces: [],
     ports: [
       {
         hostPort: 8000,
@@ -261,6 +262,15 @@ Deno.test("specDifferences() names each field that differs, with values that are
     [
       { bandwidth: { egress: 8000 } },
       'bandwidth (none, requested {"egress":8000}',
+    ],
+    [
+      {
+        interfaces: [{
+          name: "net1",
+          attachment: { type: "device", device: "eth1" },
+        }],
+      },
+      "interfaces",
     ],
     [{ routes: [{ destination: "10.9.0.0/16" }] }, "routes ("],
     [{ interfaceName: "net1" }, 'interface name ("eth0", requested "net1")'],

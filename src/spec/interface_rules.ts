@@ -1,0 +1,128 @@
+/**
+ * Rules between the fields of further interfaces, each checked on those that are valid by themselves.
+ * @module
+ */
+
+import { Cidr } from "../net/cidr.ts";
+import { InterfaceAddress } from "../net/interface_address.ts";
+import { IpAddress } from "../net/ip.ts";
+import { joinPath, type Placed, type Problems } from "./problems.ts";
+import { checkMtu } from "./rules.ts";
+import type { InterfaceSpec } from "./sandbox_spec.ts";
+
+/** What the pod has besides. */
+export interface OtherInterfaces {
+  /** Names that are taken. */
+  readonly names: readonly string[];
+  /** Whether one of them has the pod's default routes. */
+  readonly defaultRoute: boolean;
+  /** Networks that others lead to. */
+  readonly destinations: readonly string[];
+}
+
+/** Further interfaces: names and default routes once, gateways on their networks. */
+export function checkInterfaces(
+  problems: Problems,
+  interfaces: readonly Placed<InterfaceSpec>[],
+  others: OtherInterfaces,
+): void {
+  const names = new Set(others.names);
+  const destinations = new Set(others.destinations);
+  let { defaultRoute } = others;
+  for (const { path, value } of interfaces) {
+    const at = (key: string) => path === "" ? key : joinPath(path, key);
+    if (names.has(value.name)) {
+      problems.add(
+        at("name"),
+        "another interface of the pod has this name: write another",
+        value.name,
+      );
+    }
+    names.add(value.name);
+    if (value.defaultRoute && defaultRoute) {
+      problems.add(
+        at("defaultRoute"),
+        "another interface of the pod has the default routes: write false there or here",
+        true,
+      );
+    } else if (value.defaultRoute && (value.gateways ?? []).length === 0) {
+      problems.add(
+        at("defaultRoute"),
+        "give gateways too, to which the default routes are to lead",
+        true,
+      );
+    }
+    defaultRoute ||= value.defaultRoute ?? false;
+    checkOne(problems, at, value, destinations);
+  }
+}
+
+function checkOne(
+  problems: Problems,
+  at: (key: string) => string,
+  { addresses = [], gateways = [], routes = [], mtu }: InterfaceSpec,
+  destinations: Set<string>,
+): void {
+  const own = addresses.map((text) => InterfaceAddress.parse(text));
+  const isOnLink = (gateway: IpAddress) =>
+    own.some(({ network, address }) =>
+      network.contains(gateway) && !address.equals(gateway)
+    );
+  checkMtu(
+    problems,
+    mtu,
+    own.map(({ family }) => family),
+    at("mtu"),
+  );
+  const families = new Set<number>();
+  for (const [i, text] of gateways.entries()) {
+    const gateway = IpAddress.parse(text);
+    const place = joinPath(at("gateways"), i);
+    if (families.has(gateway.family)) {
+      problems.add(
+        place,
+        `there is an IPv${gateway.family} gateway already: leave this one out`,
+        text,
+      );
+    } else if (!isOnLink(gateway)) {
+      problems.add(
+        place,
+        "write another address of a network that the interface has an address of",
+        text,
+      );
+    }
+    families.add(gateway.family);
+  }
+  for (const [i, { destination, gateway }] of routes.entries()) {
+    const place = joinPath(at("routes"), i);
+    const { prefixLength, family } = Cidr.parse(destination);
+    if (prefixLength === 0) {
+      problems.add(
+        joinPath(place, "destination"),
+        "leave it out: whether the interface has default routes is said by defaultRoute",
+        destination,
+      );
+    } else if (destinations.has(destination)) {
+      problems.add(
+        joinPath(place, "destination"),
+        `another route of the pod leads to ${destination}: leave one of them out`,
+        destination,
+      );
+    } else if (!own.some((address) => address.family === family)) {
+      problems.add(
+        joinPath(place, "destination"),
+        `the interface has no IPv${family} address to leave with: give it one, or leave it out`,
+        destination,
+      );
+    } else if (
+      gateway !== undefined && !isOnLink(IpAddress.parse(gateway))
+    ) {
+      problems.add(
+        joinPath(place, "gateway"),
+        "write another address of a network that the interface has an address of",
+        gateway,
+      );
+    }
+    destinations.add(destination);
+  }
+}
