@@ -93,7 +93,7 @@ async function create(
   const id = spec.id ?? sandboxId(spec.namespace, spec.name);
   // Nothing else here waits, so a program that makes many in a row would do nothing else.
   await turn();
-  expectDescriptors();
+  await expectDescriptors();
   using _node = await state.lock("shared");
   refuseStaleNode(context);
   const wanted = { id, spec, ...identity(id), isRetry: false };

@@ -17,7 +17,10 @@ const FEW = 5;
 /** Of this process, whose table it is. */
 let made = 0;
 
-/** Call it whenever something is made that may hold descriptors. Costs nothing but once. */
-export function expectDescriptors(): void {
-  if (++made === FEW) void growDescriptorTable(DESCRIPTORS);
+/**
+ * Call it whenever something is made that may hold descriptors. Costs nothing but once: then the caller waits some 10 ms,
+ * the event loop does not.
+ */
+export async function expectDescriptors(): Promise<void> {
+  if (++made === FEW) await growDescriptorTable(DESCRIPTORS);
 }

@@ -123,6 +123,7 @@ class Collection {
     const pacer = new Pacer();
     for (const id of state.sandboxIds()) {
       await pacer.pause();
+      await this.#awaitMaker(id);
       await this.#locked(id, () => this.#judge(id));
     }
     const strays = await settledStrays(this.#context, this.#leftAlone);
@@ -147,6 +148,18 @@ class Collection {
     }
     if (!this.#dryRun) removeTemporaryFiles(state);
     return this.#garbage;
+  }
+
+  /**
+   * Whose directory is empty is being made, for the directory is the lock: between its making and its locking there is
+   * nothing to tell its maker from a dead one, but time.
+   */
+  async #awaitMaker(id: string): Promise<void> {
+    const { state } = this.#context;
+    const deadline = performance.now() + SETTLE_MS;
+    while (state.hasNothingOf(id) && performance.now() < deadline) {
+      await new Promise((wake) => setTimeout(wake, SETTLE_STEP_MS));
+    }
   }
 
   /** Runs what looks at a sandbox while nobody else is at work on it; not at all when that does not come soon. */

@@ -84,7 +84,8 @@ export class WarmPool implements Disposable {
         !this.#closed && this.#timer === undefined &&
         this.#ready.length < this.size
       ) {
-        expectDescriptors();
+        await expectDescriptors();
+        if (this.#closed) break;
         this.#ready.push(this.#make());
         await turn();
       }

@@ -50,6 +50,16 @@ Deno.test("collectGarbage() leaves a sandbox whose maker was stopped in the midd
   assertEquals(await scene.state(), healthy);
 });
 
+Deno.test("collectGarbage() leaves a directory that its maker has not locked yet", async () => {
+  await using scene = await Scene.create();
+  Deno.mkdirSync(`${scene.directory}/sandboxes/late`, { mode: 0o700 });
+  const found = scene.node.collectGarbage();
+  const sandbox = await scene.node.createSandbox({ name: "pod", id: "late" });
+  assertEquals(await found, []);
+  assertEquals(await scene.node.check(), []);
+  await sandbox.remove();
+});
+
 Deno.test("a maker that was stopped in the middle makes its sandbox whole when it goes on, whatever was collected meanwhile", async () => {
   await using scene = await Scene.create();
   const child = creator(scene);
