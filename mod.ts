@@ -119,6 +119,11 @@ export type {
   PodListenOptions,
   PodServeOptions,
 } from "./src/namespace/pod_io.ts";
+export type {
+  ClusterMember,
+  VxlanEndpoint,
+  WireguardEndpoint,
+} from "./src/cluster/member.ts";
 export { PodWorker, type PodWorkerOptions } from "./src/namespace/worker.ts";
 export {
   type AnySandboxError,

@@ -100,9 +100,27 @@ const layers: Record<
       "src/state",
     ],
   },
+  "src/cluster": {
+    layers: [
+      "ffi",
+      "src/errors.ts",
+      "src/hostport",
+      "src/namespace",
+      "src/net",
+      "src/netlink",
+      "src/nftables",
+      "src/rtnetlink",
+      "src/sandbox",
+      "src/spec",
+      "src/state",
+      "src/text.ts",
+    ],
+    packages: ["valibot"],
+  },
   "mod.ts": {
     layers: [
       "ffi",
+      "src/cluster",
       "src/diagnosis",
       "src/errors.ts",
       "src/hostport",

@@ -8,6 +8,7 @@
  * @module
  */
 import { isSandboxError } from "../errors.ts";
+import { isEmpty } from "../state/directory.ts";
 import { hasLink, isAlive } from "./alive.ts";
 import type { NodeContext } from "./context.ts";
 import { removeTemporaryFiles, temporaryFiles } from "./garbage_files.ts";
@@ -155,9 +156,9 @@ class Collection {
    * nothing to tell its maker from a dead one, but time.
    */
   async #awaitMaker(id: string): Promise<void> {
-    const { state } = this.#context;
+    const directory = this.#context.state.sandboxDirectory(id);
     const deadline = performance.now() + SETTLE_MS;
-    while (state.hasNothingOf(id) && performance.now() < deadline) {
+    while (isEmpty(directory) && performance.now() < deadline) {
       await new Promise((wake) => setTimeout(wake, SETTLE_STEP_MS));
     }
   }

@@ -280,16 +280,6 @@ export class NodeState {
     return present(this.pinPath(id));
   }
 
-  /** Whether the directory of a sandbox is there and empty. */
-  hasNothingOf(id: string): boolean {
-    try {
-      return readDirectory(this.sandboxDirectory(id)).length === 0;
-    } catch (error) {
-      if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
-      throw error;
-    }
-  }
-
   /** Locks a sandbox, making its directory if need be. */
   async lockNewSandbox(
     id: string,

@@ -22,6 +22,16 @@ export function present(path: string): boolean {
   }
 }
 
+/** Whether there is a directory of this name with nothing in it. */
+export function isEmpty(path: string): boolean {
+  try {
+    return readDirectory(path).length === 0;
+  } catch (error) {
+    if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
+    throw unusable(path, error);
+  }
+}
+
 /**
  * Makes a directory of this user alone; false when there is one.
  *
