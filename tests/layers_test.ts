@@ -160,10 +160,11 @@ const layers: Record<
     ],
     packages: ["@noble/hashes", "valibot"],
   },
-  "src/cni/install": {
-    layers: ["ffi", "src/spec", "src/state", "src/text.ts"],
+  "src/install": {
+    layers: ["ffi", "src/state", "src/text.ts"],
     packages: ["@noble/hashes"],
   },
+  "src/cni/install": { layers: ["ffi", "src/install", "src/spec"] },
   "src/cli": {
     layers: [
       "deno.json",
@@ -171,6 +172,7 @@ const layers: Record<
       "mod.ts",
       "src/cni/install",
       "src/cni/plugin",
+      "src/install",
       "src/state",
       "src/testing",
       "src/text.ts",

@@ -3,10 +3,17 @@
  *
  * @module
  */
-import type { PluginPaths } from "../../cni/install/install.ts";
+import type { ProgramPaths } from "../../install/program.ts";
 import { defineCommand } from "../command.ts";
 import type { GlobalValues, OptionTable, OptionValues } from "../options.ts";
 import { print } from "../output.ts";
+import {
+  denoOption,
+  denoPath,
+  directoryOf,
+  libraryOptions,
+  libraryPaths,
+} from "../program_options.ts";
 import { nodeSelection } from "../session.ts";
 import { UsageError } from "../usage.ts";
 
@@ -19,15 +26,7 @@ const directories = {
     value: "DIR",
     help: "Where runtimes look for networks (default: /etc/cni/net.d)",
   },
-  "lib-dir": {
-    value: "DIR",
-    help: "Where the plugin's modules go (default: /usr/local/lib/podnet-cni)",
-  },
-  "cache-dir": {
-    value: "DIR",
-    help:
-      "Where Deno keeps the plugin's code compiled (default: /var/cache/podnet-cni)",
-  },
+  ...libraryOptions("podnet-cni"),
 } as const satisfies OptionTable;
 
 /** Installs the plugin. */
@@ -45,10 +44,7 @@ export const cniInstall = defineCommand({
       value: "NAME",
       help: "The name of the network (default: podnet)",
     },
-    "deno": {
-      value: "PATH",
-      help: "The Deno that runs the plugin (default: the one that runs podnet)",
-    },
+    ...denoOption,
     ...directories,
   },
   notes: [
@@ -60,14 +56,19 @@ export const cniInstall = defineCommand({
     "podnet cni install --bin-dir /usr/lib/cni --pod-cidr 10.244.1.0/24",
   ],
   async run({ options, global }) {
-    const { install } = await import("../cni_setup.ts");
-    const written = await install(pluginPaths(options), {
-      deno: options.deno === undefined
-        ? Deno.execPath()
-        : absolute("deno", options.deno),
+    const { CNI_PLUGIN, conflistText, pluginNode } = await import(
+      "../../cni/install/conflist.ts"
+    );
+    const { install } = await import("../program_setup.ts");
+    const paths = pluginPaths(options);
+    const configuration = conflistText({
       network: networkName(options.network),
-      selection: nodeSelection(global),
-      podCidrs: options["pod-cidr"],
+      ...pluginNode(nodeSelection(global), options["pod-cidr"]),
+    });
+    const written = await install(CNI_PLUGIN, paths, {
+      module: "cni_plugin",
+      deno: denoPath(options),
+      configuration,
     });
     for (const path of written) print(path);
     return 0;
@@ -92,33 +93,23 @@ export const cniUninstall = defineCommand({
     "podnet cni uninstall --bin-dir /usr/lib/cni",
   ],
   async run({ options, global }) {
-    const { uninstallPlugin } = await import("../../cni/install/install.ts");
+    const { CNI_PLUGIN } = await import("../../cni/install/conflist.ts");
+    const { uninstallProgram } = await import("../../install/program.ts");
     const paths = pluginPaths(options);
     if (!options.force) await refuseWhileUsed(global);
-    for (const path of uninstallPlugin(paths)) print(path);
+    for (const path of uninstallProgram(CNI_PLUGIN, paths)) print(path);
     return 0;
   },
 });
 
-function pluginPaths(options: OptionValues<typeof directories>): PluginPaths {
-  const directory = (name: keyof typeof directories, otherwise: string) =>
-    absolute(name, options[name] ?? otherwise).replace(/(?<=.)\/+$/, "");
+function pluginPaths(options: OptionValues<typeof directories>): ProgramPaths {
+  const binDir = directoryOf(options, "bin-dir", "/opt/cni/bin");
+  const confDir = directoryOf(options, "conf-dir", "/etc/cni/net.d");
   return {
-    launcher: `${directory("bin-dir", "/opt/cni/bin")}/podnet`,
-    conflist: `${directory("conf-dir", "/etc/cni/net.d")}/10-podnet.conflist`,
-    library: directory("lib-dir", "/usr/local/lib/podnet-cni"),
-    cache: directory("cache-dir", "/var/cache/podnet-cni"),
+    launcher: `${binDir}/podnet`,
+    configuration: `${confDir}/10-podnet.conflist`,
+    ...libraryPaths(options, "podnet-cni"),
   };
-}
-
-/** Runtimes start the plugin in directories of their own. */
-function absolute(option: string, path: string): string {
-  if (path.startsWith("/")) return path;
-  throw new UsageError(
-    `--${option} ${
-      JSON.stringify(path)
-    } is no absolute path: write one that begins with "/"`,
-  );
 }
 
 function networkName(name = "podnet"): string {

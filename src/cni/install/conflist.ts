@@ -4,6 +4,7 @@
  * @module
  */
 import { hostName } from "../../../ffi/process.ts";
+import type { ProgramKind } from "../../install/program.ts";
 import { type NodeOptions, parseNodeOptions } from "../../spec/node_options.ts";
 
 /** The node that the plugin is to open. */
@@ -77,7 +78,7 @@ const CAPABILITIES: readonly string[] = [
 ];
 
 /** Whether a file of this text has a network whose only plugin is podnet. */
-export function isOwnConflist(text: string): boolean {
+function isOwnConflist(text: string): boolean {
   try {
     const { plugins } = JSON.parse(text);
     return Array.isArray(plugins) && plugins.length === 1 &&
@@ -86,3 +87,12 @@ export function isOwnConflist(text: string): boolean {
     return false;
   }
 }
+
+/** The plugin as a program that is installed. */
+export const CNI_PLUGIN: ProgramKind = {
+  title: "podnet's CNI plugin",
+  command: "podnet cni",
+  permissions: ["--allow-env=CNI_*"],
+  words: [],
+  isOwnConfiguration: isOwnConflist,
+};

@@ -1,7 +1,7 @@
 /** `podnet cni install` and `uninstall`: what they write, beside runtimes that read, and with hardly any environment. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { launcherText } from "../../../src/cni/install/launcher.ts";
-import { conflistText } from "../../../src/cni/install/conflist.ts";
+import { CNI_PLUGIN, conflistText } from "../../../src/cni/install/conflist.ts";
+import { launcherText } from "../../../src/install/launcher.ts";
 import { parseNetworkList } from "../../../src/cni/model/mod.ts";
 import { Chain, PluginHost } from "./driver.ts";
 
@@ -166,7 +166,7 @@ Deno.test("the launcher needs no environment and writes nowhere but in its cache
 });
 
 Deno.test("paths with spaces and quotes are words of the launcher", () => {
-  const text = launcherText({
+  const text = launcherText(CNI_PLUGIN, {
     deno: "/opt/my deno/deno",
     entry: "/lib/it's/cni.js",
     cache: "/var/cache/$x",

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readTextFile } from "../../../ffi/file.ts";
+import { readTextFile } from "../../ffi/file.ts";
 
 /**
  * A module and all that it imports, by name.

@@ -1,34 +1,35 @@
 /**
- * The plugin's files on a machine: modules, launcher and network configuration, put in their places one after the other,
- * so that whoever looks meanwhile finds the plugin as it was or as it will be.
+ * A program that others start, as files on a machine: modules, launcher, and a configuration that makes others start it,
+ * put in their places one after the other, so that whoever looks meanwhile finds the program as it was or as it will be.
  *
  * @module
  */
 import { sha256 } from "@noble/hashes/sha2.js";
-import { Errno, isSyscallError } from "../../../ffi/errno.ts";
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import {
   lstat,
   mkdir,
   readDirectory,
   readTextFile,
   rename,
-} from "../../../ffi/file.ts";
-import { removeDirectory } from "../../state/directory.ts";
-import {
-  removeFile,
-  removeIfEmpty,
-  writeFileAtomic,
-} from "../../state/store.ts";
-import { compareText } from "../../text.ts";
-import { isOwnConflist } from "./conflist.ts";
-import { isLauncher, launcherText } from "./launcher.ts";
+} from "../../ffi/file.ts";
+import { removeDirectory } from "../state/directory.ts";
+import { removeFile, removeIfEmpty, writeFileAtomic } from "../state/store.ts";
+import { compareText } from "../text.ts";
+import { isLauncher, type LauncherKind, launcherText } from "./launcher.ts";
 
-/** Where the plugin's files are; all of them absolute paths. */
-export interface PluginPaths {
-  /** The executable, `<bin-dir>/podnet`. */
+/** What is installed, whatever its version. */
+export interface ProgramKind extends LauncherKind {
+  /** Whether a configuration of this text is the program's own, and may be replaced and removed. */
+  readonly isOwnConfiguration: (text: string) => boolean;
+}
+
+/** Where the program's files are; all of them absolute paths. */
+export interface ProgramPaths {
+  /** The executable. */
   readonly launcher: string;
-  /** The network configuration, `<conf-dir>/10-podnet.conflist`. */
-  readonly conflist: string;
+  /** The file that makes others start it; missing when nobody reads one. */
+  readonly configuration?: string;
   /** The directory of the modules, a directory of its own for each version of them. */
   readonly library: string;
   /** Deno's cache. */
@@ -36,15 +37,15 @@ export interface PluginPaths {
 }
 
 /** What is to be installed. */
-export interface PluginFiles {
+export interface ProgramFiles {
   /** The Deno to run them. */
   readonly deno: string;
   /** Name of the first module. */
   readonly entry: string;
   /** Modules by name. */
   readonly modules: ReadonlyMap<string, string>;
-  /** The network configuration's text. */
-  readonly conflist: string;
+  /** The configuration's text; for a path of it only. */
+  readonly configuration?: string;
 }
 
 /** Something that is in the way of an installation. The message says what to do. */
@@ -54,29 +55,33 @@ export class InstallationError extends Error {
 }
 
 /**
- * Installs the plugin: modules first, then the launcher, which leads to them, then the configuration, which makes runtimes
+ * Installs a program: modules first, then the launcher, which leads to them, then the configuration, which makes others
  * start it. Installing it again changes what differs; modules of other versions go when nothing leads to them any more.
  *
  * @returns the files that were written
  * @throws {InstallationError} when a file of somebody else's has the name of one
  * @throws {SyscallError}
  */
-export function installPlugin(
-  { launcher, conflist, library, cache }: PluginPaths,
-  { deno, entry, modules, conflist: network }: PluginFiles,
+export function installProgram(
+  kind: ProgramKind,
+  paths: ProgramPaths,
+  { deno, entry, modules, configuration }: ProgramFiles,
 ): string[] {
-  refuseForeign(launcher, isLauncher);
-  refuseForeign(conflist, isOwnConflist);
+  refuseForeign(kind, paths);
+  const { launcher, library, cache } = paths;
   const version = digestOf(modules);
   const directory = `${library}/${version}`;
+  const text = launcherText(kind, {
+    deno,
+    entry: `${directory}/${entry}`,
+    cache,
+  });
   const written = [
     ...installModules(directory, modules),
-    ...replace(
-      launcher,
-      launcherText({ deno, entry: `${directory}/${entry}`, cache }),
-      0o755,
-    ),
-    ...replace(conflist, network, 0o644),
+    ...replace(launcher, text, 0o755),
+    ...paths.configuration === undefined || configuration === undefined
+      ? []
+      : replace(paths.configuration, configuration, 0o644),
   ];
   for (const other of versionsIn(library)) {
     if (other !== version) removeDirectory(`${library}/${other}`);
@@ -85,20 +90,21 @@ export function installPlugin(
 }
 
 /**
- * Takes the plugin away: the configuration first, so that nobody starts what is going.
+ * Takes a program away: the configuration first, so that nobody starts what is going.
  *
  * @returns the files and directories that were there
  * @throws {InstallationError} when a file of somebody else's has the name of one
  * @throws {SyscallError}
  */
-export function uninstallPlugin(
-  { launcher, conflist, library, cache }: PluginPaths,
+export function uninstallProgram(
+  kind: ProgramKind,
+  paths: ProgramPaths,
 ): string[] {
-  refuseForeign(launcher, isLauncher);
-  refuseForeign(conflist, isOwnConflist);
+  refuseForeign(kind, paths);
+  const { launcher, configuration, library, cache } = paths;
   const removed: string[] = [];
-  for (const path of [conflist, launcher]) {
-    if (textOf(path) === undefined) continue;
+  for (const path of [configuration, launcher]) {
+    if (path === undefined || textOf(path) === undefined) continue;
     removeFile(path);
     removed.push(path);
   }
@@ -135,12 +141,22 @@ function replace(path: string, text: string, mode: number): string[] {
   return [path];
 }
 
-function refuseForeign(path: string, isOwn: (text: string) => boolean): void {
-  const text = textOf(path);
-  if (text === undefined || isOwn(text)) return;
-  throw new InstallationError(
-    `${path} is not podnet's: move it away, or choose another directory`,
-  );
+/** Before anything is done. */
+function refuseForeign(
+  kind: ProgramKind,
+  { launcher, configuration }: ProgramPaths,
+): void {
+  const refuse = (path: string, isOwn: (text: string) => boolean) => {
+    const text = textOf(path);
+    if (text === undefined || isOwn(text)) return;
+    throw new InstallationError(
+      `${path} is not podnet's: move it away, or choose another directory`,
+    );
+  };
+  refuse(launcher, (text) => isLauncher(kind, text));
+  if (configuration !== undefined) {
+    refuse(configuration, kind.isOwnConfiguration);
+  }
 }
 
 /** Twelve digits that follow from names and texts. */

@@ -1,0 +1,68 @@
+/**
+ * The options of the commands that install and uninstall a program.
+ *
+ * @module
+ */
+import type { ProgramPaths } from "../install/program.ts";
+import type { OptionTable, OptionValues } from "./options.ts";
+import { UsageError } from "./usage.ts";
+
+/** Where the files of a program go that its other options do not name. */
+export function libraryOptions<const D extends string>(directory: D) {
+  return {
+    "lib-dir": {
+      value: "DIR",
+      help: `Where its modules go (default: /usr/local/lib/${directory})`,
+    },
+    "cache-dir": {
+      value: "DIR",
+      help:
+        `Where Deno keeps its code compiled (default: /var/cache/${directory})`,
+    },
+  } as const satisfies OptionTable;
+}
+
+/** The Deno that is to run a program. */
+export const denoOption = {
+  "deno": {
+    value: "PATH",
+    help: "The Deno that runs it (default: the one that runs podnet)",
+  },
+} as const satisfies OptionTable;
+
+/** The paths that {@linkcode libraryOptions} mean. */
+export function libraryPaths(
+  options: OptionValues<ReturnType<typeof libraryOptions>>,
+  directory: string,
+): Pick<ProgramPaths, "library" | "cache"> {
+  return {
+    library: directoryOf(options, "lib-dir", `/usr/local/lib/${directory}`),
+    cache: directoryOf(options, "cache-dir", `/var/cache/${directory}`),
+  };
+}
+
+/** The Deno that {@linkcode denoOption} means. */
+export function denoPath(options: OptionValues<typeof denoOption>): string {
+  return options.deno === undefined
+    ? Deno.execPath()
+    : absolute("deno", options.deno);
+}
+
+/** The directory that an option means. */
+export function directoryOf<K extends string>(
+  options: { readonly [name in K]: string | undefined },
+  name: K,
+  otherwise: string,
+): string {
+  return absolute(name, options[name] ?? otherwise).replace(/(?<=.)\/+$/, "");
+}
+
+/** Runtimes start programs in directories of their own. */
+function absolute(option: string, path: string): string {
+  if (path.startsWith("/")) return path;
+  throw new UsageError(
+    `--${option} ${
+      JSON.stringify(path)
+    } is no absolute path: write one that begins with "/"`,
+  );
+}

@@ -1,0 +1,80 @@
+/**
+ * The executable that container runtimes start: a shell script that becomes Deno at once.
+ *
+ * Runtimes give a program hardly any environment, and it must neither load from a network nor write where nobody expects
+ * it. So everything is said: where Deno is, where its cache is, what it may do.
+ *
+ * @module
+ */
+
+/** What a launcher starts, and who makes it. */
+export interface LauncherKind {
+  /** What it is to people: `podnet's CNI plugin`. */
+  readonly title: string;
+  /** The command that has `install` and `uninstall`: `podnet cni`. */
+  readonly command: string;
+  /** What Deno has to allow besides FFI, as options of `deno run`. */
+  readonly permissions: readonly string[];
+  /** Arguments of the program that come before those of the caller. */
+  readonly words: readonly string[];
+}
+
+/** What the script is made of; all of them absolute paths. */
+export interface LauncherPaths {
+  /** The Deno to run. */
+  readonly deno: string;
+  /** The program's first module. */
+  readonly entry: string;
+  /** Where Deno keeps compiled code, for the next start; it may be deleted at any time. */
+  readonly cache: string;
+}
+
+/** The script. */
+export function launcherText(
+  kind: LauncherKind,
+  { deno, entry, cache }: LauncherPaths,
+): string {
+  const variables = [
+    `DENO_DIR=${quoted(cache)}`,
+    "DENO_NO_UPDATE_CHECK=1",
+    "NO_COLOR=1",
+  ];
+  const words = [
+    ...[deno, "run", ...DENO_FLAGS, ...kind.permissions, entry, ...kind.words]
+      .map(quoted),
+    '"$@"',
+  ];
+  return `#!/bin/sh
+${mark(kind)}, taken away by ${kind.command} uninstall.
+${variables.join(" ")} exec ${words.join(" ")}
+`;
+}
+
+/** Whether a file of this text may be replaced and removed. */
+export function isLauncher(kind: LauncherKind, text: string): boolean {
+  return text.includes(`\n${mark(kind)}`);
+}
+
+/** Tells podnet's own scripts from others. */
+function mark({ title, command }: LauncherKind): string {
+  return `# ${title}: made by ${command} install`;
+}
+
+const DENO_FLAGS: readonly string[] = [
+  "--quiet",
+  "--no-config",
+  "--no-lock",
+  "--no-remote",
+  "--no-npm",
+  "--no-prompt",
+  "--allow-ffi",
+  // The cache then holds all of the code compiled. A young generation that never fills is never collected.
+  "--v8-flags=--no-lazy,--min-semi-space-size=16",
+];
+
+/** As one word of sh(1). */
+function quoted(text: string): string {
+  return /^[\w./@%+,=:-]+$/.test(text)
+    ? text
+    : `'${text.replaceAll("'", "'\\''")}'`;
+}
