@@ -134,6 +134,27 @@ export {
   type SandboxErrorContexts,
   type SandboxErrorOptions,
 } from "./src/errors.ts";
+export {
+  EtcdStore,
+  type EtcdStoreOptions,
+} from "./src/cluster/etcd/etcd_store.ts";
+export type { EtcdOptions } from "./src/cluster/etcd/options.ts";
+export { StaticStore } from "./src/cluster/static_store.ts";
+export {
+  type CallOptions,
+  type Claim,
+  type ClusterStore,
+  isStoreError,
+  type Lease,
+  type Reservation,
+  type StoreChange,
+  type StoredMember,
+  type StoredText,
+  StoreError,
+  type StoreErrorCode,
+  type StoreListing,
+  type StoreUpdate,
+} from "./src/cluster/store.ts";
 export { OwnedFd } from "./ffi/fd.ts";
 export type { FileKind } from "./ffi/file_status.ts";
 export {

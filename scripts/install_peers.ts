@@ -42,7 +42,18 @@ const clients: Record<string, string> = {
   podman: "/usr/bin/podman",
 };
 
-const packages: Record<string, string> = { ...peers, ...rivals, ...clients };
+/** What only the tests of `tests/cluster` and the benchmark of clusters need: 24 MB on disk. */
+const engines: Record<string, string> = {
+  "etcd-server": "/usr/bin/etcd",
+  openssl: "/usr/bin/openssl",
+};
+
+const packages: Record<string, string> = {
+  ...peers,
+  ...rivals,
+  ...clients,
+  ...engines,
+};
 
 /** What the benchmark needs. */
 export const BENCH_PEERS: readonly string[] = Object.keys({
@@ -50,17 +61,22 @@ export const BENCH_PEERS: readonly string[] = Object.keys({
   ...rivals,
 });
 
-/** What the tests need but for those of `tests/clients`. */
+/** What the tests need but for those of `tests/clients` and `tests/cluster`. */
 export const TEST_PEERS: readonly string[] = Object.keys(peers);
 
 /** What the tests of `tests/clients` need besides. */
 export const CLIENT_PEERS: readonly string[] = Object.keys(clients);
 
+/** What the tests of `tests/cluster` need besides. */
+export const ENGINE_PEERS: readonly string[] = Object.keys(engines);
+
 /**
- * What is not unpacked of the clients: units, which Debian starts at once and at each boot, and a network. Nothing here
- * is to run on the machine itself.
+ * What is not unpacked of clients and engines: units, which Debian starts at once and at each boot, and a network. Nothing
+ * here is to run on the machine itself.
  */
 const NOT_UNPACKED = [
+  "/etc/init.d/etcd",
+  "/lib/systemd/system/etcd.service",
   "/lib/systemd/system/containerd.service",
   "/lib/systemd/*/podman*",
   "/etc/cni/net.d/87-podman-bridge.conflist",
@@ -127,11 +143,14 @@ export async function installPeers(
     return `Debian packages are missing and only root can install them; ${byHand}`;
   }
   console.error(`installing from Debian: ${missing.join(" ")}`);
-  const unpack = missing.some((name) => CLIENT_PEERS.includes(name))
-    ? NOT_UNPACKED.map((path) =>
-      `--option=DPkg::Options::=--path-exclude=${path}`
-    )
-    : [];
+  const unpack =
+    missing.some((name) =>
+        CLIENT_PEERS.includes(name) || ENGINE_PEERS.includes(name)
+      )
+      ? NOT_UNPACKED.map((path) =>
+        `--option=DPkg::Options::=--path-exclude=${path}`
+      )
+      : [];
   const install = [
     ...["install", "-y", "--no-install-recommends"],
     ...unpack,

@@ -8,7 +8,12 @@
  *
  * @module
  */
-import { CLIENT_PEERS, installPeers, TEST_PEERS } from "./install_peers.ts";
+import {
+  CLIENT_PEERS,
+  ENGINE_PEERS,
+  installPeers,
+  TEST_PEERS,
+} from "./install_peers.ts";
 import { runIsolated } from "./isolate.ts";
 import { added, machineState } from "./leaks.ts";
 import { emptyOutcome, type Outcome } from "./test_output.ts";
@@ -81,11 +86,15 @@ function* testLanes(): Generator<string[]> {
   }
 }
 
-/** Who is needed by these tests: the clients are large, and have nothing to do with most of them. */
+/** Who is needed by these tests: clients and engines are large, and have nothing to do with most of them. */
 function peersOf(args: readonly string[]): string[] {
-  const clients = args.length === 0 ||
-    args.some((path) => path.includes("tests/clients"));
-  return clients ? [...TEST_PEERS, ...CLIENT_PEERS] : [...TEST_PEERS];
+  const has = (folder: string) =>
+    args.length === 0 || args.some((path) => path.includes(folder));
+  return [
+    ...TEST_PEERS,
+    ...has("tests/clients") ? CLIENT_PEERS : [],
+    ...has("tests/cluster") ? ENGINE_PEERS : [],
+  ];
 }
 
 /** Runs `deno test` with the arguments, isolated. */

@@ -216,7 +216,7 @@ const effects: readonly {
   {
     // Types, errors, and what needs neither a permission nor a file.
     pattern:
-      /\bDeno\.(?!(?:build|version|inspect|errors|dlopen|Unsafe\w+|exit|Command|CommandOptions|ChildProcess|listen|serve|connect|Serve\w+|HttpServer|NetAddr|Tcp\w+|DynamicLibrary|ForeignLibraryInterface|Pointer\w+)\b)\w+/g,
+      /\bDeno\.(?!(?:build|version|inspect|errors|dlopen|Unsafe\w+|exit|Command|CommandOptions|ChildProcess|listen|serve|connect|Serve\w+|HttpServer|NetAddr|Tcp\w+|DynamicLibrary|ForeignLibraryInterface|Pointer\w+|createHttpClient|HttpClient)\b)\w+/g,
     in: ["src/cli"],
     why: "--allow-ffi alone must do, and /proc has to be read on this thread",
   },

@@ -1,0 +1,186 @@
+/**
+ * An etcd of one or more members on loopback addresses of the tests' own namespace.
+ *
+ * @module
+ */
+import { EtcdStore } from "../../src/cluster/etcd/etcd_store.ts";
+import type { EtcdOptions } from "../../src/cluster/etcd/options.ts";
+
+/** What an etcd is to be. */
+export interface EtcdTestOptions {
+  /** @default 1 */
+  readonly members?: number;
+  /**
+   * Address of the first member.
+   * @default one of its own
+   */
+  readonly host?: string;
+  /** Files of the certificates; then clients need one too. */
+  readonly tls?: {
+    readonly ca: string;
+    readonly cert: string;
+    readonly key: string;
+  };
+}
+
+/** Members get addresses of their own, so that a test can tell them apart. */
+let used = 0;
+
+/** A running etcd. Disposing it ends its processes and removes its data. */
+export class Etcd implements AsyncDisposable {
+  readonly endpoints: readonly string[];
+  readonly #directory: string;
+  readonly #options: EtcdTestOptions;
+  readonly #hosts: readonly string[];
+  readonly #running = new Map<number, Deno.ChildProcess>();
+
+  private constructor(options: EtcdTestOptions) {
+    this.#options = options;
+    this.#directory = Deno.makeTempDirSync({ prefix: "etcd-" });
+    const { members = 1, tls, host } = options;
+    this.#hosts = Array.from(
+      { length: members },
+      () => host ?? `127.0.7.${++used}`,
+    );
+    const scheme = tls === undefined ? "http" : "https";
+    this.endpoints = this.#hosts.map((host) => `${scheme}://${host}:2379`);
+  }
+
+  /** Starts one and waits until it answers. */
+  static async start(options: EtcdTestOptions = {}): Promise<Etcd> {
+    const etcd = new Etcd(options);
+    try {
+      for (const member of etcd.#hosts.keys()) etcd.spawn(member);
+      if (options.tls === undefined) await etcd.answers();
+      return etcd;
+    } catch (error) {
+      await etcd[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Starts a member, with the data that it has. */
+  spawn(member = 0): void {
+    const host = this.#hosts[member];
+    const { tls } = this.#options;
+    const peers = this.#hosts.map((host, i) => `m${i}=http://${host}:2380`);
+    this.#running.set(
+      member,
+      new Deno.Command("/usr/bin/etcd", {
+        args: [
+          `--name=m${member}`,
+          `--data-dir=${this.#directory}/m${member}`,
+          `--listen-client-urls=${this.endpoints[member]}`,
+          `--advertise-client-urls=${this.endpoints[member]}`,
+          `--listen-peer-urls=http://${host}:2380`,
+          `--initial-advertise-peer-urls=http://${host}:2380`,
+          `--initial-cluster=${peers.join(",")}`,
+          "--heartbeat-interval=50",
+          "--election-timeout=300",
+          "--unsafe-no-fsync",
+          "--logger=zap",
+          `--log-outputs=${this.#directory}/log${member}`,
+          ...tls === undefined ? [] : [
+            "--client-cert-auth",
+            `--trusted-ca-file=${tls.ca}`,
+            `--cert-file=${tls.cert}`,
+            `--key-file=${tls.key}`,
+          ],
+        ],
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+      }).spawn(),
+    );
+  }
+
+  /** Kills a member; its data stay. */
+  async kill(member = 0): Promise<void> {
+    const child = this.#running.get(member);
+    this.#running.delete(member);
+    child?.kill("SIGKILL");
+    await child?.status;
+  }
+
+  /** Stops a member where it is, so that it answers nothing and closes nothing. */
+  freeze(member = 0): void {
+    this.#running.get(member)?.kill("SIGSTOP");
+  }
+
+  /** Lets a frozen member go on. */
+  thaw(member = 0): void {
+    this.#running.get(member)?.kill("SIGCONT");
+  }
+
+  /** Waits until all the members that run answer. */
+  async answers(): Promise<void> {
+    for (const member of this.#running.keys()) {
+      await this.call(member, "kv/range", { key: "AA==" });
+    }
+  }
+
+  /** Asks a member something that the store does not, again until it is able to answer. */
+  async call(member: number, path: string, body: unknown): Promise<unknown> {
+    for (let attempt = 0;; attempt++) {
+      try {
+        const response = await fetch(`${this.endpoints[member]}/v3/${path}`, {
+          method: "POST",
+          body: JSON.stringify(body),
+          headers: { connection: "close" },
+        });
+        const text = await response.text();
+        if (response.ok) return JSON.parse(text);
+        if (attempt > 500) throw new Error(text);
+      } catch (error) {
+        if (attempt > 500) throw error;
+      }
+      await new Promise((wake) => setTimeout(wake, 20));
+    }
+  }
+
+  /** The number of the member that leads. */
+  async leader(): Promise<number> {
+    for (const member of this.#running.keys()) {
+      const { header, leader } = await this.call(
+        member,
+        "maintenance/status",
+        {},
+      ) as { header: { member_id: string }; leader?: string };
+      if (header.member_id === leader) return member;
+    }
+    await new Promise((wake) => setTimeout(wake, 20));
+    return await this.leader();
+  }
+
+  /** Forgets the history until now. */
+  async compact(): Promise<void> {
+    const { header } = await this.call(0, "kv/range", { key: "AA==" }) as {
+      header: { revision: string };
+    };
+    await this.call(0, "kv/compaction", { revision: header.revision });
+  }
+
+  /** A store in it. */
+  store(
+    options: Partial<EtcdOptions> & {
+      readonly cluster?: string;
+      readonly leaseSeconds?: number;
+    } = {},
+  ): EtcdStore {
+    return new EtcdStore({
+      endpoints: this.endpoints,
+      cluster: "test",
+      leaseSeconds: 2,
+      timeoutMs: 1000,
+      ...options,
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const member of [...this.#running.keys()]) {
+      this.thaw(member);
+      await this.kill(member);
+    }
+    await Deno.remove(this.#directory, { recursive: true });
+  }
+}

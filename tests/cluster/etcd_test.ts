@@ -1,0 +1,260 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  type ClusterStore,
+  isStoreError,
+  StoreError,
+  type StoreUpdate,
+} from "../../src/cluster/store.ts";
+import { Etcd } from "./etcd.ts";
+import { certificates } from "./certificates.ts";
+
+async function claim(store: ClusterStore, name: string, podCidr: string) {
+  return await store.claim({
+    name,
+    podCidrs: [podCidr],
+    text: "{}",
+    settings: "{}",
+    basis: await store.list(),
+  });
+}
+
+async function names(store: ClusterStore): Promise<string[]> {
+  return (await store.list()).members.map(({ name }) => name);
+}
+
+/** Tries again for as long as the store is not able to answer. */
+async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 0;; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isStoreError(error, "unreachable") || attempt > 100) throw error;
+      await new Promise((wake) => setTimeout(wake, 50));
+    }
+  }
+}
+
+Deno.test("EtcdStore gives a lease that ends when it is not renewed: the member goes, the reservation stays", async () => {
+  await using etcd = await Etcd.start();
+  await using store = etcd.store({ leaseSeconds: 1 });
+  const lease = await claim(store, "a", "10.244.1.0/24");
+  assert(lease !== undefined);
+  const { revision } = await store.list();
+  const watch = store.watch(revision)[Symbol.asyncIterator]();
+  const { value } = await watch.next() as { value: StoreUpdate };
+  assertEquals(value.changes, [{ kind: "member", name: "a" }]);
+  await watch.return?.();
+  assertEquals(await store.renew(lease), undefined);
+  const { members, reservations } = await store.list();
+  assertEquals(members, []);
+  assertEquals(reservations.map(({ owner }) => owner), ["a"]);
+  // Somebody else may take it, since its owner is not there.
+  assert(await claim(store, "b", "10.244.1.0/24") !== undefined);
+  const again = await store.list();
+  assertEquals(again.reservations.map(({ owner }) => owner), ["b"]);
+  // And then a may not.
+  assertEquals(await claim(store, "a", "10.244.1.0/24"), undefined);
+});
+
+Deno.test("EtcdStore lets one of twenty have a network that all claim at the same instant", async () => {
+  await using etcd = await Etcd.start();
+  await using store = etcd.store();
+  const basis = await store.list();
+  const claims = Array.from({ length: 20 }, (_, i) =>
+    store.claim({
+      name: `n${i}`,
+      podCidrs: ["10.244.1.0/24"],
+      text: "{}",
+      settings: "{}",
+      basis,
+    }));
+  const won = (await Promise.all(claims)).filter((lease) =>
+    lease !== undefined
+  );
+  assertEquals(won.length, 1);
+  assertEquals((await store.list()).members.length, 1);
+});
+
+Deno.test("EtcdStore releases what is the lease's own, and nothing of a successor", async () => {
+  await using etcd = await Etcd.start();
+  await using store = etcd.store();
+  const node = { name: "a", podCidrs: ["10.244.1.0/24"] };
+  const first = await claim(store, "a", "10.244.1.0/24");
+  const second = await claim(store, "a", "10.244.1.0/24");
+  assert(first !== undefined && second !== undefined);
+  await store.release(first, node);
+  assertEquals(await names(store), ["a"]);
+  assertEquals((await store.list()).reservations.length, 1);
+  await store.release(second, node);
+  assertEquals(await names(store), []);
+  assertEquals((await store.list()).reservations.length, 0);
+  await store.release(second, node);
+});
+
+Deno.test("EtcdStore lists more than fits in a page, at one moment", async () => {
+  await using etcd = await Etcd.start();
+  await using store = etcd.store();
+  for (let group = 0; group < 21; group++) {
+    await etcd.call(0, "kv/txn", {
+      success: Array.from({ length: 100 }, (_, i) => ({
+        request_put: {
+          key: btoa(`/podnet/test/members/n${group}-${i}`),
+          value: btoa("{}"),
+        },
+      })),
+    });
+  }
+  const { members } = await store.list();
+  assertEquals(new Set(members.map(({ name }) => name)).size, 2100);
+});
+
+Deno.test("EtcdStore says that a moment is compacted, and keeps clusters apart", async () => {
+  await using etcd = await Etcd.start();
+  await using store = etcd.store();
+  await using other = etcd.store({ cluster: "other" });
+  const { revision } = await store.list();
+  await claim(store, "a", "10.244.1.0/24");
+  await claim(store, "b", "10.244.2.0/24");
+  assertEquals(await names(other), []);
+  await etcd.compact();
+  const watch = store.watch(revision)[Symbol.asyncIterator]();
+  const error = await assertRejects(() => watch.next(), StoreError);
+  assertEquals(error.code, "gap");
+});
+
+Deno.test("EtcdStore goes on after etcd was killed and started again", async () => {
+  await using etcd = await Etcd.start();
+  await using store = etcd.store({ leaseSeconds: 60 });
+  const lease = await claim(store, "a", "10.244.1.0/24");
+  assert(lease !== undefined);
+  const { revision } = await store.list();
+  const told: StoreUpdate[] = [];
+  const broken = assertRejects(async () => {
+    for await (const update of store.watch(revision)) told.push(update);
+  }, StoreError);
+  await claim(store, "b", "10.244.2.0/24");
+  await etcd.kill();
+  assertEquals((await broken).code, "unreachable");
+  const failures = await Promise.all([
+    assertRejects(() => store.list(), StoreError),
+    assertRejects(() => store.renew(lease), StoreError),
+  ]);
+  assertEquals(failures.map(({ code }) => code), [
+    "unreachable",
+    "unreachable",
+  ]);
+  etcd.spawn();
+  await etcd.answers();
+  assert(await store.renew(lease) !== undefined);
+  const last = told.at(-1)?.revision ?? revision;
+  const again = store.watch(last)[Symbol.asyncIterator]();
+  const next = again.next();
+  await claim(store, "c", "10.244.3.0/24");
+  const { value } = await next as { value: StoreUpdate };
+  const [first] = value.changes;
+  assertEquals(
+    first?.kind === "member" && first.name,
+    told.length > 0 ? "c" : "b",
+  );
+  await again.return?.();
+});
+
+Deno.test("EtcdStore asks the next member when one does not answer, and survives the loss of the leader", async () => {
+  await using etcd = await Etcd.start({ members: 3 });
+  await using store = etcd.store({ leaseSeconds: 60, timeoutMs: 300 });
+  const lease = await patiently(() => claim(store, "a", "10.244.1.0/24"));
+  assert(lease !== undefined);
+  const leader = await etcd.leader();
+  await etcd.kill(leader);
+  assert(await patiently(() => store.renew(lease)) !== undefined);
+  assertEquals(await patiently(() => names(store)), ["a"]);
+  etcd.spawn(leader);
+  await etcd.answers();
+  // Frozen: it takes connections and says nothing.
+  const frozen = await etcd.leader();
+  etcd.freeze(frozen);
+  assert(await patiently(() => store.renew(lease)) !== undefined);
+  assertEquals(await patiently(() => names(store)), ["a"]);
+  etcd.thaw(frozen);
+});
+
+Deno.test("EtcdStore's watch ends when its member has lost the others", async () => {
+  await using etcd = await Etcd.start({ members: 3 });
+  const [endpoint = ""] = etcd.endpoints;
+  await using store = etcd.store({ endpoints: [endpoint] });
+  const { revision } = await patiently(() => store.list());
+  const watch = store.watch(revision)[Symbol.asyncIterator]();
+  const ended = assertRejects(() => watch.next(), StoreError);
+  await Promise.all([etcd.kill(1), etcd.kill(2)]);
+  assertEquals((await ended).code, "unreachable");
+});
+
+Deno.test("EtcdStore is a user with a password where etcd asks for one", async () => {
+  await using etcd = await Etcd.start();
+  await etcd.call(0, "auth/user/add", { name: "root", password: "secret" });
+  await etcd.call(0, "auth/user/grant", { user: "root", role: "root" });
+  await etcd.call(0, "auth/enable", {});
+  await using stranger = etcd.store();
+  await using liar = etcd.store({ user: "root", password: "guess" });
+  for (const store of [stranger, liar]) {
+    const error = await assertRejects(() => store.list(), StoreError);
+    assertEquals(error.code, "refused");
+  }
+  await using store = etcd.store({ user: "root", password: "secret" });
+  const lease = await claim(store, "a", "10.244.1.0/24");
+  assert(lease !== undefined && await store.renew(lease) !== undefined);
+  const { revision } = await store.list();
+  const watch = store.watch(revision)[Symbol.asyncIterator]();
+  const next = watch.next();
+  // Tokens are not kept over a restart: it gets another by itself.
+  await etcd.kill();
+  etcd.spawn();
+  await next.catch(() => {});
+  assertEquals(await patiently(() => names(store)), ["a"]);
+});
+
+Deno.test("EtcdStore shows its certificate, and checks the etcd's", async () => {
+  await using pki = await certificates("127.0.7.200");
+  await using etcd = await Etcd.start({ tls: pki.files, host: "127.0.7.200" });
+  const { ca, cert, key } = pki.client;
+  await using store = etcd.store({ ca, cert, key });
+  assertEquals(await patiently(() => names(store)), []);
+  assert(await claim(store, "a", "10.244.1.0/24") !== undefined);
+  await using unknown = etcd.store({ ca });
+  await using trusting = etcd.store({ cert, key });
+  for (const store of [unknown, trusting]) {
+    const error = await assertRejects(() => store.list(), StoreError);
+    assertEquals(error.code, "unreachable");
+  }
+});
+
+Deno.test("EtcdStore refuses what is no etcd", async () => {
+  let answer = new Response("<html>", { status: 200 });
+  await using server = Deno.serve(
+    { hostname: "127.0.7.201", port: 2379, onListen() {} },
+    () => answer.clone(),
+  );
+  const { hostname, port } = server.addr;
+  const { EtcdStore } = await import("../../src/cluster/etcd/etcd_store.ts");
+  await using store = new EtcdStore({
+    endpoints: [`http://${hostname}:${port}`],
+    cluster: "test",
+    leaseSeconds: 2,
+  });
+  const answers = [
+    "<html>",
+    "[]",
+    "{}",
+    '{"header":{"revision":"1"},"kvs":[{}]}',
+    '{"header":{"revision":"1"},"kvs":[{"key":"*"}]}',
+    '{"header":{"revision":"x"}}',
+  ];
+  for (const body of answers) {
+    answer = new Response(body);
+    const error = await assertRejects(() => store.list(), StoreError);
+    assertEquals(error.code, "refused", body);
+  }
+  answer = new Response("busy", { status: 503 });
+  const error = await assertRejects(() => store.list(), StoreError);
+  assertEquals(error.code, "unreachable");
+});
