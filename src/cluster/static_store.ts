@@ -46,12 +46,17 @@ export class StaticStore implements ClusterStore {
   #version: string | undefined;
   #listing: StoreListing | undefined;
 
-  /** @param path of the file, absolute */
+  /**
+   * Reads nothing yet.
+   *
+   * @param path of the file, absolute
+   */
   constructor(path: string) {
     this.#path = path;
     this.description = path;
   }
 
+  /** Ends its watches. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#disposed.abort(new StoreError("unreachable", "it was closed"));
     return Promise.resolve();

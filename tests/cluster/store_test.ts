@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { EtcdStore } from "../../src/cluster/etcd/etcd_store.ts";
+import type { EtcdStore } from "../../src/cluster/etcd/etcd_store.ts";
 import { StaticStore } from "../../src/cluster/static_store.ts";
 import {
   type ClusterStore,

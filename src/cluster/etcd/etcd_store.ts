@@ -65,6 +65,7 @@ export class EtcdStore implements ClusterStore {
     this.description = `etcd at ${this.#gateway.description}`;
   }
 
+  /** Closes its connections. Leases stay as they are. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#gateway[Symbol.dispose]();
     return Promise.resolve();
