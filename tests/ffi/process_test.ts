@@ -64,6 +64,18 @@ Deno.test("libc() opens nothing, and asks for nothing, before it is used", async
   assertEquals([code, new TextDecoder().decode(stdout)], [0, "NotCapable\n"]);
 });
 
+Deno.test("functions report their errors from the first use on, and are opened when they are used much", async () => {
+  const script = new URL("./fixtures/first_uses.ts", import.meta.url);
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-lock", "--no-prompt", "--allow-ffi", script.href],
+  }).output();
+  const opened = "open close read flock unlink rmdir umount2 socket send";
+  assertEquals(
+    [code, new TextDecoder().decode(stdout)],
+    [0, `${opened} errno\n`],
+  );
+});
+
 Deno.test("/proc/self/fd shows the descriptors that the leak tests count", () => {
   const before = readDirectory("/proc/self/fd").length;
   using _fd = open("/dev/null", O_RDONLY);

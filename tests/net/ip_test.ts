@@ -72,6 +72,49 @@ for (const text of REFUSED) {
   });
 }
 
+const AF_INET = 2;
+const AF_INET6 = 10;
+
+/** Texts that are addresses, nearly addresses, and neither. */
+const texts = fc.oneof(
+  fc.array(
+    fc.constantFrom(
+      ...["0", "1", "00", "f", "1.2.3.4", "255", "256", "01", "g", "12345"],
+      ...[":", ":", ":", ":", "::", ".", ".", ".", "%", "/", " ", "ffff"],
+    ),
+    { maxLength: 20 },
+  ).map((pieces) => pieces.join("")),
+  ipv6Bytes.map((bytes) => IpAddress.fromBytes(bytes).toString()),
+  fc.ipV4(),
+  fc.ipV6(),
+);
+
+Deno.test("IpAddress.parse() reads what inet_pton(3) reads, and refuses what it refuses", () => {
+  const library = Deno.dlopen("libc.so.6", {
+    // int inet_pton(int family, const char *text, void *address);
+    inet_pton: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  });
+  using _closed = { [Symbol.dispose]: () => library.close() };
+  const read = (text: string) => {
+    const bytes = new Uint8Array(text.includes(":") ? 16 : 4);
+    const isAddress = library.symbols.inet_pton(
+      bytes.length === 16 ? AF_INET6 : AF_INET,
+      new TextEncoder().encode(`${text}\0`),
+      bytes,
+    ) === 1;
+    return isAddress ? bytes : undefined;
+  };
+  fc.assert(
+    fc.property(texts, (text) => {
+      const expected = read(text);
+      if (expected === undefined) {
+        assertThrows(() => IpAddress.parse(text), RangeError);
+      } else assertEquals(IpAddress.parse(text).bytes, expected);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
 Deno.test("IpAddress.toString() is read back as the same address", () => {
   fc.assert(fc.property(fc.oneof(ipv4Bytes, ipv6Bytes), (bytes) => {
     const address = IpAddress.fromBytes(bytes);
