@@ -161,10 +161,20 @@ const layers: Record<
     packages: ["@noble/hashes", "valibot"],
   },
   "src/install": {
-    layers: ["ffi", "src/state", "src/text.ts"],
+    layers: ["ffi", "src/spec", "src/state", "src/text.ts"],
     packages: ["@noble/hashes"],
   },
-  "src/cni/install": { layers: ["ffi", "src/install", "src/spec"] },
+  "src/cni/install": { layers: ["src/install"] },
+  "src/oci": {
+    layers: [
+      "src/errors.ts",
+      "src/install",
+      "src/namespace",
+      "src/sandbox",
+      "src/spec",
+    ],
+    packages: ["valibot"],
+  },
   "src/cli": {
     layers: [
       "deno.json",
@@ -173,6 +183,7 @@ const layers: Record<
       "src/cni/install",
       "src/cni/plugin",
       "src/install",
+      "src/oci",
       "src/state",
       "src/testing",
       "src/text.ts",

@@ -90,6 +90,22 @@ export const commands: ReadonlyMap<string, CommandEntry> = new Map<
     summary: "Take the CNI plugin away",
     load: async () => (await import("./commands/cni.ts")).cniUninstall,
   }],
+  ["oci-hook", {
+    summary: "Give a container its network, as a hook of its OCI runtime",
+    load: async () => (await import("./commands/oci_hook.ts")).ociHook,
+  }],
+  ["oci-hook config", {
+    summary: "Print what makes an OCI runtime start the hook",
+    load: async () => (await import("./commands/oci_hook.ts")).ociHookConfig,
+  }],
+  ["oci-hook install", {
+    summary: "Install the hook, so that it starts fast",
+    load: async () => (await import("./commands/oci_hook.ts")).ociHookInstall,
+  }],
+  ["oci-hook uninstall", {
+    summary: "Take the hook away",
+    load: async () => (await import("./commands/oci_hook.ts")).ociHookUninstall,
+  }],
   ["events", {
     summary: "Print what happens to sandboxes as it happens",
     load: async () => (await import("./commands/events.ts")).events,

@@ -58,6 +58,11 @@ export interface Failure {
 export interface GivenOptions {
   readonly table: OptionTable;
   readonly values: OptionValues<OptionTable>;
+  /**
+   * What stands before an option's name where it was given.
+   * @default "--"
+   */
+  readonly prefix?: string;
 }
 
 /** What to tell about `error`. */
@@ -128,14 +133,14 @@ export function causeChain(error: unknown): string[] {
 /** `ports[0].hostPort` becomes `--publish 0:80`; a path without an option stays as it is. */
 function describeProblem(
   { path, message }: Problem,
-  { table, values }: GivenOptions,
+  { table, values, prefix = "--" }: GivenOptions,
 ): string {
   for (const [name, { field }] of Object.entries(table)) {
     if (field === undefined || !path.startsWith(field)) continue;
     const rest = path.slice(field.length);
     if (rest !== "" && !/^[.[]/.test(rest)) continue;
     const text = culprit(values[name], rest);
-    return printable(`--${name}${text ? ` ${text}` : ""}: ${message}`);
+    return printable(`${prefix}${name}${text ? ` ${text}` : ""}: ${message}`);
   }
   return printable(path === "" ? message : `${path}: ${message}`);
 }

@@ -4,7 +4,8 @@
  * @module
  */
 import type { ProgramPaths } from "../install/program.ts";
-import type { OptionTable, OptionValues } from "./options.ts";
+import type { GlobalValues, OptionTable, OptionValues } from "./options.ts";
+import { nodeSelection } from "./session.ts";
 import { UsageError } from "./usage.ts";
 
 /** Where the files of a program go that its other options do not name. */
@@ -65,4 +66,35 @@ function absolute(option: string, path: string): string {
       JSON.stringify(path)
     } is no absolute path: write one that begins with "/"`,
   );
+}
+
+/**
+ * Keeps a program from going while it is needed to take networks away.
+ *
+ * @param program what it is to people
+ * @param isIts whether a sandbox of these labels was made by it
+ * @throws {UsageError}
+ */
+export async function refuseWhileUsed(
+  global: GlobalValues,
+  program: string,
+  isIts: (labels: Readonly<Record<string, string>>) => boolean,
+): Promise<void> {
+  const { isSandboxError, openNode } = await import("../../mod.ts");
+  try {
+    await using node = await openNode(nodeSelection(global));
+    const its = (await node.listSandboxes()).filter(({ labels }) =>
+      isIts(labels ?? {})
+    ).length;
+    if (its === 0) return;
+    throw new UsageError(
+      `${its} ${
+        its === 1 ? "container has its" : "containers have their"
+      } network from ${program}: remove ${
+        its === 1 ? "it" : "them"
+      } first, or uninstall with --force`,
+    );
+  } catch (error) {
+    if (!isSandboxError(error, "NodeNotFound")) throw error;
+  }
 }

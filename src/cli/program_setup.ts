@@ -18,10 +18,12 @@ import { removeDirectory } from "../state/directory.ts";
 export interface ProgramChoice extends Omit<ProgramFiles, "entry" | "modules"> {
   /** The name of the first module, in a checkout with `.ts` behind it. */
   readonly module: string;
+  /** What it is started with once, to load all of it and do nothing. */
+  readonly trial: readonly string[];
 }
 
 /**
- * Installs a program, and starts it once, as a person would, which makes Deno compile all of it and keep that in the cache.
+ * Installs a program, and starts it once, which makes Deno compile all of it and keep that in the cache.
  *
  * @returns the files that were written
  * @throws {Error} when it does not run, with what it said
@@ -29,12 +31,13 @@ export interface ProgramChoice extends Omit<ProgramFiles, "entry" | "modules"> {
 export async function install(
   kind: ProgramKind,
   paths: ProgramPaths,
-  { module, ...files }: ProgramChoice,
+  { module, trial, ...files }: ProgramChoice,
 ): Promise<string[]> {
   const entry = `${module}.js`;
   const modules = await buildModules(module, entry);
   const written = installProgram(kind, paths, { ...files, entry, modules });
-  await output(paths.launcher, []);
+  // As runtimes start it, with hardly any environment.
+  await output(paths.launcher, trial, { clearEnv: true });
   return written;
 }
 
@@ -68,11 +71,14 @@ async function buildModules(
   }
 }
 
-async function output(program: string, args: readonly string[]): Promise<void> {
+async function output(
+  program: string,
+  args: readonly string[],
+  options: Deno.CommandOptions = {},
+): Promise<void> {
   const { success, stdout, stderr } = await new Deno.Command(program, {
+    ...options,
     args: [...args],
-    // A launcher gets as little from runtimes; a bundler needs to find its cache.
-    clearEnv: args.length === 0,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -153,10 +153,21 @@ export function exactObject<const E extends v.ObjectEntries>(
   );
 }
 
+/** A schema for an object with these fields; what else it has is left out. */
+export function openObject<const E extends v.ObjectEntries>(
+  what: string,
+  entries: E,
+): v.GenericSchema<unknown, v.InferOutput<v.ObjectSchema<E, undefined>>> {
+  return v.pipe(
+    v.custom<Record<string, unknown>>(isObject, instead(what)),
+    v.object(entries, (issue) => missing(entries, issue)),
+  );
+}
+
 /** What the field's own schema says to nothing at all. */
 function missing(
   entries: v.ObjectEntries,
-  issue: v.LooseObjectIssue,
+  issue: v.LooseObjectIssue | v.ObjectIssue,
 ): string {
   const schema = entries[String(issue.path?.[0]?.key)];
   if (schema === undefined || schema.async) return issue.message;

@@ -22,6 +22,7 @@ function network(container: Container): Promise<string> {
   const commands = [
     "readlink /proc/self/ns/net",
     "ip -o address",
+    "ip -o link show eth0",
     "ip -4 route",
     "ip -6 route",
   ];
@@ -39,11 +40,21 @@ function nodeLinks(pods: Pods): string[] {
 testContainers(
   "IP4 a container that ends and starts again finds its network unchanged",
   async (pods) => {
-    const ports = [{ hostPort: 8080, containerPort: 80 }];
+    const ports = [
+      { hostPort: 8080, containerPort: 80 },
+      { hostPort: 8090, containerPort: 90 },
+    ];
     const pod = await pods.create("web", { ports });
     const app = await serve(pod, "app", "TCP6-LISTEN:80");
-    const sidecar = await idle(pod, "sidecar");
+    const sidecar = await serve(pod, "sidecar", "TCP6-LISTEN:90");
     const before = await network(app);
+    // Connections to the other container, begun before.
+    await using kept = new AsyncDisposableStack();
+    const connections = await Promise.all(
+      pods.machine.addresses.map(async (hostname) =>
+        kept.use(await pods.lab.outside.connect({ hostname, port: 8090 }))
+      ),
+    );
 
     await app.exec("bash", "-c", "kill -TERM 1");
     assertEquals(await exitCode(app), 143);
@@ -54,6 +65,11 @@ testContainers(
     assertEquals(await exchange(sidecar, "tcp", "::1", 80, "hello"), "hello");
     for (const hostname of pods.machine.addresses) {
       using _open = await pods.lab.outside.connect({ hostname, port: 8080 });
+    }
+    for (const connection of connections) {
+      await connection.write(new TextEncoder().encode("hello"));
+      const answer = new Uint8Array(16);
+      assertEquals(await connection.read(answer), 5);
     }
   },
 );

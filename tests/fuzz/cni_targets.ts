@@ -20,7 +20,7 @@ import {
   readRuntimeConfig,
   resultDocument,
 } from "../../src/cni/model/mod.ts";
-import { damaged } from "./spec_targets.ts";
+import { documents } from "./documents.ts";
 import { attempt, type Target, target } from "./target.ts";
 
 const FULL_LIST = {
@@ -64,26 +64,6 @@ const FULL_CACHE = {
   capabilityArgs: { mac: "02:00:00:00:00:01" },
   result: FULL_RESULT,
 };
-
-/** The document as text, with damage that JSON can carry, or as text that is none. */
-function documents(full: Record<string, unknown>): fc.Arbitrary<string> {
-  const texts = damaged(full).map((value) => {
-    try {
-      return JSON.stringify(value) ?? "";
-    } catch {
-      return ""; // nothing that JSON has
-    }
-  });
-  return fc.oneof(
-    { weight: 8, arbitrary: texts },
-    { weight: 1, arbitrary: fc.string({ unit: "binary" }) },
-    { weight: 1, arbitrary: texts.map((text) => text + text) },
-    {
-      weight: 1,
-      arbitrary: fc.nat({ max: 300 }).map((n) => "[".repeat(n) + "]".repeat(n)),
-    },
-  );
-}
 
 /** What can be read can be written, in every version that has a place for it, and is then the same. */
 function checkResult(text: string): void {

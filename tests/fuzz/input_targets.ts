@@ -5,6 +5,7 @@
  */
 import { cniTargets } from "./cni_targets.ts";
 import { commandTargets } from "./command_targets.ts";
+import { ociTargets } from "./oci_targets.ts";
 import { recordTargets } from "./record_targets.ts";
 import { specTargets } from "./spec_targets.ts";
 import type { Target } from "./target.ts";
@@ -16,5 +17,6 @@ export const inputTargets: readonly Target[] = [
   ...textTargets,
   ...commandTargets,
   ...cniTargets,
+  ...ociTargets,
   ...recordTargets(),
 ];

@@ -5,7 +5,7 @@
  */
 import type { ProgramPaths } from "../../install/program.ts";
 import { defineCommand } from "../command.ts";
-import type { GlobalValues, OptionTable, OptionValues } from "../options.ts";
+import type { OptionTable, OptionValues } from "../options.ts";
 import { print } from "../output.ts";
 import {
   denoOption,
@@ -13,6 +13,7 @@ import {
   directoryOf,
   libraryOptions,
   libraryPaths,
+  refuseWhileUsed,
 } from "../program_options.ts";
 import { nodeSelection } from "../session.ts";
 import { UsageError } from "../usage.ts";
@@ -56,19 +57,21 @@ export const cniInstall = defineCommand({
     "podnet cni install --bin-dir /usr/lib/cni --pod-cidr 10.244.1.0/24",
   ],
   async run({ options, global }) {
-    const { CNI_PLUGIN, conflistText, pluginNode } = await import(
+    const { CNI_PLUGIN, conflistText } = await import(
       "../../cni/install/conflist.ts"
     );
+    const { chooseNode } = await import("../../install/node_choice.ts");
     const { install } = await import("../program_setup.ts");
     const paths = pluginPaths(options);
     const configuration = conflistText({
       network: networkName(options.network),
-      ...pluginNode(nodeSelection(global), options["pod-cidr"]),
+      ...chooseNode(nodeSelection(global), options["pod-cidr"]),
     });
     const written = await install(CNI_PLUGIN, paths, {
       module: "cni_plugin",
       deno: denoPath(options),
       configuration,
+      trial: [],
     });
     for (const path of written) print(path);
     return 0;
@@ -96,7 +99,16 @@ export const cniUninstall = defineCommand({
     const { CNI_PLUGIN } = await import("../../cni/install/conflist.ts");
     const { uninstallProgram } = await import("../../install/program.ts");
     const paths = pluginPaths(options);
-    if (!options.force) await refuseWhileUsed(global);
+    if (!options.force) {
+      const { attachmentOf } = await import(
+        "../../cni/plugin/attachment_id.ts"
+      );
+      await refuseWhileUsed(
+        global,
+        "the plugin",
+        (labels) => attachmentOf(labels) !== undefined,
+      );
+    }
     for (const path of uninstallProgram(CNI_PLUGIN, paths)) print(path);
     return 0;
   },
@@ -119,27 +131,4 @@ function networkName(name = "podnet"): string {
       JSON.stringify(name)
     } is no name of a network: write letters, digits, "_", "." and "-"`,
   );
-}
-
-async function refuseWhileUsed(global: GlobalValues): Promise<void> {
-  const { isSandboxError, openNode } = await import("../../../mod.ts");
-  const { attachmentOf } = await import("../../cni/plugin/attachment_id.ts");
-  try {
-    await using node = await openNode(nodeSelection(global));
-    const attached = (await node.listSandboxes()).filter(({ labels }) =>
-      attachmentOf(labels) !== undefined
-    ).length;
-    if (attached === 0) {
-      return;
-    }
-    throw new UsageError(
-      `${attached} ${
-        attached === 1 ? "container has its" : "containers have their"
-      } network from the plugin: remove ${
-        attached === 1 ? "it" : "them"
-      } first, or uninstall with --force`,
-    );
-  } catch (error) {
-    if (!isSandboxError(error, "NodeNotFound")) throw error;
-  }
 }

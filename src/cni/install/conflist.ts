@@ -3,48 +3,17 @@
  *
  * @module
  */
-import { hostName } from "../../../ffi/process.ts";
+import type { NodeChoice } from "../../install/node_choice.ts";
 import type { ProgramKind } from "../../install/program.ts";
-import { type NodeOptions, parseNodeOptions } from "../../spec/node_options.ts";
-
-/** The node that the plugin is to open. */
-export interface PluginNode {
-  /** Its name, said so that another host name some day does not mean another node. */
-  readonly node: string;
-  /** Missing for the usual one. */
-  readonly stateDir?: string;
-  /** None for a node that is set up already. */
-  readonly podCidrs: readonly string[];
-}
 
 /** What the configuration says. */
-export interface ConflistOptions extends PluginNode {
+export interface ConflistOptions extends NodeChoice {
   /** Name of the network. */
   readonly network: string;
 }
 
 /** The name of the plugin's executable. */
 export const PLUGIN_TYPE = "podnet";
-
-/**
- * Checks what a configuration is to say of its node; touches nothing.
- *
- * @throws {SandboxError} `InvalidSpec`
- */
-export function pluginNode(
-  selection: Pick<NodeOptions, "name" | "stateDir">,
-  podCidrs: readonly string[],
-): PluginNode {
-  const { name, stateDir } = parseNodeOptions({
-    ...selection,
-    ...podCidrs.length > 0 && { podCidrs },
-  }, hostName);
-  return {
-    node: name,
-    ...selection.stateDir !== undefined && { stateDir },
-    podCidrs,
-  };
-}
 
 /** The file's text. */
 export function conflistText(

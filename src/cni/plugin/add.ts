@@ -5,14 +5,13 @@
  */
 import { isSandboxError, type SandboxError } from "../../errors.ts";
 import type { PortMapping } from "../../hostport/mapping.ts";
-import { NetworkNamespace } from "../../namespace/network_namespace.ts";
+import { createAdopted } from "../../sandbox/adopted.ts";
 import type { Node } from "../../sandbox/node.ts";
 import { openNode } from "../../sandbox/open_node.ts";
 import type { Sandbox } from "../../sandbox/sandbox.ts";
 import type { JsonObject } from "../model/json.ts";
 import type { PluginRequest } from "../model/network.ts";
 import { attachmentOf } from "./attachment_id.ts";
-import { removeWhole } from "./delete.ts";
 import { explained } from "./explain.ts";
 import type { Invocation } from "./invocation.ts";
 import { lookInto, refuseExisting } from "./netns.ts";
@@ -30,33 +29,14 @@ export async function add(
   return await explained(read, async () => {
     const wish = read();
     await using node = await openNode(wish.node);
-    const sandbox = await create(node, wish, container.id);
+    const sandbox = await createAdopted(
+      node,
+      wish.spec,
+      container.id,
+      (spec) => createSharing(node, spec),
+    );
     return resultOf(invocation, request, node, sandbox, wish.dns);
   });
-}
-
-/** A sandbox of this key that is there already was made in another namespace: the container had one before, and no DEL. */
-async function create(
-  node: Node,
-  { spec }: Wish,
-  namespace: string,
-): Promise<Sandbox> {
-  const make = (wanted: Wish["spec"]) => createSharing(node, wanted);
-  try {
-    const sandbox = await make(spec);
-    if (isIn(sandbox, namespace)) return sandbox;
-  } catch (error) {
-    const isOld = isSandboxError(error, "SandboxConflict") ||
-      isSandboxError(error, "RecordInvalid");
-    if (!isOld) throw error;
-  }
-  await removeWhole(node, spec.id);
-  return await make(spec);
-}
-
-function isIn(sandbox: Sandbox, namespace: string): boolean {
-  using pinned = NetworkNamespace.open(sandbox.netnsPath);
-  return pinned.id === namespace;
 }
 
 /**

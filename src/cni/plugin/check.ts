@@ -11,7 +11,7 @@ import { CniError, CniErrorCode } from "../model/error.ts";
 import type { PluginRequest } from "../model/network.ts";
 import { type CniResult, parseResult } from "../model/result.ts";
 import { attachmentId } from "./attachment_id.ts";
-import { openIfKnown } from "./delete.ts";
+import { openIfKnown } from "../../sandbox/adopted.ts";
 import { PluginErrorCode } from "./failure.ts";
 import type { Invocation } from "./invocation.ts";
 import { type ContainerNamespace, lookInto } from "./netns.ts";

@@ -1,0 +1,80 @@
+/**
+ * The sandbox of a container whose network namespace an OCI runtime made.
+ *
+ * @module
+ */
+import { SandboxError } from "../errors.ts";
+import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { createAdopted, openIfKnown, removeWhole } from "../sandbox/adopted.ts";
+import { digest } from "../sandbox/digest.ts";
+import type { Node } from "../sandbox/node.ts";
+import type { NodeOptions } from "../spec/node_options.ts";
+import type { SandboxSpec } from "../spec/sandbox_spec.ts";
+import type { ContainerState } from "./container_state.ts";
+
+/** What tells containers apart. */
+export type ContainerKey = Pick<ContainerState, "id" | "bundle">;
+
+/** Labels that lead from a sandbox to its container. */
+export const LABELS = { id: "oci.container", bundle: "oci.bundle" } as const;
+
+/**
+ * The id of the container's sandbox. Of the bundle too: the specification has ids unique on a machine, but runtimes of
+ * different directories do not know of each other, as those of containerd's namespaces.
+ */
+export function sandboxIdOf({ id, bundle }: ContainerKey): string {
+  // Hashed, since the two may have characters that no id has. Neither has the one between them.
+  return `oci-${digest(`${id}\0${bundle}`).subarray(0, 12).toHex()}`;
+}
+
+/** The name of a sandbox that is given none: the container's id, as far as its characters can be in names. */
+export function sandboxNameOf(containerId: string): string {
+  const name = containerId.replace(/[^a-zA-Z0-9_.-]/g, "-").slice(0, 253);
+  return /^[a-zA-Z0-9]/.test(name) ? name : `c${name}`.slice(0, 253);
+}
+
+/**
+ * Gives the container's namespace its network, or changes nothing. What an earlier container of this id and bundle left, whose
+ * runtime did not run its hooks at the end, goes first.
+ *
+ * @throws {SandboxError} `InvalidNamespace` also when the container has the network of its runtime
+ */
+export async function createContainerSandbox(
+  { pid = 0, ...key }: ContainerKey & Pick<ContainerState, "pid">,
+  node: Node,
+  spec: SandboxSpec,
+): Promise<void> {
+  using namespace = NetworkNamespace.fromPid(pid);
+  refuseOwn(namespace, pid);
+  const wanted = {
+    ...spec,
+    id: sandboxIdOf(key),
+    labels: {
+      ...spec.labels,
+      [LABELS.id]: key.id,
+      [LABELS.bundle]: key.bundle,
+    },
+    netns: `/proc/${pid}/ns/net`,
+  };
+  await using _sandbox = await createAdopted(node, wanted, namespace.id);
+}
+
+/** Takes the container's network away, whatever is left of it, as often as it is asked. Its namespace is not needed. */
+export async function removeContainerSandbox(
+  key: ContainerKey,
+  reference: Pick<NodeOptions, "name" | "stateDir" | "netns">,
+): Promise<void> {
+  await using node = await openIfKnown(reference);
+  if (node !== undefined) await removeWhole(node, sandboxIdOf(key));
+}
+
+/** A container without a network namespace of its own, which must not change that of the machine. */
+function refuseOwn(namespace: NetworkNamespace, pid: number): void {
+  using own = NetworkNamespace.current();
+  if (own.id !== namespace.id) return;
+  throw new SandboxError("InvalidNamespace", {
+    path: `/proc/${pid}/ns/net`,
+    reason:
+      'it is the one that the runtime is in: write { "type": "network" } into linux.namespaces of config.json',
+  });
+}

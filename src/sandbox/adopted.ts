@@ -1,0 +1,71 @@
+/**
+ * Sandboxes in namespaces that a runtime made, who names them by ids of its own, forgets some, and asks for others to be
+ * removed that never were.
+ *
+ * @module
+ */
+import { isSandboxError } from "../errors.ts";
+import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import type { NodeOptions } from "../spec/node_options.ts";
+import type { SandboxSpec } from "../spec/sandbox_spec.ts";
+import type { Node } from "./node.ts";
+import { openNode } from "./open_node.ts";
+import type { Sandbox } from "./sandbox.ts";
+
+/** A spec whose id follows from what the runtime calls it. */
+export type IdentifiedSpec = SandboxSpec & { readonly id: string };
+
+/** The node, unless nothing was ever made on it. */
+export async function openIfKnown(
+  reference: Pick<NodeOptions, "name" | "stateDir" | "netns">,
+): Promise<Node | undefined> {
+  try {
+    return await openNode(reference);
+  } catch (error) {
+    if (isSandboxError(error, "NodeNotFound")) return undefined;
+    throw error;
+  }
+}
+
+/** Removes a sandbox; a damaged record is set aside, and does not keep it from going. */
+export async function removeWhole(node: Node, id: string): Promise<void> {
+  try {
+    await node.removeSandbox(id);
+  } catch (error) {
+    const isStuck = isSandboxError(error, "RecordInvalid") ||
+      isSandboxError(error, "SandboxInUse");
+    if (!isStuck) throw error;
+    await node.removeSandbox(id, { force: true });
+  }
+}
+
+/**
+ * Creates a sandbox in a namespace. One of this id that is there already was made in another one, and never removed: it goes
+ * first.
+ *
+ * @param make makes it, whatever it does besides
+ * @param namespace its {@linkcode NetworkNamespace.id}
+ */
+export async function createAdopted(
+  node: Node,
+  spec: IdentifiedSpec,
+  namespace: string,
+  make: (spec: IdentifiedSpec) => Promise<Sandbox> = (spec) =>
+    node.createSandbox(spec),
+): Promise<Sandbox> {
+  try {
+    const sandbox = await make(spec);
+    if (isIn(sandbox, namespace)) return sandbox;
+  } catch (error) {
+    const isOld = isSandboxError(error, "SandboxConflict") ||
+      isSandboxError(error, "RecordInvalid");
+    if (!isOld) throw error;
+  }
+  await removeWhole(node, spec.id);
+  return await make(spec);
+}
+
+function isIn(sandbox: Sandbox, namespace: string): boolean {
+  using pinned = NetworkNamespace.open(sandbox.netnsPath);
+  return pinned.id === namespace;
+}

@@ -1,0 +1,150 @@
+/** `podnet oci-hook install`, `config` and `uninstall`: what they write, for whom, and what they leave alone. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Host } from "../cli/host.ts";
+
+/** A host, and a directory for all that is installed on it. */
+class HookHost implements AsyncDisposable {
+  readonly host: Host;
+  readonly directory = Deno.makeTempDirSync({ prefix: "oci-install-" });
+
+  private constructor(host: Host) {
+    this.host = host;
+  }
+
+  static async start(): Promise<HookHost> {
+    return new HookHost(await Host.start());
+  }
+
+  /** The options that say where everything goes. */
+  directories(): string[] {
+    return ["bin", "lib", "cache", "hooks"]
+      .flatMap((name) => [`--${name}-dir`, `${this.directory}/${name}`]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.host[Symbol.asyncDispose]();
+    await Deno.remove(this.directory, { recursive: true });
+  }
+}
+
+Deno.test("podnet oci-hook install is repeatable, and uninstall takes everything away", async () => {
+  await using machine = await HookHost.start();
+  const { host, directory } = machine;
+  const install = ["oci-hook", "install", ...machine.directories()];
+  const written = await host.ok(...install, "--pod-cidr", "10.244.1.0/24");
+  assertEquals(
+    written.trim().split("\n").map((path) =>
+      path.replace(/[0-9a-f]{12}$/, "VERSION")
+    ),
+    [
+      `${directory}/lib/VERSION`,
+      `${directory}/bin/podnet-oci-hook`,
+      `${directory}/hooks/50-podnet.json`,
+    ],
+  );
+  assertEquals(await host.ok(...install, "--pod-cidr", "10.244.1.0/24"), "");
+  // Other options are other arguments of the hook.
+  assertEquals(
+    await host.ok(...install, "--timeout", "20"),
+    `${directory}/hooks/50-podnet.json\n`,
+  );
+  const { version, hook, when, stages } = JSON.parse(
+    await Deno.readTextFile(`${directory}/hooks/50-podnet.json`),
+  );
+  assertEquals([version, stages], ["1.0.0", ["createRuntime", "poststop"]]);
+  assertEquals(when, { annotations: { "^io\\.podnet\\.": ".*" } });
+  assertEquals(hook, {
+    path: `${directory}/bin/podnet-oci-hook`,
+    args: [
+      ...["podnet-oci-hook", "--node", "test", "--state-dir", host.stateDir],
+      ...["--timeout", "20"],
+    ],
+    timeout: 21,
+  });
+  // What config prints is the same, by whichever of the two commands.
+  const words = ["config", "--bin-dir", `${directory}/bin`, "--timeout", "20"];
+  const { hooks } = JSON.parse(await host.ok("oci-hook", ...words));
+  assertEquals(hooks, { createRuntime: [hook], poststop: [hook] });
+  const launched = await host.run(
+    `${directory}/bin/podnet-oci-hook`,
+    ...words,
+    ...["--node", "test", "--state-dir", host.stateDir],
+  );
+  assertEquals(JSON.parse(launched.stdout), { hooks });
+
+  await host.ok("oci-hook", "uninstall", ...machine.directories());
+  const left = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+  assertEquals(left, ["bin", "hooks"]);
+  for (const name of left) {
+    assertEquals([...Deno.readDirSync(`${directory}/${name}`)], []);
+  }
+});
+
+Deno.test("podnet oci-hook leaves alone what is not podnet's, and does not go while containers need it", async () => {
+  await using machine = await HookHost.start();
+  const { host, directory } = machine;
+  const name = `${directory}/hooks/50-podnet.json`;
+  await Deno.mkdir(`${directory}/hooks`);
+  await Deno.writeTextFile(name, '{"hook":{"path":"/usr/bin/other"}}');
+  for (const command of ["install", "uninstall"]) {
+    const { code, stderr } = await host.podnet(
+      "oci-hook",
+      command,
+      ...machine.directories(),
+    );
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "is not podnet's");
+  }
+  assertEquals(
+    await Deno.readTextFile(name),
+    '{"hook":{"path":"/usr/bin/other"}}',
+  );
+  assertEquals([...Deno.readDirSync(directory)].length, 1);
+  await Deno.remove(name);
+
+  await host.ok("oci-hook", "install", ...machine.directories());
+  const sleep = ["unshare", "--net", "sh", "-c", "echo $$; exec sleep 100"];
+  const child = new Deno.Command("nsenter", {
+    args: [`--target=${host.pid}`, "--net", "--mount", ...sleep],
+    stdout: "piped",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  const pid = Number(new TextDecoder().decode(value));
+  const container = { ociVersion: "1.0.2", id: "web", bundle: directory };
+  const hook = [`${directory}/bin/podnet-oci-hook`, "--node", "test"];
+  const call = async (state: unknown) =>
+    await host.runWith(JSON.stringify(state), [
+      ...hook,
+      ...["--state-dir", host.stateDir, "--pod-cidr", "10.244.1.0/24"],
+    ]);
+  try {
+    const made = await call({ ...container, status: "creating", pid });
+    assertEquals(made, { code: 0, stdout: "", stderr: "" });
+    const used = await host.podnet(
+      "oci-hook",
+      "uninstall",
+      ...machine.directories(),
+    );
+    assertEquals(used.code, 2);
+    assertStringIncludes(used.stderr, "1 container has its network");
+  } finally {
+    Deno.kill(pid, "SIGKILL");
+    await reader.cancel();
+    await child.status;
+  }
+  assertEquals((await call({ ...container, status: "stopped" })).code, 0);
+  await host.ok("oci-hook", "uninstall", ...machine.directories());
+  await host.ok("node", "down");
+  assert(!await exists(hook[0] ?? ""));
+});
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
