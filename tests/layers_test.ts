@@ -14,7 +14,7 @@ const layers: Record<
   "ffi": { layers: [] },
   "src/text.ts": { layers: [] },
   "src/errors.ts": { layers: ["src/text.ts"] },
-  "src/net": { layers: [] },
+  "src/net": { layers: [], packages: ["ip-bigint"] },
   "src/netlink": { layers: ["ffi"] },
   "src/rtnetlink": { layers: ["ffi", "src/net", "src/netlink"] },
   "src/nftables": {
@@ -25,7 +25,7 @@ const layers: Record<
   "src/namespace": { layers: ["ffi", "src/errors.ts", "src/net"] },
   "src/state": {
     layers: ["ffi", "src/errors.ts"],
-    packages: ["valibot"],
+    packages: ["cbor-x", "valibot"],
   },
   "src/ipam": { layers: ["src/errors.ts", "src/net"] },
   "src/hostport": {

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { addressBytes, addressText, isIpv4Mapped } from "./ip_text.ts";
+import { parseIp, stringifyIp } from "ip-bigint";
 
 /** An IP version: 4 or 6. */
 export type IpFamily = 4 | 6;
@@ -37,15 +37,15 @@ export class IpAddress {
    * @throws {RangeError} when the text is not an address
    */
   static parse(text: string): IpAddress {
-    const bytes = addressBytes(text);
-    if (bytes === undefined) {
+    const parsed = tryParse(text);
+    if (parsed === undefined) {
       throw new RangeError(
         `${
           JSON.stringify(text)
         } is not an IP address: write one like "10.244.1.7" or "fd00::7"`,
       );
     }
-    return new IpAddress(bytes);
+    return IpAddress.fromBigInt(parsed.number, parsed.version);
   }
 
   /**
@@ -129,11 +129,27 @@ export class IpAddress {
 
   /** ::ffff:0:0/96 (RFC 4291, 2.5.5.2): IPv4 in IPv6 clothes. */
   get isIpv4Mapped(): boolean {
-    return isIpv4Mapped(this.bytes);
+    return this.family === 6 && this.toBigInt() >> 32n === 0xffffn;
   }
 
   /** The canonical text (RFC 5952 for IPv6): equal addresses have equal texts. */
   toString(): string {
-    return addressText(this.bytes);
+    if (this.family === 4) return this.bytes.join(".");
+    return stringifyIp({
+      number: this.toBigInt(),
+      version: this.family,
+      ipv4mapped: this.isIpv4Mapped,
+    });
+  }
+}
+
+function tryParse(
+  text: string,
+): { number: bigint; version: IpFamily } | undefined {
+  try {
+    const { number, version, scopeid } = parseIp(text);
+    return scopeid === undefined ? { number, version } : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -12,7 +12,7 @@
 const MAX_DEPTH = 16;
 
 /** The first three bits of an item (RFC 8949, 3.1). */
-export const MAJOR = {
+const MAJOR = {
   unsigned: 0,
   negative: 1,
   bytes: 2,
@@ -22,14 +22,14 @@ export const MAJOR = {
   simple: 7,
 } as const;
 /** Simple values, by their first byte (RFC 8949, 3.3). */
-export const SIMPLE: ReadonlyMap<number, unknown> = new Map<number, unknown>([
+const SIMPLE: ReadonlyMap<number, unknown> = new Map<number, unknown>([
   [0xf4, false],
   [0xf5, true],
   [0xf6, null],
   [0xf7, undefined],
 ]);
 /** Numbers with a fraction, of four and eight bytes. */
-export const FLOAT = { single: 0xfa, double: 0xfb } as const;
+const FLOAT = { single: 0xfa, double: 0xfb } as const;
 
 /** Keys that mean something to JavaScript objects. */
 const FORBIDDEN_KEYS: readonly string[] = [

@@ -4,10 +4,10 @@
  *
  * @module
  */
+import { Encoder } from "cbor-x/encode";
 import * as v from "valibot";
 import { SandboxError } from "../errors.ts";
 import { CborError, decodeCbor } from "./cbor.ts";
-import { encodeCbor } from "./cbor_writer.ts";
 
 /** One kind of record: its envelope and the schema of its body. */
 export interface RecordKind<T> {
@@ -18,9 +18,12 @@ export interface RecordKind<T> {
   readonly schema: v.GenericSchema<unknown, T>;
 }
 
+// Plain maps: no structure extension that another CBOR reader would not know.
+const cbor = new Encoder({ useRecords: false, tagUint8Array: false });
+
 /** Encodes a body in its envelope. */
 export function encodeRecord<T>(kind: RecordKind<T>, body: T): Uint8Array {
-  return encodeCbor({ podnet: kind.kind, version: kind.version, body });
+  return cbor.encode({ podnet: kind.kind, version: kind.version, body });
 }
 
 /**
