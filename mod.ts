@@ -31,14 +31,12 @@ export {
 } from "./src/sandbox/node.ts";
 export { openNode, removeNode } from "./src/sandbox/open_node.ts";
 export type { NodeOptions } from "./src/spec/node_options.ts";
-export {
-  type OciNamespace,
-  Sandbox,
-  type SandboxSysctl,
-} from "./src/sandbox/sandbox.ts";
+export { type OciNamespace, Sandbox } from "./src/sandbox/sandbox.ts";
+export type { SandboxSysctl } from "./src/sandbox/pod_sysctl.ts";
 export type {
   DamagedSandboxSummary,
   KnownSandboxSummary,
+  SandboxAttachment,
   SandboxDns,
   SandboxInterface,
   SandboxJson,
@@ -60,6 +58,36 @@ export type {
   RouteSpec,
   SandboxSpec,
 } from "./src/spec/sandbox_spec.ts";
+export type {
+  NetworkAttachmentSpec,
+  NetworkSpec,
+} from "./src/spec/network_attachment.ts";
+export {
+  findNetwork,
+  listNetworks,
+  type NetworkFile,
+  type NetworkFileOptions,
+} from "./src/cni/runtime/network_files.ts";
+export {
+  CniPluginError,
+  type PluginFailure,
+  type PluginFailureContext,
+  type PluginFailureOptions,
+} from "./src/cni/runtime/plugin_error.ts";
+export type { NetworkGarbage } from "./src/sandbox/network_garbage.ts";
+export type { CniCommand } from "./src/cni/runtime/command.ts";
+export type { InstalledPlugin } from "./src/cni/runtime/chain.ts";
+export { CniError, type CniErrorDocument } from "./src/cni/model/error.ts";
+export type { JsonObject, JsonValue } from "./src/cni/model/json.ts";
+export type {
+  CniResult,
+  ResultAddress,
+  ResultDns,
+  ResultInterface,
+  ResultRoute,
+} from "./src/cni/model/result.ts";
+export type { Attachment } from "./src/cni/model/network.ts";
+export { CNI_VERSIONS, type CniVersion } from "./src/cni/model/version.ts";
 export { MACVLAN_MODES, type MacvlanMode } from "./src/net/macvlan_mode.ts";
 export { type Bandwidth, parseBandwidth } from "./src/net/bandwidth.ts";
 export type { Finding, Repair } from "./src/sandbox/finding.ts";

@@ -59,6 +59,15 @@ export interface SandboxErrorContexts {
   NodeConflict: { readonly name: string; readonly reason: string };
   /** No node of this name is known in this state directory. */
   NodeNotFound: { readonly name: string; readonly stateDir: string };
+  /** No file of the directory has a network of this name. */
+  NetworkNotFound: {
+    readonly name: string;
+    readonly confDir: string;
+    /** Those that it has. */
+    readonly known: readonly string[];
+    /** Files that cannot be read, and why. */
+    readonly problems: readonly string[];
+  };
   /** The process lacks a capability. */
   NotPermitted: { readonly operation: string; readonly capability: string };
   /** The kernel lacks something that podnet needs. */
@@ -145,6 +154,13 @@ const messages: {
   NodeConflict: ({ name, reason }) => `node "${name}": ${reason}`,
   NodeNotFound: ({ name, stateDir }) =>
     `no node "${name}" is known in ${stateDir}: name its pod CIDRs once to set it up, or check the node name and the state directory`,
+  NetworkNotFound: ({ name, confDir, known, problems }) =>
+    [
+      `no file of ${confDir} has a network "${name}": it has ${
+        known.join(", ") || "none"
+      }`,
+      ...problems,
+    ].join("; "),
   NotPermitted: ({ operation, capability }) =>
     `not permitted to ${operation}: it needs ${capability}, so run as root, or in a user namespace (unshare -Urnm)`,
   UnsupportedKernel: ({ feature }) =>

@@ -40,6 +40,12 @@ const EXAMPLES: { readonly [C in SandboxErrorCode]: SandboxErrorContexts[C] } =
     InvalidNamespace: { path: "/run/netns/x", reason: "it is a directory" },
     NodeConflict: { name: "node-a", reason: "its pod CIDR is another" },
     NodeNotFound: { name: "node-a", stateDir: "/run/podnet" },
+    NetworkNotFound: {
+      name: "storage",
+      confDir: "/etc/cni/net.d",
+      known: ["lan", "wan"],
+      problems: ["/etc/cni/net.d/1.conf: is no JSON"],
+    },
     NotPermitted: {
       operation: "make a namespace",
       capability: "CAP_SYS_ADMIN",

@@ -50,8 +50,10 @@ const layers: Record<
       "src/rtnetlink",
     ],
   },
+  "src/cni/model": { layers: ["src/net"] },
   "src/spec": {
     layers: [
+      "src/cni/model",
       "src/errors.ts",
       "src/hostport",
       "src/ipam",
@@ -61,11 +63,22 @@ const layers: Record<
     ],
     packages: ["valibot"],
   },
-  "src/cni/model": { layers: ["src/net"] },
+  "src/cni/runtime": {
+    layers: [
+      "ffi",
+      "src/cni/model",
+      "src/errors.ts",
+      "src/namespace",
+      "src/state",
+      "src/text.ts",
+    ],
+  },
   "src/sandbox": {
     layers: [
       "ffi",
       "src/attachment",
+      "src/cni/model",
+      "src/cni/runtime",
       "src/conntrack",
       "src/errors.ts",
       "src/hostport",
@@ -121,6 +134,8 @@ const layers: Record<
     layers: [
       "ffi",
       "src/cluster",
+      "src/cni/model",
+      "src/cni/runtime",
       "src/diagnosis",
       "src/errors.ts",
       "src/hostport",

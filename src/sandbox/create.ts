@@ -48,6 +48,7 @@ import {
   sandboxId,
 } from "./identity.ts";
 import { attachInterface } from "./interfaces.ts";
+import { hasNetworks } from "./network_notes.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import type { NodeState } from "./node_state.ts";
 import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
@@ -86,11 +87,27 @@ async function create(
   context: NodeContext,
   input: SandboxSpec,
 ): Promise<SandboxRecord> {
-  const { state, pools } = context;
+  const { pools } = context;
   const spec = parseSandboxSpec(input, {
     podCidrs: pools.map(({ cidr }) => cidr),
   });
   const id = spec.id ?? sandboxId(spec.namespace, spec.name);
+  for (;;) {
+    const record = await createDetached(context, id, spec);
+    if (record !== undefined) return record;
+    // Under no other lock, since plugins take their time and may be podnet.
+    const { releaseNetworks } = await import("./networks.ts");
+    using _released = await releaseNetworks(context, id, { force: true });
+  }
+}
+
+/** Undefined when one that is gone is still attached to networks. */
+async function createDetached(
+  context: NodeContext,
+  id: string,
+  spec: NormalisedSpec,
+): Promise<SandboxRecord | undefined> {
+  const { state } = context;
   // Nothing else here waits, so a program that makes many in a row would do nothing else.
   await turn();
   await expectDescriptors();
@@ -154,7 +171,10 @@ interface Wanted extends Identity {
   readonly isRetry: boolean;
 }
 
-function findOrMake(context: NodeContext, wanted: Wanted): SandboxRecord {
+function findOrMake(
+  context: NodeContext,
+  wanted: Wanted,
+): SandboxRecord | undefined {
   const { state } = context;
   const { id, spec } = wanted;
   const existing = state.readSandbox(id);
@@ -171,6 +191,7 @@ function findOrMake(context: NodeContext, wanted: Wanted): SandboxRecord {
     const mended = mendSandbox(context, existing);
     if (mended !== undefined) return mended;
   }
+  if (hasNetworks(state, id)) return undefined;
   // What a crash or a reboot left of this sandbox.
   removeRemains(context, id, existing);
   if (existing === undefined) removeOrphans(context, id);

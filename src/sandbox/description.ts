@@ -6,6 +6,14 @@
 import type { Bandwidth } from "../net/bandwidth.ts";
 import type { SinglePortMapping } from "../hostport/mapping.ts";
 import type { NodeContext } from "./context.ts";
+import {
+  type CniResult,
+  EMPTY_RESULT,
+  parseResult,
+} from "../cni/model/result.ts";
+import { parseNetworkList } from "../cni/model/network.ts";
+import type { CniVersion } from "../cni/model/version.ts";
+import { type NetworkNote, readNetworks } from "./network_notes.ts";
 import type { SandboxRecord } from "./records.ts";
 import type {
   DeviceAttachment,
@@ -40,6 +48,24 @@ export interface SandboxInterface {
   readonly defaultRoute: boolean;
   /** Other routes over it. */
   readonly routes: readonly RouteSpec[];
+}
+
+/** A network that a pod is attached to by plugins. */
+export interface SandboxAttachment {
+  /** Name of the interface in the pod. */
+  readonly name: string;
+  /** Name of the network. */
+  readonly network: string;
+  /** `unfinished`: being attached or detached, or that was cut short or failed. */
+  readonly state: "ready" | "unfinished";
+  /** The version that its plugins are spoken to in. */
+  readonly cniVersion: CniVersion;
+  /** The plugins, in the order of ADD. */
+  readonly plugins: readonly string[];
+  /** What the plugins know the pod by: `CNI_CONTAINERID`. */
+  readonly containerId: string;
+  /** What the plugins made; empty when they did not finish. */
+  readonly result: CniResult;
 }
 
 /** What the runtime mounts into the pod's containers. */
@@ -80,6 +106,8 @@ export interface SandboxJson {
   readonly routes: readonly SandboxRoute[];
   /** Further interfaces. */
   readonly interfaces: readonly SandboxInterface[];
+  /** Networks that plugins have attached it to. */
+  readonly attachments: readonly SandboxAttachment[];
   /** Host ports, one entry a port. */
   readonly ports: readonly SinglePortMapping[];
   /** Containers attached. */
@@ -140,6 +168,7 @@ export function describeSandbox(
     ...(link === undefined ? {} : { interfaceName: spec.interfaceName }),
     routes: routesOf(context, record),
     interfaces: interfacesOf(record),
+    attachments: attachmentsOf(context, id),
     ports: record.ports,
     containers: record.containers,
     ...(record.bandwidth === undefined ? {} : { bandwidth: record.bandwidth }),
@@ -172,6 +201,34 @@ export function interfacesOf(
     ...spec,
     ...(mac === undefined ? {} : { mac }),
   }));
+}
+
+/**
+ * The networks that plugins have attached a pod to.
+ *
+ * @throws {SandboxError} `RecordInvalid`
+ */
+export function attachmentsOf(
+  { state }: NodeContext,
+  id: string,
+): SandboxAttachment[] {
+  return readNetworks(state, id).map(attachmentOf);
+}
+
+/** An attachment as its note tells it. */
+export function attachmentOf(
+  { name, state, containerId, config, result }: NetworkNote,
+): SandboxAttachment {
+  const { name: network, cniVersion, plugins } = parseNetworkList(config);
+  return {
+    name,
+    network,
+    state,
+    cniVersion,
+    plugins: plugins.map(({ type }) => type),
+    containerId,
+    result: result === undefined ? EMPTY_RESULT : parseResult(result),
+  };
 }
 
 /** The resolver's files of a pod. */

@@ -9,8 +9,14 @@
  */
 import { isSandboxError } from "../errors.ts";
 import { isEmpty } from "../state/directory.ts";
-import { hasLink, isAlive } from "./alive.ts";
 import type { NodeContext } from "./context.ts";
+import {
+  BUSY_MS,
+  faultOf,
+  releaseGarbage,
+  SETTLE_MS,
+  SETTLE_STEP_MS,
+} from "./garbage_faults.ts";
 import { removeTemporaryFiles, temporaryFiles } from "./garbage_files.ts";
 import { deleteFlowsOf, strayFlows } from "./garbage_flows.ts";
 import {
@@ -21,18 +27,12 @@ import {
 } from "./garbage_kernel.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import { isId } from "./identity.ts";
+import { hasNetworks } from "./network_notes.ts";
 import { refuseForeignTable } from "./node_table.ts";
 import { Pacer } from "./pacer.ts";
 import { deletePodLinks, type PodLinkInfo } from "./pod_links.ts";
 import type { SandboxRecord } from "./records.ts";
 import { removeRemains } from "./remove.ts";
-
-/** What another process does with one sandbox takes milliseconds. */
-const BUSY_MS = 1000;
-
-/** The kernel takes 30 ms to destroy a namespace. */
-const SETTLE_MS = 400;
-const SETTLE_STEP_MS = 10;
 
 /** What garbage may be. */
 export type GarbageKind =
@@ -90,6 +90,10 @@ export async function collectGarbage(
   context: NodeContext,
   options: GarbageOptions = {},
 ): Promise<Garbage[]> {
+  if (!options.dryRun) {
+    refuseStaleNode(context);
+    await releaseGarbage(context, options.force ?? false);
+  }
   using _node = await context.state.lock("shared");
   refuseStaleNode(context);
   refuseForeignTable(context);
@@ -209,41 +213,22 @@ class Collection {
       }
       return;
     }
-    const fault = await this.#faultOf(id, record);
+    const fault = await faultOf(this.#context, id, record, this.#deadline);
     if (fault === undefined) {
       this.#takeFilesOf(id);
       return;
     }
-    this.#tell(...fault);
+    const { kind, reason } = fault;
+    if (!this.#dryRun && hasNetworks(state, id)) {
+      const why = "plugins do not take away what they made of it";
+      this.#tell(kind, id, `${reason}, and ${why}`, false);
+      this.#leftAlone.add(id);
+      return;
+    }
+    this.#tell(kind, id, reason);
     this.#wholly.add(id);
     for (const address of record?.addresses ?? []) this.#addresses.add(address);
     if (!this.#dryRun) this.#remove(id, record);
-  }
-
-  async #faultOf(
-    id: string,
-    record: SandboxRecord | undefined,
-  ): Promise<[GarbageKind, string, string] | undefined> {
-    const { state } = this.#context;
-    if (record === undefined) {
-      return state.hasPin(id)
-        ? [
-          "pin",
-          id,
-          `its creation was cut short: ${state.pinPath(id)} has no record`,
-        ]
-        : ["sandbox", id, "its creation was cut short"];
-    }
-    if (record.state === "creating") {
-      return ["sandbox", id, "its creation was cut short before it was ready"];
-    }
-    if (isAlive(this.#context, record)) return undefined;
-    // Without its pin, but with a link, it is held by a process, or about to go.
-    while (hasLink(this.#context, record)) {
-      if (performance.now() > this.#deadline) return undefined;
-      await new Promise((wake) => setTimeout(wake, SETTLE_STEP_MS));
-    }
-    return ["sandbox", id, "its network namespace is gone"];
   }
 
   #remove(id: string, record: SandboxRecord | undefined): void {

@@ -4,6 +4,8 @@
  * @module
  */
 import { isSandboxError, SandboxError } from "../errors.ts";
+import type { InstalledPlugin } from "../cni/runtime/chain.ts";
+import type { NetworkSpec } from "../spec/network_attachment.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";
 import { compareText } from "../text.ts";
 import { removeBaseline } from "./baseline.ts";
@@ -17,6 +19,7 @@ import {
   type Garbage,
   type GarbageOptions,
 } from "./garbage.ts";
+import type { NetworkGarbage } from "./network_garbage.ts";
 import type { NodeWatch } from "./node_event.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import { ownerOfTable } from "./node_table.ts";
@@ -248,6 +251,30 @@ export class Node implements AsyncDisposable {
   /** Removes what has no living owner; see {@linkcode GarbageOptions}. */
   collectGarbage(options?: GarbageOptions): Promise<Garbage[]> {
     return collectGarbage(this.#context, options);
+  }
+
+  /**
+   * Whether the plugins of a network are there, know its version, and say themselves that they are ready (VERSION,
+   * STATUS). Needs `--allow-run`.
+   *
+   * @throws {CniPluginError} of the first that is not ready
+   * @throws {CniError} when one does not know the version
+   * @throws {SandboxError} `InvalidSpec`
+   */
+  async networkStatus(network: NetworkSpec): Promise<InstalledPlugin[]> {
+    const { statusOf } = await import("./network_garbage.ts");
+    return await statusOf(this.#context, network);
+  }
+
+  /**
+   * Deletes attachments to a network whose sandbox is no more, and has the plugins remove what belongs to none (GC).
+   * Attachments of other runtimes that are noted in the same directory are left alone. Needs `--allow-run`.
+   *
+   * @throws {SandboxError} `InvalidSpec`, `Timeout`, `StateUnusable`, `RecordInvalid`
+   */
+  async collectNetworkGarbage(network: NetworkSpec): Promise<NetworkGarbage> {
+    const { collectNetworkGarbage } = await import("./network_garbage.ts");
+    return await collectNetworkGarbage(this.#context, network);
   }
 
   /** Tells of sandboxes' links as they come and go, whoever makes them; with `repair` also mends what somebody undoes. */

@@ -29,6 +29,7 @@ import { releaseInterfaces } from "./interfaces.ts";
 import type { LockMode } from "../state/lock.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import type { NodeState } from "./node_state.ts";
+import { hasNetworks, removeNetworks } from "./network_notes.ts";
 import { isOf, ownerOfTable } from "./node_table.ts";
 import { ownLink } from "./ownership.ts";
 import { turn } from "./pacer.ts";
@@ -50,8 +51,9 @@ import {
 /** How to remove. */
 export interface RemoveOptions {
   /**
-   * Also when containers are attached, when the record is damaged, and when something still holds the namespace: the link
-   * is then deleted once it is clear that it does not go with it, half a second later.
+   * Also when containers are attached, when the record is damaged, when plugins that attached it to networks fail, and when
+   * something still holds the namespace: the link is then deleted once it is clear that it does not go with it, half a
+   * second later.
    * @default false
    */
   readonly force?: boolean;
@@ -63,6 +65,7 @@ export interface RemoveOptions {
  * @param options `incarnation` is the `createdAt` of the sandbox that is meant; one that was made since is left alone
  * @returns whether there was anything
  * @throws {SandboxError} `SandboxInUse`; `RecordInvalid` unless forced
+ * @throws {CniPluginError} unless forced
  */
 export async function removeSandbox(
   context: NodeContext,
@@ -89,12 +92,33 @@ export async function removeSandboxes(
   if (ids.length > 0) await deleteHeldLinks(context, new Set(ids));
 }
 
-/** All of it but the wait for the link. */
+/** All of it but the wait for the link. Plugins that attached it to networks come first, while its namespace is there. */
 async function giveUpSandbox(
   context: NodeContext,
   id: string,
   options: RemoveOptions & { readonly incarnation?: string },
 ): Promise<boolean> {
+  for (;;) {
+    const done = await giveUpDetached(context, id, options, false);
+    if (done !== undefined) return done;
+    // Under no other lock, since plugins take their time and may be podnet.
+    const { releaseNetworks } = await import("./networks.ts");
+    using released = await releaseNetworks(context, id, options);
+    if (released === undefined) continue;
+    return await giveUpDetached(context, id, options, true) ?? true;
+  }
+}
+
+/**
+ * @param isDetached nobody can attach it to networks, and it is attached to none
+ * @returns undefined when it is attached to networks, and nothing was done
+ */
+async function giveUpDetached(
+  context: NodeContext,
+  id: string,
+  options: RemoveOptions & { readonly incarnation?: string },
+  isDetached: boolean,
+): Promise<boolean | undefined> {
   const { state } = context;
   const force = options.force ?? false;
   // As in a creation: the event loop has its turn between two.
@@ -116,10 +140,12 @@ async function giveUpSandbox(
       containers: record.containers.map(({ name }) => name),
     });
   }
+  if (!isDetached && hasNetworks(state, id)) return undefined;
   // Of several at once, one finds the sandbox: the others' lock is on a directory of their own making.
   let found = !made?.isNew;
   removeRemains(context, id, record);
   if (record === undefined) found = removeOrphans(context, id) || found;
+  if (isDetached) removeNetworks(state, id);
   state.removeSandbox(id);
   return found;
 }
@@ -253,6 +279,7 @@ export async function forgetNode(state: NodeState): Promise<string[]> {
   const ids = state.sandboxIds();
   for (const id of ids) {
     NetworkNamespace.unpin(state.pinPath(id));
+    removeNetworks(state, id);
     state.removeSandbox(id);
   }
   state.removeNode();

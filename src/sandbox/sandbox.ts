@@ -16,18 +16,21 @@ import {
   serve,
   spawn,
 } from "../namespace/pod_io.ts";
-import { readSysctl, writeSysctl } from "../namespace/sysctl.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
 import { checkNode } from "./check.ts";
+import { withContainer } from "./containers.ts";
 import type { NodeContext } from "./context.ts";
 import { attachToSandbox, detachInterface } from "./interfaces.ts";
 import { limitBandwidth } from "./live_bandwidth.ts";
+import { hasNetworks } from "./network_notes.ts";
 import { closePorts, hasPort, openPorts } from "./live_ports.ts";
 import {
+  attachmentsOf,
   describeSandbox,
   dnsOf,
   interfacesOf,
   routesOf,
+  type SandboxAttachment,
   type SandboxDns,
   type SandboxInterface,
   type SandboxJson,
@@ -35,6 +38,7 @@ import {
 } from "./description.ts";
 import type { Finding } from "./finding.ts";
 import { explained } from "./permission.ts";
+import { podSysctl, type SandboxSysctl } from "./pod_sysctl.ts";
 import { addressesOf, type SandboxRecord } from "./records.ts";
 import { type RemoveOptions, removeSandbox } from "./remove.ts";
 import {
@@ -42,19 +46,15 @@ import {
   parseContainerSpec,
   parsePortMappings,
 } from "../spec/parse.ts";
+import {
+  isNetworkAttachment,
+  type NetworkAttachmentSpec,
+} from "../spec/network_attachment.ts";
 import type {
   ContainerSpec,
   InterfaceSpec,
   NormalisedContainer,
 } from "../spec/sandbox_spec.ts";
-
-/** The sysctls of a pod. */
-export interface SandboxSysctl {
-  /** Reads `net.*`; the name as sysctl(8) has it. */
-  get(name: string): string;
-  /** Writes `net.*` until the sandbox is removed. */
-  set(name: string, value: string | number): void;
-}
 
 /** The fragment of an OCI runtime's `config.json` that puts a container into the sandbox: an entry of `linux.namespaces`. */
 export interface OciNamespace {
@@ -165,6 +165,11 @@ export class Sandbox implements AsyncDisposable {
     return interfacesOf(this.#record);
   }
 
+  /** Networks that plugins have attached the pod to, at this moment. */
+  get attachments(): readonly SandboxAttachment[] {
+    return attachmentsOf(this.#context, this.id);
+  }
+
   /** Limits of the pod's bandwidth; empty when nothing is limited. */
   get bandwidth(): Bandwidth {
     return this.#record.bandwidth ?? {};
@@ -187,20 +192,7 @@ export class Sandbox implements AsyncDisposable {
 
   /** The pod's sysctls. Unlike those of a spec, names are not held against the safe list. */
   get sysctl(): SandboxSysctl {
-    return {
-      get: (name) => readSysctl(this.#netns(), name),
-      set: (name, value) => {
-        if (this.hostNetwork) {
-          throw new SandboxError("InvalidSpec", {
-            problems: [{
-              path: name,
-              message: "is the node's own on the host network: leave it alone",
-            }],
-          });
-        }
-        writeSysctl(this.#netns(), name, value);
-      },
-    };
+    return podSysctl(() => this.#netns(), this.hostNetwork);
   }
 
   /** For an OCI runtime's `config.json`. */
@@ -268,16 +260,10 @@ export class Sandbox implements AsyncDisposable {
   async addContainer(container: ContainerSpec): Promise<void> {
     const added = parseContainerSpec(container);
     await this.#change((record) => {
-      const same = record.containers.find(({ name }) => name === added.name);
-      if (same !== undefined) {
-        if (JSON.stringify(same) === JSON.stringify(added)) return record;
-        throw new SandboxError("ContainerConflict", { name: added.name });
-      }
-      refuseSharedPort(record.containers, added);
-      return this.#keep({
-        ...record,
-        containers: [...record.containers, added],
-      });
+      const containers = withContainer(record.containers, added);
+      return containers === record.containers
+        ? record
+        : this.#keep({ ...record, containers });
     });
   }
 
@@ -336,21 +322,54 @@ export class Sandbox implements AsyncDisposable {
    * @throws {SandboxError} `InvalidSpec`, also when another interface has its name or the default routes, or the node has no
    * such link; `SandboxNotFound`
    */
-  attach(spec: InterfaceSpec): Promise<void> {
-    return this.#change((record) =>
+  attach(spec: InterfaceSpec): Promise<void>;
+  /**
+   * Attaches the pod to a network of the Container Network Interface: its plugins make the interface, by that interface's
+   * execution protocol. Attaching it again, the same in all, does nothing. Needs `--allow-run`.
+   *
+   * @throws {SandboxError} `InvalidSpec`, also when another interface has its name; `SandboxNotFound`, `Timeout`
+   * @throws {CniPluginError} a plugin failed: what others had made is taken back
+   */
+  attach(spec: NetworkAttachmentSpec): Promise<SandboxAttachment>;
+  async attach(
+    spec: InterfaceSpec | NetworkAttachmentSpec,
+  ): Promise<SandboxAttachment | void> {
+    if (isNetworkAttachment(spec)) {
+      const { attachNetwork } = await import("./networks.ts");
+      return await attachNetwork(this.#context, this.#record, spec);
+    }
+    await this.#change((record) =>
       attachToSandbox(this.#context, record, spec)
     );
   }
 
   /**
-   * Detaches an interface that was attached, at first or later. Detaching one that is not there does nothing.
+   * Detaches an interface that was attached, at first or later. Detaching one that is not there does nothing. One that
+   * plugins made needs `--allow-run`.
    *
    * @throws {SandboxError} `SandboxNotFound`
+   * @throws {CniPluginError} a plugin failed: the interface stays attached, and detaching it again may work
    */
-  detach(name: string): Promise<void> {
-    return this.#change((record) =>
+  async detach(name: string): Promise<void> {
+    if (hasNetworks(this.#context.state, this.id)) {
+      const { detachNetwork } = await import("./networks.ts");
+      if (await detachNetwork(this.#context, this.#record, name)) return;
+    }
+    await this.#change((record) =>
       detachInterface(this.#context, record, name)
     );
+  }
+
+  /**
+   * Has the plugins of an attachment look whether all that they made is there (CHECK). Needs `--allow-run`.
+   *
+   * @throws {CniPluginError} of the first that misses something
+   * @throws {CniError} when the network's version has no CHECK
+   * @throws {SandboxError} `InvalidSpec` when there is no such attachment
+   */
+  async checkAttachment(name: string): Promise<void> {
+    const { checkAttachment } = await import("./networks.ts");
+    await checkAttachment(this.#context, this.#record, name);
   }
 
   /**
@@ -426,24 +445,5 @@ export class Sandbox implements AsyncDisposable {
       }
       this.#record = change(record);
     });
-  }
-}
-
-function refuseSharedPort(
-  containers: readonly NormalisedContainer[],
-  added: NormalisedContainer,
-): void {
-  for (const other of containers) {
-    for (const { port, protocol } of added.ports) {
-      if (
-        other.ports.some((p) => p.port === port && p.protocol === protocol)
-      ) {
-        throw new SandboxError("ContainerPortInUse", {
-          port,
-          protocol,
-          containers: [other.name, added.name],
-        });
-      }
-    }
   }
 }

@@ -114,6 +114,13 @@ export const warm: Field<number> = integer(
   1000,
 );
 
+/** A time; what timers count is kept in 31 bits. */
+export const milliseconds: Field<number> = integer(
+  "milliseconds, an integer from 1 to 2147483647",
+  1,
+  2 ** 31 - 1,
+);
+
 /** An address, IPv4 or IPv6. */
 export const address: Field<IpAddress> = parsed(
   'an IP address like "10.244.1.7" or "fd00::7"',

@@ -18,18 +18,20 @@ const MAX_VALUES = 50_000;
  *
  * @param problems gets what cannot be copied
  * @param basePath where the input stands
+ * @param maxDepth how many levels it may have
  */
 export function plainCopy(
   input: unknown,
   problems: Problems,
   basePath = "",
+  maxDepth = MAX_DEPTH,
 ): unknown {
   let values = 0;
 
   function copy(value: unknown, path: string, depth: number): unknown {
     if (typeof value !== "object" || value === null) return value;
     if (values > MAX_VALUES) return undefined;
-    if (depth > MAX_DEPTH) {
+    if (depth > maxDepth) {
       problems.add(path, "is nested too deeply: write plain data");
       return undefined;
     }

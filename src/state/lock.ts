@@ -125,7 +125,8 @@ function openIfPresent(path: string): OwnedFd | undefined {
   }
 }
 
-function isStill(path: string, file: OwnedFd): boolean {
+/** Whether the path still leads to the open file. */
+export function isStill(path: string, file: OwnedFd): boolean {
   try {
     return lstat(path).ino === fstat(file).ino;
   } catch (error) {

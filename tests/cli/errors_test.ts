@@ -22,6 +22,7 @@ const contexts: {
   InvalidNamespace: [2, { path: "/x", reason: "y" }],
   SandboxNotFound: [3, { name: "web" }],
   NodeNotFound: [3, { name: "n", stateDir: "/x" }],
+  NetworkNotFound: [3, { name: "n", confDir: "/x", known: [], problems: [] }],
   SandboxConflict: [4, { id: "1", name: "web", differences: ["MTU"] }],
   SandboxInUse: [4, { id: "1", containers: ["app"] }],
   AddressInUse: [4, { address: "192.0.2.1" }],

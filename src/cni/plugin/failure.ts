@@ -42,6 +42,7 @@ const codes: Readonly<Record<SandboxErrorCode, number>> = {
   HostAddressUnknown: CniErrorCode.INVALID_NETWORK_CONFIG,
   InvalidNamespace: CniErrorCode.INVALID_NETNS,
   NodeConflict: CniErrorCode.INVALID_NETWORK_CONFIG,
+  NetworkNotFound: 7,
   NodeNotFound: CniErrorCode.INVALID_NETWORK_CONFIG,
   NotPermitted: PluginErrorCode.NOT_PERMITTED,
   UnsupportedKernel: PluginErrorCode.UNSUPPORTED,

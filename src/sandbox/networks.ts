@@ -1,0 +1,414 @@
+/**
+ * Networks whose interfaces plugins make: a sandbox attached to them, and detached.
+ *
+ * What is about to be attached is noted before the first plugin runs, and until the last one has taken it away: whoever
+ * dies in between leaves a note that the next attach, detach or removal, or garbage collection, follows.
+ *
+ * @module
+ */
+import { SyscallError } from "../../ffi/errno.ts";
+import type { CachedAttachment } from "../cni/model/cache.ts";
+import type { ResultCache } from "../cni/runtime/result_cache.ts";
+import {
+  addNetwork,
+  checkNetwork,
+  deleteEach,
+  deleteNetwork,
+} from "../cni/runtime/chain.ts";
+import { CniError } from "../cni/model/error.ts";
+import type { JsonObject } from "../cni/model/json.ts";
+import { parseNetworkList } from "../cni/model/network.ts";
+import { isSandboxError, SandboxError } from "../errors.ts";
+import {
+  type NormalisedNetworkAttachment,
+  parseNetworkAttachment,
+} from "../spec/network_attachment.ts";
+import { isAlive } from "./alive.ts";
+import type { NodeContext } from "./context.ts";
+import { attachmentOf, type SandboxAttachment } from "./description.ts";
+import {
+  hasNetworks,
+  type NetworkNote,
+  NetworkNotes,
+  readJson,
+} from "./network_notes.ts";
+import {
+  cached,
+  cacheOf,
+  containerPrefix,
+  deleteCached,
+  hostOf,
+  targetOf,
+} from "./network_plugins.ts";
+import type { SandboxRecord } from "./records.ts";
+
+/** A sandbox that somebody has a handle of. */
+export type SandboxHandle = Pick<SandboxRecord, "id" | "createdAt" | "spec">;
+
+/**
+ * Attaches a sandbox to a network. The same attachment again does nothing.
+ *
+ * @throws {SandboxError} `InvalidSpec`, `SandboxNotFound`, `InvalidNamespace`, `StateUnusable`, `Timeout`
+ * @throws {CniPluginError} a plugin failed; what others had made is taken back, unless it has `undoFailures`
+ * @throws {Deno.errors.NotCapable} without `--allow-run`
+ */
+export async function attachNetwork(
+  context: NodeContext,
+  sandbox: SandboxHandle,
+  given: unknown,
+): Promise<SandboxAttachment> {
+  const wanted = parseNetworkAttachment(given);
+  const { record, notes: opened } = await openNotes(context, sandbox);
+  using notes = opened;
+  const known = notes.list();
+  const same = known.find((note) =>
+    wanted.name === undefined ? isSame(note, wanted) : note.name === wanted.name
+  );
+  if (same !== undefined) {
+    if (same.state === "ready" && isSame(same, wanted)) {
+      return attachmentOf(same);
+    }
+    if (same.state === "ready") throw nameTaken(same.name, networkOf(same));
+    // It was cut short, or failed.
+    await release(context, record.id, notes, same);
+  }
+  const name = wanted.name ?? same?.name ?? freeName(record, known);
+  if (ownNames(record).includes(name)) throw nameTaken(name, "podnet's");
+  const note = noteOf(context, record, wanted, name);
+  using _cache = await cacheOf(note).lock("shared");
+  // A container of the same name may have been attached before a reboot, or before the state directory was lost: plugins
+  // have notes of their own on disk.
+  const left = cacheOf(note).read(cached(context, record.id, note));
+  if (left !== undefined) await deleteCached(context, note, wanted.list, left);
+  return await make(context, record.id, notes, note);
+}
+
+/** Runs the plugins. The note is there before them, and in the cache, too, which outlives a boot. */
+async function make(
+  context: NodeContext,
+  id: string,
+  notes: NetworkNotes,
+  note: NetworkNote,
+): Promise<SandboxAttachment> {
+  const host = hostOf(context, note);
+  const cache = cacheOf(note);
+  const list = parseNetworkList(note.config);
+  const target = targetOf(note, context.state.pinPath(id));
+  notes.put(note);
+  let result: JsonObject;
+  try {
+    cache.write(cached(context, id, note));
+    result = await addNetwork(host, list, target);
+  } catch (error) {
+    if (isUndone(error)) forget(cache, notes, cached(context, id, note));
+    throw error;
+  }
+  try {
+    const ready: NetworkNote = {
+      ...note,
+      state: "ready",
+      result: JSON.stringify(result),
+    };
+    cache.write(cached(context, id, ready));
+    notes.put(ready);
+    return attachmentOf(ready);
+  } catch (error) {
+    const undoFailures = await deleteEach(host, list, target, result);
+    if (error instanceof Error) Object.assign(error, { undoFailures });
+    if (isUndone(error)) forget(cache, notes, cached(context, id, note));
+    throw error;
+  }
+}
+
+/** What an error leaves to be done has to be done later. */
+function isUndone(error: unknown): boolean {
+  const failures = error instanceof Error && "undoFailures" in error
+    ? error.undoFailures
+    : [];
+  return Array.isArray(failures) && failures.length === 0;
+}
+
+/** After a failure, which is the one to know; a note that stays is followed later. */
+function forget(
+  cache: ResultCache,
+  notes: NetworkNotes,
+  key: CachedAttachment,
+): void {
+  try {
+    cache.remove(key);
+    notes.delete(key.ifName);
+  } catch (error) {
+    const isKnown = error instanceof SandboxError ||
+      error instanceof SyscallError;
+    if (!isKnown) throw error;
+  }
+}
+
+/**
+ * Detaches a sandbox from a network.
+ *
+ * @returns false when it has no such attachment
+ * @throws {CniPluginError} a plugin failed; it stays attached then, and detaching it again may work
+ */
+export async function detachNetwork(
+  context: NodeContext,
+  { id, createdAt }: SandboxHandle,
+  name: string,
+): Promise<boolean> {
+  using notes = await NetworkNotes.lock(context.state, id);
+  const note = notes?.list().find((one) =>
+    one.name === name && one.incarnation === createdAt
+  );
+  if (notes === undefined || note === undefined) return false;
+  await release(context, id, notes, note);
+  return true;
+}
+
+/**
+ * CHECK.
+ *
+ * @throws {CniPluginError} of the first plugin that misses something
+ * @throws {CniError} when the network's version has no CHECK
+ * @throws {SandboxError} `InvalidSpec` when there is no such attachment
+ */
+export async function checkAttachment(
+  context: NodeContext,
+  { id, createdAt }: SandboxHandle,
+  name: string,
+): Promise<void> {
+  using notes = await NetworkNotes.lock(context.state, id);
+  const note = notes?.list().find((one) =>
+    one.name === name && one.incarnation === createdAt
+  );
+  if (note === undefined) {
+    throw refused("name", name, "the sandbox has no such attachment");
+  }
+  if (note.result === undefined) {
+    throw refused(
+      "name",
+      name,
+      "its plugins did not finish: attach it again, or detach it",
+    );
+  }
+  await checkNetwork(
+    hostOf(context, note),
+    parseNetworkList(note.config),
+    targetOf(note, context.state.pinPath(id)),
+    readJson(note.result),
+  );
+}
+
+/** What to release. */
+export interface ReleaseOptions {
+  /**
+   * Past all that fails: what plugins have on disk is found by their cache.
+   * @default false
+   */
+  readonly force?: boolean;
+  /** Only of the sandbox that was made then. */
+  readonly incarnation?: string;
+}
+
+/**
+ * Detaches a sandbox from all networks. Nobody attaches it again until the result is disposed.
+ *
+ * @returns undefined when it has none
+ * @throws {CniPluginError} unless forced
+ */
+export async function releaseNetworks(
+  context: NodeContext,
+  id: string,
+  { force = false, incarnation }: ReleaseOptions = {},
+): Promise<NetworkNotes | undefined> {
+  const { state } = context;
+  if (!hasNetworks(state, id)) return undefined;
+  using opened = new DisposableStack();
+  const notes = await NetworkNotes.lock(state, id);
+  if (notes === undefined) return undefined;
+  opened.use(notes);
+  for (const note of readable(notes, force).toReversed()) {
+    if (incarnation !== undefined && note.incarnation !== incarnation) continue;
+    await release(context, id, notes, note, force);
+  }
+  opened.move();
+  return notes;
+}
+
+/** {@linkcode releaseNetworks} for a collector of garbage: what fails, or somebody is at, is left for the next time. */
+export async function releaseOrLeave(
+  context: NodeContext,
+  id: string,
+  options: ReleaseOptions,
+): Promise<void> {
+  try {
+    (await releaseNetworks(context, id, options))?.[Symbol.dispose]();
+  } catch (error) {
+    const isLeft = error instanceof CniError ||
+      error instanceof Deno.errors.NotCapable ||
+      isSandboxError(error, "Timeout") ||
+      isSandboxError(error, "RecordInvalid");
+    if (!isLeft) throw error;
+  }
+}
+
+/** With force notes that cannot be read are given up with their sandbox. */
+function readable(
+  notes: NetworkNotes,
+  force: boolean,
+): readonly NetworkNote[] {
+  try {
+    return notes.list();
+  } catch (error) {
+    if (!force || !isSandboxError(error, "RecordInvalid")) throw error;
+    notes.clear();
+    return [];
+  }
+}
+
+async function release(
+  context: NodeContext,
+  id: string,
+  notes: NetworkNotes,
+  note: NetworkNote,
+  force = false,
+): Promise<void> {
+  const host = hostOf(context, note);
+  const cache = cacheOf(note);
+  using _cache = await cache.lock("shared");
+  const list = parseNetworkList(note.config);
+  const target = targetOf(note, liveNetns(context, id));
+  const result = note.result === undefined ? undefined : readJson(note.result);
+  // From here on it may be half gone.
+  if (note.state === "ready") notes.put({ ...note, state: "unfinished" });
+  let failed = false;
+  if (force) {
+    failed = (await deleteEach(host, list, target, result)).length > 0;
+  } else {
+    await deleteNetwork(host, list, target, result);
+  }
+  // What stays in the cache is what the next garbage collection of the network deletes.
+  if (!failed) cache.remove(cached(context, id, note));
+  notes.delete(note.name);
+}
+
+/** Locks the notes of a sandbox that is there, and makes room for one. */
+async function openNotes(
+  context: NodeContext,
+  { id, createdAt, spec: { name, namespace } }: SandboxHandle,
+): Promise<{ readonly record: SandboxRecord; readonly notes: NetworkNotes }> {
+  const { state } = context;
+  for (;;) {
+    const record = await prepare();
+    const notes = await NetworkNotes.lock(state, id);
+    // Whoever removed the last attachment in between took the directory away.
+    if (notes !== undefined) return { record, notes };
+  }
+
+  async function prepare(): Promise<SandboxRecord> {
+    using _node = await state.lock("shared");
+    using lock = await state.lockSandbox(id);
+    const record = lock && state.readSandbox(id);
+    if (record?.state !== "ready" || record.createdAt !== createdAt) {
+      throw new SandboxError("SandboxNotFound", { name, namespace });
+    }
+    if (record.link === undefined) {
+      throw refused(
+        "",
+        undefined,
+        "leave it: on the host network the pod has the node's own network, which podnet does not change",
+      );
+    }
+    if (!isAlive(context, record)) {
+      throw new SandboxError("InvalidNamespace", {
+        path: state.pinPath(id),
+        reason: "it is gone: create the sandbox again",
+      });
+    }
+    NetworkNotes.prepare(state, id);
+    return record;
+  }
+}
+
+function noteOf(
+  { state }: NodeContext,
+  { id, createdAt }: SandboxRecord,
+  { config, args, runtimeConfig, pluginDirs, cacheDir, timeoutMs }:
+    NormalisedNetworkAttachment,
+  name: string,
+): NetworkNote {
+  return {
+    name,
+    state: "unfinished",
+    containerId: containerPrefix(state) + id,
+    incarnation: createdAt,
+    config,
+    args: args.map(([key, value]) => [key, value]),
+    runtimeConfig: JSON.stringify(runtimeConfig),
+    pluginDirs,
+    cacheDir,
+    timeoutMs,
+  };
+}
+
+/** Where the plugins are and how long they may take is no part of what they make. */
+function isSame(
+  { config, args, runtimeConfig }: NetworkNote,
+  wanted: NormalisedNetworkAttachment,
+): boolean {
+  return config === wanted.config &&
+    runtimeConfig === JSON.stringify(wanted.runtimeConfig) &&
+    JSON.stringify(args) === JSON.stringify(wanted.args);
+}
+
+function ownNames({ spec, interfaces }: SandboxRecord): string[] {
+  return [
+    "lo",
+    spec.interfaceName,
+    ...interfaces.map((own) => own.spec.name),
+  ];
+}
+
+function freeName(
+  record: SandboxRecord,
+  known: readonly NetworkNote[],
+): string {
+  const taken = [...ownNames(record), ...known.map(({ name }) => name)];
+  let number = 1;
+  while (taken.includes(`net${number}`)) number++;
+  return `net${number}`;
+}
+
+function networkOf({ config }: NetworkNote): string {
+  return `network ${parseNetworkList(config).name}'s`;
+}
+
+function nameTaken(name: string, whose: string): SandboxError {
+  return refused(
+    "name",
+    name,
+    `${name} is ${whose}: write another name, or detach it first`,
+  );
+}
+
+function refused(
+  path: string,
+  received: unknown,
+  message: string,
+): SandboxError {
+  return new SandboxError("InvalidSpec", {
+    problems: [{
+      path,
+      message,
+      ...received === undefined ? {} : { received },
+    }],
+  });
+}
+
+/** Empty when it is gone: plugins take the path of anything else for a mistake. */
+function liveNetns(context: NodeContext, id: string): string {
+  const { state } = context;
+  const record = state.readableSandbox(id);
+  return record !== undefined && isAlive(context, record)
+    ? state.pinPath(id)
+    : "";
+}
