@@ -25,6 +25,7 @@ Deno.test("podnet create prints the sandbox as JSON and finds it again", async (
     mtu: 1500,
     interfaceName: "eth0",
     interfaces: [],
+    attachments: [],
     routes: [
       { destination: "0.0.0.0/0", gateway: "10.244.1.1" },
       { destination: "::/0", gateway: "fd00:10:244:1::1" },
