@@ -289,9 +289,27 @@ export function tryLock(fd: OwnedFd, mode: "shared" | "exclusive"): boolean {
   }
 }
 
+/**
+ * Gives up a lock of {@linkcode tryLock}, and keeps the file open (flock(2) with LOCK_UN).
+ *
+ * @throws {SyscallError}
+ */
+export function unlock(fd: OwnedFd): void {
+  const c = libc();
+  for (;;) {
+    const result = c.flock(fd.fd, LOCK_UN);
+    const errno = result < 0 ? c.errno[0] : 0;
+    if (errno !== Errno.EINTR) {
+      check("flock", result, errno);
+      return;
+    }
+  }
+}
+
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const LOCK_UN = 8;
 
 /** An entry of a directory. */
 export interface DirectoryEntry {

@@ -12,13 +12,13 @@ import type { MacAddress } from "../net/mac.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Request } from "../netlink/message.ts";
 import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
+import { RTN_LOCAL } from "../rtnetlink/constants.ts";
 import { deleteNeighbour, newNeighbour } from "../rtnetlink/neighbour.ts";
 import {
   deleteRoute,
   dumpRoutes,
-  getRoute,
+  getRouteType,
   newRoute,
-  type Route,
   ROUTE_PROTOCOL,
 } from "../rtnetlink/route.ts";
 
@@ -102,9 +102,9 @@ function claim(
   wanted: readonly ClaimedAddress[],
   before: readonly Request<unknown, unknown>[] = [],
 ): ClaimedAddress[] {
-  const queries = wanted.map(({ address }) => getRoute(address));
+  const queries = wanted.map(({ address }) => getRouteType(address));
   const taken: ClaimedAddress[] = [];
-  let found: Route[][];
+  let found: number[][];
   try {
     found = route.execute([
       ...before,
@@ -125,9 +125,7 @@ function claim(
     found = queries.map((query) => route.request(query, ...NO_ROUTE));
   }
   // An address of the node itself has no host route in the main table, yet is as taken as any.
-  const local = wanted.filter((_, i) =>
-    found[i]?.some(({ type }) => type === "local")
-  );
+  const local = wanted.filter((_, i) => found[i]?.includes(RTN_LOCAL));
   releaseAddresses(route, link.hostIndex, local.map(({ address }) => address));
   taken.push(...local);
   // The kernel went on to the neighbour.
@@ -162,8 +160,8 @@ export function claimRequests(
 
 /** Whether the kernel takes packets to the address for its own. */
 export function isLocal(route: Connection, address: IpAddress): boolean {
-  return route.request(getRoute(address), ...NO_ROUTE)
-    .some(({ type }) => type === "local");
+  return route.request(getRouteType(address), ...NO_ROUTE)
+    .includes(RTN_LOCAL);
 }
 
 /** How the kernel says that no route leads to an address: none at all, or one that refuses (fib_props, ip6_null_entry). */

@@ -239,7 +239,7 @@ export function attachPod(
 ): void {
   const { podIndex, mac, isPrepared } = link;
   // One that was up before has its carrier only now: see awaitReady().
-  if (isPrepared) podRoute.request(getLink({ index: podIndex }));
+  if (isPrepared) podRoute.execute([getLink({ index: podIndex })]);
   podRoute.execute([
     ...isPrepared ? [setLink({ index: podIndex, mac })] : podSettings(link),
     ...claimed.flatMap(({ address, gateway }) => [
@@ -267,8 +267,8 @@ export function awaitReady(
   link: PodLink,
   claimed: readonly ClaimedAddress[],
 ): void {
-  // Asking for a link makes the kernel run its pending carrier work at once (since 6.8).
-  route.request(getLink({ index: link.hostIndex }));
+  // Asking for a link makes the kernel run its pending carrier work at once (since 6.8). What it says is not read.
+  route.execute([getLink({ index: link.hostIndex })]);
   awaitAddresses(podRoute, claimed.map(({ address }) => address));
 }
 

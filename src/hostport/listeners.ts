@@ -5,7 +5,11 @@
  */
 import { IpAddress } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
-import { type ListeningSocket, listListeners } from "../sockdiag/listeners.ts";
+import {
+  type ListeningSocket,
+  listListeners,
+  listTcpListeners,
+} from "../sockdiag/listeners.ts";
 import { parseSctpEndpoints } from "../sockdiag/sctp_endpoints.ts";
 import { isWildcard } from "./elements.ts";
 import type { HostPort } from "./mapping.ts";
@@ -29,15 +33,16 @@ export function listenerOn(
       .map((socket) => ({ ...socket, address: plain(socket.address) }))
       .find((socket) => socket.port === hostPort && shadows(mapping, socket));
   }
-  // An IPv6 socket may take IPv4 clients as well, so that table is always read.
-  for (const family of [6, 4] as const) {
-    if (family === 4 && !mapping.families.includes(4)) continue;
-    const found = listListeners(diag, { protocol, family, port: hostPort })
-      .map((socket) => ({ ...socket, address: plain(socket.address) }))
-      .find((socket) => shadows(mapping, socket));
-    if (found !== undefined) return found;
-  }
-  return undefined;
+  // An IPv6 socket may take IPv4 clients as well, so those are always looked at.
+  const found = protocol === "tcp"
+    ? listTcpListeners(diag, hostPort)
+    : ([6, 4] as const).flatMap((family) =>
+      family === 6 || mapping.families.includes(4)
+        ? listListeners(diag, { protocol, family, port: hostPort })
+        : []
+    );
+  return found.map((socket) => ({ ...socket, address: plain(socket.address) }))
+    .find((socket) => shadows(mapping, socket));
 }
 
 function shadows(mapping: HostPort, socket: ListeningSocket): boolean {

@@ -172,12 +172,14 @@ export class Connection implements Disposable {
     const first = this.#sequence;
     this.#sequence = (first + requests.length) >>> 0;
     const starts: number[] = [];
+    const endsByReply = lastFlags === NLM_F_ACK &&
+      requests[last]?.isAnswered === true;
     for (let i = 0; i < requests.length; i++) {
       starts.push(writeMessage(
         out,
         requests[i] as Request<unknown>,
         (first + i) >>> 0,
-        i === last ? lastFlags : 0,
+        i === last && !endsByReply ? lastFlags : 0,
       ));
     }
     this.#transport.send(out.written());
@@ -221,6 +223,7 @@ export class Connection implements Disposable {
           return;
         }
         default:
+          if (endsByReply && index === last) done = true;
           onReply?.(from, message, index);
       }
     };

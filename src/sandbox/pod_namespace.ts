@@ -35,11 +35,14 @@ export const DEFAULT_INTERFACE = "eth0";
  * which takes 1 ms at 1000 pods. Router advertisements and redirects could come from the node only, at the link's other
  * end: of those that other pods send, the guard and the kernel's own checks of source and hop limit let none through.
  */
-export function newPodNamespace(opened: DisposableStack): PodNamespace {
+export function newPodNamespace(
+  opened: DisposableStack,
+  { namespace: node }: Pick<NodeContext, "namespace">,
+): PodNamespace {
   const sockets: Connection[] = [];
   const namespace = opened.use(NetworkNamespace.create(() => {
     sockets.push(opened.use(Connection.open(NETLINK_ROUTE)));
-  }));
+  }, node));
   const [podRoute] = sockets;
   if (podRoute === undefined) {
     throw new TypeError("create() did not run inside");
@@ -101,7 +104,7 @@ export function prepareNamespace(
   >,
 ): WarmNamespace {
   using opened = new DisposableStack();
-  const { namespace, podRoute } = newPodNamespace(opened);
+  const { namespace, podRoute } = newPodNamespace(opened, { namespace: node });
   const hostLink = newHostLink();
   const link: PodLink = {
     hostInterface: hostLink.name,

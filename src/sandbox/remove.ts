@@ -189,7 +189,7 @@ function readOrSetAside(
 export async function lockUnlessGone(
   state: NodeState,
   mode: LockMode,
-): Promise<OwnedFd | undefined> {
+): Promise<Disposable | undefined> {
   try {
     return await state.lock(mode);
   } catch (error) {
@@ -234,7 +234,7 @@ export function removeRemains(
     );
   }
   if (record !== undefined) releaseInterfaces(context, record);
-  NetworkNamespace.unpin(state.pinPath(id));
+  NetworkNamespace.unpin(state.pinPath(id), record?.netnsId);
 }
 
 /** Takes away what would stay in a namespace of somebody else's when the link is gone. */

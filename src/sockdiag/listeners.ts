@@ -5,7 +5,14 @@
  */
 import { IpAddress, type IpFamily } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
-import { SOCK_DIAG_BY_FAMILY, socketMessage, socketRequest } from "./tables.ts";
+import type { Infer } from "../netlink/codec.ts";
+import {
+  SOCK_DIAG_BY_FAMILY,
+  socketMessage,
+  socketRequest,
+  TCPDIAG_GETSOCK,
+  tcpRequest,
+} from "./tables.ts";
 
 /** A TCP socket that listens, or a UDP socket that is bound and not connected. */
 export interface ListeningSocket {
@@ -50,9 +57,7 @@ export function listListeners(
 ): readonly ListeningSocket[] {
   const { protocol, family, port } = query;
   return connection.dump({
-    operation: `list ${protocol} listeners${
-      port === undefined ? "" : ` on port ${port}`
-    }`,
+    operation: `list ${protocol} listeners${onPort(port)}`,
     type: SOCK_DIAG_BY_FAMILY,
     flags: 0,
     codec: socketRequest,
@@ -61,15 +66,53 @@ export function listListeners(
         family: AF[family],
         protocol: PROTOCOL[protocol],
         states: STATES[protocol],
-        // No cookie: INET_DIAG_NOCOOKIE.
-        cookie0: 0xffffffff,
-        cookie1: 0xffffffff,
+        ...NO_COOKIE,
       },
-      attrs: port === undefined ? {} : { bytecode: sourcePortIs(port) },
+      attrs: portFilter(port),
     },
     reply: socketMessage,
-  }).map(({ header, attrs }) => ({
-    address: addressOf(family, [
+  }).map(toSocket);
+}
+
+/**
+ * The TCP sockets of both families that wait, by the older request, which does not tell families apart: the kernel looks
+ * through all of its places for listeners once and not twice, 15 µs.
+ * @param connection of the protocol NETLINK_SOCK_DIAG
+ * @throws {NetlinkError} when the kernel refuses
+ */
+export function listTcpListeners(
+  connection: Connection,
+  port?: number,
+): readonly ListeningSocket[] {
+  return connection.dump({
+    operation: `list tcp listeners${onPort(port)}`,
+    type: TCPDIAG_GETSOCK,
+    flags: 0,
+    codec: tcpRequest,
+    value: {
+      header: { states: STATES.tcp, ...NO_COOKIE },
+      attrs: portFilter(port),
+    },
+    reply: socketMessage,
+  }).map(toSocket);
+}
+
+/** INET_DIAG_NOCOOKIE. */
+const NO_COOKIE = { cookie0: 0xffffffff, cookie1: 0xffffffff } as const;
+
+function onPort(port: number | undefined): string {
+  return port === undefined ? "" : ` on port ${port}`;
+}
+
+function portFilter(port: number | undefined): { bytecode?: Uint8Array } {
+  return port === undefined ? {} : { bytecode: sourcePortIs(port) };
+}
+
+function toSocket(
+  { header, attrs }: Infer<typeof socketMessage>,
+): ListeningSocket {
+  return {
+    address: addressOf(header.family === AF[4] ? 4 : 6, [
       header.source0,
       header.source1,
       header.source2,
@@ -79,7 +122,7 @@ export function listListeners(
     v6Only: attrs.skv6only === 1,
     inode: header.inode ?? 0,
     uid: header.uid ?? 0,
-  }));
+  };
 }
 
 /**

@@ -14,8 +14,11 @@ import {
   u8,
 } from "../netlink/codec.ts";
 
-/** The one request and reply type (`SOCK_DIAG_BY_FAMILY`). */
+/** The request and reply type (`SOCK_DIAG_BY_FAMILY`). */
 export const SOCK_DIAG_BY_FAMILY = 20;
+
+/** The request type for TCP sockets of both families at once (`TCPDIAG_GETSOCK`). */
+export const TCPDIAG_GETSOCK = 18;
 
 /** `struct inet_diag_sockid` with addresses as words, for they are always 16 bytes. */
 const sockid = {
@@ -59,6 +62,25 @@ const requestAttrs: Attrs<typeof requestRows> = attrs(
 export const socketRequest: Codec<
   { header: Infer<typeof requestHeader>; attrs: AttrsOf<typeof requestRows> }
 > = body(requestHeader, requestAttrs);
+
+const tcpRequestFields = {
+  family: u8,
+  sourceLength: u8,
+  destinationLength: u8,
+  extensions: u8,
+  ...sockid,
+  states: u32,
+  pad: u32,
+} as const;
+const tcpRequestHeader: StructCodec<typeof tcpRequestFields> = struct(
+  "inet_diag_req",
+  tcpRequestFields,
+);
+
+/** A question for TCP sockets of both families. */
+export const tcpRequest: Codec<
+  { header: Infer<typeof tcpRequestHeader>; attrs: AttrsOf<typeof requestRows> }
+> = body(tcpRequestHeader, requestAttrs);
 
 const socketFields = {
   family: u8,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import { lstat, mkdir, readDirectory, rmdir } from "../../ffi/file.ts";
 import { removeFile, removeIfEmpty, unusable } from "./store.ts";
 
@@ -47,14 +47,35 @@ export function ensureDirectory(path: string): boolean {
   }
 }
 
+/**
+ * Removes a directory in which there are no more than these files, without reading it.
+ *
+ * @returns false when it is still there
+ */
+export function removeWith(path: string, names: readonly string[]): boolean {
+  try {
+    for (const name of names) removeFile(`${path}/${name}`);
+    rmdir(path);
+    return true;
+  } catch (error) {
+    if (error instanceof SyscallError) return false;
+    throw error;
+  }
+}
+
 /** Removes a directory and the files in it, `last` after the others; absent is fine. A directory in it with contents stays. */
-export function removeDirectory(path: string, last?: string): void {
+export function removeDirectory(
+  path: string,
+  last: readonly string[] = [],
+): void {
   try {
     const names = readDirectory(path).map(({ name }) => name);
     for (const name of names) {
-      if (name !== last) removeEntry(`${path}/${name}`);
+      if (!last.includes(name)) removeEntry(`${path}/${name}`);
     }
-    if (last !== undefined) removeFile(`${path}/${last}`);
+    for (const name of last) {
+      if (names.includes(name)) removeFile(`${path}/${name}`);
+    }
     rmdir(path);
   } catch (error) {
     // Somebody may be setting the node up anew at this moment.

@@ -22,8 +22,14 @@ export interface RecordKind<T> {
 const cbor = new Encoder({ useRecords: false, tagUint8Array: false });
 
 /** Encodes a body in its envelope. */
-export function encodeRecord<T>(kind: RecordKind<T>, body: T): Uint8Array {
-  return cbor.encode({ podnet: kind.kind, version: kind.version, body });
+export function encodeRecord<T>(
+  kind: RecordKind<T>,
+  body: T,
+): Uint8Array<ArrayBuffer> {
+  // A new buffer, which is nobody else's: cbor-x gives out views of one that it writes on in.
+  return new Uint8Array(
+    cbor.encode({ podnet: kind.kind, version: kind.version, body }),
+  );
 }
 
 /**
