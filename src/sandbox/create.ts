@@ -195,7 +195,7 @@ function findOrMake(
   removeRemains(context, id, existing);
   if (existing === undefined) removeOrphans(context, id);
   // It would be taken for the record of what is about to be made.
-  state.removeSandboxRecord(id);
+  state.records.remove(id);
   return make(context, wanted);
 }
 
@@ -210,7 +210,7 @@ function make(context: NodeContext, wanted: Wanted): SandboxRecord {
     const record = spec.hostNetwork
       ? buildOnHostNetwork(context, id, spec, undo)
       : build(context, wanted, undo);
-    return state.finishSandbox(record);
+    return state.records.finish(record);
   } catch (error) {
     state.reserve.spend();
     throw undo.rollBack(error);

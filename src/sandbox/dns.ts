@@ -6,6 +6,9 @@
 import { IpAddress } from "../net/ip.ts";
 import type { NormalisedDns, NormalisedSpec } from "../spec/sandbox_spec.ts";
 
+/** The names of the resolver's files. */
+export const DNS_FILES = ["resolv.conf", "hosts"] as const;
+
 /** Contents of the resolver's files. */
 export interface DnsFiles {
   /** /etc/resolv.conf. */

@@ -20,9 +20,6 @@ export function newDnsFiles(state: NodeState, record: Named): void {
   write(state, record, writeNewFile);
 }
 
-/** The names of the files. */
-export const DNS_FILES = ["resolv.conf", "hosts"] as const;
-
 type Named = Pick<SandboxRecord, "id" | "spec" | "addresses">;
 
 function write(

@@ -56,7 +56,7 @@ import {
   writeRecord,
 } from "../state/store.ts";
 import { type NodeRecord, nodeRecord, type SandboxRecord } from "./records.ts";
-import { DNS_FILES } from "./dns_files.ts";
+import { DNS_FILES } from "./dns.ts";
 import { RECORD_FILES, SandboxRecords } from "./sandbox_records.ts";
 import { orIgnore } from "./undo.ts";
 
@@ -75,7 +75,10 @@ export class NodeState {
   #compared: string | undefined;
   /** For undoing. */
   readonly reserve = new Reserve();
-  readonly #records = new SandboxRecords((id) => this.sandboxDirectory(id));
+  /** Of the sandboxes. */
+  readonly records: SandboxRecords = new SandboxRecords((id) =>
+    this.sandboxDirectory(id)
+  );
   #kept: SharedLock | undefined;
   /** Directories made by this object, parents first. */
   readonly #made: string[] = [];
@@ -336,12 +339,7 @@ export class NodeState {
    * @throws {SandboxError} `RecordInvalid` also when it is not of this sandbox, or tells what cannot be on this node
    */
   readSandbox(id: string): SandboxRecord | undefined {
-    return this.#records.read(id);
-  }
-
-  /** From now on records of sandboxes are held against the node's settings. */
-  holdTo(settings: NodeRecord): void {
-    this.#records.holdTo(settings);
+    return this.records.read(id);
   }
 
   /** The record of a sandbox, or undefined when it has none that can be read. */
@@ -356,22 +354,7 @@ export class NodeState {
 
   /** Keeps the record of a sandbox. */
   writeSandbox(record: SandboxRecord): void {
-    this.#records.write(record);
-  }
-
-  /** Keeps the record of a sandbox that has become ready, and returns that. */
-  finishSandbox(record: SandboxRecord): SandboxRecord {
-    return this.#records.finish(record);
-  }
-
-  /** Removes the record of a sandbox of which nothing else is left. */
-  removeSandboxRecord(id: string): void {
-    this.#records.remove(id);
-  }
-
-  /** Whether the record is what this process has made of the sandbox itself, and not what a file says. */
-  isOwnWork(record: SandboxRecord): boolean {
-    return this.#records.isOwn(record);
+    this.records.write(record);
   }
 
   /** The ids of all sandboxes that have a directory. */
@@ -388,7 +371,7 @@ export class NodeState {
 
   /** Removes what a sandbox left here; its pin must be gone. The record goes last, so that a crash leaves it to be found. */
   removeSandbox(id: string): void {
-    this.#records.forget(id);
+    this.records.forget(id);
     const directory = this.sandboxDirectory(id);
     // What a sandbox has, mostly. To read what there is takes 15 µs more.
     if (!removeWith(directory, [...DNS_FILES, RECORD_FILES[0]])) {
@@ -408,7 +391,7 @@ export class NodeState {
     const place = (count: number) => `${this.#damaged}/${id}.${count}.cbor`;
     let count = 1;
     while (present(place(count))) count++;
-    const path = this.#records.path(id);
+    const path = this.records.path(id);
     try {
       rename(path, place(count));
     } catch (error) {

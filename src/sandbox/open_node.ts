@@ -89,7 +89,7 @@ async function open(options: NodeOptions): Promise<Node> {
         stateDir: state.stateDir,
       });
     }
-    state.holdTo(settings);
+    state.records.holdTo(settings);
     const parts = {
       settings,
       state,

@@ -6,7 +6,6 @@
  *
  * @module
  */
-import type { OwnedFd } from "../../ffi/fd.ts";
 import {
   addressesOfLink,
   releaseAddresses,
@@ -214,7 +213,7 @@ export function removeRemains(
     });
   }
   const link = record &&
-    (state.isOwnWork(record) ? record.link : ownLink(context, record));
+    (state.records.isOwn(record) ? record.link : ownLink(context, record));
   if (record !== undefined && link !== undefined) {
     // It may have been cut short before its addresses were noted.
     const addresses = record.addresses.length === 0

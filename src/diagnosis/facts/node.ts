@@ -54,7 +54,7 @@ export async function nodeFacts(
     () => state.readNode(),
   );
   if (settings === undefined) return undefined;
-  state.holdTo(settings);
+  state.records.holdTo(settings);
   const pools = settings.podCidrs.map((text) =>
     new AddressPool(Cidr.parse(text))
   );
