@@ -212,8 +212,7 @@ function make(context: NodeContext, wanted: Wanted): SandboxRecord {
       : build(context, wanted, undo);
     return state.records.finish(record);
   } catch (error) {
-    state.reserve.spend();
-    throw undo.rollBack(error);
+    throw state.reserve.lend(() => undo.rollBack(error));
   }
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { O_RDONLY, open } from "../../ffi/file.ts";
+import { SyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 
 /**
@@ -22,14 +23,28 @@ export class Reserve implements Disposable {
     this.#held ??= open("/", O_RDONLY);
   }
 
-  /** Gives it up, so that somebody else gets its number. */
-  spend(): void {
-    this.#held?.[Symbol.dispose]();
-    this.#held = undefined;
+  /** Gives it up while `work` needs one. */
+  lend<T>(work: () => T): T {
+    this[Symbol.dispose]();
+    try {
+      return work();
+    } finally {
+      orIgnore(() => this.fill());
+    }
   }
 
   /** Closes it. */
   [Symbol.dispose](): void {
-    this.spend();
+    this.#held?.[Symbol.dispose]();
+    this.#held = undefined;
+  }
+}
+
+/** Whoever needs one next finds out. */
+function orIgnore(fill: () => void): void {
+  try {
+    fill();
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
   }
 }

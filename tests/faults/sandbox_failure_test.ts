@@ -13,14 +13,14 @@ import { World } from "./world.ts";
 
 /** Fewer failures than this mean that the test does not test any more. */
 const FLOORS: Readonly<Record<Operation, number>> = {
-  create: 35,
-  adopt: 35,
-  remove: 20,
-  forceRemove: 20,
-  addPorts: 25,
-  removePorts: 20,
-  limit: 15,
-  unlimit: 15,
+  create: 25,
+  adopt: 25,
+  remove: 15,
+  forceRemove: 15,
+  addPorts: 15,
+  removePorts: 15,
+  limit: 10,
+  unlimit: 10,
   attach: 15,
   detach: 15,
   addContainer: 10,
