@@ -95,8 +95,10 @@ export function endDifferences(
   }
   if (wanted.addrGenMode !== undefined && addrGenMode !== wanted.addrGenMode) {
     differs(
-      `makes link-local addresses (${addrGenMode})`,
-      "stops that",
+      addrGenMode === undefined
+        ? "has no IPv6"
+        : `makes link-local addresses (${addrGenMode})`,
+      addrGenMode === undefined ? "gives it some" : "stops that",
       { addrGenMode: wanted.addrGenMode },
     );
   }

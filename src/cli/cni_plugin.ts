@@ -7,19 +7,25 @@ import { loadAll, runPlugin } from "../cni/plugin/run.ts";
 
 /** Runs the plugin; the result is the exit code. */
 export async function cniPlugin(): Promise<number> {
-  const { stdout, stderr, code, isUsage } = await runPlugin(
+  const { stdout, stderr, code, isUsage, undo } = await runPlugin(
     (name) => Deno.env.get(name),
     readStdin,
   );
-  write(Deno.stdout, stdout);
+  try {
+    write(Deno.stdout, stdout);
+  } catch (error) {
+    await undo?.();
+    write(Deno.stderr, `the answer cannot be written: ${error}\n`);
+    return 1;
+  }
   write(Deno.stderr, stderr);
   if (isUsage) await loadAll();
   return code;
 }
 
 /** All of standard input; nothing of a terminal, where nobody writes a configuration. */
-function readStdin(): string {
-  if (Deno.stdin.isTerminal()) return "";
+function readStdin(): Uint8Array<ArrayBuffer> {
+  if (Deno.stdin.isTerminal()) return new Uint8Array();
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   for (;;) {
     const chunk = new Uint8Array(65536);
@@ -27,15 +33,15 @@ function readStdin(): string {
     if (length === null) break;
     chunks.push(chunk.subarray(0, length));
   }
-  const text = new Uint8Array(
+  const bytes = new Uint8Array(
     chunks.reduce((sum, { length }) => sum + length, 0),
   );
   let at = 0;
   for (const chunk of chunks) {
-    text.set(chunk, at);
+    bytes.set(chunk, at);
     at += chunk.length;
   }
-  return new TextDecoder("utf-8", { fatal: true }).decode(text);
+  return bytes;
 }
 
 function write(

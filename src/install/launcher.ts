@@ -46,6 +46,7 @@ export function launcherText(
   ];
   return `#!/bin/sh
 ${mark(kind)}, taken away by ${kind.command} uninstall.
+cd / # Deno does not start in a directory that was removed
 ${variables.join(" ")} exec ${words.join(" ")}
 `;
 }

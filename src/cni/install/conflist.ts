@@ -41,6 +41,7 @@ const CAPABILITIES: readonly string[] = [
   "portMappings",
   "ips",
   "mac",
+  "bandwidth",
   "dns",
   "aliases",
   "cgroupPath",

@@ -173,8 +173,11 @@ function readRange(value: JsonValue, path: string): CapabilityRange {
 function readBandwidth(value: JsonValue, path: string): CapabilityBandwidth {
   const raw = readObject(value, path);
   const own = (key: string) => {
-    const bits = insensitive(raw, key, readInteger, path) ?? 0;
-    return bits < 0 ? failed(`${path}.${key}`, "an integer from 0") : bits;
+    // The greatest of Go's integers means no limit, and is more than JavaScript counts exactly.
+    const bits = insensitive(raw, key, readNumber, path) ?? 0;
+    return bits < 0 || !Number.isInteger(bits)
+      ? failed(`${path}.${key}`, "an integer from 0")
+      : bits;
   };
   return {
     ingressRate: own("ingressRate"),
@@ -203,6 +206,10 @@ function readMap<T>(read: Reader<T>): Reader<Record<string, T>> {
         read(entry, `${path}.${key}`),
       ]),
     );
+}
+
+function readNumber(value: JsonValue, path: string): number {
+  return typeof value === "number" ? value : failed(path, "an integer from 0");
 }
 
 function readInteger(value: JsonValue, path: string): number {

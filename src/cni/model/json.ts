@@ -67,9 +67,14 @@ export function parseJsonObject(text: string, what: string): JsonObject {
 function depthOf(text: string): number {
   let depth = 0;
   let deepest = 0;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[{\]}]/g)) {
-    if (token === "[" || token === "{") deepest = Math.max(deepest, ++depth);
-    else if (token === "]" || token === "}") depth--;
+  let isInString = false;
+  // Not by a regular expression that takes whole strings: it runs out of stack in one of megabytes.
+  for (const [token] of text.matchAll(/\\.|["[{\]}]/g)) {
+    if (token === '"') isInString = !isInString;
+    else if (isInString) continue;
+    else if (token === "[" || token === "{") {
+      deepest = Math.max(deepest, ++depth);
+    } else depth--;
   }
   return deepest;
 }

@@ -15,7 +15,12 @@ import {
   readString,
   wrongValue,
 } from "./json.ts";
-import { isNetworkName, isPluginType } from "./names.ts";
+import {
+  isContainerId,
+  isInterfaceName,
+  isNetworkName,
+  isPluginType,
+} from "./names.ts";
 import {
   type CniVersion,
   incompatible,
@@ -181,11 +186,14 @@ function readPluginConfig(
 }
 
 function readAttachment(value: JsonObject[string], path: string): Attachment {
-  const attachment = readObject(value, path);
-  return {
-    containerID: optional(attachment, "containerID", readString, path) ?? "",
-    ifname: optional(attachment, "ifname", readString, path) ?? "",
-  };
+  const raw = readObject(value, path);
+  const containerID = optional(raw, "containerID", readString, path) ?? "";
+  const ifname = optional(raw, "ifname", readString, path) ?? "";
+  // A list that is not understood must not be one by which attachments are taken away.
+  if (!isContainerId(containerID) || !isInterfaceName(ifname)) {
+    throw wrongValue(path, "a containerID and an ifname");
+  }
+  return { containerID, ifname };
 }
 
 /** The highest version that is offered and known. */

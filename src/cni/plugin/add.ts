@@ -11,6 +11,8 @@ import { openNode } from "../../sandbox/open_node.ts";
 import type { Sandbox } from "../../sandbox/sandbox.ts";
 import type { JsonObject } from "../model/json.ts";
 import type { PluginRequest } from "../model/network.ts";
+import { EMPTY_RESULT, parseResult } from "../model/result.ts";
+import { resultDocument } from "../model/result_document.ts";
 import { attachmentOf } from "./attachment_id.ts";
 import { explained } from "./explain.ts";
 import type { Invocation } from "./invocation.ts";
@@ -23,6 +25,10 @@ export async function add(
   invocation: Invocation,
   request: PluginRequest,
 ): Promise<JsonObject> {
+  const { prevResult } = request;
+  const before = prevResult === undefined
+    ? EMPTY_RESULT
+    : parseResult(prevResult);
   const container = lookInto(invocation);
   refuseExisting(invocation, container);
   const read = () => readWish(invocation, request, container);
@@ -35,7 +41,10 @@ export async function add(
       container.id,
       (spec) => createSharing(node, spec),
     );
-    return resultOf(invocation, request, node, sandbox, wish.dns);
+    return resultDocument(
+      resultOf(invocation, before, node, sandbox, wish.dns),
+      request.cniVersion,
+    );
   });
 }
 

@@ -10,7 +10,7 @@ import { parseNodeOptions } from "../../spec/node_options.ts";
 import { parseSandboxSpec } from "../../spec/parse.ts";
 import { invalidConfig } from "./failure.ts";
 import { invalidEnvironment } from "./invocation.ts";
-import type { Wish } from "./wish.ts";
+import type { Places, Wish } from "./wish.ts";
 
 /** Does something; when the input is what is wrong, tells every problem of it. */
 export async function explained<T>(
@@ -21,35 +21,23 @@ export async function explained<T>(
     return await act();
   } catch (error) {
     if (!isSandboxError(error, "InvalidSpec")) throw error;
-    const problems = allProblems(read) ?? error.context.problems;
-    const ofEnvironment = problems.flatMap(({ path, message }) => {
-      const variable = VARIABLES[rootOf(path)];
-      return variable === undefined ? [] : [`${variable}: ${message}`];
-    });
+    const problems = allProblems(read, error.context.problems);
+    const ofEnvironment = problems.filter(({ path }) => path.startsWith("CNI_"))
+      .map(({ path, message }) => `${path}: ${message}`);
     if (ofEnvironment.length > 0) throw invalidEnvironment(ofEnvironment);
     throw invalidConfig(problems);
   }
 }
 
-/** What the library knows by these names is in the environment. */
-const VARIABLES: Readonly<Record<string, string | undefined>> = {
-  interfaceName: "CNI_IFNAME",
-  netns: "CNI_NETNS",
-  namespace: "K8S_POD_NAMESPACE in CNI_ARGS",
-  uid: "K8S_POD_UID in CNI_ARGS",
-};
-
-/** And these in other places of the configuration. */
-const PLACES: Readonly<Record<string, string | undefined>> = {
-  ports: "runtimeConfig.portMappings",
-  addresses: "runtimeConfig.ips",
-  mac: "runtimeConfig.mac",
-  sysctls: "sysctl",
-  unsafeSysctls: "sysctl",
-};
-
-/** Those of the configuration, of the node and of the sandbox, none of which was tried after the first. */
-function allProblems(read: () => Wish): readonly Problem[] | undefined {
+/**
+ * Those of the configuration, of the node and of the sandbox, none of which was tried after the first.
+ *
+ * @param told for what only the kernel knows
+ */
+function allProblems(
+  read: () => Wish,
+  told: readonly Problem[],
+): readonly Problem[] {
   let wish: Wish | undefined;
   const found = problemsOf(() => {
     wish = read();
@@ -61,26 +49,31 @@ function allProblems(read: () => Wish): readonly Problem[] | undefined {
     ...problemsOf(() => {
       const { podCidrs: valid = [] } = parseNodeOptions(node, hostName);
       podCidrs = valid.map((text) => Cidr.parse(text));
-    }).map((problem) => ({
-      ...problem,
-      path: places.get(problem.path) ?? problem.path,
-    })),
+    }).map((problem) => placed(problem, places.node)),
   );
   // Without networks, every address would be outside of them.
   if (found.length === 0 && podCidrs.length > 0) {
     found.push(
-      ...problemsOf(() => parseSandboxSpec(spec, { podCidrs })).map(
-        (problem) => {
-          const place = places.get(problem.path);
-          if (place !== undefined) return { ...problem, path: place };
-          const root = rootOf(problem.path);
-          const rest = problem.path.slice(root.length);
-          return { ...problem, path: `${PLACES[root] ?? root}${rest}` };
-        },
+      ...problemsOf(() => parseSandboxSpec(spec, { podCidrs })).map((problem) =>
+        placed(problem, places.spec)
       ),
     );
   }
-  return found.length === 0 ? undefined : found;
+  return found.length > 0
+    ? found
+    : told.map((problem) => placed(problem, places.spec));
+}
+
+/** A problem by the place that whoever wrote it knows. */
+function placed(problem: Problem, places: Places): Problem {
+  const { path } = problem;
+  const root = /^\w*/.exec(path)?.[0] ?? "";
+  const rest = path.slice(root.length);
+  const place = places.get(root);
+  return {
+    ...problem,
+    path: places.get(path) ?? (place === undefined ? path : place + rest),
+  };
 }
 
 function problemsOf(read: () => unknown): Problem[] {
@@ -91,8 +84,4 @@ function problemsOf(read: () => unknown): Problem[] {
     if (!isSandboxError(error, "InvalidSpec")) throw error;
     return [...error.context.problems];
   }
-}
-
-function rootOf(path: string): string {
-  return /^\w*/.exec(path)?.[0] ?? "";
 }

@@ -8,36 +8,25 @@ import { Cidr } from "../../net/cidr.ts";
 import { IpAddress } from "../../net/ip.ts";
 import type { Node } from "../../sandbox/node.ts";
 import type { Sandbox } from "../../sandbox/sandbox.ts";
-import type { JsonObject } from "../model/json.ts";
-import type { PluginRequest } from "../model/network.ts";
-import {
-  type CniResult,
-  EMPTY_RESULT,
-  parseResult,
-  type ResultDns,
-} from "../model/result.ts";
-import { resultDocument } from "../model/result_document.ts";
+import type { CniResult, ResultDns } from "../model/result.ts";
 import type { Invocation } from "./invocation.ts";
 
-/** The document for standard output, in the version of the request. */
+/** The whole result; `before` is that of the plugins before. */
 export function resultOf(
   { netns }: Invocation,
-  { prevResult, cniVersion }: PluginRequest,
+  before: CniResult,
   node: Node,
   sandbox: Sandbox,
   dns: ResultDns | undefined,
-): JsonObject {
-  const before = prevResult === undefined
-    ? EMPTY_RESULT
-    : parseResult(prevResult);
+): CniResult {
   const made = madeBy(node, sandbox, netns, before.interfaces.length);
   const said = dns ?? before.dns;
-  return resultDocument({
+  return {
     interfaces: [...before.interfaces, ...made.interfaces],
     ips: [...before.ips, ...made.ips],
     routes: [...before.routes, ...made.routes],
     ...said !== undefined && { dns: said },
-  }, cniVersion);
+  };
 }
 
 /** What podnet made; its interfaces are numbered behind those that are there. */

@@ -6,7 +6,7 @@
  * @module
  */
 import { CniError, CniErrorCode } from "../model/error.ts";
-import type { JsonObject } from "../model/json.ts";
+import { type JsonObject, parseJsonObject } from "../model/json.ts";
 import { parsePluginRequest, type PluginRequest } from "../model/network.ts";
 import {
   CNI_VERSIONS,
@@ -32,6 +32,8 @@ export interface Outcome {
   readonly code: number;
   /** Nothing was asked: it was started by a person. */
   readonly isUsage?: true;
+  /** Takes away what was made, when nobody can be told of it. */
+  readonly undo?: () => Promise<void>;
 }
 
 const USAGE =
@@ -41,7 +43,7 @@ const USAGE =
 /** Runs the plugin. Never throws: what goes wrong is the one document on standard output. */
 export async function runPlugin(
   env: Environment,
-  readStdin: () => string,
+  readStdin: () => Uint8Array<ArrayBuffer>,
 ): Promise<Outcome> {
   let cniVersion: string = NEWEST_VERSION;
   try {
@@ -50,12 +52,23 @@ export async function runPlugin(
       return { stdout: "", stderr: USAGE, code: 0, isUsage: true };
     }
     const { command } = invocation;
-    if (command === "VERSION") return succeeded(version(readStdin()));
-    const stdin = readInput(readStdin);
-    const request = parsePluginRequest(stdin);
+    if (command === "VERSION") {
+      return succeeded(version(new TextDecoder().decode(readStdin())));
+    }
+    const raw = readInput(readStdin);
+    const asked = raw["cniVersion"];
+    if (isCniVersion(asked)) cniVersion = asked;
+    const request = parsePluginRequest(raw);
     cniVersion = request.cniVersion;
     refuseOlder(request, command);
-    return succeeded(await perform(command, invocation, request));
+    return {
+      ...succeeded(await perform(command, invocation, request)),
+      ...command === "ADD" && {
+        undo: async () => {
+          await perform("DEL", invocation, request);
+        },
+      },
+    };
   } catch (error) {
     const failure = error instanceof CniError
       ? error
@@ -76,10 +89,10 @@ export async function loadAll(): Promise<void> {
   ]);
 }
 
-function readInput(readStdin: () => string): string {
-  let text: string;
+function readInput(readStdin: () => Uint8Array<ArrayBuffer>): JsonObject {
+  let bytes: Uint8Array<ArrayBuffer>;
   try {
-    text = readStdin();
+    bytes = readStdin();
   } catch (error) {
     throw new CniError(
       CniErrorCode.IO_FAILURE,
@@ -87,13 +100,26 @@ function readInput(readStdin: () => string): string {
       { cause: error },
     );
   }
+  const text = decoded(bytes);
   if (text.trim() === "") {
     throw new CniError(
       CniErrorCode.DECODING_FAILURE,
       "standard input is empty: write the network configuration on it",
     );
   }
-  return text;
+  return parseJsonObject(text, "the network configuration");
+}
+
+function decoded(bytes: Uint8Array<ArrayBuffer>): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new CniError(
+      CniErrorCode.DECODING_FAILURE,
+      "the network configuration is not UTF-8",
+      { cause: error },
+    );
+  }
 }
 
 /** GC, STATUS and CHECK are younger than some versions. */

@@ -1,20 +1,19 @@
 /**
- * What a network configuration says to podnet: keys by the names that bridge, host-local, firewall and tuning have for the
- * same thing, and podnet's own.
+ * What a network configuration says to podnet: keys by the names that bridge, host-local, firewall, bandwidth and tuning have
+ * for the same thing, and podnet's own.
  *
  * @module
  */
 import * as v from "valibot";
 import * as field from "../../spec/fields.ts";
 import type { NodeOptions } from "../../spec/node_options.ts";
-import {
-  instead,
-  isObject,
-  joinPath,
-  type Problems,
-} from "../../spec/problems.ts";
-import type { CapabilityRange } from "../model/capabilities.ts";
+import { instead, joinPath, type Problems } from "../../spec/problems.ts";
+import type {
+  CapabilityBandwidth,
+  CapabilityRange,
+} from "../model/capabilities.ts";
 import type { JsonObject } from "../model/json.ts";
+import { podNetworks, refuseGateways, refuseParts } from "./networks.ts";
 
 /** Which node a configuration means. */
 export type NodeReference = Pick<NodeOptions, "name" | "stateDir">;
@@ -29,6 +28,8 @@ export interface Settings {
   readonly isDefaultGateway?: boolean;
   /** More routes over it, and where they stand. */
   readonly routes: readonly PlacedRoute[];
+  /** Limits, unless the runtime says others. */
+  readonly bandwidth: CapabilityBandwidth;
   /** Sysctls of the pod. */
   readonly sysctl: Readonly<Record<string, string>>;
   /** Where in the configuration stands what the library has another name for. */
@@ -45,6 +46,12 @@ export interface PlacedRoute {
 function text(what: string): field.Field<string> {
   return v.string(instead(what));
 }
+
+const BITS = instead("a number of bits, an integer from 0");
+const bits = v.exactOptional(
+  v.pipe(v.number(BITS), v.integer(BITS), v.minValue(0, BITS)),
+  0,
+);
 
 const NETWORK = 'a network like "10.244.1.0/24"';
 
@@ -80,6 +87,10 @@ const schema = v.object({
       ({ input }) => `write an MTU in bytes, not ${JSON.stringify(input)}`,
     ),
   ),
+  ingressRate: bits,
+  ingressBurst: bits,
+  egressRate: bits,
+  egressBurst: bits,
   isDefaultGateway: v.exactOptional(field.flag),
   routes,
   sysctl: v.exactOptional(
@@ -138,7 +149,20 @@ export function readSettings(
     problems.add("masquerade", "says the opposite of ipMasq: leave it out");
   }
   const translated = masquerade ?? ipMasq;
-  const cidrs = podCidrs(read, ipRanges);
+  const cidrs = podNetworks(read, ipRanges);
+  const routes = [
+    ...read.routes.map((route, i) => ({ ...route, place: `routes[${i}]` })),
+    ...read.ipam.routes.map((route, i) => ({
+      ...route,
+      place: `ipam.routes[${i}]`,
+    })),
+  ];
+  // Whether there is a default route is said by isDefaultGateway, and so usual that nobody has to say it.
+  const { byDefault = [], others = [] } = Object.groupBy(
+    routes,
+    ({ dst }) => /\/0$/.test(dst) ? "byDefault" : "others",
+  );
+  refuseGateways(problems, byDefault, [...cidrs.keys()]);
   return {
     node: {
       ...readNodeReference(raw),
@@ -148,14 +172,8 @@ export function readSettings(
       ...maxConnectionsPerPod !== undefined && { maxConnectionsPerPod },
     },
     sysctl: read.sysctl,
-    routes: [
-      ...read.routes.map((route, i) => ({ ...route, place: `routes[${i}]` })),
-      ...read.ipam.routes.map((route, i) => ({
-        ...route,
-        place: `ipam.routes[${i}]`,
-      })),
-      // Whether there is a default route is said by isDefaultGateway, and so usual that nobody has to say it.
-    ].filter(({ dst }) => !/\/0$/.test(dst)),
+    bandwidth: read,
+    routes: others,
     ...read.mtu !== undefined && read.mtu > 0 && { mtu: read.mtu },
     ...read.isDefaultGateway !== undefined &&
       { isDefaultGateway: read.isDefaultGateway },
@@ -167,49 +185,4 @@ export function readSettings(
       ),
     ]),
   };
-}
-
-/** Every network that pods may have addresses of, and where it stands. */
-function podCidrs(
-  { podCidrs = [], subnet, ipam }: v.InferOutput<typeof schema>,
-  ipRanges: readonly (readonly CapabilityRange[])[],
-): ReadonlyMap<string, string> {
-  const places = new Map<string, string>();
-  const note = (cidr: string | undefined, place: string) => {
-    if (cidr !== undefined && !places.has(cidr)) places.set(cidr, place);
-  };
-  const noteSets = (
-    sets: readonly (readonly Pick<CapabilityRange, "subnet">[])[],
-    base: string,
-  ) => {
-    for (const [i, set] of sets.entries()) {
-      for (const [j, range] of set.entries()) {
-        note(range.subnet, `${base}[${i}][${j}].subnet`);
-      }
-    }
-  };
-  podCidrs.forEach((cidr, i) => note(cidr, joinPath("podCidrs", i)));
-  note(subnet, "subnet");
-  note(ipam.subnet, "ipam.subnet");
-  noteSets(ipam.ranges ?? [], "ipam.ranges");
-  noteSets(ipRanges, "runtimeConfig.ipRanges");
-  return places;
-}
-
-/** host-local can give out a part of a network. */
-function refuseParts(problems: Problems, given: unknown, path: string): void {
-  if (Array.isArray(given)) {
-    given.forEach((one, i) => refuseParts(problems, one, joinPath(path, i)));
-  }
-  if (!isObject(given)) return;
-  for (const key of ["rangeStart", "rangeEnd"]) {
-    const value = given[key];
-    if (value === undefined || value === "") continue;
-    problems.add(
-      joinPath(path, key),
-      "leave it out, and write a subnet that is the node's alone: all of its addresses are for pods",
-      value,
-    );
-  }
-  refuseParts(problems, given["ranges"], joinPath(path, "ranges"));
 }

@@ -7,7 +7,7 @@ Deno.test("ADD makes an interface that works, with addresses and host ports", as
   await using machine = await PluginHost.start();
   const config = machine.config({
     mtu: 1400,
-    sysctl: { "net.ipv4.conf.eth0.arp_filter": "1" },
+    sysctl: { "net/ipv4/conf/IFNAME/arp_filter": "1" },
     dns: { nameservers: ["192.0.2.53"], search: ["example.org"] },
     runtimeConfig: {
       portMappings: [{ hostPort: 8080, containerPort: 80, protocol: "tcp" }],
@@ -124,6 +124,20 @@ Deno.test("P9: an ADD that fails leaves nothing behind, and tells every problem"
     { ...attachment, ifname: "all" },
     machine.config(),
   );
+  const before = { cniVersion: "1.1.0", ips: [{ address: "anything" }] };
+  for (
+    const [code, prevResult] of [
+      [1, { cniVersion: "9.0.0" }],
+      [6, before],
+    ] as const
+  ) {
+    await machine.fails(
+      code,
+      "ADD",
+      attachment,
+      machine.config({ prevResult }),
+    );
+  }
   assertEquals(await machine.traces(), []);
   await machine.host.ok("node", "down");
   // What the kernel says: somebody has the port, and the pool is empty.
@@ -133,7 +147,7 @@ Deno.test("P9: an ADD that fails leaves nothing behind, and tells every problem"
     first,
     machine.config({ ...small, runtimeConfig: ports(80) }),
   );
-  const before = await machine.traces();
+  const traces = await machine.traces();
   const taken = await machine.fails(
     11,
     "ADD",
@@ -141,7 +155,7 @@ Deno.test("P9: an ADD that fails leaves nothing behind, and tells every problem"
     machine.config({ ...small, runtimeConfig: ports(81) }),
   );
   assertStringIncludes(taken.msg, "10.77.0.0/30");
-  assertEquals(await machine.traces(), before);
+  assertEquals(await machine.traces(), traces);
   assertEquals(await machine.sh("ip -n c -o link | wc -l"), "1\n");
 });
 
@@ -222,6 +236,54 @@ Deno.test("a container that was restarted without DEL is added again", async () 
   }
 });
 
+Deno.test("bandwidth is limited as runtime or configuration say, and CHECK knows", async () => {
+  await using machine = await PluginHost.start();
+  const netns = await machine.container("c");
+  const attachment = { containerID: "c", netns };
+  const own = { ingressRate: 16_000_000, ingressBurst: 800_000 };
+  const unlimited = 18446744073709551615;
+  const cases: readonly (readonly [JsonObject, string[]])[] = [
+    [own, ["16Mbit"]],
+    // As Go writes it, with its greatest integer for no limit.
+    [{
+      ...own,
+      runtimeConfig: {
+        bandwidth: {
+          IngressRate: 8_000_000,
+          IngressBurst: unlimited,
+          EgressRate: 4_000_000,
+          EgressBurst: unlimited,
+        },
+      },
+    }, ["4Mbit", "8Mbit"]],
+    [{
+      ...own,
+      runtimeConfig: { bandwidth: { ingressRate: 0, ingressBurst: 800_000 } },
+    }, []],
+  ];
+  for (const [more, rates] of cases) {
+    const config = machine.config(more);
+    const prevResult = await machine.add(attachment, config);
+    const disciplines = await machine.sh("tc qdisc show");
+    assertEquals(
+      disciplines.match(/(?<=tbf .*rate )\w+/g)?.sort() ?? [],
+      rates,
+    );
+    await machine.ok("CHECK", attachment, { ...config, prevResult });
+    if (rates.length > 0) {
+      const [, link = ""] = /tbf .* dev (pn-\w+) /.exec(disciplines) ?? [];
+      await machine.sh(`tc qdisc del dev ${link} root`);
+      const { details } = await machine.fails(104, "CHECK", attachment, {
+        ...config,
+        prevResult,
+      });
+      assertStringIncludes(details, "bandwidth into the pod");
+    }
+    await machine.ok("DEL", attachment, config);
+    assertEquals(await machine.sh("tc qdisc show | grep tbf || true"), "");
+  }
+});
+
 Deno.test("P12: CHECK finds what is not as ADD made it", async () => {
   await using machine = await PluginHost.start();
   const netns = await machine.container("c");
@@ -258,6 +320,7 @@ Deno.test("P12: CHECK finds what is not as ADD made it", async () => {
   );
   const breaks = [
     "ip -n c link set eth0 down",
+    "ip -n c link set eth0 mtu 1000",
     "ip -n c addr flush dev eth0 scope global",
     "ip -n c route del default",
     `ip link set ${parsed.interfaces[0]?.name} down`,

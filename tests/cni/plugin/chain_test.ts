@@ -55,6 +55,9 @@ Deno.test("P15: podnet first, tuning and bandwidth behind it", async () => {
     await machine.sh("ip -n c link show eth0"),
     "mtu 1300",
   );
+  // What they made of the interface is theirs.
+  const checked = await chain.check(attachment);
+  assertEquals(checked, undefined);
   assertEquals(await chain.del(attachment), undefined);
   assertEquals(await chain.del(attachment), undefined);
   assertEquals(await machine.traces(), []);

@@ -8,6 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { isJsonObject } from "../../../src/cni/model/json.ts";
 import {
   type CniResult,
+  isCniVersion,
   type JsonObject,
   parseNetworkList,
   parseResult,
@@ -234,6 +235,10 @@ function held(
     assert(isJsonObject(document), context);
     assertEquals(typeof document["code"], "number", context);
     assert(String(document["msg"]) !== "", context);
+    // The reference plugins leave it out.
+    if (isCniVersion(config["cniVersion"]) && "cniVersion" in document) {
+      assertEquals(document["cniVersion"], config["cniVersion"], context);
+    }
     return { code, document, stderr };
   }
   if (command !== "ADD" && command !== "VERSION") {

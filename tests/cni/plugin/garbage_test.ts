@@ -38,6 +38,18 @@ Deno.test("P14: a list that is missing keeps everything, an empty one nothing, o
     ...one,
     "cni.dev/valid-attachments": null,
   });
+  // A list that is not understood, such as one with keys in Go's letter case, takes nothing away.
+  for (
+    const list of [
+      ...[{}, "all", [null], [{}], [{ containerID: "a" }]],
+      [{ ContainerID: "a", IfName: "eth0" }],
+    ]
+  ) {
+    await machine.fails(7, "GC", undefined, {
+      ...one,
+      "cni.dev/valid-attachments": list,
+    });
+  }
   assertEquals(await attached(machine), ["a", "b", "c", "no-container"]);
   await machine.ok("GC", undefined, valid(one, a, b));
   assertEquals(await attached(machine), ["a", "b", "c", "no-container"]);

@@ -1,6 +1,10 @@
 /** How the plugin is spoken to, whatever it is asked: P1–P6, P8, P18, P19 of the protocol that runtimes and plugins keep. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { CNI_VERSIONS, parseResult } from "../../../src/cni/model/mod.ts";
+import {
+  CNI_VERSIONS,
+  type JsonObject,
+  parseResult,
+} from "../../../src/cni/model/mod.ts";
 import { PluginHost } from "./driver.ts";
 
 const ADD = {
@@ -69,6 +73,45 @@ Deno.test("P1, P2, P3: what is wrong with environment and input is told in one d
     ...[6, 6, 6, 6],
     ...[7, 7],
   ]);
+  // The error is in the version of the configuration, also when nothing else of it is right.
+  const attachment = { containerID: "c", netns: "/run/netns/c" };
+  const old = machine.config({ cniVersion: "0.4.0", name: "../etc" });
+  await machine.fails(7, "ADD", attachment, old);
+});
+
+Deno.test("P1–P3: input may be long, and is refused when it is no text; where the plugin is started makes no difference", async () => {
+  await using machine = await PluginHost.start();
+  const del = { containerID: "c", netns: "" };
+  for (
+    const more of [
+      { note: "a".repeat(8_000_000) },
+      { note: '"'.repeat(4_000_000) },
+      { note: Array.from({ length: 1_000_000 }, () => [1]) },
+    ]
+  ) await machine.ok("DEL", del, machine.config(more));
+  const { msg } = await machine.fails(
+    6,
+    "DEL",
+    del,
+    machine.config({ note: JSON.parse("[".repeat(201) + "]".repeat(201)) }),
+  );
+  assertStringIncludes(msg, "deep");
+  const plugin = `${machine.directory}/bin/podnet`;
+  const answer = async (script: string) => {
+    const { stdout } = await machine.host.run(
+      ...["env", "-i", "CNI_COMMAND=STATUS", "/bin/sh", "-c", script],
+    );
+    return JSON.parse(stdout);
+  };
+  const noText = await answer(`printf '{"name":"\\377"}' | ${plugin}`);
+  assertEquals(noText.code, 6);
+  assertStringIncludes(noText.msg, "UTF-8");
+  assertEquals((await answer(`${plugin} <&-`)).code, 6);
+  assertEquals((await answer(`${plugin} </`)).code, 5);
+  const gone = await answer(
+    `mkdir /tmp/gone; cd /tmp/gone; rmdir /tmp/gone; ${plugin} </dev/null`,
+  );
+  assertEquals(gone.code, 6);
 });
 
 Deno.test("P5: versions and commands that do not go together are refused before anything is done", async () => {
@@ -175,6 +218,80 @@ Deno.test("P18: capability keys are read in any letter case, and unknown keys ig
   assertEquals(sandbox.ports, [
     { protocol: "tcp", hostPort: 8080, containerPort: 80 },
   ]);
+});
+
+Deno.test("P18, P19: what is wrong is told by the name that whoever asked for it knows", async () => {
+  await using machine = await PluginHost.start();
+  const netns = await machine.container("c");
+  const told = async (
+    code: number,
+    args: string,
+    more: JsonObject = {},
+  ): Promise<string> => {
+    const { msg, details } = await machine.fails(
+      code,
+      "ADD",
+      { containerID: "c", netns, args },
+      machine.config(more),
+    );
+    return `${msg} ${details}`;
+  };
+  const environment = await told(
+    4,
+    "IP=10.77.0.300;MAC=zz;K8S_POD_NAME=a b;K8S_POD_NAMESPACE=-;K8S_POD_UID=/",
+  );
+  for (
+    const name of [
+      ...["IP[0]", "MAC", "K8S_POD_NAME", "K8S_POD_NAMESPACE", "K8S_POD_UID"],
+    ]
+  ) assertStringIncludes(environment, `CNI_ARGS ${name}: `);
+  const conventions = await told(7, "", {
+    args: {
+      cni: {
+        ips: ["10.78.0.1"],
+        mac: "zz",
+        labels: [{ key: "__proto__", value: "" }],
+      },
+    },
+    ingressRate: 1,
+    sysctl: { "kernel/domainname": "x" },
+    runtimeConfig: {
+      portMappings: [{ hostPort: 1, containerPort: 1, protocol: "icmp" }],
+      bandwidth: { egressRate: 1 },
+    },
+  });
+  for (
+    const place of [
+      "args.cni.ips[0]: ",
+      "args.cni.mac: ",
+      "args.cni.labels.__proto__: ",
+      "sysctl[",
+      "runtimeConfig.portMappings[0].protocol: ",
+      "runtimeConfig.bandwidth.egressRate: ",
+    ]
+  ) assertStringIncludes(conventions, place);
+  assertStringIncludes(await told(7, "", { ingressRate: 1 }), " ingressRate: ");
+  const ofKernel = await told(7, "", { sysctl: { "net/ipv4/none": "1" } });
+  assertStringIncludes(ofKernel, "sysctl[");
+  const gateway = { subnet: "10.77.0.0/24", gateway: "10.77.0.254" };
+  const network = await told(7, "", {
+    podCidrs: ["fd00:77::/64"],
+    ipam: { type: "host-local", ranges: [[gateway]] },
+    routes: [{ dst: "0.0.0.0/0", gw: "10.77.0.254" }],
+  });
+  assertStringIncludes(network, "ipam.ranges[0][0].gateway: ");
+  assertStringIncludes(network, "routes[0].gw: ");
+  assertEquals(await machine.sh("ip -n c -o link | wc -l"), "1\n");
+  // And what only looks wrong is none: names are as long, and as odd, as CNI lets them be.
+  const odd = { containerID: "a".repeat(255), netns };
+  const config = machine.config({
+    name: "constructor",
+    runtimeConfig: { aliases: { other: ["web"] } },
+    ipam: { ranges: [[{ ...gateway, gateway: "10.77.0.1" }]] },
+    routes: [{ dst: "0.0.0.0/0", gw: "10.77.0.1" }],
+  });
+  await machine.add(odd, config);
+  await machine.ok("DEL", odd, config);
 });
 
 Deno.test("P19: CNI_ARGS are obeyed, and names that nobody knows are refused unless they are to be ignored", async () => {
