@@ -7,7 +7,6 @@ import { Cidr } from "../../net/cidr.ts";
 import { IpAddress } from "../../net/ip.ts";
 import { isObject, joinPath, type Problems } from "../../spec/problems.ts";
 import type { CapabilityRange } from "../model/capabilities.ts";
-import type { PlacedRoute } from "./settings.ts";
 
 /** The keys that have networks. */
 export interface ConfiguredNetworks {
@@ -17,6 +16,13 @@ export interface ConfiguredNetworks {
     readonly subnet?: string;
     readonly ranges?: readonly (readonly Pick<CapabilityRange, "subnet">[])[];
   };
+}
+
+/** A route, as the configuration has it at `place`. */
+export interface PlacedRoute {
+  readonly dst: string;
+  readonly gw?: string;
+  readonly place: string;
 }
 
 /** Every network that pods may have addresses of, and where it stands. */

@@ -13,7 +13,12 @@ import type {
   CapabilityRange,
 } from "../model/capabilities.ts";
 import type { JsonObject } from "../model/json.ts";
-import { podNetworks, refuseGateways, refuseParts } from "./networks.ts";
+import {
+  type PlacedRoute,
+  podNetworks,
+  refuseGateways,
+  refuseParts,
+} from "./networks.ts";
 
 /** Which node a configuration means. */
 export type NodeReference = Pick<NodeOptions, "name" | "stateDir">;
@@ -34,13 +39,6 @@ export interface Settings {
   readonly sysctl: Readonly<Record<string, string>>;
   /** Where in the configuration stands what the library has another name for. */
   readonly places: ReadonlyMap<string, string>;
-}
-
-/** A route, as the configuration has it at `place`. */
-export interface PlacedRoute {
-  readonly dst: string;
-  readonly gw?: string;
-  readonly place: string;
 }
 
 function text(what: string): field.Field<string> {
