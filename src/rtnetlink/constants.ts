@@ -135,3 +135,6 @@ export const RTNH_F_LINKDOWN = 16;
 export const NUD_NOARP = 0x40;
 /** Set by hand; never expires. */
 export const NUD_PERMANENT = 0x80;
+
+/** Flags of a neighbour: of the link itself, not of the bridge that it is a port of. */
+export const NTF_SELF = 2;
