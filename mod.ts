@@ -152,6 +152,7 @@ export type {
   VxlanEndpoint,
   WireguardEndpoint,
 } from "./src/cluster/member.ts";
+export { ClusterPaths, type PathReport } from "./src/cluster/cluster_paths.ts";
 export { type OwnEndpoint, ownEndpoint } from "./src/cluster/endpoint.ts";
 export { PathError, type PathErrorCode } from "./src/cluster/path_error.ts";
 export {
@@ -161,8 +162,8 @@ export {
   type PathBackend,
   type PathOptions,
 } from "./src/cluster/path_options.ts";
+export type { NodePeers } from "./src/hostport/peers.ts";
 export type {
-  NodePeers,
   PathForwarding,
   PathNeighbour,
   PathPlan,

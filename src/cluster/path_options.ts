@@ -23,7 +23,10 @@ export type PathBackend = typeof PATH_BACKENDS[number];
 
 /** How nodes reach each other's pods. All nodes of a cluster must have the same. */
 export interface PathOptions {
-  /** @default "auto" */
+  /**
+   * How packets get there.
+   * @default "auto"
+   */
   readonly backend?: PathBackend;
   /**
    * UDP port of the tunnels.

@@ -3,17 +3,21 @@
  *
  * @module
  */
+import type { NodePeers } from "../hostport/peers.ts";
 import type { IpFamily } from "../net/ip.ts";
 import type { PathError } from "./path_error.ts";
 
 /** A tunnel over one IP version. */
 export interface TunnelLink {
+  /** Name of the link. */
   readonly name: string;
+  /** VXLAN network identifier. */
   readonly vni: number;
   /** UDP port. */
   readonly port: number;
   /** Source of what is sent. */
   readonly local: string;
+  /** MAC address. */
   readonly mac: string;
   /** Bytes. */
   readonly mtu: number;
@@ -21,6 +25,7 @@ export interface TunnelLink {
 
 /** A route. It is of the main table unless it says otherwise. */
 export interface PathRoute {
+  /** A network. */
   readonly destination: string;
   /** Only for packets of the node's own pods, by a table that {@linkcode PathPlan.rules} lead to. */
   readonly ofPods?: true;
@@ -41,7 +46,9 @@ export interface PathRoute {
 export interface PathNeighbour {
   /** Name of the link. */
   readonly link: string;
+  /** Address of the next hop. */
   readonly address: string;
+  /** Its MAC address. */
   readonly mac: string;
 }
 
@@ -49,16 +56,21 @@ export interface PathNeighbour {
 export interface PathForwarding {
   /** Name of the link. */
   readonly link: string;
+  /** The MAC address. */
   readonly mac: string;
+  /** Address of the node. */
   readonly remote: string;
 }
 
 /** The WireGuard interface and its peers. */
 export interface WireguardPlan {
+  /** Name of the link. */
   readonly link: string;
+  /** UDP port. */
   readonly port: number;
   /** Bytes. */
   readonly mtu: number;
+  /** The others, by their keys. */
   readonly peers: readonly {
     readonly publicKey: string;
     readonly endpoint: { readonly address: string; readonly port: number };
@@ -66,25 +78,21 @@ export interface WireguardPlan {
   }[];
 }
 
-/** What the node's table of packet rules is to know of other nodes. */
-export interface NodePeers {
-  /** Networks that pods reach by their own addresses: other nodes, and their pods. Canonical, sorted. */
-  readonly networks: readonly string[];
-  /** UDP ports of this node's tunnels. */
-  readonly tunnelPorts: readonly number[];
-  /** Who may send to them. Canonical, sorted. */
-  readonly tunnelSources: readonly string[];
-}
-
 /** What should be in the kernel. Lists are sorted; no two plans that mean the same differ. */
 export interface PathPlan {
+  /** One an IP version at most. */
   readonly tunnels: readonly TunnelLink[];
+  /** With that backend. */
   readonly wireguard?: WireguardPlan;
+  /** Behind which node each MAC address is. */
   readonly forwarding: readonly PathForwarding[];
+  /** Next hops inside tunnels. */
   readonly neighbours: readonly PathNeighbour[];
+  /** Routes to pods, and pods' routes to nodes behind tunnels. */
   readonly routes: readonly PathRoute[];
   /** Networks of the node's own pods, whose packets find the routes that are for pods only. */
   readonly rules: readonly string[];
+  /** For the rules of the node's table; sorted. */
   readonly peers: NodePeers;
   /** Members that there is no path to, or no whole one, and why. */
   readonly refused: readonly PathError[];

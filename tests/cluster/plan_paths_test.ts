@@ -269,13 +269,13 @@ const LIARS: readonly (readonly [
   ],
   [
     "the pods of a member whose name comes first",
-    { podCidrs: ["10.244.0.128/25"] },
-    "Conflict: 10.244.0.128/25 is of n0",
+    { podCidrs: ["10.244.8.128/25"] },
+    "Conflict: 10.244.8.128/25 is of n0",
   ],
   [
     "a network around that of a member whose name comes first",
-    { podCidrs: ["fd00:10:244::/63"] },
-    "Conflict: fd00:10:244::/63 is of n0",
+    { podCidrs: ["fd00:10:244:8::/63"] },
+    "Conflict: fd00:10:244:8::/63 is of n0",
   ],
   [
     "the address of another node",
@@ -334,7 +334,9 @@ const LIARS: readonly (readonly [
 
 for (const [what, change, refusal] of LIARS) {
   Deno.test(`a member that claims ${what} is refused, and nobody else`, () => {
-    const first = member(0, ["192.168.50.100"]);
+    const first = member(0, ["192.168.50.100"], {
+      podCidrs: ["10.244.8.0/24", "fd00:10:244:8::/64"],
+    });
     const liar = { ...member(2, ["192.168.50.2"]), ...change };
     const last = member(4, ["192.168.50.4"]);
     const alone = plan(ONLY(4), [first, last]);
