@@ -150,7 +150,6 @@ const layers: Record<
     layers: [
       "ffi",
       "mod.ts",
-      "src/cluster",
       "src/errors.ts",
       "src/namespace",
       "src/net",

@@ -39,7 +39,13 @@ export class InterfaceAddress {
         `the prefix length of ${text} must be 1 to ${bits}`,
       );
     }
-    return new InterfaceAddress(address, Cidr.around(address, prefixLength));
+    const hostBits = BigInt(bits - prefixLength);
+    const first = address.toBigInt() >> hostBits << hostBits;
+    const network = Cidr.of(
+      IpAddress.fromBigInt(first, address.family),
+      prefixLength,
+    );
+    return new InterfaceAddress(address, network);
   }
 
   /** The IP version. */

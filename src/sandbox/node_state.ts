@@ -3,7 +3,6 @@
  *
  * ```text
  * <stateDir>/<node>/node.cbor               the node's settings
- *                   peers/                  what it knows of other nodes; the directory is the lock of those who change it
  *                   lock                    shared by those who work on sandboxes, exclusive for the node itself
  *                   sandboxes/<id>/         the directory is the sandbox's lock
  *                                 record.cbor  netns  resolv.conf  hosts
@@ -15,7 +14,17 @@
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
-import { isEmptyDirectory, readDirectory, rename } from "../../ffi/file.ts";
+import {
+  fstat,
+  isEmptyDirectory,
+  O_CREAT,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_RDONLY,
+  open,
+  readDirectory,
+  rename,
+} from "../../ffi/file.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { isId } from "./identity.ts";
 import {
@@ -37,7 +46,6 @@ import {
   acquireLock,
   type LockMode,
   type LockOptions,
-  makeLock,
 } from "../state/lock.ts";
 import {
   ensurePrivateDirectory,
@@ -50,7 +58,6 @@ import {
 import { type NodeRecord, nodeRecord, type SandboxRecord } from "./records.ts";
 import { DNS_FILES } from "./dns.ts";
 import { RECORD_FILES, SandboxRecords } from "./sandbox_records.ts";
-import { PeersFile } from "./peers_file.ts";
 import { orIgnore } from "./undo.ts";
 
 /** The files of one node. */
@@ -60,8 +67,6 @@ export class NodeState {
   readonly name: string;
   /** `<stateDir>/<node>`. */
   readonly directory: string;
-  /** What it knows of other nodes. */
-  readonly peers: PeersFile;
   readonly #record: string;
   readonly #lock: string;
   readonly #sandboxes: string;
@@ -88,7 +93,6 @@ export class NodeState {
     this.#lock = `${this.directory}/lock`;
     this.#sandboxes = `${this.directory}/sandboxes`;
     this.#damaged = `${this.directory}/damaged`;
-    this.peers = new PeersFile(`${this.directory}/peers`);
   }
 
   /** Whether the node was ever opened. */
@@ -289,7 +293,7 @@ export class NodeState {
     return `${this.sandboxDirectory(id)}/netns`;
   }
 
-  /** Whether the path to join is there, mounted or not. */
+  /** Whether there is the file that the path to join is, mounted or not. */
   hasPin(id: string): boolean {
     return present(this.pinPath(id));
   }
@@ -399,7 +403,6 @@ export class NodeState {
   removeNode(): void {
     removeDirectory(this.#sandboxes);
     removeDirectory(this.#damaged);
-    this.peers.remove();
     unshareMounts(this.directory);
     removeDirectory(this.directory, ["lock"]);
   }
@@ -409,7 +412,21 @@ export class NodeState {
     for (const path of [this.stateDir, this.directory]) {
       this.#made.push(...ensurePrivateDirectory(path));
     }
-    return makeLock(this.#lock);
+    try {
+      using opened = new DisposableStack();
+      // O_NONBLOCK: opening a FIFO would wait for its writer.
+      const flags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
+      const lock = opened.use(open(this.#lock, flags, 0o600));
+      const { kind } = fstat(lock);
+      if (kind !== "file") {
+        const reason = `is a ${kind}, not a file`;
+        throw new SandboxError("StateUnusable", { path: this.#lock, reason });
+      }
+      opened.move();
+      return lock;
+    } catch (error) {
+      throw unusable(this.#lock, error);
+    }
   }
 }
 

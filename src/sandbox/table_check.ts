@@ -15,13 +15,10 @@ import { isAsPlaced, retryOnNewGeneration } from "../hostport/host_ports.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { ALL_SETS } from "../hostport/sets.ts";
 import { formatKey } from "../nftables/datatype.ts";
-import { elementsWithout } from "../nftables/element.ts";
 import { differences, type LiveTable, sameSet } from "../nftables/live.ts";
-import type { NftablesConnection } from "../nftables/connection.ts";
-import type { Element, NftSet, Table } from "../nftables/ruleset.ts";
+import type { Element, NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import { describeOwner, nodeAddresses, type NodeContext } from "./context.ts";
-import { currentTable } from "./current_table.ts";
 import { type Cure, type Difference, difference } from "./finding.ts";
 import { isId } from "./identity.ts";
 import type { Pacer } from "./pacer.ts";
@@ -39,12 +36,11 @@ type Lookup = (placed: Placed) => Element | undefined;
 
 /** Chains, rules, sets, and the networks in them; not what sandboxes have. */
 export function ruleDifferences(context: NodeContext): TableDifference[] {
-  const { sockets: { nft } } = context;
-  const table = currentTable(context);
+  const { sockets: { nft }, table } = context;
   const live = nft.readTable(TABLE);
   const problems = [
     ...differences(table, live),
-    ...live === undefined ? [] : networkDifferences(nft, table),
+    ...live === undefined ? [] : networkDifferences(context),
   ];
   return problems.map((problem) => ({
     ...difference(undefined, `nf_tables table inet ${TABLE}`, problem, {
@@ -56,23 +52,29 @@ export function ruleDifferences(context: NodeContext): TableDifference[] {
 
 /** Of the sets whose elements are the node's own and not sandboxes'. */
 function networkDifferences(
-  nft: NftablesConnection,
-  table: Table,
+  { sockets: { nft }, table }: NodeContext,
 ): string[] {
   return table.sets.flatMap((set) => {
-    const { elements } = set;
-    if (elements === undefined) return [];
+    const { elements = [] } = set;
+    if (elements.length === 0) return [];
     const found = nft.listElements(TABLE, set);
     const text = ({ key }: Element) => formatKey(set.key, key);
     return [
-      ...elementsWithout(elements, found).map((element) =>
+      ...without(elements, found).map((element) =>
         `set ${set.name} lacks ${text(element)}`
       ),
-      ...elementsWithout(found, elements).map((element) =>
+      ...without(found, elements).map((element) =>
         `set ${set.name} has ${text(element)}, which is not the node's`
       ),
     ];
   });
+}
+
+function without(some: readonly Element[], others: readonly Element[]) {
+  const range = ({ key, keyEnd = key }: Element) =>
+    `${key.toHex()}-${keyEnd.toHex()}`;
+  const known = new Set(others.map(range));
+  return some.filter((element) => !known.has(range(element)));
 }
 
 /** Compares what sandboxes should have in the table, one element after the other. */
@@ -277,7 +279,7 @@ function renewRules(
   live: LiveTable | undefined,
   sound: ReadonlySet<string>,
 ): void {
-  const table = currentTable(context);
+  const { table } = context;
   const isWrong = live?.sets.some(({ name }) =>
     !sound.has(name) && table.sets.some((set) => set.name === name)
   );

@@ -39,11 +39,7 @@ function matching(
 }
 
 /** An integer in a range. */
-export function integer(
-  what: string,
-  min: number,
-  max: number,
-): Field<number> {
+function integer(what: string, min: number, max: number): Field<number> {
   const isInRange = (n: number) => Number.isInteger(n) && n >= min && n <= max;
   return v.pipe(v.number(instead(what)), v.check(isInRange, instead(what)));
 }

@@ -1,21 +1,11 @@
 /** Every disturbance is made, found, and taken away by the very lines that docs/troubleshooting.md has against it. */
 import { assert, assertEquals } from "@std/assert";
 import { FINDING_CODES } from "../../src/diagnosis/rules/finding.ts";
+import { Page } from "../support/page.ts";
 import { disturbances } from "./disturbances.ts";
 import { Patient } from "./patient.ts";
 
-const page = Deno.readTextFileSync(
-  new URL("../../docs/troubleshooting.md", import.meta.url),
-);
-
-/** The first block of shell lines after a code of the page. */
-function remedyOf(code: string): string {
-  const after = page.split(`\n\`${code}\`:`)[1];
-  assert(after !== undefined, `the page does not tell of ${code}`);
-  const lines = /```sh\n([\s\S]*?)```/.exec(after)?.[1];
-  assert(lines !== undefined, `the page has no remedy of ${code}`);
-  return lines;
-}
+const page = Page.read("troubleshooting.md");
 
 Deno.test("docs/troubleshooting.md cures what diagnose() finds", async (t) => {
   await using patient = await Patient.admit();
@@ -24,7 +14,7 @@ Deno.test("docs/troubleshooting.md cures what diagnose() finds", async (t) => {
       patient.run(make);
       const [found] = await patient.findings(code);
       assertEquals(found?.severity, severity, `${code} was not found`);
-      patient.run(remedyOf(code));
+      patient.run(page.scriptAfter(`\n\`${code}\`:`));
       const left = await patient.findings(code);
       assertEquals(left.length > 0, stays === true, JSON.stringify(left));
       patient.run(tidy);
@@ -34,7 +24,7 @@ Deno.test("docs/troubleshooting.md cures what diagnose() finds", async (t) => {
 
 Deno.test("docs/troubleshooting.md tells of codes that there are", () => {
   const known: ReadonlySet<string> = new Set(FINDING_CODES);
-  const told = [...page.matchAll(/^`([a-z0-9]+(?:-[a-z0-9]+)+)`:/gm)]
+  const told = [...page.text.matchAll(/^`([a-z0-9]+(?:-[a-z0-9]+)+)`:/gm)]
     .map(([, code = ""]) => code);
   assert(told.length > 20);
   assertEquals(told.filter((code) => !known.has(code)), []);

@@ -50,7 +50,7 @@ export const cniInstall = defineCommand({
   },
   notes: [
     "Prints the files that it wrote: nothing when all of them are as they should be.",
-    "Runtimes that read the configuration directory use podnet from then on; see docs/cni.md.",
+    "Runtimes that read the configuration directory use podnet from then on; see docs/cni-plugin.md.",
   ],
   examples: [
     "podnet cni install --pod-cidr 10.244.1.0/24 --pod-cidr fd00:10:244:1::/64",

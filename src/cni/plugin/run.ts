@@ -38,7 +38,7 @@ export interface Outcome {
 
 const USAGE =
   `podnet is a CNI plugin for versions ${CNI_VERSIONS.join(", ")}. ` +
-  "Container runtimes start it with CNI_COMMAND and a network configuration; see docs/cni.md.\n";
+  "Container runtimes start it with CNI_COMMAND and a network configuration; see docs/cni-plugin.md.\n";
 
 /** Runs the plugin. Never throws: what goes wrong is the one document on standard output. */
 export async function runPlugin(

@@ -1,0 +1,63 @@
+/** The pages of docs/ about container runtimes, run as they are. */
+import { Page } from "../support/page.ts";
+import { Containerd, type CriPod } from "./containerd.ts";
+import { Machine } from "./machine.ts";
+import { Podman } from "./podman.ts";
+import { assertNothingLeft, networkState } from "./state.ts";
+
+/** Runs a page on a machine, whose network is then as it was before. */
+async function runPage(
+  machine: Machine,
+  page: Page,
+  events: Parameters<Page["run"]>[1] = {},
+): Promise<void> {
+  // What a node leaves behind that is taken down.
+  const switches = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"];
+  await machine.run("sysctl", "-qw", ...switches);
+  const before = await networkState(machine);
+  await page.run(async (script) => {
+    const { code, stdout } = await machine.attempt(
+      ...["sh", "-ec", `exec 2>&1\n${script}`],
+    );
+    return { code, output: stdout };
+  }, events);
+  await assertNothingLeft(machine, before);
+}
+
+for (const runtime of ["crun", "runc"]) {
+  Deno.test(`docs/crun-runc.md says what happens (${runtime})`, async () => {
+    await using machine = await Machine.start();
+    // Control groups are the real machine's, and tests do not touch them.
+    const command = runtime === "crun"
+      ? "/usr/bin/crun --cgroup-manager=disabled"
+      : "/usr/sbin/runc";
+    const script = `#!/bin/sh\nexec ${command} "$@"\n`;
+    await machine.write("/usr/local/bin/crun", script, 0o755);
+    await runPage(machine, Page.read("crun-runc.md"));
+  });
+}
+
+Deno.test("docs/cni-plugin.md says what happens", async () => {
+  await using machine = await Machine.start();
+  await runPage(machine, Page.read("cni-plugin.md"));
+});
+
+Deno.test("docs/podman.md says what happens", async () => {
+  await using podman = await Podman.start();
+  await runPage(podman.machine, Page.read("podman.md"));
+});
+
+Deno.test("docs/containerd.md says what happens", async () => {
+  await using containerd = await Containerd.start();
+  let pod: CriPod | undefined;
+  await runPage(containerd.machine, Page.read("containerd.md"), {
+    "Pods": async () => {
+      const ports = [{ hostPort: 8080, containerPort: 80 }];
+      pod = await containerd.runPod("web", { ports });
+    },
+    "A pod that is stopped": async () => {
+      await pod?.stop();
+      await pod?.remove();
+    },
+  });
+});
