@@ -152,6 +152,32 @@ export type {
   VxlanEndpoint,
   WireguardEndpoint,
 } from "./src/cluster/member.ts";
+export { ClusterPaths, type PathReport } from "./src/cluster/cluster_paths.ts";
+export { type OwnEndpoint, ownEndpoint } from "./src/cluster/endpoint.ts";
+export { PathError, type PathErrorCode } from "./src/cluster/path_error.ts";
+export {
+  type NormalisedPathOptions,
+  parsePathOptions,
+  PATH_BACKENDS,
+  type PathBackend,
+  type PathOptions,
+} from "./src/cluster/path_options.ts";
+export type { NodePeers } from "./src/hostport/peers.ts";
+export type {
+  PathForwarding,
+  PathNeighbour,
+  PathPlan,
+  PathRoute,
+  TunnelLink,
+  WireguardPlan,
+} from "./src/cluster/path_plan.ts";
+export { renderPlan } from "./src/cluster/path_text.ts";
+export { planPaths } from "./src/cluster/plan_paths.ts";
+export {
+  type ConnectedNetwork,
+  type Underlay,
+  underlayOf,
+} from "./src/cluster/underlay.ts";
 export { PodWorker, type PodWorkerOptions } from "./src/namespace/worker.ts";
 export {
   type AnySandboxError,

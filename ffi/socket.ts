@@ -11,6 +11,8 @@ import { libc } from "./libc.ts";
 export const AF_UNIX = 1;
 /** IPv4. */
 export const AF_INET = 2;
+/** Bridges, and the forwarding tables of links that work as one. */
+export const AF_BRIDGE = 7;
 /** IPv6. */
 export const AF_INET6 = 10;
 /** Netlink. */

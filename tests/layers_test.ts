@@ -150,6 +150,7 @@ const layers: Record<
     layers: [
       "ffi",
       "mod.ts",
+      "src/cluster",
       "src/errors.ts",
       "src/namespace",
       "src/net",

@@ -10,6 +10,8 @@
  *   source, because a pod can answer to that. `loopback_in` turns the reply's destination back. So no switch of the
  *   kernel is ever needed that lets loopback addresses onto a wire (route_localnet, CVE-2020-8558).
  * - `prerouting` and `output`: destinations that are the node's own (CVE-2025-67499) are looked up in the host port maps.
+ * - `tunnels_in` and `tunnels_out`: what a tunnel takes out of its packets comes past the guard. So only other nodes can send
+ *   to a tunnel, whatever the address; and no pod to where its packets would get the node's address, and be taken for the node's.
  * - `postrouting`: a pod that reaches itself through the node must see the node (CVE-2021-20199: nobody else's source
  *   is touched), and what leaves for the outside world gets the node's address.
  *
@@ -30,13 +32,7 @@ import {
   th,
   type Writable,
 } from "../nftables/expression.ts";
-import type {
-  Chain,
-  Element,
-  NftSet,
-  Rule,
-  Table,
-} from "../nftables/ruleset.ts";
+import type { Chain, NftSet, Rule, Table } from "../nftables/ruleset.ts";
 import {
   copy,
   differs,
@@ -49,7 +45,6 @@ import {
   inSet,
   jump,
   masquerade,
-  notInSet,
   rule,
   set,
   snatTo,
@@ -57,6 +52,14 @@ import {
   verdict,
 } from "../nftables/statement.ts";
 import { countOver, forget, remember, sampled } from "../nftables/dynamic.ts";
+import {
+  clusterSet,
+  toOutside,
+  tunnelsBeforeHostPorts,
+  tunnelsIn,
+  tunnelsOut,
+} from "./cluster_rules.ts";
+import { NO_PEERS, peerSets, range, withoutCovered } from "./peers.ts";
 import { ALL_SETS, SETS } from "./sets.ts";
 
 /** Name of the table. */
@@ -82,7 +85,7 @@ export interface RulesetOptions {
   readonly podCidrs: readonly Cidr[];
   /** Whether pods get the node's address towards the outside world. */
   readonly masquerade: boolean;
-  /** Destinations besides the pod CIDRs that see pods' own addresses. */
+  /** Destinations besides the pod CIDRs, and besides other nodes, that see pods' own addresses. */
   readonly nonMasqueradeCidrs: readonly Cidr[];
   /** How many connections a pod may have opened at a time, about; 0 is no limit. */
   readonly maxConnectionsPerPod: number;
@@ -99,6 +102,7 @@ export function nodeTable(options: RulesetOptions): Table {
     sets: [
       ...ALL_SETS,
       ...networkSets(options),
+      ...peerSets(NO_PEERS),
       ...options.maxConnectionsPerPod === 0 ? [] : CONNECTION_SETS,
     ],
     chains: [
@@ -143,6 +147,7 @@ export function nodeTable(options: RulesetOptions): Table {
             rule([fromPods, sampled(SAMPLE), jump("connections")]),
             rule([fromPods, inSet([meta.iif], "full"), jump("connections")]),
           ],
+          ...tunnelsBeforeHostPorts(),
           toHostPorts(),
         ],
       },
@@ -153,6 +158,11 @@ export function nodeTable(options: RulesetOptions): Table {
       },
       ...connectionLimit(options),
       { name: "hostports", rules: hostPortRules() },
+      tunnelsIn(fromPods),
+      tunnelsOut(
+        fromPods,
+        options.gateways.map(({ family }) => family),
+      ),
       {
         name: "postrouting",
         hook: { type: "nat", hook: "postrouting", priority: 100 },
@@ -318,7 +328,7 @@ function postroutingRules(options: RulesetOptions): Rule[] {
       const fields = family === 4 ? ip : ip6;
       return rule([
         inSet([fields.saddr], podsSet(family)),
-        notInSet([fields.daddr], clusterSet(family)),
+        ...toOutside(family),
         // The gateway address is in the pod CIDR too, and is the node's own.
         differs(fibType("saddr"), "local"),
         masquerade,
@@ -328,7 +338,6 @@ function postroutingRules(options: RulesetOptions): Rule[] {
 }
 
 const podsSet = (family: 4 | 6) => `pods${family}`;
-const clusterSet = (family: 4 | 6) => `cluster${family}`;
 
 /** Whose packets may be masqueraded, and to where they never are. */
 function networkSets(options: RulesetOptions): NftSet[] {
@@ -356,17 +365,4 @@ function networkSets(options: RulesetOptions): NftSet[] {
 
 function multicast(family: 4 | 6): Cidr {
   return Cidr.parse(family === 4 ? "224.0.0.0/4" : "ff00::/8");
-}
-
-/** Networks nest or are apart; the kernel's interval sets want them apart. */
-function withoutCovered(cidrs: readonly Cidr[]): Cidr[] {
-  return cidrs.filter((cidr, i) =>
-    !cidrs.some((other, j) =>
-      j !== i && other.contains(cidr) && !(cidr.contains(other) && i < j)
-    )
-  );
-}
-
-function range(cidr: Cidr): Element {
-  return { key: cidr.network.bytes, keyEnd: cidr.at(cidr.size - 1n).bytes };
 }

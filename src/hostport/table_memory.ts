@@ -13,6 +13,7 @@ import type { IpFamily } from "../net/ip.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import {
   GenerationError,
+  nextGeneration,
   type NftablesConnection,
 } from "../nftables/connection.ts";
 import type { NftSet } from "../nftables/ruleset.ts";
@@ -76,7 +77,7 @@ export class TableMemory {
       return false;
     }
     this.#misses = 0;
-    this.#note(next(generation), change);
+    this.#note(nextGeneration(generation), change);
     return true;
   }
 
@@ -87,8 +88,19 @@ export class TableMemory {
     change: TableChange,
   ): void {
     if (isEmpty(change)) return;
-    if (this.#generation !== generation) this.#learn(nft, next(generation));
-    if (this.#generation !== undefined) this.#note(next(generation), change);
+    if (this.#generation !== generation) {
+      this.#learn(nft, nextGeneration(generation));
+    }
+    if (this.#generation !== undefined) {
+      this.#note(nextGeneration(generation), change);
+    }
+  }
+
+  /** Is to be called after this process has changed what is no sandbox's, with the generation that it was based on. */
+  passOver(generation: number): void {
+    if (this.#generation === generation) {
+      this.#generation = nextGeneration(generation);
+    }
   }
 
   #permits(change: TableChange): boolean {
@@ -134,11 +146,6 @@ export class TableMemory {
     this.#mine.clear();
     this.#excluded.clear();
   }
-}
-
-/** The generation after a commit (nf_tables_commit leaves 0 out). */
-function next(generation: number): number {
-  return (generation + 1) >>> 0 || 1;
 }
 
 function isEmpty({ add = [], delete: gone = [] }: TableChange): boolean {

@@ -39,24 +39,32 @@ export class Cidr {
    * @throws {RangeError} when the prefix length does not fit the family, or host bits are set
    */
   static of(network: IpAddress, prefixLength: number): Cidr {
-    const bits = addressBits(network.family);
+    const found = Cidr.around(network, prefixLength);
+    if (!found.network.equals(network)) {
+      throw new RangeError(
+        `${network}/${prefixLength} has host bits set: write "${found}"`,
+      );
+    }
+    return found;
+  }
+
+  /**
+   * The network of this prefix length that an address is in.
+   * @throws {RangeError} when the prefix length does not fit the family
+   */
+  static around(address: IpAddress, prefixLength: number): Cidr {
+    const { family } = address;
+    const bits = addressBits(family);
     if (
       !Number.isInteger(prefixLength) || prefixLength < 0 || prefixLength > bits
     ) {
       throw new RangeError(
-        `the prefix length of ${network}/${prefixLength} must be 0 to ${bits}`,
+        `the prefix length of ${address}/${prefixLength} must be 0 to ${bits}`,
       );
     }
     const hostBits = BigInt(bits - prefixLength);
-    const first = network.toBigInt() >> hostBits << hostBits;
-    if (first !== network.toBigInt()) {
-      throw new RangeError(
-        `${network}/${prefixLength} has host bits set: write "${
-          IpAddress.fromBigInt(first, network.family)
-        }/${prefixLength}"`,
-      );
-    }
-    return new Cidr(network, prefixLength);
+    const first = address.toBigInt() >> hostBits << hostBits;
+    return new Cidr(IpAddress.fromBigInt(first, family), prefixLength);
   }
 
   /** The network of one address: /32 or /128. */

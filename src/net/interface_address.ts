@@ -39,13 +39,7 @@ export class InterfaceAddress {
         `the prefix length of ${text} must be 1 to ${bits}`,
       );
     }
-    const hostBits = BigInt(bits - prefixLength);
-    const first = address.toBigInt() >> hostBits << hostBits;
-    const network = Cidr.of(
-      IpAddress.fromBigInt(first, address.family),
-      prefixLength,
-    );
-    return new InterfaceAddress(address, network);
+    return new InterfaceAddress(address, Cidr.around(address, prefixLength));
   }
 
   /** The IP version. */

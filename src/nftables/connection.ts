@@ -374,3 +374,8 @@ function hookOf(
     policy: keyOfValue(POLICY_NUMBERS, policy) ?? "accept",
   };
 }
+
+/** The generation after a commit (nf_tables_commit leaves 0 out). */
+export function nextGeneration(generation: number): number {
+  return (generation + 1) >>> 0 || 1;
+}

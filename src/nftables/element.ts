@@ -179,3 +179,16 @@ export function predecessor(key: Uint8Array): Uint8Array {
   }
   return previous;
 }
+
+/** Those elements whose keys, or ranges of keys, are not among others. */
+export function elementsWithout(
+  elements: readonly Element[],
+  others: readonly Element[],
+): readonly Element[] {
+  const known = new Set(others.map(rangeOf));
+  return elements.filter((element) => !known.has(rangeOf(element)));
+}
+
+function rangeOf({ key, keyEnd = key }: Element): string {
+  return `${key.toHex()}-${keyEnd.toHex()}`;
+}

@@ -29,10 +29,20 @@ export function tableNameOf({ from, body, end }: Glance): string | undefined {
   );
 }
 
-/** The comment of each element that a message is about; undefined for those without one. */
-export function elementCommentsOf(
-  { from, body, end }: Glance,
-): (string | undefined)[] {
-  const { attrs: { elements = [] } } = elementMessage.read(from, body, end);
-  return elements.map(({ userdata }) => decodeComment(userdata));
+/** Elements that a message is about. */
+export interface ElementsGlance {
+  /** Name of their set. */
+  readonly set: string;
+  /** Their comments; undefined for those without one. */
+  readonly comments: readonly (string | undefined)[];
+}
+
+/** The elements that a message is about. */
+export function elementsOf({ from, body, end }: Glance): ElementsGlance {
+  const { attrs } = elementMessage.read(from, body, end);
+  const { set = "", elements = [] } = attrs;
+  return {
+    set,
+    comments: elements.map(({ userdata }) => decodeComment(userdata)),
+  };
 }

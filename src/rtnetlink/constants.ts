@@ -83,10 +83,14 @@ export const IFF_LOWER_UP = 0x10000;
 /** Leave the IPv6 statistics of a link out. */
 export const RTEXT_FILTER_SKIP_STATS = 8;
 
-/** Flags of an address: no duplicate address detection. */
+/** Flags of an address: of IPv6, one that changes now and then, for privacy. */
+export const IFA_F_TEMPORARY = 0x01;
+/** No duplicate address detection. */
 export const IFA_F_NODAD = 0x02;
 /** Duplicate address detection found another owner. */
 export const IFA_F_DADFAILED = 0x08;
+/** Not to be used for what is new. */
+export const IFA_F_DEPRECATED = 0x20;
 /** Not usable yet. */
 export const IFA_F_TENTATIVE = 0x40;
 /** Without a lifetime. */
@@ -135,3 +139,6 @@ export const RTNH_F_LINKDOWN = 16;
 export const NUD_NOARP = 0x40;
 /** Set by hand; never expires. */
 export const NUD_PERMANENT = 0x80;
+
+/** Flags of a neighbour: of the link itself, not of the bridge that it is a port of. */
+export const NTF_SELF = 2;

@@ -143,9 +143,14 @@ export interface PolicyRuleOptions {
   readonly table: number;
   /** The smaller comes first. */
   readonly priority: number;
+  /**
+   * Who makes it, or has made the one to delete.
+   * @default ROUTE_PROTOCOL
+   */
+  readonly protocol?: number;
 }
 
-/** Adds a rule of podnet's protocol. Refused with EEXIST if it is there. */
+/** Adds a rule. Refused with EEXIST if it is there. */
 export function newPolicyRule(options: PolicyRuleOptions): Request<Message> {
   return ruleRequest("add", RTM_NEWRULE, options, {
     action: TO_TABLE,
@@ -164,7 +169,7 @@ const TO_TABLE = 1;
 function ruleRequest(
   verb: string,
   type: number,
-  { source, table, priority }: PolicyRuleOptions,
+  { source, table, priority, protocol = ROUTE_PROTOCOL }: PolicyRuleOptions,
   { action = 0, flags = 0 } = {},
 ): Request<Message> {
   return {
@@ -182,7 +187,7 @@ function ruleRequest(
         src: source.network.bytes,
         priority,
         table,
-        protocol: ROUTE_PROTOCOL,
+        protocol,
       },
     },
   };

@@ -220,6 +220,11 @@ const vxlanRows = {
   port: [15, be16, "UDP destination port"],
   group6: [16, bytes, "IPv6 group or remote"],
   local6: [17, bytes, "IPv6 source"],
+  df: [
+    29,
+    choice(u8, { unset: 0, set: 1, inherit: 2 }),
+    "whether what is sent may be cut in pieces: inherit does as the packet inside says",
+  ],
 } as const;
 /** Driver options of a VXLAN device. */
 export const vxlanAttrs: Attrs<typeof vxlanRows> = attrs(

@@ -11,7 +11,7 @@ import { SandboxError } from "../errors.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
 import { Cidr } from "../net/cidr.ts";
-import { addressBits, IpAddress } from "../net/ip.ts";
+import { addressBits, type IpAddress } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Request } from "../netlink/message.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
@@ -87,13 +87,9 @@ export function refuseOverlap(
   for (
     const { address, prefixLength } of sockets.route.dump(dumpAddresses({}))
   ) {
-    const hostBits = BigInt(addressBits(address.family) - prefixLength);
-    if (hostBits === 0n) continue; // an address alone is simply not given to a pod
-    const network = address.toBigInt() >> hostBits << hostBits;
-    const neighbours = Cidr.of(
-      IpAddress.fromBigInt(network, address.family),
-      prefixLength,
-    );
+    // An address alone is simply not given to a pod.
+    if (prefixLength === addressBits(address.family)) continue;
+    const neighbours = Cidr.around(address, prefixLength);
     const pool = pools.find(({ cidr }) => cidr.overlaps(neighbours));
     if (pool === undefined) continue;
     throw new SandboxError("NodeConflict", {

@@ -24,6 +24,7 @@ import type { NodeWatch } from "./node_event.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import { ownerOfTable } from "./node_table.ts";
 import { Pacer } from "./pacer.ts";
+import { removePathParts } from "./path_parts.ts";
 import {
   lockUnlessGone,
   type RemoveOptions,
@@ -78,6 +79,9 @@ export let newNode: (
   opened: DisposableStack,
 ) => Node;
 
+/** What an open node is inside; for those who build on it within podnet. */
+export let contextOf: (node: Node) => NodeContext;
+
 /**
  * An open node. Get one from `openNode()`.
  *
@@ -101,6 +105,7 @@ export class Node implements AsyncDisposable {
 
   static {
     newNode = (...args) => new Node(...args);
+    contextOf = (node) => node.#context;
   }
 
   /** Unique in the state directory. */
@@ -303,7 +308,10 @@ export class Node implements AsyncDisposable {
       if (late === 0) {
         // There is nothing any more that they could be for.
         this.#context.warm?.[Symbol.dispose]();
-        removed.push(...removeBaseline(sockets, ownerOfTable(table)));
+        removed.push(
+          ...removePathParts(sockets.route, this.name),
+          ...removeBaseline(sockets, ownerOfTable(table)),
+        );
         state.removeNode();
         return { removed };
       }

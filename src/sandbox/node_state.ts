@@ -3,6 +3,7 @@
  *
  * ```text
  * <stateDir>/<node>/node.cbor               the node's settings
+ *                   peers/                  what it knows of other nodes; the directory is the lock of those who change it
  *                   lock                    shared by those who work on sandboxes, exclusive for the node itself
  *                   sandboxes/<id>/         the directory is the sandbox's lock
  *                                 record.cbor  netns  resolv.conf  hosts
@@ -14,17 +15,7 @@
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
-import {
-  fstat,
-  isEmptyDirectory,
-  O_CREAT,
-  O_NOFOLLOW,
-  O_NONBLOCK,
-  O_RDONLY,
-  open,
-  readDirectory,
-  rename,
-} from "../../ffi/file.ts";
+import { isEmptyDirectory, readDirectory, rename } from "../../ffi/file.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { isId } from "./identity.ts";
 import {
@@ -46,6 +37,7 @@ import {
   acquireLock,
   type LockMode,
   type LockOptions,
+  makeLock,
 } from "../state/lock.ts";
 import {
   ensurePrivateDirectory,
@@ -58,6 +50,7 @@ import {
 import { type NodeRecord, nodeRecord, type SandboxRecord } from "./records.ts";
 import { DNS_FILES } from "./dns.ts";
 import { RECORD_FILES, SandboxRecords } from "./sandbox_records.ts";
+import { PeersFile } from "./peers_file.ts";
 import { orIgnore } from "./undo.ts";
 
 /** The files of one node. */
@@ -67,6 +60,8 @@ export class NodeState {
   readonly name: string;
   /** `<stateDir>/<node>`. */
   readonly directory: string;
+  /** What it knows of other nodes. */
+  readonly peers: PeersFile;
   readonly #record: string;
   readonly #lock: string;
   readonly #sandboxes: string;
@@ -93,6 +88,7 @@ export class NodeState {
     this.#lock = `${this.directory}/lock`;
     this.#sandboxes = `${this.directory}/sandboxes`;
     this.#damaged = `${this.directory}/damaged`;
+    this.peers = new PeersFile(`${this.directory}/peers`);
   }
 
   /** Whether the node was ever opened. */
@@ -293,7 +289,7 @@ export class NodeState {
     return `${this.sandboxDirectory(id)}/netns`;
   }
 
-  /** Whether there is the file that the path to join is, mounted or not. */
+  /** Whether the path to join is there, mounted or not. */
   hasPin(id: string): boolean {
     return present(this.pinPath(id));
   }
@@ -403,6 +399,7 @@ export class NodeState {
   removeNode(): void {
     removeDirectory(this.#sandboxes);
     removeDirectory(this.#damaged);
+    this.peers.remove();
     unshareMounts(this.directory);
     removeDirectory(this.directory, ["lock"]);
   }
@@ -412,21 +409,7 @@ export class NodeState {
     for (const path of [this.stateDir, this.directory]) {
       this.#made.push(...ensurePrivateDirectory(path));
     }
-    try {
-      using opened = new DisposableStack();
-      // O_NONBLOCK: opening a FIFO would wait for its writer.
-      const flags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
-      const lock = opened.use(open(this.#lock, flags, 0o600));
-      const { kind } = fstat(lock);
-      if (kind !== "file") {
-        const reason = `is a ${kind}, not a file`;
-        throw new SandboxError("StateUnusable", { path: this.#lock, reason });
-      }
-      opened.move();
-      return lock;
-    } catch (error) {
-      throw unusable(this.#lock, error);
-    }
+    return makeLock(this.#lock);
   }
 }
 

@@ -20,6 +20,7 @@ import type { Table } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import { isAlive } from "./alive.ts";
 import type { NodeContext } from "./context.ts";
+import { currentTable } from "./current_table.ts";
 import { digest } from "./digest.ts";
 import { HOST_INTERFACE_PREFIX } from "./identity.ts";
 import type { NodeState } from "./node_state.ts";
@@ -95,7 +96,7 @@ async function makeTable(context: NodeContext): Promise<boolean> {
     nft.generation() === generation ? paced : elementsOfNode(context),
   );
   const transaction = new Transaction();
-  transaction.createTable(context.table);
+  transaction.createTable(currentTable(context));
   addAll(transaction, elements);
   try {
     nft.commit(transaction);
@@ -140,25 +141,16 @@ export function nameOf({ set, element: { key, data } }: Placed): string {
 }
 
 /** For a table that another version of podnet made: a new one takes its place, with its elements, in one moment. */
-function replaceTable({ sockets: { nft }, table }: NodeContext): void {
+function replaceTable(context: NodeContext): void {
+  const { sockets: { nft } } = context;
   retryOnNewGeneration((generation) => {
     const transaction = new Transaction();
     const elements = findElementsOf(nft, () => true);
     transaction.deleteTable(TABLE);
-    transaction.createTable(table);
+    transaction.createTable(currentTable(context));
     addAll(transaction, elements);
     nft.commit(transaction, { generation });
   }, nft);
-}
-
-/** Renews chains and rules; elements, and so connections, stay. */
-export function rebuildTable({ sockets: { nft }, table }: NodeContext): void {
-  const transaction = new Transaction();
-  transaction.rebuildTable(table, nft.listChains(TABLE));
-  for (const set of table.sets) {
-    transaction.addElements(TABLE, set, set.elements ?? []);
-  }
-  nft.commit(transaction);
 }
 
 /** What a sandbox should have in the table; nothing unless it is ready and lives. */

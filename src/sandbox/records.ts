@@ -6,6 +6,7 @@
 import * as v from "valibot";
 import type { PortOwner } from "../hostport/elements.ts";
 import { type HostPort, toHostPort } from "../hostport/mapping.ts";
+import type { NodePeers } from "../hostport/peers.ts";
 import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
@@ -117,6 +118,19 @@ export const nodeRecord: RecordKind<NodeRecord> = {
   kind: "node",
   version: 1,
   schema: nodeSchema,
+};
+
+const peersSchema = v.object({
+  networks: v.pipe(v.array(networkText), v.readonly()),
+  tunnelPorts: v.pipe(v.array(portField), v.readonly()),
+  tunnelSources: v.pipe(v.array(addressText), v.readonly()),
+});
+
+/** What a node knows of others, kept so that its table can be made anew. */
+export const peersRecord: RecordKind<NodePeers> = {
+  kind: "peers",
+  version: 1,
+  schema: peersSchema,
 };
 
 const portSchema = v.object({

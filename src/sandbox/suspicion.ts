@@ -8,12 +8,13 @@
  * @module
  */
 import { HOST_MAC } from "../attachment/routed_veth.ts";
+import { isPeerSet } from "../hostport/peers.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
 import { Feed, type Glance } from "../netlink/feed.ts";
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from "../netlink/message.ts";
 import { NftMessage } from "../nftables/tables.ts";
-import { elementCommentsOf, tableNameOf } from "../nftables/glance.ts";
+import { elementsOf, tableNameOf } from "../nftables/glance.ts";
 import {
   IFF_LOWER_UP,
   IFF_UP,
@@ -69,6 +70,8 @@ export interface Suspects {
   readonly all: boolean;
   /** The node itself, and what of its table belongs to nobody. */
   readonly node: boolean;
+  /** The node itself, and the rules of its table. */
+  readonly rules: boolean;
   /** Ids of sandboxes. */
   readonly ids: ReadonlySet<string>;
 }
@@ -104,6 +107,7 @@ export class Suspicion implements Disposable {
   readonly #pods = new Map<number, SeenPod>();
   #all = false;
   #node = false;
+  #rules = false;
   #ids = new Set<string>();
 
   /** Listens from now on. */
@@ -151,14 +155,19 @@ export class Suspicion implements Disposable {
 
   /** Whether nothing has gathered since. */
   get isEmpty(): boolean {
-    return !this.#all && !this.#node && this.#ids.size === 0;
+    return !this.#all && !this.#node && !this.#rules && this.#ids.size === 0;
   }
 
   /** What has gathered since it was last taken. */
   take(): Suspects {
-    const taken = { all: this.#all, node: this.#node, ids: this.#ids };
+    const taken = {
+      all: this.#all,
+      node: this.#node,
+      rules: this.#rules,
+      ids: this.#ids,
+    };
     if (this.#all) this.#readLinks();
-    this.#all = this.#node = false;
+    this.#all = this.#node = this.#rules = false;
     this.#ids = new Set();
     return taken;
   }
@@ -333,7 +342,12 @@ export class Suspicion implements Disposable {
     } else if (
       type === NftMessage.newSetElem || type === NftMessage.delSetElem
     ) {
-      for (const comment of elementCommentsOf(glance)) {
+      const { set, comments } = elementsOf(glance);
+      if (isPeerSet(set)) {
+        this.#rules = true;
+        return;
+      }
+      for (const comment of comments) {
         const isKnown = comment !== undefined &&
           isId(comment) && this.#context.state.hasSandbox(comment);
         // Claims come when their sandbox has a directory, and go before it does.

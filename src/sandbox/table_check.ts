@@ -15,10 +15,13 @@ import { isAsPlaced, retryOnNewGeneration } from "../hostport/host_ports.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { ALL_SETS } from "../hostport/sets.ts";
 import { formatKey } from "../nftables/datatype.ts";
+import { elementsWithout } from "../nftables/element.ts";
 import { differences, type LiveTable, sameSet } from "../nftables/live.ts";
-import type { Element, NftSet } from "../nftables/ruleset.ts";
+import type { NftablesConnection } from "../nftables/connection.ts";
+import type { Element, NftSet, Table } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import { describeOwner, nodeAddresses, type NodeContext } from "./context.ts";
+import { currentTable } from "./current_table.ts";
 import { type Cure, type Difference, difference } from "./finding.ts";
 import { isId } from "./identity.ts";
 import type { Pacer } from "./pacer.ts";
@@ -36,11 +39,12 @@ type Lookup = (placed: Placed) => Element | undefined;
 
 /** Chains, rules, sets, and the networks in them; not what sandboxes have. */
 export function ruleDifferences(context: NodeContext): TableDifference[] {
-  const { sockets: { nft }, table } = context;
+  const { sockets: { nft } } = context;
+  const table = currentTable(context);
   const live = nft.readTable(TABLE);
   const problems = [
     ...differences(table, live),
-    ...live === undefined ? [] : networkDifferences(context),
+    ...live === undefined ? [] : networkDifferences(nft, table),
   ];
   return problems.map((problem) => ({
     ...difference(undefined, `nf_tables table inet ${TABLE}`, problem, {
@@ -52,29 +56,23 @@ export function ruleDifferences(context: NodeContext): TableDifference[] {
 
 /** Of the sets whose elements are the node's own and not sandboxes'. */
 function networkDifferences(
-  { sockets: { nft }, table }: NodeContext,
+  nft: NftablesConnection,
+  table: Table,
 ): string[] {
   return table.sets.flatMap((set) => {
-    const { elements = [] } = set;
-    if (elements.length === 0) return [];
+    const { elements } = set;
+    if (elements === undefined) return [];
     const found = nft.listElements(TABLE, set);
     const text = ({ key }: Element) => formatKey(set.key, key);
     return [
-      ...without(elements, found).map((element) =>
+      ...elementsWithout(elements, found).map((element) =>
         `set ${set.name} lacks ${text(element)}`
       ),
-      ...without(found, elements).map((element) =>
+      ...elementsWithout(found, elements).map((element) =>
         `set ${set.name} has ${text(element)}, which is not the node's`
       ),
     ];
   });
-}
-
-function without(some: readonly Element[], others: readonly Element[]) {
-  const range = ({ key, keyEnd = key }: Element) =>
-    `${key.toHex()}-${keyEnd.toHex()}`;
-  const known = new Set(others.map(range));
-  return some.filter((element) => !known.has(range(element)));
 }
 
 /** Compares what sandboxes should have in the table, one element after the other. */
@@ -279,7 +277,7 @@ function renewRules(
   live: LiveTable | undefined,
   sound: ReadonlySet<string>,
 ): void {
-  const { table } = context;
+  const table = currentTable(context);
   const isWrong = live?.sets.some(({ name }) =>
     !sound.has(name) && table.sets.some((set) => set.name === name)
   );

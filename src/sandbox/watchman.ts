@@ -31,7 +31,15 @@ const EVERYTHING: Scope = {};
 /** What belongs to no single sandbox, and all elements, whose owner may be anybody. */
 const TABLE_AND_NODE: Scope = { wiring: false };
 
-const ALL_SUSPECT: Suspects = { all: true, node: true, ids: new Set() };
+/** What belongs to no sandbox at all, whose look does not grow with their number. */
+const RULES_AND_NODE: Scope = { ids: [], wiring: false };
+
+const ALL_SUSPECT: Suspects = {
+  all: true,
+  node: true,
+  rules: true,
+  ids: new Set(),
+};
 
 /** What a watchman tells. */
 export type Report =
@@ -179,7 +187,7 @@ export class Watchman implements AsyncDisposable {
     );
   }
 
-  async #look({ all, node, ids }: Suspects): Promise<void> {
+  async #look({ all, node, rules, ids }: Suspects): Promise<void> {
     refuseStaleNode(this.#context);
     const { state } = this.#context;
     const now = performance.now();
@@ -202,6 +210,8 @@ export class Watchman implements AsyncDisposable {
     }
     if (node || scopes.some((scope) => scope === TABLE_AND_NODE)) {
       await this.#repair(TABLE_AND_NODE);
+    } else if (rules || scopes.some((scope) => scope === RULES_AND_NODE)) {
+      await this.#repair(RULES_AND_NODE);
     }
     if (known.length > 0) await this.#repair({ ids: known, node: false });
   }
@@ -241,7 +251,7 @@ export class Watchman implements AsyncDisposable {
     const passedOver = this.#namesOf(busy);
     const chosen = scope.ids && this.#namesOf(scope.ids);
     const isLookedAt = (sandbox: string) =>
-      !passedOver.has(sandbox) &&
+      scope !== RULES_AND_NODE && !passedOver.has(sandbox) &&
       (chosen?.has(sandbox) ?? (scope !== TABLE_AND_NODE || sandbox === ""));
     return new Set(
       [...this.#told].filter((key) => !isLookedAt(sandboxOf(key))),

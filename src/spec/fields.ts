@@ -39,7 +39,11 @@ function matching(
 }
 
 /** An integer in a range. */
-function integer(what: string, min: number, max: number): Field<number> {
+export function integer(
+  what: string,
+  min: number,
+  max: number,
+): Field<number> {
   const isInRange = (n: number) => Number.isInteger(n) && n >= min && n <= max;
   return v.pipe(v.number(instead(what)), v.check(isInRange, instead(what)));
 }

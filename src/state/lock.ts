@@ -6,6 +6,7 @@
 import {
   fstat,
   lstat,
+  O_CREAT,
   O_NOFOLLOW,
   O_NONBLOCK,
   O_RDONLY,
@@ -65,6 +66,29 @@ export async function acquireLock(
       setTimeout(wake, waitMs * (0.5 + Math.random()))
     );
     waitMs = Math.min(waitMs * 2, 20);
+  }
+}
+
+/**
+ * Makes the file of a lock, or opens the one that there is; neither locks it.
+ *
+ * @throws {SandboxError} `StateUnusable` when it is no plain file
+ */
+export function makeLock(path: string): OwnedFd {
+  try {
+    using opened = new DisposableStack();
+    // O_NONBLOCK: opening a FIFO would wait for its writer.
+    const flags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
+    const lock = opened.use(open(path, flags, 0o600));
+    const { kind } = fstat(lock);
+    if (kind !== "file") {
+      const reason = `is a ${kind}, not a file`;
+      throw new SandboxError("StateUnusable", { path, reason });
+    }
+    opened.move();
+    return lock;
+  } catch (error) {
+    throw unusable(path, error);
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Whole networks inside one process, for tests: nodes and an outside host as network namespaces on a common segment.
+ * Whole networks inside one process, for tests: nodes and an outside host as network namespaces on common segments.
  *
  * @module
  */
@@ -9,16 +9,22 @@ import type {
   PodListenOptions,
   PodServeOptions,
 } from "../namespace/pod_io.ts";
-import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
 import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { newRoute } from "../rtnetlink/route.ts";
+import { ClusterPaths } from "../cluster/cluster_paths.ts";
+import { ownEndpoint } from "../cluster/endpoint.ts";
+import type { ClusterMember } from "../cluster/member.ts";
+import { parsePathOptions, type PathOptions } from "../cluster/path_options.ts";
+import { underlayOf } from "../cluster/underlay.ts";
 import type { Node } from "../sandbox/node.ts";
 import { openNode } from "../sandbox/open_node.ts";
 import { LabDirectory } from "./lab_directory.ts";
+import { Segments } from "./segments.ts";
 import { Underlay } from "./underlay.ts";
 
 /** A list of `N` members, for a number that is known when the program is written; else of one at least. */
@@ -44,6 +50,22 @@ export interface LabOptions<N extends number = number> {
    * @default true
    */
   readonly masquerade?: boolean;
+  /**
+   * Number of segments, 1–8; nodes take turns on them. With more than one there is a router between them, which knows
+   * nothing of pods.
+   * @default 1
+   */
+  readonly segments?: number;
+  /**
+   * IP versions of the segments.
+   * @default those of nodes and pods
+   */
+  readonly underlay?: readonly (4 | 6)[];
+  /**
+   * Joins the nodes to a cluster: each reaches the others' pods by `ClusterPaths` with these options.
+   * @default nodes of one segment have plain routes, others none
+   */
+  readonly paths?: PathOptions;
 }
 
 /** A machine of a lab. This process can open sockets and start processes on it. */
@@ -98,15 +120,46 @@ export class LabHost {
   }
 }
 
+/** A node's part of a cluster. */
+interface JoinedNode {
+  readonly member: ClusterMember;
+  readonly paths: ClusterPaths;
+}
+
 /** A machine of a lab that pods run on. */
 export class LabNode extends LabHost {
   /** The open node. */
   readonly node: Node;
+  readonly #joined: JoinedNode | undefined;
 
   /** @ignore Use {@linkcode createLab}. */
-  constructor(host: LabHost, node: Node) {
+  constructor(host: LabHost, node: Node, joined?: JoinedNode) {
     super(host.name, host.addresses, host.namespace);
     this.node = node;
+    this.#joined = joined;
+  }
+
+  /**
+   * What the others know of it.
+   *
+   * @throws {TypeError} in a lab without `paths`
+   */
+  get member(): ClusterMember {
+    return this.#join.member;
+  }
+
+  /**
+   * Its paths to the others.
+   *
+   * @throws {TypeError} in a lab without `paths`
+   */
+  get paths(): ClusterPaths {
+    return this.#join.paths;
+  }
+
+  get #join(): JoinedNode {
+    if (this.#joined !== undefined) return this.#joined;
+    throw new TypeError("the lab was made without paths");
   }
 }
 
@@ -148,64 +201,95 @@ export class Lab<
 }
 
 const MAX_NODES = 200;
+const MAX_SEGMENTS = 8;
 
 /**
- * Makes a lab: each node has an address on a common segment, a pod CIDR of its own and routes to the others' pods.
+ * Makes a lab: each node has an address on a segment, a pod CIDR of its own and routes to the others' pods.
  *
  * Needs root, or a user namespace: `unshare -Urnm deno test …` works for everybody. The machine's own network is not touched.
  *
- * @throws {RangeError} for a number of nodes that is not 1–200, or families that are not 4 and 6
+ * @throws {RangeError} for a number of nodes that is not 1–200, of segments that is not 1–8, or families that are not 4 and 6
  * @throws {SandboxError} `NotPermitted`
  */
 export async function createLab<const N extends number = 1>(
   options: LabOptions<N> = {},
 ): Promise<Lab<Several<LabNode, N>>> {
   const { nodes: count = 1, families = [4, 6], masquerade = true } = options;
+  const { segments = 1, underlay = families } = options;
   if (!Number.isInteger(count) || count < 1 || count > MAX_NODES) {
     throw new RangeError(`a lab has 1 to ${MAX_NODES} nodes, not ${count}`);
   }
-  if (
-    families.length === 0 || new Set(families).size !== families.length ||
-    families.some((family) => family !== 4 && family !== 6)
-  ) {
+  for (const versions of [families, underlay]) {
+    if (
+      versions.length === 0 || new Set(versions).size !== versions.length ||
+      versions.some((family) => family !== 4 && family !== 6)
+    ) {
+      throw new RangeError(
+        `write families [4], [6], [4, 6] or [6, 4], not [${
+          versions.join(", ")
+        }]`,
+      );
+    }
+  }
+  if (!Number.isInteger(segments) || segments < 1 || segments > MAX_SEGMENTS) {
     throw new RangeError(
-      `write families [4], [6], [4, 6] or [6, 4], not [${families.join(", ")}]`,
+      `a lab has 1 to ${MAX_SEGMENTS} segments, not ${segments}`,
     );
   }
   await using owned = new AsyncDisposableStack();
   const directory = owned.use(LabDirectory.create());
-  const underlay = owned.use(new Underlay());
-  const cidrs = families.map(underlayCidr);
-  const addHost = (name: string, number: number): LabHost => {
-    const namespace = owned.use(NetworkNamespace.create());
-    const addresses = cidrs.map((cidr) => cidr.at(BigInt(number)));
-    underlay.attach(namespace, number, addresses, cidrs);
+  const all = owned.use(new Segments(segments, underlay));
+  const addHost = (name: string, which: number, number: number): LabHost => {
+    const { namespace, addresses } = all.add(which, number);
+    owned.use(namespace);
     return new LabHost(name, addresses.map(String), namespace);
   };
-  const outside = addHost("outside", OUTSIDE_NUMBER);
-  const numbers = Array.from({ length: count }, (_, i) => i + 1);
+  const outside = addHost("outside", 0, OUTSIDE_NUMBER);
+  const hosts = Array.from(
+    { length: count },
+    (_, i) => addHost(`node-${i + 1}`, i, i + 1),
+  );
   // Nodes and pods see pods as they are; the outside host is the outside world.
-  const nonMasqueradeCidrs = numbers.flatMap((number) => [
-    ...podCidrs(number, families),
-    ...cidrs.map((cidr) => String(Cidr.host(cidr.at(BigInt(number))))),
-  ]);
+  const nonMasqueradeCidrs = options.paths !== undefined
+    ? []
+    : hosts.flatMap(({ addresses }, i) => [
+      ...podCidrs(i + 1, families),
+      ...addresses.map((text) => String(Cidr.host(IpAddress.parse(text)))),
+    ]);
   const nodes: LabNode[] = [];
-  for (const number of numbers) {
-    const host = addHost(`node-${number}`, number);
-    const node = owned.use(
-      await openNode({
-        name: host.name,
-        netns: host.namespace,
-        stateDir: directory.path,
-        podCidrs: podCidrs(number, families),
-        nonMasqueradeCidrs,
-        masquerade,
+  for (const [i, host] of hosts.entries()) {
+    const settings = {
+      name: host.name,
+      netns: host.namespace,
+      stateDir: directory.path,
+      podCidrs: podCidrs(i + 1, families),
+      nonMasqueradeCidrs,
+      masquerade,
+    };
+    if (options.paths === undefined) {
+      nodes.push(new LabNode(host, owned.use(await openNode(settings))));
+      continue;
+    }
+    const paths = {
+      clusterCidrs: families.map((family) => CLUSTER_CIDR[family]),
+      ...options.paths,
+    };
+    const { podMtu: mtu, ...endpoint } = ownEndpoint(
+      host.name,
+      underlayOf(host.namespace),
+      parsePathOptions(paths),
+    );
+    const node = owned.use(await openNode({ ...settings, mtu }));
+    nodes.push(
+      new LabNode(host, node, {
+        member: { name: host.name, podCidrs: settings.podCidrs, ...endpoint },
+        paths: ClusterPaths.open(node, paths),
       }),
     );
-    nodes.push(new LabNode(host, node));
   }
-  for (const host of nodes) addRoutes(host, nodes);
-  // As many as were asked for: one for each of `numbers`.
+  if (options.paths !== undefined) await joinAll(nodes);
+  else if (segments === 1) { for (const host of nodes) addRoutes(host, nodes); }
+  // As many as were asked for: one for each of `hosts`.
   return new Lab(
     nodes as unknown as Several<LabNode, N>,
     outside,
@@ -213,12 +297,16 @@ export async function createLab<const N extends number = 1>(
   );
 }
 
+/** Tells each node of all of them. */
+async function joinAll(nodes: readonly LabNode[]): Promise<void> {
+  const members = nodes.map(({ member }) => member);
+  for (const { paths, member } of nodes) await paths.apply(member, members);
+}
+
 /** The last number of the outside host; nodes count from 1. */
 const OUTSIDE_NUMBER = 254;
 
-function underlayCidr(family: 4 | 6): Cidr {
-  return Cidr.parse(family === 4 ? "192.168.50.0/24" : "fd50::/64");
-}
+const CLUSTER_CIDR = { 4: "10.244.0.0/16", 6: "fd00:10:244::/48" } as const;
 
 function podCidrs(number: number, families: readonly (4 | 6)[]): string[] {
   return families.map((family) =>
@@ -231,15 +319,14 @@ function addRoutes(host: LabNode, nodes: readonly LabNode[]): void {
   using route = host.namespace.run(() => Connection.open(NETLINK_ROUTE));
   for (const other of nodes) {
     if (other === host) continue;
-    for (const [i, podCidr] of other.node.podCidrs.entries()) {
-      const gateway = other.addresses[i];
+    const gateways = other.addresses.map(IpAddress.parse);
+    for (const destination of other.node.podCidrs.map(Cidr.parse)) {
+      const gateway = gateways.find(({ family }) =>
+        family === destination.family
+      );
       if (gateway === undefined) continue;
       route.execute([
-        newRoute({
-          destination: Cidr.parse(podCidr),
-          gateway: IpAddress.parse(gateway),
-          index: Underlay.HOST_INDEX,
-        }),
+        newRoute({ destination, gateway, index: Underlay.HOST_INDEX }),
       ]);
     }
   }

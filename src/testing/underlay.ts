@@ -22,7 +22,7 @@ const FIRST_PORT_INDEX = 100;
 
 /** An Ethernet segment. */
 export class Underlay implements Disposable {
-  /** Index of a machine's interface on the segment, `eth0`. */
+  /** Index of a machine's interface on the segment, `eth0`; of a router's on the next segment one more, and so on. */
   static readonly HOST_INDEX = 2;
   readonly #namespace: NetworkNamespace;
   readonly #route: Connection;
@@ -45,22 +45,28 @@ export class Underlay implements Disposable {
     opened.move();
   }
 
-  /** Gives a machine an interface `eth0` on the segment. */
+  /**
+   * Gives a machine an interface on the segment.
+   *
+   * @param which its interfaces count from 0, which is `eth0`
+   */
   attach(
     machine: NetworkNamespace,
     number: number,
     addresses: readonly IpAddress[],
     cidrs: readonly Cidr[],
+    which = 0,
   ): void {
     const port = FIRST_PORT_INDEX + number;
+    const index = Underlay.HOST_INDEX + which;
     this.#route.execute([
       newVeth({
         name: `port${number}`,
         index: port,
         mac: mac(0x01, number),
         peer: {
-          name: "eth0",
-          index: Underlay.HOST_INDEX,
+          name: `eth${which}`,
+          index,
           mac: mac(0x02, number),
           namespaceFd: machine.fd,
         },
@@ -71,8 +77,8 @@ export class Underlay implements Disposable {
     using route = machine.run(() => Connection.open(NETLINK_ROUTE));
     route.execute([
       setLink({ index: LOOPBACK_INDEX, up: true }),
-      setLink({ index: Underlay.HOST_INDEX, addrGenMode: "none" }),
-      setLink({ index: Underlay.HOST_INDEX, up: true }),
+      setLink({ index, addrGenMode: "none" }),
+      setLink({ index, up: true }),
       ...[
         ...addresses.map((address, i) => ({
           address,
@@ -80,9 +86,7 @@ export class Underlay implements Disposable {
         })),
         // A router asks for its neighbours from its link-local address; the kernel's own would take a second to check.
         { address: linkLocal(number), prefixLength: 64 },
-      ].map((address) =>
-        newAddress({ ...address, index: Underlay.HOST_INDEX, noDad: true })
-      ),
+      ].map((address) => newAddress({ ...address, index, noDad: true })),
     ]);
   }
 

@@ -23,6 +23,7 @@ import type { NetworkNamespace } from "../../src/namespace/network_namespace.ts"
 import { NftablesConnection } from "../../src/nftables/connection.ts";
 import { dumpAddresses } from "../../src/rtnetlink/address.ts";
 import { dumpLinks } from "../../src/rtnetlink/link.ts";
+import { dumpForwardingEntries } from "../../src/rtnetlink/forwarding.ts";
 import { dumpNeighbours } from "../../src/rtnetlink/neighbour.ts";
 import { dumpRoutes } from "../../src/rtnetlink/route.ts";
 import { listListeners } from "../../src/sockdiag/listeners.ts";
@@ -59,6 +60,11 @@ export const questions: readonly Question[] = [
     name: "neighbours",
     protocol: NETLINK_ROUTE,
     ask: (c) => c.dump(dumpNeighbours()),
+  },
+  {
+    name: "forwarding entries",
+    protocol: NETLINK_ROUTE,
+    ask: (c) => c.dump(dumpForwardingEntries()),
   },
   {
     name: "nf_tables table",

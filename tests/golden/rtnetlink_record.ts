@@ -74,6 +74,21 @@ const commands: readonly (readonly [name: string, command: string])[] = [
   ["route_delete", "ip route delete 10.244.1.8/32 protocol 112"],
   ["address_delete", `ip address delete 10.244.1.7/32 dev ${LINK}`],
   ["link_delete", "ip link delete dev br0"],
+  [
+    "link_add_vxlan",
+    "ip link add name vx0 index 400 address 02:00:5e:00:00:03 mtu 1450" +
+    " type vxlan id 112 dstport 8472 local 192.0.2.1 df inherit nolearning",
+  ],
+  ["", "ip link set dev vx0 up"],
+  [
+    "forwarding_replace",
+    "bridge fdb replace 02:00:5e:00:00:04 dev vx0 dst 192.0.2.2 self permanent",
+  ],
+  ["forwarding_show", "bridge fdb show dev vx0"],
+  [
+    "forwarding_delete",
+    "bridge fdb delete 02:00:5e:00:00:04 dev vx0 dst 192.0.2.2 self",
+  ],
 ];
 
 /** The buffers that a command gives to one system call. */
@@ -111,6 +126,7 @@ const replyTypes: Readonly<Record<string, number>> = {
   address: 20,
   route: 24,
   neighbour: 28,
+  forwarding: 28,
 };
 
 /** The message of a command that is worth keeping. */

@@ -24,6 +24,11 @@ import {
   RTM_SETLINK,
 } from "../../src/rtnetlink/constants.ts";
 import {
+  deleteForwardingEntry,
+  forwardingEntry,
+  newForwardingEntry,
+} from "../../src/rtnetlink/forwarding.ts";
+import {
   deleteLink,
   link,
   newLink,
@@ -52,6 +57,7 @@ const mac = MacAddress.parse;
 const host = (text: string) => Cidr.host(ip(text));
 const LINK = 100;
 const BRIDGE = 300;
+const TUNNEL = 400;
 
 /** The recorded command and its message. */
 function recorded(name: string): { command: string; message: Uint8Array } {
@@ -168,12 +174,39 @@ const requests: Readonly<Record<string, Request<unknown, unknown>>> = {
     index: LINK,
     address: ip("169.254.1.1"),
   }),
+  link_add_vxlan: newLink({
+    name: "vx0",
+    index: TUNNEL,
+    mac: mac("02:00:5e:00:00:03"),
+    mtu: 1450,
+    info: {
+      vxlan: {
+        id: 112,
+        local: ip("192.0.2.1").bytes,
+        learning: 0,
+        port: 8472,
+        df: "inherit",
+      },
+    },
+  }),
+  forwarding_replace: newForwardingEntry({
+    index: TUNNEL,
+    mac: mac("02:00:5e:00:00:04"),
+    remote: ip("192.0.2.2"),
+  }),
+  forwarding_delete: deleteForwardingEntry({
+    index: TUNNEL,
+    mac: mac("02:00:5e:00:00:04"),
+    remote: ip("192.0.2.2"),
+  }),
 };
 
 /** What ip says and we do not, with the reason why it makes no difference. */
 const onlyIp: Readonly<Record<string, (line: string) => string>> = {
   // neigh_delete (net/core/neighbour.c) looks at the address only.
   neighbour_delete: (line) => line.replace("state: 128", "state: 0"),
+  // vxlan_fdb_delete (drivers/net/vxlan/vxlan_core.c) does, too.
+  forwarding_delete: (line) => line.replace("state: 192", "state: 0"),
 };
 
 for (const [name, request] of Object.entries(requests)) {
@@ -301,12 +334,27 @@ Deno.test("neighbour reads what the kernel tells ip", () => {
   ]);
 });
 
+Deno.test("forwardingEntry reads what the kernel tells bridge", () => {
+  const { mac, remote, ...rest } = shown("forwarding_show", forwardingEntry);
+  assertEquals(rest, {
+    index: 400,
+    state: 0xc0,
+    permanent: true,
+    isSelf: true,
+  });
+  assertEquals([String(mac), String(remote)], [
+    "02:00:5e:00:00:04",
+    "192.0.2.2",
+  ]);
+});
+
 const replies: readonly (readonly [string, Codec<unknown>, Codec<unknown>])[] =
   [
     ["link_show", linkMessage, link],
     ["address_show", addressMessage, address],
     ["route_show", routeMessage, route],
     ["neighbour_show", neighbourMessage, neighbour],
+    ["forwarding_show", neighbourMessage, forwardingEntry],
   ];
 
 Deno.test("messages of the kernel survive decoding and encoding with every attribute", () => {

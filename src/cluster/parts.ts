@@ -1,0 +1,227 @@
+/**
+ * The single things in the kernel that paths are made of, planned and found ones in the same form, and how they differ.
+ *
+ * @module
+ */
+import { Cidr } from "../net/cidr.ts";
+import { IpAddress } from "../net/ip.ts";
+import { MacAddress } from "../net/mac.ts";
+import type { Request } from "../netlink/message.ts";
+import {
+  deleteForwardingEntry,
+  type ForwardingEntry,
+  newForwardingEntry,
+} from "../rtnetlink/forwarding.ts";
+import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
+import {
+  deleteNeighbour,
+  type NeighbourReference,
+  newNeighbour,
+} from "../rtnetlink/neighbour.ts";
+import { deletePolicyRule, newPolicyRule } from "../rtnetlink/policy_rule.ts";
+import { deleteRoute, newRoute } from "../rtnetlink/route.ts";
+import {
+  PATH_METRIC,
+  PATH_PROTOCOL,
+  PATH_RULE_PRIORITY,
+  PATH_TABLE,
+} from "../sandbox/path_parts.ts";
+import type { PathPlan, PathRoute } from "./path_plan.ts";
+import { renderRoute } from "./path_text.ts";
+
+/** Kinds of parts, in the order in which they are made; they go in the opposite one. */
+const KINDS = ["forwarding", "neighbour", "route", "rule"] as const;
+
+/** One thing in the kernel. */
+export interface Part {
+  readonly kind: typeof KINDS[number];
+  /** What the kernel has one of. */
+  readonly key: string;
+  /** All else. */
+  readonly value: string;
+  /** For people. */
+  readonly text: string;
+  /** @param isNew whether it must not be there: what is there is somebody else's then */
+  readonly put: (isNew: boolean) => Request<unknown>;
+  readonly remove: () => Request<unknown>;
+}
+
+/** Parts by what the kernel has one of. */
+export type Parts = ReadonlyMap<string, Part>;
+
+/** Numbers of links by their names. */
+export type LinkNumbers = ReadonlyMap<string, number>;
+
+/** A forwarding entry. */
+export function forwardingPart(entry: ForwardingEntry, link: string): Part {
+  const { index, mac, remote } = entry;
+  return {
+    kind: "forwarding",
+    key: `forwarding ${index} ${mac}`,
+    value: String(remote),
+    text: `forwarding entry of ${mac} to ${remote} on ${link}`,
+    put: () => newForwardingEntry(entry),
+    remove: () => deleteForwardingEntry(entry),
+  };
+}
+
+/** A permanent neighbour. */
+export function neighbourPart(
+  neighbour: NeighbourReference & { readonly mac: MacAddress },
+  link: string,
+): Part {
+  const { index, address, mac } = neighbour;
+  return {
+    kind: "neighbour",
+    key: `neighbour ${index} ${address}`,
+    value: String(mac),
+    text: `neighbour ${address} with ${mac} on ${link}`,
+    put: () => newNeighbour(neighbour),
+    remove: () => deleteNeighbour({ index, address }),
+  };
+}
+
+/** Of routes that answer for the whole cluster: nearly the highest, so that any other route comes first. */
+const LAST_RESORT_METRIC = 4_278_198_273;
+
+/** A route as the plan has it; `index` is the number of its link. */
+export function routePart(route: PathRoute, index: number): Part {
+  const destination = Cidr.parse(route.destination);
+  const { hop, ofPods = false } = route;
+  const reference = {
+    destination,
+    table: ofPods ? PATH_TABLE : RT_TABLE_MAIN,
+    priority: hop === undefined ? LAST_RESORT_METRIC : PATH_METRIC,
+    protocol: PATH_PROTOCOL,
+  };
+  const options = {
+    ...reference,
+    ...hop === undefined ? { type: "unreachable" as const } : {
+      index,
+      onlink: hop.onlink,
+      ...hop.gateway === undefined
+        ? {}
+        : { gateway: IpAddress.parse(hop.gateway) },
+      ...hop.source === undefined
+        ? {}
+        : { source: IpAddress.parse(hop.source) },
+    },
+  };
+  return {
+    kind: "route",
+    key: routeKey(reference),
+    value: routeValue(options),
+    text: renderRoute(route),
+    put: (isNew) => newRoute({ ...options, exclusive: isNew }),
+    remove: () => deleteRoute(reference),
+  };
+}
+
+/** What the kernel has one route of. */
+export function routeKey(
+  { destination, table, priority }: {
+    readonly destination: unknown;
+    readonly table: number;
+    readonly priority?: number;
+  },
+): string {
+  return `route ${table} ${destination} ${priority ?? 0}`;
+}
+
+/** Where a route leads. */
+export function routeValue(
+  { type = "unicast", index, gateway, source }: {
+    readonly type?: unknown;
+    readonly index?: number;
+    readonly gateway?: IpAddress;
+    readonly source?: IpAddress;
+  },
+): string {
+  return type === "unicast"
+    ? `${index} ${gateway ?? "-"} ${source ?? "-"}`
+    : String(type);
+}
+
+/** A rule by which packets of the node's pods find the table of their own. */
+export function rulePart(source: Cidr): Part {
+  const rule = {
+    source,
+    table: PATH_TABLE,
+    priority: PATH_RULE_PRIORITY,
+    protocol: PATH_PROTOCOL,
+  };
+  return {
+    kind: "rule",
+    key: `rule ${source}`,
+    value: "",
+    text: `rule from ${source}`,
+    put: () => newPolicyRule(rule),
+    remove: () => deletePolicyRule(rule),
+  };
+}
+
+/** What of a plan hangs on links and tables; parts of links that are not there are left out. */
+export function partsOf(plan: PathPlan, numbers: LinkNumbers): Parts {
+  const numberOf = (link: string) => numbers.get(link);
+  const parts: Part[] = [];
+  for (const { link, mac, remote } of plan.forwarding) {
+    const index = numberOf(link);
+    if (index === undefined) continue;
+    const entry = {
+      index,
+      mac: MacAddress.parse(mac),
+      remote: IpAddress.parse(remote),
+    };
+    parts.push(forwardingPart(entry, link));
+  }
+  for (const { link, address, mac } of plan.neighbours) {
+    const index = numberOf(link);
+    if (index === undefined) continue;
+    const neighbour = {
+      index,
+      address: IpAddress.parse(address),
+      mac: MacAddress.parse(mac),
+    };
+    parts.push(neighbourPart(neighbour, link));
+  }
+  for (const route of plan.routes) {
+    const index = route.hop === undefined ? 0 : numberOf(route.hop.link);
+    if (index !== undefined) parts.push(routePart(route, index));
+  }
+  for (const source of plan.rules) parts.push(rulePart(Cidr.parse(source)));
+  return new Map(parts.map((part) => [part.key, part]));
+}
+
+/** One thing that must be done. */
+export interface Change {
+  readonly part: Part;
+  readonly does: "add" | "change" | "remove";
+  readonly request: () => Request<unknown>;
+}
+
+/**
+ * What turns some parts into others, in this order: next hops are known before a route leads to them, and forgotten after.
+ */
+export function changesBetween(found: Parts, wanted: Parts): Change[] {
+  const puts: Change[] = [];
+  for (const part of wanted.values()) {
+    const there = found.get(part.key);
+    if (there?.value === part.value) continue;
+    const isNew = there === undefined;
+    puts.push({
+      part,
+      does: isNew ? "add" : "change",
+      request: () => part.put(isNew),
+    });
+  }
+  const removals: Change[] = [];
+  for (const part of found.values()) {
+    if (wanted.has(part.key)) continue;
+    removals.push({ part, does: "remove", request: part.remove });
+  }
+  const place = ({ part }: Change) => KINDS.indexOf(part.kind);
+  return [
+    ...puts.toSorted((a, b) => place(a) - place(b)),
+    ...removals.toSorted((a, b) => place(b) - place(a)),
+  ];
+}

@@ -1,0 +1,71 @@
+/**
+ * The rules of the node's table about other nodes: who may use tunnels, and what is outside of the cluster. Pure data.
+ *
+ * @module
+ */
+import type { IpFamily } from "../net/ip.ts";
+import { ip, ip6, meta, th } from "../nftables/expression.ts";
+import type { Chain, Rule } from "../nftables/ruleset.ts";
+import {
+  inSet,
+  notInSet,
+  rule,
+  type Statement,
+  verdict,
+} from "../nftables/statement.ts";
+import { peersSet, TUNNEL_PORTS, tunnelSourcesSet } from "./peers.ts";
+
+/** What pods of the node reach by their own addresses, besides other nodes and their pods. */
+export const clusterSet = (family: IpFamily): string => `cluster${family}`;
+
+const FAMILIES = [4, 6] as const;
+
+const toTunnel = inSet([meta.l4proto, th.dport], TUNNEL_PORTS.name);
+
+/** A pod that has a tunnel's port as a host port does not get what other nodes send to the tunnel. */
+export function tunnelsBeforeHostPorts(): Rule[] {
+  return FAMILIES.map((family) => {
+    const { saddr } = family === 4 ? ip : ip6;
+    const isPeer = inSet([saddr], tunnelSourcesSet(family));
+    return rule([toTunnel, isPeer, verdict("accept")]);
+  });
+}
+
+/** After the pieces of packets were put together, or the port of a packet that was cut could not be seen. */
+export function tunnelsIn(fromPods: Statement): Chain {
+  return {
+    name: "tunnels_in",
+    hook: { type: "filter", hook: "input", priority: 0 },
+    rules: [
+      rule([toTunnel, fromPods, verdict("drop")]),
+      ...FAMILIES.map((family) => {
+        const { saddr } = family === 4 ? ip : ip6;
+        const isStranger = notInSet([saddr], tunnelSourcesSet(family));
+        return rule([toTunnel, isStranger, verdict("drop")]);
+      }),
+    ],
+  };
+}
+
+/** A node may have addresses that others do not know of: to these, pods' packets would go as the node's own. */
+export function tunnelsOut(
+  fromPods: Statement,
+  families: readonly IpFamily[],
+): Chain {
+  return {
+    name: "tunnels_out",
+    hook: { type: "filter", hook: "forward", priority: 0 },
+    rules: families.map((family) =>
+      rule([toTunnel, fromPods, ...toOutside(family), verdict("drop")])
+    ),
+  };
+}
+
+/** The destination is neither in the cluster nor a multicast address. */
+export function toOutside(family: IpFamily): Statement[] {
+  const { daddr } = family === 4 ? ip : ip6;
+  return [
+    notInSet([daddr], clusterSet(family)),
+    notInSet([daddr], peersSet(family)),
+  ];
+}

@@ -1,0 +1,87 @@
+/**
+ * What a node knows of other nodes is changed: first in its record, from which any process makes, compares and mends the
+ * table, then in the table.
+ *
+ * @module
+ */
+import { Errno } from "../../ffi/errno.ts";
+import { retryOnNewGeneration } from "../hostport/host_ports.ts";
+import { type NodePeers, peerSets } from "../hostport/peers.ts";
+import { TABLE } from "../hostport/ruleset.ts";
+import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { nextGeneration } from "../nftables/connection.ts";
+import { elementsWithout } from "../nftables/element.ts";
+import { Transaction } from "../nftables/transaction.ts";
+import { repairNode } from "./check.ts";
+import type { NodeContext } from "./context.ts";
+import { knownPeers } from "./current_table.ts";
+import { refuseStaleNode } from "./node_settings.ts";
+import { ensureTable, refuseForeignTable } from "./node_table.ts";
+
+/** What was set last by an open node, and the generation of the ruleset right after. */
+const last = new WeakMap<
+  NodeContext,
+  { readonly text: string; readonly generation: number }
+>();
+
+/**
+ * Notes what other nodes there are, and brings the table to it in one transaction. Safe beside everything else: a check or
+ * repair that sees one without the other looks again while nobody shares the node's lock.
+ *
+ * @returns whether anything was changed
+ * @throws {SandboxError} `NodeNotFound`, `NodeConflict`
+ */
+export async function setPeers(
+  context: NodeContext,
+  peers: NodePeers,
+): Promise<boolean> {
+  try {
+    return await change(context, peers);
+  } catch (error) {
+    // Somebody took a set away.
+    if (!isNetlinkError(error, Errno.ENOENT)) throw error;
+    await repairNode(context, { ids: [], wiring: false });
+    await change(context, peers);
+    return true;
+  }
+}
+
+async function change(
+  context: NodeContext,
+  peers: NodePeers,
+): Promise<boolean> {
+  const { state, sockets: { nft, memory } } = context;
+  const text = JSON.stringify(peers);
+  using _node = await state.lock("shared");
+  refuseStaleNode(context);
+  refuseForeignTable(context);
+  using _alone = await state.peers.lock();
+  const isNoted = JSON.stringify(knownPeers(context)) === text;
+  if (isNoted) {
+    const known = last.get(context);
+    if (known?.text === text && known.generation === nft.generation()) {
+      return false;
+    }
+  } else state.peers.write(peers);
+  let isChanged = !isNoted;
+  if ((await ensureTable(context)).length > 0) isChanged = true;
+  retryOnNewGeneration((generation) => {
+    const transaction = new Transaction();
+    for (const set of peerSets(peers)) {
+      const found = nft.listElements(TABLE, set);
+      const gone = elementsWithout(found, set.elements);
+      const missing = elementsWithout(set.elements, found);
+      if (gone.length > 0) transaction.deleteElements(TABLE, set, gone);
+      if (missing.length > 0) transaction.addElements(TABLE, set, missing);
+    }
+    if (transaction.isEmpty) {
+      last.set(context, { text, generation });
+      return;
+    }
+    nft.commit(transaction, { generation });
+    memory?.passOver(generation);
+    isChanged = true;
+    last.set(context, { text, generation: nextGeneration(generation) });
+  }, nft);
+  return isChanged;
+}

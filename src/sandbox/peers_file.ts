@@ -1,0 +1,63 @@
+/**
+ * Where a node keeps what it knows of other nodes: a record in a directory, which is the lock of those who change it.
+ *
+ * @module
+ */
+import type { OwnedFd } from "../../ffi/fd.ts";
+import { NO_PEERS, type NodePeers } from "../hostport/peers.ts";
+import {
+  ensureDirectory,
+  removeDirectory,
+  versionOf,
+} from "../state/directory.ts";
+import { acquireLock } from "../state/lock.ts";
+import { readRecord, writeRecord } from "../state/store.ts";
+import { peersRecord } from "./records.ts";
+
+/** The record of other nodes. */
+export class PeersFile {
+  readonly #directory: string;
+  #known: { readonly version: string; readonly peers: NodePeers } | undefined;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /**
+   * What was written last, or that there is nobody. Read only when the file has changed.
+   *
+   * @throws {SandboxError} `RecordInvalid`
+   */
+  read(): NodePeers {
+    const version = versionOf(this.#record);
+    if (version === undefined) return NO_PEERS;
+    if (this.#known?.version !== version) {
+      const peers = readRecord(peersRecord, this.#record) ?? NO_PEERS;
+      this.#known = { version, peers };
+    }
+    return this.#known.peers;
+  }
+
+  /** Locks it for one who changes it, who shares the node's lock already. */
+  async lock(): Promise<OwnedFd> {
+    for (;;) {
+      ensureDirectory(this.#directory);
+      const lock = await acquireLock(this.#directory, "exclusive");
+      if (lock !== undefined) return lock;
+    }
+  }
+
+  /** Writes it; the caller has locked it. */
+  write(peers: NodePeers): void {
+    writeRecord(peersRecord, this.#record, peers);
+  }
+
+  /** Forgets them all. */
+  remove(): void {
+    removeDirectory(this.#directory);
+  }
+
+  get #record(): string {
+    return `${this.#directory}/record.cbor`;
+  }
+}
