@@ -105,7 +105,7 @@ function nameOf(container: string, ifname: string): string {
   return container.slice(0, MAX_NAME - suffix.length) + suffix;
 }
 
-/** `args.cni.labels`, as the conventions of CNI have them. */
+/** `args.cni.labels`, as the conventions of CNI have them; those that begin with `cni.` are podnet's. */
 function readLabels(conventions: JsonObject): Record<string, string> {
   const labels = optional(
     conventions,
@@ -119,5 +119,7 @@ function readLabels(conventions: JsonObject): Record<string, string> {
     }),
     "args.cni",
   );
-  return Object.fromEntries(labels ?? []);
+  return Object.fromEntries(
+    (labels ?? []).filter(([key]) => !key.startsWith("cni.")),
+  );
 }

@@ -9,6 +9,7 @@ import type { Invocation } from "./invocation.ts";
 import { refuseOwnNamespace } from "./netns.ts";
 import type { PluginRequest } from "../model/network.ts";
 import { readNodeReference } from "./settings.ts";
+import { handOver, portsForOthers } from "./shared_ports.ts";
 
 /** Takes the attachment away. Nothing of its result or namespace is needed: its sandbox is found by its key. */
 export async function del(
@@ -20,8 +21,8 @@ export async function del(
   await using node = await openIfKnown(readNodeReference(request.raw));
   if (node === undefined) return;
   const { containerID, ifname } = invocation;
-  await removeWhole(
-    node,
-    attachmentId({ network: request.name, containerID, ifname }),
-  );
+  const id = attachmentId({ network: request.name, containerID, ifname });
+  const ports = await portsForOthers(node, id);
+  await removeWhole(node, id);
+  await handOver(node, { containerID }, ports);
 }

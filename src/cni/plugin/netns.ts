@@ -27,18 +27,20 @@ export interface ContainerNamespace {
 export function lookInto(invocation: Invocation): ContainerNamespace {
   using namespace = openNamespace(invocation.netns);
   refuseOwn(invocation, namespace);
-  const [links, routes4, routes6] = namespace.run(() =>
-    ["dev", "route", "ipv6_route"].map((name) =>
-      linesOf(`/proc/thread-self/net/${name}`)
-    )
-  ) as [string[], string[], string[]];
   return {
     id: namespace.id,
-    links: links.flatMap((line) => /^\s*(\S+):/.exec(line)?.[1] ?? []),
-    hasDefaultRoute: [...routes4, ...routes6].some((line) =>
+    links: linkNames(namespace),
+    hasDefaultRoute: linesOf(namespace, "route", "ipv6_route").some((line) =>
       DEFAULT_ROUTE.test(line)
     ),
   };
+}
+
+/** The names of a namespace's links. */
+export function linkNames(namespace: NetworkNamespace): string[] {
+  return linesOf(namespace, "dev").flatMap((line) =>
+    /^\s*(\S+):/.exec(line)?.[1] ?? []
+  );
 }
 
 /**
@@ -48,14 +50,22 @@ export function lookInto(invocation: Invocation): ContainerNamespace {
 const DEFAULT_ROUTE =
   /^\S+\t0{8}\t\S+(?:\t\S+){4}\t0{8}\t|^0{32} 00 .*\s(?!lo$)\S+$/;
 
-/** No lines when the kernel has no IPv6. */
-function linesOf(path: string): string[] {
-  try {
-    return readTextFile(path).trimEnd().split("\n");
-  } catch (error) {
-    if (isSyscallError(error, Errno.ENOENT)) return [];
-    throw error;
-  }
+/** Of files of `/proc/net`; those of IPv6 may be missing. */
+function linesOf(
+  namespace: NetworkNamespace,
+  ...files: readonly string[]
+): string[] {
+  const texts = namespace.run(() =>
+    files.map((file) => {
+      try {
+        return readTextFile(`/proc/thread-self/net/${file}`);
+      } catch (error) {
+        if (isSyscallError(error, Errno.ENOENT)) return "";
+        throw error;
+      }
+    })
+  );
+  return texts.flatMap((text) => text.trimEnd().split("\n"));
 }
 
 /**

@@ -289,8 +289,24 @@ Deno.test("P18, P19: what is wrong is told by the name that whoever asked for it
     runtimeConfig: { aliases: { other: ["web"] } },
     ipam: { ranges: [[{ ...gateway, gateway: "10.77.0.1" }]] },
     routes: [{ dst: "0.0.0.0/0", gw: "10.77.0.1" }],
+    args: {
+      cni: {
+        labels: [
+          { key: "app", value: "web" },
+          { key: "cni.network", value: "other" },
+          { key: "cni.portsOfAnotherNetwork", value: "{" },
+        ],
+      },
+    },
   });
   await machine.add(odd, config);
+  const [{ labels }] = await machine.host.json("ls") as [{ labels: unknown }];
+  assertEquals(labels, {
+    app: "web",
+    "cni.containerID": odd.containerID,
+    "cni.ifname": "eth0",
+    "cni.network": "constructor",
+  });
   await machine.ok("DEL", odd, config);
 });
 
