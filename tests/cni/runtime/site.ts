@@ -178,6 +178,46 @@ esac
     return await this.node.createSandbox({ name });
   }
 
+  /** Starts another process that does one thing to the sandbox "web". */
+  other(todo: Readonly<Record<string, unknown>>): Deno.ChildProcess {
+    const { name, stateDir } = this.node;
+    const netns = `/proc/${Deno.pid}/fd/${this.host.namespace.fd}`;
+    return new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "-A", "--quiet", "--no-check", "--cached-only"],
+        new URL("fixtures/attacher.ts", import.meta.url).pathname,
+        JSON.stringify({ node: { name, stateDir, netns }, ...todo }),
+      ],
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+  }
+
+  /** Waits until a file of the directory is there. */
+  async awaitFile(name: string): Promise<void> {
+    const isThere = () =>
+      [...Deno.readDirSync(this.directory)].some((one) => one.name === name);
+    while (!isThere()) await new Promise((wake) => setTimeout(wake, 10));
+  }
+
+  /** A script that says that it has begun, and waits until {@linkcode Site.open}. */
+  gate(then: string): string {
+    const { directory } = this;
+    return `touch ${directory}/begun
+      while [ ! -e ${directory}/go ]; do sleep 0.02; done
+      touch ${directory}/ended
+      ${then}`;
+  }
+
+  /** Lets the script go on that waits at its gate. */
+  async open(): Promise<void> {
+    Deno.writeTextFileSync(`${this.directory}/go`, "");
+    await this.awaitFile("ended");
+    for (const name of ["begun", "go", "ended"]) {
+      Deno.removeSync(`${this.directory}/${name}`);
+    }
+  }
+
   /** Runs shell commands on the node. */
   sh(line: string): string {
     return command(this.host.namespace, line);
