@@ -198,6 +198,7 @@ const layers: Record<
       "mod.ts",
       "src/cni/install",
       "src/cni/plugin",
+      "src/cni/runtime",
       "src/install",
       "src/oci",
       "src/state",

@@ -82,6 +82,26 @@ export const commands: ReadonlyMap<string, CommandEntry> = new Map<
     summary: "Remove what crashed processes left behind",
     load: async () => (await import("./commands/gc.ts")).gc,
   }],
+  ["cni add", {
+    summary: "Attach a sandbox to a network by its CNI plugins",
+    load: async () => (await import("./commands/cni_networks.ts")).cniAdd,
+  }],
+  ["cni del", {
+    summary: "Detach a sandbox from a network",
+    load: async () => (await import("./commands/cni_networks.ts")).cniDel,
+  }],
+  ["cni check", {
+    summary: "Have CNI plugins look whether what they made is there",
+    load: async () => (await import("./commands/cni_networks.ts")).cniCheck,
+  }],
+  ["cni gc", {
+    summary: "Have CNI plugins remove what belongs to no sandbox",
+    load: async () => (await import("./commands/cni_networks.ts")).cniGc,
+  }],
+  ["cni status", {
+    summary: "Show whether the CNI plugins of a network are ready",
+    load: async () => (await import("./commands/cni_networks.ts")).cniStatus,
+  }],
   ["cni install", {
     summary: "Make container runtimes use podnet, as a CNI plugin",
     load: async () => (await import("./commands/cni.ts")).cniInstall,

@@ -7,6 +7,7 @@ import type {
   Bandwidth,
   Node,
   PortMapping,
+  SandboxAttachment,
   SandboxInterface,
   SandboxJson,
   SinglePortMapping,
@@ -71,6 +72,21 @@ function formatInterface(
   return [name, attachment.type, from, ...addresses].join(" ");
 }
 
+/** The addresses that plugins gave a pod. */
+export function addressesOfAttachment(
+  { result }: SandboxAttachment,
+): string[] {
+  return result.ips.map(({ address }) => address);
+}
+
+function formatAttachment(attachment: SandboxAttachment): string {
+  const { name, network, state, plugins } = attachment;
+  return [
+    ...[name, network, plugins.join("+")],
+    ...state === "ready" ? addressesOfAttachment(attachment) : [state],
+  ].join(" ");
+}
+
 function formatBandwidth({ ingress, egress }: Bandwidth): string {
   const limits = [["ingress", ingress], ["egress", egress]] as const;
   return limits.filter(([, bits]) => bits !== undefined)
@@ -97,6 +113,7 @@ export function sandboxProperties(sandbox: SandboxJson): Properties {
       sandbox.routes.map((r) => `${r.destination} via ${r.gateway}`).join(", "),
     ],
     ["Interfaces", sandbox.interfaces.map(formatInterface).join(", ")],
+    ["Attachments", sandbox.attachments.map(formatAttachment).join(", ")],
     ["Ports", formatPorts(sandbox.ports)],
     ["Bandwidth", formatBandwidth(sandbox.bandwidth ?? {})],
     [

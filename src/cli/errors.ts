@@ -79,7 +79,7 @@ export async function describe(
   if (error instanceof Deno.errors.NotCapable) {
     return {
       lines: [
-        `Deno does not allow this: run podnet with --allow-ffi, and with --allow-run for run and exec (${
+        `Deno does not allow this: run podnet with --allow-ffi, and with --allow-run for run, exec and CNI plugins (${
           printable(error.message)
         })`,
       ],
