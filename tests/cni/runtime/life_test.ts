@@ -215,7 +215,7 @@ Deno.test("two processes at one pod: one after the other, and both have it", asy
   });
   const network = site.network([{ type: "one" }]);
   const others = [
-    ...[1, 2].map(() => site.other({ attach: network })),
+    ...[1, 2].map(() => site.other({ attach: { ...network, name: "net1" } })),
     site.other({ attach: { ...network, name: "lan" } }),
   ];
   const said = await Promise.all(others.map(async (one) => {
