@@ -1,0 +1,13 @@
+/** docs/cni-runtime.md, run as it is. */
+import { Machine } from "../../clients/machine.ts";
+import { Page } from "../../support/page.ts";
+
+Deno.test("docs/cni-runtime.md says what happens", async () => {
+  await using machine = await Machine.start();
+  await Page.read("cni-runtime.md").run(async (script) => {
+    const { code, stdout } = await machine.attempt(
+      ...["sh", "-ec", `exec 2>&1\n${script}`],
+    );
+    return { code, output: stdout };
+  });
+});
