@@ -6,7 +6,7 @@
 import { hairpinElement } from "../hostport/elements.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import type { AddressPool } from "../ipam/pool.ts";
-import type { IpAddress } from "../net/ip.ts";
+import { IpAddress } from "../net/ip.ts";
 import { dumpHostDestinations } from "../rtnetlink/host_routes.ts";
 import type { NodeContext } from "./context.ts";
 
@@ -40,6 +40,20 @@ export function* freeAddresses(
       routed = new Set(route.dump(dumpHostDestinations(pool.cidr.family)));
     }
   }
+}
+
+/** How many addresses of the pool nobody has. */
+export function countFree(
+  { sockets: { route } }: NodeContext,
+  pool: AddressPool,
+): bigint {
+  const { family } = pool.cidr;
+  const routed = new Set(route.dump(dumpHostDestinations(family)));
+  const taken = [...routed].filter((address) =>
+    address !== undefined &&
+    pool.isAllocatable(IpAddress.fromBigInt(address, family))
+  );
+  return pool.size - BigInt(taken.length);
 }
 
 /** The id of the sandbox whose address it is, by the element that every pod has. */

@@ -14,6 +14,7 @@ import type { NodeContext } from "./context.ts";
 import { createSandbox } from "./create.ts";
 import { describeSandbox, type SandboxSummary } from "./description.ts";
 import type { Finding, Repair } from "./finding.ts";
+import { countFree } from "./free_addresses.ts";
 import {
   collectGarbage,
   type Garbage,
@@ -131,6 +132,14 @@ export class Node implements AsyncDisposable {
   /** The node's own address in each pod CIDR: pods' gateway, and source of what the node sends to pods. */
   get gateways(): readonly string[] {
     return this.#context.pools.map(({ gateway }) => String(gateway));
+  }
+
+  /**
+   * How many addresses of each pod CIDR are free now, in the order of {@linkcode Node.podCidrs}: what the kernel has no route
+   * for.
+   */
+  freeAddresses(): readonly bigint[] {
+    return this.#context.pools.map((pool) => countFree(this.#context, pool));
   }
 
   /** MTU of pods in bytes, unless their spec says otherwise. */

@@ -94,6 +94,26 @@ for (const network of NETWORKS) {
     }]);
   });
 
+  if (network.name === "podnet") {
+    Deno.test("containerd has the bandwidth of a pod limited, as its annotations say", async () => {
+      await using containerd = await Containerd.start(network);
+      const { machine } = containerd;
+      const pod = await containerd.runPod("web", {
+        annotations: {
+          "kubernetes.io/ingress-bandwidth": "16M",
+          "kubernetes.io/egress-bandwidth": "8M",
+        },
+      });
+      const rates = async () =>
+        (await machine.run("tc", "qdisc")).match(/(?<=tbf .* rate )\w+/g)
+          ?.sort() ?? [];
+      assertEquals(await rates(), ["16Mbit", "8Mbit"]);
+      await pod.stop();
+      assertEquals(await rates(), []);
+      await pod.remove();
+    });
+  }
+
   Deno.test(`containerd is killed and finds its pods again (${network.name})`, async () => {
     await using containerd = await Containerd.start(network);
     const { machine } = containerd;

@@ -5,6 +5,8 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SandboxError } from "../../mod.ts";
+import { AddressPool } from "../../src/ipam/pool.ts";
+import { Cidr } from "../../src/net/cidr.ts";
 import { Pod } from "../support/pods.ts";
 import { ask, FAMILIES } from "../support/ask.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
@@ -36,6 +38,12 @@ for (const { name, podCidrs, room, full } of CASES) {
     await using host = await OtherNode.create({ podCidrs });
     await using stack = new AsyncDisposableStack();
     const pods: Pod[] = [];
+    const sizes = host.node.freeAddresses();
+    assertEquals(Math.min(...sizes.map(Number)), room);
+    assertEquals(
+      sizes,
+      podCidrs.map((text) => new AddressPool(Cidr.parse(text)).size),
+    );
     for (let i = 0; i < room; i++) {
       pods.push(stack.use(await Pod.create(host, { name: `pod-${i}` })));
     }
@@ -44,6 +52,10 @@ for (const { name, podCidrs, room, full } of CASES) {
       assertEquals(new Set(addresses).size, room);
     }
 
+    assertEquals(
+      host.node.freeAddresses(),
+      sizes.map((size) => size - BigInt(room)),
+    );
     const before = await snapshot(host);
     const error = await assertRejects(
       () =>

@@ -4,8 +4,6 @@
  * @module
  */
 import { openNode } from "../../sandbox/open_node.ts";
-import { AddressPool } from "../../ipam/pool.ts";
-import { Cidr } from "../../net/cidr.ts";
 import { Problems } from "../../spec/problems.ts";
 import { readRuntimeConfig } from "../model/capabilities.ts";
 import { CniError, CniErrorCode } from "../model/error.ts";
@@ -26,15 +24,14 @@ export async function status(request: PluginRequest): Promise<void> {
       readSettings(request.raw, ipRanges, problems),
     );
     await using node = await openNode(settings.node);
-    const used = (await node.listSandboxes()).flatMap(
-      ({ hostNetwork, addresses }) => hostNetwork ? [] : addresses ?? [],
-    ).length / node.podCidrs.length;
-    for (const cidr of node.podCidrs) {
-      const { size } = new AddressPool(Cidr.parse(cidr));
-      if (BigInt(Math.ceil(used)) < size) continue;
+    const free = node.freeAddresses();
+    const full = node.podCidrs.filter((_, i) => free[i] === 0n);
+    if (full.length > 0) {
       throw new CniError(
         CniErrorCode.PLUGIN_NOT_AVAILABLE,
-        `all ${size} addresses of ${cidr} are taken: remove containers, or give the node a larger pod CIDR`,
+        `all addresses of ${
+          full.join(" and ")
+        } are taken: remove containers, or give the node a larger pod CIDR`,
       );
     }
   } catch (error) {

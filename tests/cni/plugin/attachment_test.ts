@@ -351,4 +351,11 @@ Deno.test("P13: STATUS tells of an empty pool, and of a configuration that canno
   await machine.ok("DEL", attachment, config);
   await machine.ok("STATUS", undefined, config);
   await machine.fails(50, "STATUS", undefined, { ...config, ipMasq: false });
+  // As root of a container without privileges.
+  const { code, stdout } = await machine.host.runWith(JSON.stringify(config), [
+    ...["env", "-i", "CNI_COMMAND=STATUS", "/usr/bin/setpriv"],
+    ...["--bounding-set=-all", `${machine.directory}/bin/podnet`],
+  ]);
+  assertEquals([code, JSON.parse(stdout).code], [1, 50]);
+  assertStringIncludes(JSON.parse(stdout).msg, "CAP_NET_ADMIN");
 });
