@@ -146,6 +146,7 @@ testRuntimes(
       name: "owner",
       ports: [{ hostPort: 8080, containerPort: 80 }],
     });
+    const joined = { type: "network", path: owner.netnsPath };
     const before = await snapshot(node);
     const failures: readonly [
       code: number,
@@ -157,6 +158,10 @@ testRuntimes(
       [2, "io.podnet.ip", { annotations: { "io.podnet.ip": "10.99.0.1" } }],
       [2, "io.podnet.mtu", { annotations: { "io.podnet.mtu": "big" } }],
       [2, "linux.namespaces", { namespaces: ["pid", "ipc", "uts"] }],
+      [2, "it has an interface eth0 already", {
+        namespaces: ["pid", "ipc", "uts"],
+        more: [joined],
+      }],
       [4, "it differs in pod CIDRs", {
         hookArgs: ["--pod-cidr", "10.9.0.0/16"],
       }],
@@ -303,6 +308,28 @@ testRuntimes(
     await assertAsBefore(node, before);
   },
 );
+
+testRuntimes("containers begin and end side by side", async (runtime) => {
+  const { node } = runtime;
+  const before = await snapshot(node);
+  const ids = Array.from({ length: 6 }, (_, i) => `web-${i}`);
+  const containers = await Promise.all(
+    ids.map((id, i) =>
+      runtime.run({
+        id,
+        annotations: { "io.podnet.publish": `${8080 + i}:80` },
+      })
+    ),
+  );
+  const sandboxes = await node.node.listSandboxes();
+  assertEquals(sandboxes.map(({ name }) => name).sort(), ids);
+  const addresses = sandboxes.flatMap(({ addresses }) => addresses ?? []);
+  assertEquals(new Set(addresses).size, 2 * ids.length);
+  await Promise.all(
+    containers.map((container) => container.ok("delete --force")),
+  );
+  await assertAsBefore(node, before);
+});
 
 testRuntimes(
   "the hook gives up before its runtime kills it",

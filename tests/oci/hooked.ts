@@ -71,8 +71,8 @@ export interface ContainerOptions {
   readonly namespaces?: readonly string[];
   /** More arguments of the hook. */
   readonly hookArgs?: readonly string[];
-  /** Changes config.json. */
-  readonly edit?: (config: Record<string, unknown>) => void;
+  /** More namespaces, as config.json has them. */
+  readonly more?: readonly { readonly type: string; readonly path: string }[];
   /** The runtime's directory, in which it knows of its containers. */
   readonly root?: string;
 }
@@ -168,7 +168,7 @@ export class HookedContainer {
       namespaces = ["network", "pid", "ipc", "uts"],
       hookArgs = [],
       root = "state",
-      edit = () => {},
+      more = [],
     } = options;
     const bundle = await Deno.makeTempDir({ dir: runtime.directory });
     const { stdout } = await run(null, [
@@ -194,10 +194,12 @@ export class HookedContainer {
       ],
       hooks,
       linux: {
-        namespaces: ["mount", ...namespaces].map((type) => ({ type })),
+        namespaces: [
+          ...["mount", ...namespaces].map((type) => ({ type })),
+          ...more,
+        ],
       },
     };
-    edit(config);
     await Deno.writeTextFile(`${bundle}/config.json`, JSON.stringify(config));
     const [{ path, args: words }] = hooks.createRuntime;
     return new HookedContainer(runtime, {

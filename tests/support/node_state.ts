@@ -36,7 +36,10 @@ export function claimsOf({ namespace, node }: LabNode): string[] {
 
 /** Links, addresses, routes and neighbours of any kind. */
 export function stateOf({ namespace }: LabNode): string[] {
-  return lines(command(namespace, STATE));
+  // The kernel says that a new link is up some time after it is; its flags do at once.
+  return lines(
+    command(namespace, STATE).replaceAll(/ state (?:UNKNOWN|UP) /g, " "),
+  );
 }
 
 /** A moment to return to. */
