@@ -45,12 +45,15 @@ export type {
   Unknown,
 } from "./src/sandbox/description.ts";
 export type {
+  AddressRangeSpec,
   AttachmentSpec,
+  BridgeAttachment,
   ContainerPort,
   ContainerSpec,
   DeviceAttachment,
   DnsSpec,
   HostAlias,
+  InterfaceAttachment,
   InterfaceSpec,
   MacvlanAttachment,
   NormalisedContainer,

@@ -68,6 +68,8 @@ function formatInterface(
 ): string {
   const from = attachment.type === "macvlan"
     ? attachment.parent
+    : attachment.type === "bridge"
+    ? attachment.bridge
     : attachment.device;
   return [name, attachment.type, from, ...addresses].join(" ");
 }

@@ -3,18 +3,15 @@
  *
  * @module
  */
-import type {
-  ContainerSpec,
-  InterfaceSpec,
-  PortMapping,
-  SandboxSpec,
-} from "../../mod.ts";
+import type { ContainerSpec, PortMapping, SandboxSpec } from "../../mod.ts";
 import {
   namespaceOption,
   type OptionTable,
   type OptionValues,
   quote,
 } from "./options.ts";
+import { integer } from "./numbers.ts";
+import { INTERFACE_KEYS, parseInterface } from "./interface_option.ts";
 import { UsageError } from "./usage.ts";
 
 /** `-p`, for all commands that take host ports. */
@@ -100,11 +97,10 @@ export const sandboxOptions = {
     help: "Route this network, too, over the pod's interface",
   },
   "interface": {
-    value: "NAME=macvlan:PARENT[:MODE]|device:LINK[,KEY=VALUE,…]",
+    value: "NAME=bridge:BRIDGE|macvlan:PARENT[:MODE]|device:LINK[,KEY=VALUE,…]",
     repeatable: true,
     field: "interfaces",
-    help:
-      "Add an interface; keys are ip (ADDR/LENGTH), gateway, route (CIDR[@GATEWAY]), mac, mtu and default-route",
+    help: `Add an interface; ${INTERFACE_KEYS}`,
   },
   "ingress-bandwidth": {
     value: "RATE[:BURST]",
@@ -194,65 +190,6 @@ export async function sandboxSpec(
   };
 }
 
-/** `NAME=macvlan:PARENT[:MODE]` or `NAME=device:LINK`, and settings after commas. */
-export function parseInterface(text: string): InterfaceSpec {
-  const [head = "", ...settings] = text.split(",");
-  const groups =
-    /^(?<name>[^=]+)=(?:macvlan:(?<parent>[^:]+)(?::(?<mode>[a-z]+))?|device:(?<device>.+))$/
-      .exec(head)?.groups;
-  const mode = MODES.find((mode) => mode === groups?.["mode"]);
-  if (
-    groups?.["name"] === undefined ||
-    groups["mode"] !== undefined && mode === undefined
-  ) throw notAnInterface(text);
-  const { name, parent, device } = groups;
-  const values = new Map<string, string[]>();
-  for (const setting of settings) {
-    const [, key, value] = /^([a-z-]+)(?:=(.+))?$/.exec(setting) ?? [];
-    if (key === undefined || !SETTINGS.includes(key)) {
-      throw notAnInterface(text);
-    }
-    if ((value === undefined) !== (key === "default-route")) {
-      throw notAnInterface(text);
-    }
-    values.set(key, [...values.get(key) ?? [], value ?? ""]);
-  }
-  const [mac, mtu] = [values.get("mac")?.at(-1), values.get("mtu")?.at(-1)];
-  return {
-    name,
-    attachment: parent === undefined
-      ? { type: "device", device: device ?? "" }
-      : { type: "macvlan", parent, ...(mode === undefined ? {} : { mode }) },
-    addresses: values.get("ip") ?? [],
-    gateways: values.get("gateway") ?? [],
-    routes: (values.get("route") ?? []).map((route) => {
-      const [destination = "", gateway] = route.split("@");
-      return { destination, ...(gateway === undefined ? {} : { gateway }) };
-    }),
-    ...(values.has("default-route") && { defaultRoute: true }),
-    ...(mac !== undefined && { mac }),
-    ...(mtu !== undefined && { mtu: integer("interface mtu", mtu) }),
-  };
-}
-
-const MODES = ["bridge", "private", "vepa", "passthru"] as const;
-const SETTINGS: readonly string[] = [
-  "ip",
-  "gateway",
-  "route",
-  "mac",
-  "mtu",
-  "default-route",
-];
-
-function notAnInterface(text: string): UsageError {
-  return new UsageError(
-    `--interface ${
-      quote(text)
-    } is not an interface: write NAME=macvlan:PARENT[:MODE] or NAME=device:LINK, and settings after commas, like net1=macvlan:eth1,ip=192.168.1.7/24,gateway=192.168.1.1`,
-  );
-}
-
 async function bandwidthOf(
   options: OptionValues<typeof sandboxOptions>,
 ): Promise<Pick<SandboxSpec, "bandwidth">> {
@@ -299,16 +236,6 @@ export async function portMappings(
       throw new UsageError(`--publish: ${error.message}`, { cause: error });
     }
   });
-}
-
-/** A number on the command line; the library says which ones are allowed. */
-export function integer(option: string, text: string): number {
-  if (!/^-?\d+$/.test(text)) {
-    throw new UsageError(
-      `--${option} ${quote(text)} is not a whole number: write one like 1500`,
-    );
-  }
-  return Number(text);
 }
 
 /** `NAME[:PORT[/PROTO],…]`. */

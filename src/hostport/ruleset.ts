@@ -4,8 +4,10 @@
  * One packet's way, in the order of the hooks:
  *
  * - `guard` (before anything else, even before the pieces of a cut packet are put together, or a pod could slip one into
- *   another's packet): what comes from outside must not claim to be loopback, and a pod must not claim an address that
- *   is not routed to it, nor send an error about a packet that had not come to it. The unspecified address needs a rule of its own: a lookup passes it for who has no address yet.
+ *   another's packet): what comes from outside must not claim to be loopback, what comes by another link than a pod's own
+ *   must not claim to be a pod of this node, and a pod must not claim an address that is not routed to it, nor send an
+ *   error about a packet that had not come to it; nor may what comes by a bridge of podnet's. The unspecified address
+ *   needs a rule of its own: a lookup passes it for who has no address yet.
  * - `loopback_out` (before connection tracking): a client on 127.0.0.1 or ::1 gets the node's gateway address as its
  *   source, because a pod can answer to that. `loopback_in` turns the reply's destination back. So no switch of the
  *   kernel is ever needed that lets loopback addresses onto a wire (route_localnet, CVE-2020-8558).
@@ -80,6 +82,13 @@ export interface RulesetOptions {
   readonly comment: string;
   /** Pod links' host ends are named with this prefix. */
   readonly interfacePrefix: string;
+  /** Bridges that are pods' way to the node have one of these group numbers. */
+  readonly bridgeGroups: {
+    /** What leaves by others keeps its source. */
+    readonly routed: number;
+    /** It gets the node's address. */
+    readonly masqueraded: number;
+  };
   /** The node's own address in each pod CIDR. */
   readonly gateways: readonly IpAddress[];
   readonly podCidrs: readonly Cidr[];
@@ -95,6 +104,8 @@ export interface RulesetOptions {
 export function nodeTable(options: RulesetOptions): Table {
   const pods = `${options.interfacePrefix}*`;
   const fromPods = equals(meta.iifname, pods);
+  const fromOthers = differs(meta.iifname, pods);
+  const { routed, masqueraded } = options.bridgeGroups;
   return {
     family: "inet",
     name: TABLE,
@@ -113,7 +124,19 @@ export function nodeTable(options: RulesetOptions): Table {
           rule([equals(meta.iifname, "lo"), verdict("accept")]),
           rule([equals(ip.daddr, "127.0.0.0/8"), verdict("drop")]),
           rule([equals(ip.saddr, "127.0.0.0/8"), verdict("drop")]),
-          rule([differs(meta.iifname, pods), verdict("accept")]),
+          ...options.podCidrs.map(({ family }) =>
+            rule([
+              fromOthers,
+              inSet([fieldsOf(family).saddr], podsSet(family)),
+              verdict("drop"),
+            ])
+          ),
+          rule([
+            fromOthers,
+            differs(meta.iifgroup, routed),
+            differs(meta.iifgroup, masqueraded),
+            verdict("accept"),
+          ]),
           ...ownErrors("icmp", {
             ...icmp,
             saddr: ip.saddr,
@@ -313,22 +336,34 @@ function loopbackOf(family: 4 | 6) {
 }
 
 function postroutingRules(options: RulesetOptions): Rule[] {
-  const rules = options.gateways.map((gateway) => {
-    const fields = gateway.family === 4 ? ip : ip6;
-    return rule([
-      has(ct.status, "dnat"),
-      inSet([fields.saddr, fields.daddr], SETS[gateway.family].hairpin.name),
-      snatTo(String(gateway)),
-    ]);
-  });
+  const rules = [
+    ...options.gateways.map((gateway) => {
+      const fields = fieldsOf(gateway.family);
+      return rule([
+        has(ct.status, "dnat"),
+        inSet([fields.saddr, fields.daddr], SETS[gateway.family].hairpin.name),
+        snatTo(String(gateway)),
+      ]);
+    }),
+    // What the kernel knows of the link that a packet came by, it tells here too (Linux 5.7).
+    ...FAMILIES.map((family) =>
+      rule([
+        equals(meta.iifgroup, options.bridgeGroups.masqueraded),
+        ...toElsewhere(options),
+        ...toOutside(family),
+        masquerade,
+      ])
+    ),
+  ];
   if (!options.masquerade) return rules;
   return [
     ...rules,
     ...options.gateways.map(({ family }) => {
-      const fields = family === 4 ? ip : ip6;
+      const fields = fieldsOf(family);
       return rule([
         inSet([fields.saddr], podsSet(family)),
         ...toOutside(family),
+        ...toElsewhere(options),
         // The gateway address is in the pod CIDR too, and is the node's own.
         differs(fibType("saddr"), "local"),
         masquerade,
@@ -337,23 +372,39 @@ function postroutingRules(options: RulesetOptions): Rule[] {
   ];
 }
 
+/** Not to pods on bridges, who see pods' own addresses. */
+function toElsewhere(
+  { bridgeGroups: { routed, masqueraded } }: RulesetOptions,
+): Statement[] {
+  return [
+    differs(meta.oifgroup, routed),
+    differs(meta.oifgroup, masqueraded),
+  ];
+}
+
+const FAMILIES = [4, 6] as const;
+const fieldsOf = (family: 4 | 6) => family === 4 ? ip : ip6;
 const podsSet = (family: 4 | 6) => `pods${family}`;
 
 /** Whose packets may be masqueraded, and to where they never are. */
 function networkSets(options: RulesetOptions): NftSet[] {
-  return options.podCidrs.flatMap((podCidr) => {
-    const { family } = podCidr;
+  const { podCidrs, nonMasqueradeCidrs } = options;
+  return FAMILIES.flatMap((family) => {
+    const isOfFamily = (cidr: Cidr) => cidr.family === family;
+    const pods = podCidrs.filter(isOfFamily);
     const cluster = [
-      podCidr,
+      ...pods,
       multicast(family),
-      ...options.nonMasqueradeCidrs.filter((cidr) => cidr.family === family),
+      ...nonMasqueradeCidrs.filter(isOfFamily),
     ];
     const base = {
       key: [family === 4 ? "ipv4_addr" : "ipv6_addr"],
       interval: true,
     } as const;
     return [
-      { ...base, name: podsSet(family), elements: [podCidr].map(range) },
+      ...pods.length === 0
+        ? []
+        : [{ ...base, name: podsSet(family), elements: pods.map(range) }],
       {
         ...base,
         name: clusterSet(family),

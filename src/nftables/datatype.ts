@@ -193,6 +193,7 @@ const definitions = {
       dying: 512,
     },
   }),
+  devgroup: integer(35, 4, "host"),
   fib_addrtype: integer(38, 4, "host", {
     names: {
       unspec: 0,

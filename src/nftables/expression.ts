@@ -167,6 +167,8 @@ export const meta = {
   iif: metaSelector("iif", "iif", "iface_index"),
   iifname: metaSelector("iifname", "iifname", "ifname"),
   oifname: metaSelector("oifname", "oifname", "ifname"),
+  iifgroup: metaSelector("iifgroup", "iifgroup", "devgroup"),
+  oifgroup: metaSelector("oifgroup", "oifgroup", "devgroup"),
 } as const;
 
 /** Properties of the packet's connection. */

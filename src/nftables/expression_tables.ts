@@ -63,6 +63,8 @@ const meta = attrs("NFTA_META_", {
       oifname: 7,
       nfproto: 15,
       l4proto: 16,
+      iifgroup: 21,
+      oifgroup: 22,
     }),
   ],
   sreg: [3, register, "set instead of load"],

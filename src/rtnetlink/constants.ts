@@ -107,6 +107,8 @@ export const RT_SCOPE_NOWHERE = 255;
 
 /** Routing tables. */
 export const RT_TABLE_UNSPEC = 0;
+/** In headers: the number is in an attribute. */
+export const RT_TABLE_COMPAT = 252;
 /** The table that all routes are in unless said otherwise. */
 export const RT_TABLE_MAIN = 254;
 /** The kernel's table of its own addresses. */
@@ -142,3 +144,7 @@ export const NUD_PERMANENT = 0x80;
 
 /** Flags of a neighbour: of the link itself, not of the bridge that it is a port of. */
 export const NTF_SELF = 2;
+/** Of the bridge that the link is a port of. */
+export const NTF_MASTER = 4;
+/** Of a forwarding entry: it stays on its port (Linux 5.0). */
+export const NTF_STICKY = 0x40;

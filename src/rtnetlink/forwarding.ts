@@ -15,6 +15,7 @@ import {
 } from "../netlink/message.ts";
 import {
   NTF_SELF,
+  NTF_STICKY,
   NUD_NOARP,
   NUD_PERMANENT,
   RTM_DELNEIGH,
@@ -44,6 +45,8 @@ export interface KnownForwardingEntry extends Omit<ForwardingEntry, "remote"> {
   readonly permanent: boolean;
   /** Whether it is the link's own, and not that of the bridge above it. */
   readonly isSelf: boolean;
+  /** Of a bridge: it stays on its port, wherever the address shows up. */
+  readonly isSticky: boolean;
 }
 
 /** The reply codec of requests for forwarding entries. */
@@ -63,6 +66,7 @@ export const forwardingEntry: Codec<KnownForwardingEntry> = converted(
       state,
       permanent: (state & NUD_PERMANENT) !== 0,
       isSelf: ((header.flags ?? 0) & NTF_SELF) !== 0,
+      isSticky: ((header.flags ?? 0) & NTF_STICKY) !== 0,
     };
   },
 );

@@ -224,6 +224,8 @@ export interface NewLinkOptions {
   readonly parent?: number;
   /** Number of the bridge or VRF that it becomes a port of. */
   readonly master?: number;
+  /** Group number, which rules of nf_tables can ask for; 0 unless set. */
+  readonly group?: number;
   /**
    * Descriptor of the network namespace in which it is born; the device below is of the socket's.
    * @default the namespace of the socket
@@ -242,7 +244,7 @@ export interface NewLinkOptions {
  */
 export function newLink(options: NewLinkOptions): Request<LinkMessage> {
   const kind = kindOf(options.info) ?? "link";
-  const { index, mac, mtu, parent, master, up } = options;
+  const { index, mac, mtu, parent, master, group, up } = options;
   return linkRequest(`create ${kind} ${options.name}`, RTM_NEWLINK, {
     header: { index: index ?? 0, ...upOrDown(up) },
     attrs: {
@@ -251,6 +253,7 @@ export function newLink(options: NewLinkOptions): Request<LinkMessage> {
       ...(mtu === undefined ? {} : { mtu }),
       ...(parent === undefined ? {} : { link: parent }),
       ...(master === undefined ? {} : { master }),
+      ...(group === undefined ? {} : { group }),
       ...(options.namespaceFd === undefined
         ? {}
         : { netNsFd: options.namespaceFd }),

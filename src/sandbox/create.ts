@@ -28,6 +28,7 @@ import { MacAddress } from "../net/mac.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { removeIfEmpty } from "../state/store.ts";
 import { ensureBaseline } from "./baseline.ts";
+import { bridgesOf, sweepAfter } from "./bridges.ts";
 import {
   describeOwner,
   hostNetworkAddresses,
@@ -86,10 +87,22 @@ async function create(
   context: NodeContext,
   input: SandboxSpec,
 ): Promise<SandboxRecord> {
-  const { pools } = context;
   const spec = parseSandboxSpec(input, {
-    podCidrs: pools.map(({ cidr }) => cidr),
+    podCidrs: context.pools.map(({ cidr }) => cidr),
   });
+  try {
+    return await createAsSaid(context, spec);
+  } catch (error) {
+    // A bridge that was made for it is nobody's.
+    if (bridgesOf(spec.interfaces).length === 0) throw error;
+    throw await sweepAfter(context, error);
+  }
+}
+
+async function createAsSaid(
+  context: NodeContext,
+  spec: NormalisedSpec,
+): Promise<SandboxRecord> {
   const id = spec.id ?? sandboxId(spec.namespace, spec.name);
   for (;;) {
     const record = await createDetached(context, id, spec);

@@ -16,8 +16,7 @@ import type { CniVersion } from "../cni/model/version.ts";
 import { type NetworkNote, readNetworks } from "./network_notes.ts";
 import type { SandboxRecord } from "./records.ts";
 import type {
-  DeviceAttachment,
-  MacvlanAttachment,
+  InterfaceAttachment,
   NormalisedContainer,
   RouteSpec,
 } from "../spec/sandbox_spec.ts";
@@ -35,7 +34,9 @@ export interface SandboxInterface {
   /** Name in the pod. */
   readonly name: string;
   /** What it is made from. */
-  readonly attachment: MacvlanAttachment | DeviceAttachment;
+  readonly attachment: InterfaceAttachment;
+  /** The node's end, a port of the bridge; missing when there is none. */
+  readonly hostInterface?: string;
   /** MAC address; missing when it is the link's own. */
   readonly mac?: string;
   /** Bytes; missing when it is the link's own. */
@@ -197,8 +198,10 @@ export function routesOf(
 export function interfacesOf(
   { interfaces }: SandboxRecord,
 ): SandboxInterface[] {
-  return interfaces.map(({ spec, mac }) => ({
+  return interfaces.map(({ spec, mac, port, chosen = [] }) => ({
     ...spec,
+    addresses: [...spec.addresses, ...chosen],
+    ...(port === undefined ? {} : { hostInterface: port.name }),
     ...(mac === undefined ? {} : { mac }),
   }));
 }

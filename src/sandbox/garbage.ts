@@ -9,6 +9,7 @@
  */
 import { isSandboxError } from "../errors.ts";
 import { isEmpty } from "../state/directory.ts";
+import { sweepBridges } from "./bridges.ts";
 import type { NodeContext } from "./context.ts";
 import {
   BUSY_MS,
@@ -58,7 +59,7 @@ export type GarbageKind =
 export interface Garbage {
   /** What it is. */
   readonly kind: GarbageKind;
-  /** Id of the sandbox that it belonged to; of what belonged to none its path, address or network. */
+  /** Id of the sandbox that it belonged to; of what belonged to none its path, address, network or name. */
   readonly id: string;
   /** In plain words. */
   readonly reason: string;
@@ -94,10 +95,20 @@ export async function collectGarbage(
     refuseStaleNode(context);
     await releaseGarbage(context, options.force ?? false);
   }
-  using _node = await context.state.lock("shared");
-  refuseStaleNode(context);
-  refuseForeignTable(context);
-  return await new Collection(context, options).run();
+  const found: Garbage[] = [];
+  {
+    using _node = await context.state.lock("shared");
+    refuseStaleNode(context);
+    refuseForeignTable(context);
+    found.push(...await new Collection(context, options).run());
+  }
+  const { dryRun = false } = options;
+  // With the node alone: nobody is making a port of one meanwhile.
+  for (const name of await sweepBridges(context, undefined, { dryRun })) {
+    const reason = `bridge ${name} has no ports`;
+    found.push({ kind: "link", id: name, reason, removed: !dryRun });
+  }
+  return found;
 }
 
 /** One run. */

@@ -32,10 +32,10 @@ import { isId } from "./identity.ts";
 import { nameOf } from "./node_table.ts";
 import { Pacer } from "./pacer.ts";
 import {
+  furtherLinks,
   isPodLink,
   type PodLinkInfo,
   podLinks,
-  shaperLinks,
 } from "./pod_links.ts";
 import { addressesOf, hostPortsOf, portOwner } from "./records.ts";
 
@@ -61,15 +61,19 @@ export interface Stray {
 interface Due {
   /** Of its link, if it has one. */
   readonly index?: number;
-  /** Name of the shaper, if it has one. */
-  readonly shaper?: string;
+  /** Names of its shaper and ports. */
+  readonly further: ReadonlySet<string>;
   readonly addresses: readonly IpAddress[];
   /** Names of its elements. */
   readonly elements: ReadonlySet<string>;
 }
 
 /** Of a sandbox without a record, and of one that is not. */
-const NOTHING: Due = { addresses: [], elements: new Set() };
+const NOTHING: Due = {
+  addresses: [],
+  further: new Set(),
+  elements: new Set(),
+};
 
 /** The kernel takes 30 ms to destroy the links of one namespace and 300 ms for a thousand. */
 const SETTLE_MS = 2000;
@@ -126,9 +130,12 @@ function dueOf({ state }: NodeContext, id: string): Due {
   const elements = elementsOf(hostPortsOf(record), portOwner(record));
   return {
     ...record.link === undefined ? {} : { index: record.link.hostIndex },
-    ...record.link === undefined || record.bandwidth?.egress === undefined
-      ? {}
-      : { shaper: shaperOf({ ...record.link, alias: "" }).name },
+    further: new Set([
+      ...record.link === undefined || record.bandwidth?.egress === undefined
+        ? []
+        : [shaperOf({ ...record.link, alias: "" }).name],
+      ...record.interfaces.flatMap(({ port }) => port?.name ?? []),
+    ]),
     addresses: record.link === undefined ? [] : addressesOf(record),
     elements: new Set(elements.map(nameOf)),
   };
@@ -140,9 +147,9 @@ function partsOf(context: NodeContext): Stray[] {
   const byIndex = new Map(links.map((link) => [link.index, link]));
   return [
     ...links.map((link) => linkPart(context, link)),
-    ...shaperLinks(context).map((link) => ({
+    ...furtherLinks(context).map((link) => ({
       ...linkPart(context, link),
-      isDue: (due: Due) => due.shaper === link.name,
+      isDue: (due: Due) => due.further.has(link.name),
     })),
     ...routeParts(context, byIndex),
     ...neighbourParts(context, byIndex),

@@ -4,6 +4,8 @@
  * @module
  */
 import { shaperAlias } from "../attachment/bandwidth.ts";
+import { BRIDGE_ALIAS } from "../attachment/bridge.ts";
+import { PORT_PREFIX } from "../attachment/bridge_port.ts";
 import { MAX_ID_LENGTH } from "../spec/limits.ts";
 import { MacAddress } from "../net/mac.ts";
 import { digest } from "./digest.ts";
@@ -56,10 +58,28 @@ export function newIndex(): number {
 const MIN_INDEX = 0x0100_0000;
 const MAX_INDEX = 0x7f00_0000;
 
+/** Name and index for a new port of a bridge, as {@linkcode newHostLink}. */
+export function newPort(): { name: string; index: number } {
+  const { name, index } = newHostLink();
+  return {
+    name: PORT_PREFIX + name.slice(HOST_INTERFACE_PREFIX.length),
+    index,
+  };
+}
+
 /** Whether {@linkcode newHostLink} makes such names. */
 export function isHostInterface(name: string): boolean {
-  return name.startsWith(HOST_INTERFACE_PREFIX) &&
-    /^[0-9a-f]{12}$/.test(name.slice(HOST_INTERFACE_PREFIX.length));
+  return isNameOf(HOST_INTERFACE_PREFIX, name);
+}
+
+/** Whether {@linkcode newPort} makes such names. */
+export function isPort(name: string): boolean {
+  return isNameOf(PORT_PREFIX, name);
+}
+
+function isNameOf(prefix: string, name: string): boolean {
+  return name.startsWith(prefix) &&
+    /^[0-9a-f]{12}$/.test(name.slice(prefix.length));
 }
 
 /** Whether {@linkcode newHostLink} makes such numbers. */
@@ -89,12 +109,23 @@ export function idOfAlias(
   return idAfter(linkAlias(node, ""), alias);
 }
 
-/** The sandbox id in the alias of a shaper of this node, else undefined. */
-export function idOfShaperAlias(
+/** IFLA_IFALIAS of a port of a bridge. */
+export function portAlias(node: string, id: string): string {
+  return `podnet-port:${node}/${id}`;
+}
+
+/** IFLA_IFALIAS of a bridge. */
+export function bridgeAlias(node: string): string {
+  return BRIDGE_ALIAS + node;
+}
+
+/** The sandbox id in the alias of a shaper or port of this node, else undefined. */
+export function idOfFurtherAlias(
   node: string,
   alias: string | undefined,
 ): string | undefined {
-  return idAfter(shaperAlias(linkAlias(node, "")), alias);
+  return idAfter(shaperAlias(linkAlias(node, "")), alias) ??
+    idAfter(portAlias(node, ""), alias);
 }
 
 function idAfter(

@@ -21,13 +21,14 @@ import {
   type GarbageOptions,
 } from "./garbage.ts";
 import type { NetworkGarbage } from "./network_garbage.ts";
+import { removeBridges } from "./bridges.ts";
 import type { NodeWatch } from "./node_event.ts";
+import { lockUnlessGone } from "./node_lock.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import { ownerOfTable } from "./node_table.ts";
 import { Pacer } from "./pacer.ts";
 import { removePathParts } from "./path_parts.ts";
 import {
-  lockUnlessGone,
   type RemoveOptions,
   removeSandbox,
   removeSandboxes,
@@ -319,6 +320,7 @@ export class Node implements AsyncDisposable {
         this.#context.warm?.[Symbol.dispose]();
         removed.push(
           ...removePathParts(sockets.route, this.name),
+          ...removeBridges(sockets.route),
           ...removeBaseline(sockets, ownerOfTable(table)),
         );
         state.removeNode();

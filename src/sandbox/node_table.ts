@@ -4,6 +4,7 @@
  * @module
  */
 import { Errno } from "../../ffi/errno.ts";
+import { BridgeGroup } from "../attachment/bridge.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { elementsOf, type Placed } from "../hostport/elements.ts";
 import {
@@ -219,6 +220,10 @@ export function tableOf(
   const table = nodeTable({
     comment: "",
     interfacePrefix: HOST_INTERFACE_PREFIX,
+    bridgeGroups: {
+      routed: BridgeGroup.routed,
+      masqueraded: BridgeGroup.masqueraded,
+    },
     gateways: pools.map(({ gateway }) => gateway),
     podCidrs: pools.map(({ cidr }) => cidr),
     masquerade: settings.masquerade,

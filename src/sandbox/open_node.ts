@@ -12,6 +12,7 @@ import { AddressPool } from "../ipam/pool.ts";
 import { Cidr } from "../net/cidr.ts";
 import type { NodeOptions } from "../spec/node_options.ts";
 import { ensureBaseline, refuseOverlap, removeBaseline } from "./baseline.ts";
+import { removeBridges } from "./bridges.ts";
 import { repairNode } from "./check.ts";
 import { kernelHasIpv6, type NodeContext, NodeSockets } from "./context.ts";
 import { outsideMtu } from "./mtu.ts";
@@ -179,7 +180,10 @@ export async function removeNode(
     const sockets = opened.use(
       new NodeSockets(openNamespace(opened, parsed.netns)),
     );
-    const removed = removeBaseline(sockets, tableOwner(state));
+    const removed = [
+      ...removeBridges(sockets.route),
+      ...removeBaseline(sockets, tableOwner(state)),
+    ];
     const damaged = `damaged record ${error.context.path}`;
     return { removed: [...notes, damaged, ...removed] };
   }

@@ -5,6 +5,7 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import { SHAPER_PREFIX } from "../attachment/bandwidth.ts";
+import { PORT_PREFIX } from "../attachment/bridge_port.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
@@ -19,7 +20,7 @@ import type { NodeContext } from "./context.ts";
 import {
   HOST_INTERFACE_PREFIX,
   idOfAlias,
-  idOfShaperAlias,
+  idOfFurtherAlias,
 } from "./identity.ts";
 
 /** The kernel takes 30 ms to destroy one namespace and 300 ms for a thousand, more on a busy machine. */
@@ -58,21 +59,21 @@ export function podLinks(
   );
 }
 
-/** The shapers of sandboxes of this node, by reading every link. */
-export function shaperLinks(
+/** The shapers and ports of sandboxes of this node, by reading every link. */
+export function furtherLinks(
   { sockets, settings }: Pick<NodeContext, "sockets" | "settings">,
 ): Omit<PodLinkInfo, "retired">[] {
   return sockets.route.dump(dumpLinkNames()).flatMap(
     ({ index, name, alias }) => {
-      const id = idOfShaperAlias(settings.name, alias);
-      return id === undefined || !name.startsWith(SHAPER_PREFIX)
-        ? []
-        : [{ index, name, id }];
+      const id = idOfFurtherAlias(settings.name, alias);
+      const isNamed = name.startsWith(SHAPER_PREFIX) ||
+        name.startsWith(PORT_PREFIX);
+      return id === undefined || !isNamed ? [] : [{ index, name, id }];
     },
   );
 }
 
-/** Whether the link or shaper is there, and still that sandbox's. */
+/** Whether the link, shaper or port is there, and still that sandbox's. */
 export function isPodLink(
   { sockets, settings }: Pick<NodeContext, "sockets" | "settings">,
   { index, id }: Pick<PodLinkInfo, "index" | "id">,
@@ -80,7 +81,7 @@ export function isPodLink(
   try {
     const [found] = sockets.route.request(getLink({ index }));
     return idOfAlias(settings.name, found?.alias) === id ||
-      idOfShaperAlias(settings.name, found?.alias) === id;
+      idOfFurtherAlias(settings.name, found?.alias) === id;
   } catch (error) {
     if (isNetlinkError(error, Errno.ENODEV)) return false;
     throw error;

@@ -8,6 +8,7 @@ import type { PortOwner } from "../hostport/elements.ts";
 import { type HostPort, toHostPort } from "../hostport/mapping.ts";
 import type { NodePeers } from "../hostport/peers.ts";
 import { Cidr } from "../net/cidr.ts";
+import { InterfaceAddress } from "../net/interface_address.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
 import { AddressPool } from "../ipam/pool.ts";
@@ -37,7 +38,7 @@ import {
   route,
 } from "../spec/schema.ts";
 import { sysctlProblem } from "../spec/sysctls.ts";
-import { isChosenIndex, isHostInterface } from "./identity.ts";
+import { isChosenIndex, isHostInterface, isPort } from "./identity.ts";
 
 /** An address in its canonical text. */
 const addressText = canonical("an IP address", IpAddress.parse);
@@ -140,15 +141,17 @@ const portSchema = v.object({
   hostIP: v.exactOptional(addressText),
 });
 
+const chosenIndex = v.pipe(
+  v.number(),
+  v.check(isChosenIndex, "is no number of a pod's link"),
+);
+
 const linkSchema = v.object({
   hostInterface: v.pipe(
     v.string(),
     v.check(isHostInterface, "is no link of a pod"),
   ),
-  hostIndex: v.pipe(
-    v.number(),
-    v.check(isChosenIndex, "is no number of a pod's link"),
-  ),
+  hostIndex: chosenIndex,
   podIndex: v.pipe(v.number(), v.integer()),
   mac: macText,
 });
@@ -159,11 +162,24 @@ const interfaceSchema = v.object({
     v.transform((spec): NormalisedInterface => spec),
   ),
   /** In the pod. */
-  index: v.pipe(
-    v.number(),
-    v.check(isChosenIndex, "is no number of a pod's link"),
-  ),
+  index: chosenIndex,
   mac: v.exactOptional(macText),
+  /** The node's end, on a bridge. */
+  port: v.exactOptional(
+    v.object({
+      name: v.pipe(v.string(), v.check(isPort, "is no port of a pod")),
+      index: chosenIndex,
+    }),
+  ),
+  /** Addresses that were chosen from ranges. */
+  chosen: v.exactOptional(
+    v.pipe(
+      v.array(
+        canonical("an address with prefix length", InterfaceAddress.parse),
+      ),
+      v.readonly(),
+    ),
+  ),
   /** What a link of the node was like before. */
   device: v.exactOptional(
     v.object({

@@ -24,8 +24,9 @@ import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import type { NodeContext } from "./context.ts";
+import { bridgesOf, sweepBridges } from "./bridges.ts";
 import { releaseInterfaces } from "./interfaces.ts";
-import type { LockMode } from "../state/lock.ts";
+import { lockUnlessGone } from "./node_lock.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import type { NodeState } from "./node_state.ts";
 import { hasNetworks, removeNetworks } from "./network_notes.ts";
@@ -36,8 +37,8 @@ import { explained } from "./permission.ts";
 import {
   awaitGone,
   deletePodLinks,
+  furtherLinks,
   podLinks,
-  shaperLinks,
 } from "./pod_links.ts";
 import { recordedLink } from "./recorded_wiring.ts";
 import {
@@ -72,7 +73,9 @@ export async function removeSandbox(
   options: RemoveOptions & { readonly incarnation?: string } = {},
 ): Promise<boolean> {
   return await explained(async () => {
-    const found = await giveUpSandbox(context, id, options);
+    const { found, bridges } = await giveUpSandbox(context, id, options);
+    // A removal that was cut short has left nothing that names them.
+    await sweepBridges(context, found ? bridges : undefined);
     if (!options.force) return found;
     return await deleteHeldLinks(context, new Set([id])) || found;
   });
@@ -87,16 +90,34 @@ export async function removeSandboxes(
   context: NodeContext,
   ids: readonly string[],
 ): Promise<void> {
-  for (const id of ids) await giveUpSandbox(context, id, { force: true });
+  const bridges: string[] = [];
+  for (const id of ids) {
+    const given = await giveUpSandbox(context, id, { force: true });
+    bridges.push(...given.bridges);
+  }
+  await sweepBridges(context, bridges);
   if (ids.length > 0) await deleteHeldLinks(context, new Set(ids));
 }
 
-/** All of it but the wait for the link. Plugins that attached it to networks come first, while its namespace is there. */
+/** What became of a sandbox. */
+interface GivenUp {
+  /** Whether there was anything. */
+  readonly found: boolean;
+  /** Names of bridges that it had ports of. */
+  readonly bridges: readonly string[];
+}
+
+const NOTHING: GivenUp = { found: false, bridges: [] };
+
+/**
+ * All of it but the wait for the link, and what needs the node alone. Plugins that attached it to networks come first, while
+ * its namespace is there.
+ */
 async function giveUpSandbox(
   context: NodeContext,
   id: string,
   options: RemoveOptions & { readonly incarnation?: string },
-): Promise<boolean> {
+): Promise<GivenUp> {
   for (;;) {
     const done = await giveUpDetached(context, id, options, false);
     if (done !== undefined) return done;
@@ -104,7 +125,8 @@ async function giveUpSandbox(
     const { releaseNetworks } = await import("./networks.ts");
     using released = await releaseNetworks(context, id, options);
     if (released === undefined) continue;
-    return await giveUpDetached(context, id, options, true) ?? true;
+    return await giveUpDetached(context, id, options, true) ??
+      { ...NOTHING, found: true };
   }
 }
 
@@ -117,13 +139,15 @@ async function giveUpDetached(
   id: string,
   options: RemoveOptions & { readonly incarnation?: string },
   isDetached: boolean,
-): Promise<boolean | undefined> {
+): Promise<GivenUp | undefined> {
   const { state } = context;
   const force = options.force ?? false;
   // As in a creation: the event loop has its turn between two.
   await turn();
   using node = await lockUnlessGone(state, "shared");
-  if (node === undefined) return removeUnlocked(context, id);
+  if (node === undefined) {
+    return { ...NOTHING, found: removeUnlocked(context, id) };
+  }
   refuseStaleNode(context);
   using known = await state.lockSandbox(id);
   using made = known === undefined ? await state.lockNewSandbox(id) : undefined;
@@ -132,7 +156,7 @@ async function giveUpDetached(
   if (
     record !== undefined && incarnation !== undefined &&
     record.createdAt !== incarnation
-  ) return false;
+  ) return NOTHING;
   if (record !== undefined && record.containers.length > 0 && !force) {
     throw new SandboxError("SandboxInUse", {
       id,
@@ -146,7 +170,8 @@ async function giveUpDetached(
   if (record === undefined) found = removeOrphans(context, id) || found;
   if (isDetached) removeNetworks(state, id);
   state.removeSandbox(id);
-  return found;
+  const specs = record?.interfaces.map(({ spec }) => spec) ?? [];
+  return { found, bridges: bridgesOf(specs) };
 }
 
 /** The node was taken down, so nobody is at work on the sandbox; unless the table is another node's by now. */
@@ -181,19 +206,6 @@ function readOrSetAside(
     if (!force || !isSandboxError(error, "RecordInvalid")) throw error;
     state.setAsideRecord(id);
     return undefined;
-  }
-}
-
-/** Undefined when the node was taken down, or its directory is lost: then there is nobody to be kept out. */
-export async function lockUnlessGone(
-  state: NodeState,
-  mode: LockMode,
-): Promise<Disposable | undefined> {
-  try {
-    return await state.lock(mode);
-  } catch (error) {
-    if (isSandboxError(error, "NodeNotFound")) return undefined;
-    throw error;
   }
 }
 
@@ -262,7 +274,7 @@ export function removeOrphans(context: NodeContext, id: string): boolean {
   deleteElements(nft, elements);
   const links = [
     ...podLinks(context).filter(({ retired }) => !retired),
-    ...shaperLinks(context),
+    ...furtherLinks(context),
   ].filter((link) => link.id === id);
   deletePodLinks(route, links);
   return links.length > 0 || elements.length > 0;

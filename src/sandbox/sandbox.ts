@@ -17,6 +17,7 @@ import {
   spawn,
 } from "../namespace/pod_io.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
+import { bridgesOf, sweepAfter, sweepBridges } from "./bridges.ts";
 import { checkNode } from "./check.ts";
 import { withContainer } from "./containers.ts";
 import type { NodeContext } from "./context.ts";
@@ -320,7 +321,7 @@ export class Sandbox implements AsyncDisposable {
    * Attaches another interface. Attaching it again, the same in all, does nothing.
    *
    * @throws {SandboxError} `InvalidSpec`, also when another interface has its name or the default routes, or the node has no
-   * such link; `SandboxNotFound`
+   * such link; on a bridge `AddressInUse`, `AddressPoolExhausted`, `UnsupportedKernel`; `SandboxNotFound`
    */
   attach(spec: InterfaceSpec): Promise<void>;
   /**
@@ -338,9 +339,13 @@ export class Sandbox implements AsyncDisposable {
       const { attachNetwork } = await import("./networks.ts");
       return await attachNetwork(this.#context, this.#record, spec);
     }
-    await this.#change((record) =>
-      attachToSandbox(this.#context, record, spec)
-    );
+    try {
+      await this.#change((record) =>
+        attachToSandbox(this.#context, record, spec)
+      );
+    } catch (error) {
+      throw await sweepAfter(this.#context, error);
+    }
   }
 
   /**
@@ -355,9 +360,12 @@ export class Sandbox implements AsyncDisposable {
       const { detachNetwork } = await import("./networks.ts");
       if (await detachNetwork(this.#context, this.#record, name)) return;
     }
-    await this.#change((record) =>
-      detachInterface(this.#context, record, name)
-    );
+    let bridges: readonly string[] = [];
+    await this.#change((record) => {
+      bridges = bridgesOf(record.interfaces.map(({ spec }) => spec));
+      return detachInterface(this.#context, record, name);
+    });
+    await sweepBridges(this.#context, bridges);
   }
 
   /**

@@ -20,7 +20,7 @@ import type { NodeContext } from "./context.ts";
 import { dnsFileProblems, writeDnsFiles } from "./dns_files.ts";
 import { type Cure, type Difference, difference } from "./finding.ts";
 import { processIn } from "./holder.ts";
-import { interfacesDifferences } from "./interfaces.ts";
+import { interfacesDifferences } from "./interface_check.ts";
 import { newIndex } from "./identity.ts";
 import {
   type LinkedRecord,

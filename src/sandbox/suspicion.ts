@@ -7,26 +7,20 @@
  *
  * @module
  */
-import { HOST_MAC } from "../attachment/routed_veth.ts";
+import { AF_BRIDGE } from "../../ffi/socket.ts";
+import { isOwnBridge } from "../attachment/bridge.ts";
 import { isPeerSet } from "../hostport/peers.ts";
 import { TABLE } from "../hostport/ruleset.ts";
-import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
 import { Feed, type Glance } from "../netlink/feed.ts";
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from "../netlink/message.ts";
 import { NftMessage } from "../nftables/tables.ts";
 import { elementsOf, tableNameOf } from "../nftables/glance.ts";
 import {
-  IFF_LOWER_UP,
-  IFF_UP,
-  NUD_NOARP,
-  RT_TABLE_LOCAL,
-  RT_TABLE_MAIN,
   RTM_DELADDR,
   RTM_DELLINK,
   RTM_DELNEIGH,
   RTM_DELQDISC,
   RTM_DELROUTE,
-  RTM_DELRULE,
   RTM_DELTFILTER,
   RTM_NEWLINK,
   RTM_NEWNEIGH,
@@ -51,15 +45,25 @@ import {
   link as linkCodec,
   LOOPBACK_INDEX,
 } from "../rtnetlink/link.ts";
-import { neighbour as neighbourCodec } from "../rtnetlink/neighbour.ts";
 import { qdiscMessage } from "../rtnetlink/qdisc.ts";
-import { route as routeCodec, ROUTE_PROTOCOL } from "../rtnetlink/route.ts";
+import { route as routeCodec } from "../rtnetlink/route.ts";
 import type { NodeContext } from "./context.ts";
-import { idOfAlias, idOfShaperAlias, isId } from "./identity.ts";
+import {
+  indexOf,
+  isClaimOnBridge,
+  isGateway,
+  isOfOwnTable,
+  isOwnRoute,
+  isWorking,
+  matters,
+  netconfIndexOf,
+  stateOf,
+  stateOfBridge,
+} from "./glances.ts";
+import { idOfAlias, idOfFurtherAlias, isId } from "./identity.ts";
 
-// linux/netfilter/nfnetlink.h and linux/netconf.h
+// linux/netfilter/nfnetlink.h
 const NFNLGRP_NFTABLES = 7;
-const NETCONFA_IFINDEX = 1;
 
 /** A storm of a thousand pods a second for a tenth of a second. */
 const RECEIVE_BUFFER_BYTES = 16 << 20;
@@ -89,8 +93,8 @@ interface Seen {
 
 /** A pod's namespace. */
 interface SeenPod {
-  /** Several sandboxes may have an interface in it. */
-  readonly ids: Set<string>;
+  /** Several sandboxes may have interfaces in it, and a sandbox several: how many, by id. */
+  readonly ids: Map<string, number>;
   /** What of its links must not change, by index, as far as it was told. */
   readonly links: Map<number, string>;
   /** It came while the watch listened: what is told of a link first is how it was made. */
@@ -105,6 +109,8 @@ export class Suspicion implements Disposable {
   readonly #owned: DisposableStack;
   readonly #links = new Map<number, Seen>();
   readonly #pods = new Map<number, SeenPod>();
+  /** States of podnet's bridges, by index. */
+  readonly #bridges = new Map<number, string>();
   #all = false;
   #node = false;
   #rules = false;
@@ -180,6 +186,7 @@ export class Suspicion implements Disposable {
   #readLinks(): void {
     this.#links.clear();
     this.#pods.clear();
+    this.#bridges.clear();
     for (const link of this.#context.sockets.route.dump(dumpLinks())) {
       this.#learn(link, { isNew: false });
     }
@@ -188,19 +195,18 @@ export class Suspicion implements Disposable {
   /** Remembers a sandbox's link once it works: what was sent while it was made is not damage. */
   #learn(link: Link, { isNew }: Pick<SeenPod, "isNew">): void {
     const { name } = this.#context.settings;
+    if (isOwnBridge(link)) this.#bridges.set(link.index, stateOfBridge(link));
     const id = idOfAlias(name, link.alias) ??
-      idOfShaperAlias(name, link.alias);
+      idOfFurtherAlias(name, link.alias);
     if (id === undefined) return;
     if (!link.up || !link.carrier) return;
     const namespaceId = link.raw.attrs.linkNetnsid;
     this.#links.set(link.index, { id, namespaceId, state: stateOf(link) });
     if (namespaceId !== undefined) {
-      const pod = this.#pods.get(namespaceId);
-      if (pod !== undefined) pod.ids.add(id);
-      else {
-        const ids = new Set([id]);
-        this.#pods.set(namespaceId, { ids, links: new Map(), isNew });
-      }
+      const pod = this.#pods.get(namespaceId) ??
+        { ids: new Map(), links: new Map(), isNew };
+      pod.ids.set(id, (pod.ids.get(id) ?? 0) + 1);
+      this.#pods.set(namespaceId, pod);
     }
   }
 
@@ -211,17 +217,32 @@ export class Suspicion implements Disposable {
       if (pod !== undefined) this.#ofPod(pod, glance);
       return;
     }
+    // What a bridge tells of its ports and its forwarding table: the first byte of each body is the family.
+    if (from.bytes[body] === AF_BRIDGE) {
+      // What was learnt comes and goes.
+      if (
+        type !== RTM_NEWNEIGH && (type !== RTM_DELNEIGH || !matters(glance))
+      ) {
+        this.#ofPort(indexOf(glance));
+      }
+      return;
+    }
     switch (type) {
       case RTM_NEWLINK:
         return this.#ofLink(glance);
       case RTM_DELLINK: {
+        // Its ports tell of it.
+        this.#bridges.delete(indexOf(glance));
         const seen = this.#forget(indexOf(glance));
         if (seen !== undefined) this.#ids.add(seen.id);
         return;
       }
       case RTM_DELADDR:
         // With a gateway address go all routes that have it as their source (fib_sync_down_addr): of all pods.
-        if (indexOf(glance) === LOOPBACK_INDEX) this.#all = true;
+        if (
+          indexOf(glance) === LOOPBACK_INDEX ||
+          this.#bridges.has(indexOf(glance))
+        ) this.#all = true;
         return;
       case RTM_NEWQDISC:
         return this.#ofQdisc(glance);
@@ -239,7 +260,13 @@ export class Suspicion implements Disposable {
         return;
       case RTM_NEWROUTE:
       case RTM_DELROUTE: {
-        if (!matters(glance)) return;
+        if (!matters(glance)) {
+          if (type === RTM_DELROUTE && isClaimOnBridge(glance)) {
+            const { index } = routeCodec.read(from, body, end);
+            this.#ofPort(index);
+          }
+          return;
+        }
         // Made by podnet, which would not have got it if it were taken.
         if (type === RTM_NEWROUTE && isOwnRoute(glance)) return;
         const { destination, index } = routeCodec.read(
@@ -283,16 +310,23 @@ export class Suspicion implements Disposable {
       links.set(link.index, now);
       if (before === now || before === undefined && isNew && link.up) return;
     }
-    for (const id of ids) this.#ids.add(id);
+    for (const id of ids.keys()) this.#ids.add(id);
   }
 
   #ofLink(glance: Glance): void {
     const { from, body, end } = glance;
     // One that does not work yet, and is none of those that did: mostly it is being made.
-    if (!this.#links.has(indexOf(glance)) && !isWorking(glance)) return;
+    const isKnown = this.#links.has(indexOf(glance)) ||
+      this.#bridges.has(indexOf(glance));
+    if (!isKnown && !isWorking(glance)) return;
     const link = linkCodec.read(from, body, end);
     if (link.index === LOOPBACK_INDEX) {
       if (!link.up) this.#all = true;
+      return;
+    }
+    const bridge = this.#bridges.get(link.index);
+    if (bridge !== undefined) {
+      if (bridge !== stateOfBridge(link)) this.#all = true;
       return;
     }
     const seen = this.#links.get(link.index);
@@ -320,10 +354,18 @@ export class Suspicion implements Disposable {
     const pod = namespaceId === undefined
       ? undefined
       : this.#pods.get(namespaceId);
-    if (namespaceId !== undefined && pod?.ids.delete(id)) {
+    if (namespaceId !== undefined && pod !== undefined) {
+      const left = (pod.ids.get(id) ?? 1) - 1;
+      if (left > 0) pod.ids.set(id, left);
+      else pod.ids.delete(id);
       if (pod.ids.size === 0) this.#pods.delete(namespaceId);
     }
     return seen;
+  }
+
+  #ofPort(index: number | undefined): void {
+    const seen = index === undefined ? undefined : this.#links.get(index);
+    if (seen !== undefined) this.#ids.add(seen.id);
   }
 
   #ofIndex(index: number | undefined): void {
@@ -358,72 +400,4 @@ export class Suspicion implements Disposable {
       }
     } else this.#node = true;
   }
-}
-
-/** What changes when somebody meddles with a link. */
-function stateOf(link: Link): string {
-  const { name, alias, up, carrier, mtu, mac, master } = link;
-  return [name, alias, up, carrier, mtu, mac, master].join(" ");
-}
-
-/** Whether it can be damage at all, by its header. */
-function matters({ type, from, body }: Glance): boolean {
-  switch (type) {
-    case RTM_NEWROUTE:
-    case RTM_DELROUTE:
-      // struct rtmsg: family, dst_len, src_len, tos, table
-      return from.bytes[body + 4] === RT_TABLE_MAIN;
-    case RTM_NEWNEIGH:
-    case RTM_DELNEIGH:
-      // struct ndmsg: state; multicast addresses are never asked for
-      return (from.view.getUint16(body + 8, HOST_LITTLE_ENDIAN) & NUD_NOARP) ===
-        0;
-    case RTM_NEWLINK:
-    case RTM_DELLINK:
-    case RTM_DELADDR:
-    case RTM_NEWNETCONF:
-      return true;
-    default:
-      return false;
-  }
-}
-
-/** In a pod: a route of an interface's own table, or the rule that leads there. */
-function isOfOwnTable({ type, from, body }: Glance): boolean {
-  return type === RTM_DELRULE ||
-    type === RTM_DELROUTE && from.bytes[body + 4] !== RT_TABLE_LOCAL;
-}
-
-/** By `struct ifinfomsg`: a link with a carrier, or lo, which has always one. */
-function isWorking(glance: Glance): boolean {
-  const { from, body } = glance;
-  const flags = from.view.getUint32(body + 8, HOST_LITTLE_ENDIAN);
-  return (flags & IFF_UP) !== 0 && (flags & IFF_LOWER_UP) !== 0 ||
-    indexOf(glance) === LOOPBACK_INDEX;
-}
-
-/** Whether a neighbour has the MAC of the node's end, for good. */
-function isGateway({ from, body, end }: Glance): boolean {
-  const { mac, permanent } = neighbourCodec.read(from, body, end);
-  return permanent && mac !== undefined && mac.equals(HOST_MAC);
-}
-
-/** By `struct rtmsg`. */
-function isOwnRoute({ from, body }: Glance): boolean {
-  return from.bytes[body + 5] === ROUTE_PROTOCOL;
-}
-
-/** In ifinfomsg, ifaddrmsg and ndmsg alike. */
-function indexOf({ from, body }: Glance): number {
-  return from.view.getInt32(body + 4, HOST_LITTLE_ENDIAN);
-}
-
-/** The first attribute after `struct netconfmsg`, which is one byte and padded (inet_netconf_fill_devconf). */
-function netconfIndexOf({ from, body, end }: Glance): number | undefined {
-  const at = body + 4;
-  if (at + 8 > end) return undefined;
-  const id = from.view.getUint16(at + 2, HOST_LITTLE_ENDIAN);
-  return id === NETCONFA_IFINDEX
-    ? from.view.getInt32(at + 4, HOST_LITTLE_ENDIAN)
-    : undefined;
 }

@@ -232,7 +232,7 @@ export const nodeLink: Field<string> = matching(
   (text) =>
     /^[!-~]{1,15}$/.test(text) && !/[/:%]/.test(text) &&
     ![".", "..", "lo", "all", "default"].includes(text) &&
-    !/^p[nb]-/.test(text),
+    !/^p[nbp]-/.test(text),
 );
 
 /** An address with its prefix length. */

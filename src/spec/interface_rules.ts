@@ -3,12 +3,13 @@
  * @module
  */
 
+import { AddressRange } from "../ipam/range.ts";
 import { Cidr } from "../net/cidr.ts";
 import { InterfaceAddress } from "../net/interface_address.ts";
 import { IpAddress } from "../net/ip.ts";
 import { joinPath, type Placed, type Problems } from "./problems.ts";
 import { checkMtu } from "./rules.ts";
-import type { InterfaceSpec } from "./sandbox_spec.ts";
+import type { BridgeAttachment, InterfaceSpec } from "./sandbox_spec.ts";
 
 /** What the pod has besides. */
 export interface OtherInterfaces {
@@ -18,6 +19,8 @@ export interface OtherInterfaces {
   readonly defaultRoute: boolean;
   /** Networks that others lead to. */
   readonly destinations: readonly string[];
+  /** The node's. */
+  readonly podCidrs: readonly Cidr[];
 }
 
 /** Further interfaces: names and default routes once, gateways on their networks. */
@@ -54,24 +57,33 @@ export function checkInterfaces(
     }
     defaultRoute ||= value.defaultRoute ?? false;
     checkOne(problems, at, value, destinations);
+    const { attachment } = value;
+    if (attachment.type === "bridge") {
+      checkBridge(problems, at, value, attachment, others.podCidrs);
+    }
   }
 }
 
 function checkOne(
   problems: Problems,
   at: (key: string) => string,
-  { addresses = [], gateways = [], routes = [], mtu }: InterfaceSpec,
+  { addresses = [], gateways = [], routes = [], mtu, attachment }:
+    InterfaceSpec,
   destinations: Set<string>,
 ): void {
   const own = addresses.map((text) => InterfaceAddress.parse(text));
+  const ranges = attachment.type === "bridge" ? attachment.ranges ?? [] : [];
+  const networks = [
+    ...own.map(({ network }) => network),
+    ...ranges.map(({ network }) => Cidr.parse(network)),
+  ];
   const isOnLink = (gateway: IpAddress) =>
-    own.some(({ network, address }) =>
-      network.contains(gateway) && !address.equals(gateway)
-    );
+    networks.some((network) => network.contains(gateway)) &&
+    !own.some(({ address }) => address.equals(gateway));
   checkMtu(
     problems,
     mtu,
-    own.map(({ family }) => family),
+    networks.map(({ family }) => family),
     at("mtu"),
   );
   const families = new Set<number>();
@@ -108,7 +120,7 @@ function checkOne(
         `another route of the pod leads to ${destination}: leave one of them out`,
         destination,
       );
-    } else if (!own.some((address) => address.family === family)) {
+    } else if (!networks.some((network) => network.family === family)) {
       problems.add(
         joinPath(place, "destination"),
         `the interface has no IPv${family} address to leave with: give it one, or leave it out`,
@@ -124,5 +136,65 @@ function checkOne(
       );
     }
     destinations.add(destination);
+  }
+}
+
+/** A bridge: the node's addresses, and ranges that have room. */
+function checkBridge(
+  problems: Problems,
+  at: (key: string) => string,
+  { addresses = [] }: InterfaceSpec,
+  { nodeAddresses = [], ranges = [], masquerade }: BridgeAttachment,
+  podCidrs: readonly Cidr[],
+): void {
+  const place = (key: string, i: number) =>
+    joinPath(joinPath(at("attachment"), key), i);
+  const ofNode = nodeAddresses.map((text) => InterfaceAddress.parse(text));
+  for (const [i, { address, network }] of ofNode.entries()) {
+    const pods = podCidrs.find((cidr) => cidr.overlaps(network));
+    if (pods !== undefined) {
+      problems.add(
+        place("nodeAddresses", i),
+        `${network} overlaps the node's pod CIDR ${pods}: choose another network`,
+        nodeAddresses[i],
+      );
+    }
+    for (const [j, text] of addresses.entries()) {
+      if (!InterfaceAddress.parse(text).address.equals(address)) continue;
+      problems.add(
+        joinPath(at("addresses"), j),
+        "is the node's own on the bridge: write another",
+        text,
+      );
+    }
+  }
+  if (masquerade && ofNode.length === 0) {
+    problems.add(
+      joinPath(at("attachment"), "masquerade"),
+      "give nodeAddresses too: without one the node is no router on the bridge",
+      true,
+    );
+  }
+  const families = new Set<number>();
+  for (const [i, { network: text, first, last }] of ranges.entries()) {
+    const network = Cidr.parse(text);
+    if (families.has(network.family)) {
+      problems.add(
+        place("ranges", i),
+        `there is a range of IPv${network.family} already: leave this one out`,
+        text,
+      );
+    }
+    families.add(network.family);
+    try {
+      new AddressRange(
+        network,
+        first === undefined ? undefined : IpAddress.parse(first),
+        last === undefined ? undefined : IpAddress.parse(last),
+      );
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      problems.add(place("ranges", i), error.message, text);
+    }
   }
 }

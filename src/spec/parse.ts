@@ -92,6 +92,7 @@ export function parseSandboxSpec(
         defaultRoute: fields["defaultRoute"] !== false,
         destinations: wellFormed(route, fields["routes"], "routes")
           .map(({ value }) => value.destination),
+        podCidrs: node.podCidrs,
       },
     );
   }

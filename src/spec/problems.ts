@@ -184,3 +184,14 @@ function unknownField(key: string, known: readonly string[]): string {
     ? `is unknown: did you mean ${closest.name}?`
     : `is unknown: leave it out, or use one of ${known.join(", ")}`;
 }
+
+/** The error for one thing that cannot be, found when it was tried. */
+export function refusal(
+  path: string,
+  received: unknown,
+  message: string,
+): SandboxError {
+  return new SandboxError("InvalidSpec", {
+    problems: [{ path, message, received }],
+  });
+}

@@ -110,14 +110,82 @@ export interface DeviceAttachment {
   readonly device: string;
 }
 
+/** Addresses of a network, one of which a pod gets. */
+export interface AddressRangeSpec {
+  /** Such as `10.88.0.0/16`. */
+  readonly network: string;
+  /**
+   * The first address.
+   * @default the first after the network address
+   */
+  readonly first?: string;
+  /**
+   * The last address.
+   * @default the last of the network, without the broadcast address
+   */
+  readonly last?: string;
+}
+
+/**
+ * A port of a bridge of the node: pods on it share a network, and reach each other without the node's routing.
+ *
+ * If the node has the bridge, it is used as it is, whoever made it. Otherwise podnet makes it; one that podnet made goes with
+ * its last port.
+ */
+export interface BridgeAttachment {
+  /** Tells it from the others. */
+  readonly type: "bridge";
+  /** Name of the bridge. */
+  readonly bridge: string;
+  /**
+   * The node's own addresses on the bridge, such as `10.88.0.1/16`: what makes the node a router for its pods. A bridge that
+   * podnet did not make must have them.
+   * @default []
+   */
+  readonly nodeAddresses?: readonly string[];
+  /**
+   * Whether what leaves the bridge for elsewhere gets the node's address, as what pods send by their routed interface does. Of
+   * bridges that podnet makes, with `nodeAddresses`.
+   * @default false
+   */
+  readonly masquerade?: boolean;
+  /**
+   * Where a free address of each IP version comes from that `addresses` has none of.
+   * @default []
+   */
+  readonly ranges?: readonly AddressRangeSpec[];
+  /**
+   * Whether the bridge sends back to the pod what came from it.
+   * @default false
+   */
+  readonly hairpin?: boolean;
+  /**
+   * Whether the pod does not reach other isolated pods of the bridge.
+   * @default false
+   */
+  readonly isolated?: boolean;
+  /**
+   * Whether the pod cannot send with another MAC than its interface has (Linux 5.16).
+   * @default true
+   */
+  readonly macSpoofCheck?: boolean;
+}
+
+/** What an interface of a pod is made from. */
+export type InterfaceAttachment =
+  | MacvlanAttachment
+  | DeviceAttachment
+  | BridgeAttachment;
+
 /** Another interface of a pod, on a network that is not podnet's: no host ports lead to it. */
 export interface InterfaceSpec {
   /** Name in the pod, at most 15 characters, unlike that of any other of its interfaces. */
   readonly name: string;
   /** What it is made from. */
-  readonly attachment: MacvlanAttachment | DeviceAttachment;
+  readonly attachment: InterfaceAttachment;
   /**
-   * Addresses with prefix lengths, such as `192.168.1.7/24`. Nobody is asked whether they are free.
+   * Addresses with prefix lengths, such as `192.168.1.7/24`. Whether they are free is known on a bridge only, where nobody
+   * else of podnet's gets them.
    * @default []
    */
   readonly addresses?: readonly string[];
@@ -144,7 +212,7 @@ export interface InterfaceSpec {
   readonly mtu?: number;
   /**
    * Unicast MAC address.
-   * @default of a device its own, of a macvlan one that is derived from id and name
+   * @default of a device its own, of others one that is derived from id and name
    */
   readonly mac?: string;
 }
@@ -152,7 +220,10 @@ export interface InterfaceSpec {
 /** {@linkcode InterfaceSpec} with everything said that does not depend on the node. */
 export interface NormalisedInterface extends InterfaceSpec {
   /** What it is made from. */
-  readonly attachment: Required<MacvlanAttachment> | DeviceAttachment;
+  readonly attachment:
+    | Required<MacvlanAttachment>
+    | DeviceAttachment
+    | Required<BridgeAttachment>;
   /** In order. */
   readonly addresses: readonly string[];
   /** IPv4 before IPv6. */

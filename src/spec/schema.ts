@@ -177,24 +177,64 @@ export const route: field.Field<RouteSpec> = exactObject(
   },
 );
 
-const extraAttachment: field.Field<NormalisedInterface["attachment"]> = v.lazy(
-  (input) =>
-    isObject(input) && input["type"] === "device"
-      ? exactObject("an object with a type", {
-        type: v.literal("device", instead('"macvlan" or "device"')),
-        device: field.nodeLink,
-      })
-      : exactObject('an object with a type, "macvlan" or "device"', {
-        type: v.literal("macvlan", instead('"macvlan" or "device"')),
-        parent: field.nodeLink,
-        mode: v.exactOptional(
-          v.picklist(
-            MACVLAN_MODES,
-            instead('"bridge", "private", "vepa" or "passthru"'),
-          ),
-          "bridge",
-        ),
+const KINDS = '"bridge", "macvlan" or "device"';
+const type = <const T extends string>(name: T) =>
+  v.literal(name, instead(KINDS));
+
+const addresses = v.exactOptional(
+  field.list(
+    "a list of addresses with prefix lengths",
+    v.pipe(field.interfaceAddress, v.transform(String)),
+    MAX_ROUTES,
+  ),
+  [],
+);
+
+const macvlan = exactObject(`an object with a type, ${KINDS}`, {
+  type: type("macvlan"),
+  parent: field.nodeLink,
+  mode: v.exactOptional(
+    v.picklist(
+      MACVLAN_MODES,
+      instead('"bridge", "private", "vepa" or "passthru"'),
+    ),
+    "bridge",
+  ),
+});
+
+const device = exactObject(`an object with a type, ${KINDS}`, {
+  type: type("device"),
+  device: field.nodeLink,
+});
+
+const bridge = exactObject(`an object with a type, ${KINDS}`, {
+  type: type("bridge"),
+  bridge: field.nodeLink,
+  nodeAddresses: addresses,
+  masquerade: v.exactOptional(field.flag, false),
+  ranges: v.exactOptional(
+    field.list(
+      "a list of objects with network",
+      exactObject("an object with network, first and last", {
+        network: v.pipe(field.cidr, v.transform(String)),
+        first: v.exactOptional(canonicalAddress),
+        last: v.exactOptional(canonicalAddress),
       }),
+      2,
+    ),
+    [],
+  ),
+  hairpin: v.exactOptional(field.flag, false),
+  isolated: v.exactOptional(field.flag, false),
+  macSpoofCheck: v.exactOptional(field.flag, true),
+});
+
+const extraAttachment: field.Field<NormalisedInterface["attachment"]> = v.lazy(
+  (input) => {
+    const kind = isObject(input) ? input["type"] : undefined;
+    if (kind === "bridge") return bridge;
+    return kind === "device" ? device : macvlan;
+  },
 );
 
 /** Another interface, without the rules between fields. */
@@ -203,14 +243,7 @@ export const extraInterface = exactObject(
   {
     name: field.interfaceName,
     attachment: extraAttachment,
-    addresses: v.exactOptional(
-      field.list(
-        "a list of addresses with prefix lengths",
-        v.pipe(field.interfaceAddress, v.transform(String)),
-        MAX_ROUTES,
-      ),
-      [],
-    ),
+    addresses,
     gateways: v.exactOptional(
       field.list("a list of IP addresses", canonicalAddress, 2),
       [],

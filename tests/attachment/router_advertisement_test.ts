@@ -89,8 +89,23 @@ for (const families of [[4], [4, 6]] as const) {
       node.namespace,
       "echo 2 > /proc/sys/net/ipv6/conf/default/accept_ra",
     );
-    await using pod = await Pod.create(node);
-    advertise(pod.namespace, 2);
+    const nodeAddresses = ["10.88.0.1/24", "fd88::1/64"]
+      .slice(0, families.length);
+    await using pod = await Pod.create(node, {
+      interfaces: [{
+        name: "net1",
+        attachment: {
+          type: "bridge",
+          bridge: "cni0",
+          nodeAddresses,
+          macSpoofCheck: false,
+        },
+      }],
+    });
+    const [, net1] = /^(\d+): net1/m.exec(
+      command(pod.namespace, "ip -o link"),
+    ) ?? [];
+    for (const index of [2, Number(net1)]) advertise(pod.namespace, index);
     assertEquals(learnt(node), "");
     using far = NetworkNamespace.create();
     addUnguarded(node, far);

@@ -1,10 +1,10 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { parseOptions } from "../../src/cli/options.ts";
+import { parseInterface } from "../../src/cli/interface_option.ts";
+import { integer } from "../../src/cli/numbers.ts";
 import {
-  integer,
   pairs,
   parseContainer,
-  parseInterface,
   portMappings,
   sandboxOptions,
   sandboxSpec,
@@ -39,10 +39,32 @@ Deno.test("parseInterface() refuses what is no interface", () => {
       "net1=device:eth1,ip",
       "net1=device:eth1,colour=red",
       "net1=device:eth1,default-route=yes",
+      "net1=device:eth1:vepa",
+      "net1=device:eth1,hairpin",
+      "net1=bridge:br0:vepa",
+      "net1=bridge:br0,hairpin=1",
     ]
   ) {
     assertThrows(() => parseInterface(text), UsageError, "write NAME=");
   }
+});
+
+Deno.test("parseInterface() takes all that a bridge has", () => {
+  const text =
+    "net1=bridge:cni0,node-ip=10.8.0.1/24,range=10.8.0.0/24@10.8.0.9-10.8.0.20,range=fd08::/64,masquerade,hairpin,isolated,any-mac";
+  assertEquals(parseInterface(text).attachment, {
+    type: "bridge",
+    bridge: "cni0",
+    nodeAddresses: ["10.8.0.1/24"],
+    ranges: [
+      { network: "10.8.0.0/24", first: "10.8.0.9", last: "10.8.0.20" },
+      { network: "fd08::/64" },
+    ],
+    masquerade: true,
+    hairpin: true,
+    isolated: true,
+    macSpoofCheck: false,
+  });
 });
 
 Deno.test("sandboxSpec() takes every option", async () => {

@@ -54,7 +54,7 @@ export const MORE_PORTS: readonly PortMapping[] = [
 /** Limits of a sandbox's bandwidth. */
 export const LIMITS: Bandwidth = { ingress: 8_000_000, egress: 8_000_000 };
 
-/** Interfaces that are attached: a link of the world's, and one that is made. */
+/** Interfaces that are attached: a link of the world's, one that is made, and one on a bridge that is made. */
 export const INTERFACES: readonly InterfaceSpec[] = [
   {
     name: "net1",
@@ -66,6 +66,19 @@ export const INTERFACES: readonly InterfaceSpec[] = [
     name: "net2",
     attachment: { type: "macvlan", parent: "spare1" },
     addresses: ["203.0.113.8/24"],
+  },
+  {
+    name: "net3",
+    attachment: {
+      type: "bridge",
+      bridge: "cni0",
+      nodeAddresses: ["10.88.0.1/24", "fd88::1/64"],
+      masquerade: true,
+      ranges: [{ network: "10.88.0.0/24" }],
+      isolated: true,
+    },
+    addresses: ["fd88::7/64"],
+    gateways: ["10.88.0.1", "fd88::1"],
   },
 ];
 
@@ -91,7 +104,7 @@ function adopt(node: Node, { sandbox, adopted }: Scene): Promise<Sandbox> {
     defaultRoute: false,
     routes: [{ destination: "198.51.100.0/24" }],
     bandwidth: { egress: 8_000_000 },
-    interfaces: INTERFACES.slice(0, 1).map((one) => ({ ...one, name: "net2" })),
+    interfaces: INTERFACES.filter(({ name }) => name !== "net2"),
   });
 }
 

@@ -341,6 +341,7 @@ Deno.test("forwardingEntry reads what the kernel tells bridge", () => {
     state: 0xc0,
     permanent: true,
     isSelf: true,
+    isSticky: false,
   });
   assertEquals([String(mac), String(remote)], [
     "02:00:5e:00:00:04",

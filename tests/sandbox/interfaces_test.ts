@@ -9,7 +9,7 @@ import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { sandboxRecord } from "../../src/sandbox/records.ts";
 import { readRecord, writeRecord } from "../../src/state/store.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
-import { ask, FAMILIES, serve, TRANSPORTS } from "../support/ask.ts";
+import { ask, FAMILIES, seen } from "../support/ask.ts";
 import { command } from "../support/command.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
 import {
@@ -41,29 +41,6 @@ function macvlan(
 
 const macvlanAddress = (number: number) =>
   byFamily(`192.168.50.${number}`, `fd50::${number}`);
-
-/** Who answers at an address of `to`, and whom they see. */
-function seen(
-  from: NetworkNamespace,
-  to: NetworkNamespace,
-  address: string,
-  local?: string,
-): string[] {
-  return TRANSPORTS.map((transport) => {
-    using server = serve("x", to, { transport, address, port: 7000 });
-    const outcome = ask(
-      transport,
-      from,
-      { address, port: 7000 },
-      [server],
-      {
-        timeoutMs: 1000,
-        ...(local === undefined ? {} : { local: { address: local } }),
-      },
-    );
-    return typeof outcome === "object" ? outcome.client : outcome;
-  });
-}
 
 Deno.test("a macvlan is on the network of its parent, under its own address", async () => {
   await using lab = await createLab();

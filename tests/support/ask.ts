@@ -115,6 +115,23 @@ export function ask(
     : exchangeOverUdp(client, mine, options);
 }
 
+/** Whom a server at an address of `to` sees, or what became of the question: over TCP and UDP. */
+export function seen(
+  from: NetworkNamespace,
+  to: NetworkNamespace,
+  address: string,
+  local?: string,
+): string[] {
+  return TRANSPORTS.map((transport) => {
+    using server = serve("x", to, { transport, address, port: 7000 });
+    const outcome = ask(transport, from, { address, port: 7000 }, [server], {
+      timeoutMs: 1000,
+      ...(local === undefined ? {} : { local: { address: local } }),
+    });
+    return typeof outcome === "object" ? outcome.client : outcome;
+  });
+}
+
 /** Asks over a connected UDP socket, which takes an answer only from where it asked. */
 export function exchangeOverUdp(
   client: TestSocket,

@@ -8,7 +8,8 @@ import { nodeJson, nodeProperties } from "../describe.ts";
 import { outputOption } from "../options.ts";
 import { printable } from "../../text.ts";
 import { isJson, print, printJson, printRecord } from "../output.ts";
-import { integer } from "../sandbox_options.ts";
+import { integer } from "../numbers.ts";
+
 import { nodeSelection, openNode } from "../session.ts";
 import { UsageError } from "../usage.ts";
 import { printEvents } from "../watching.ts";

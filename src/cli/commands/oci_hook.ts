@@ -23,7 +23,8 @@ import {
   libraryPaths,
   refuseWhileUsed,
 } from "../program_options.ts";
-import { integer } from "../sandbox_options.ts";
+import { integer } from "../numbers.ts";
+
 import { nodeSelection, openNode } from "../session.ts";
 import { UsageError } from "../usage.ts";
 

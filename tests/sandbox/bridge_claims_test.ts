@@ -1,0 +1,224 @@
+/**
+ * Bridges of podnet's and the user's, and whose the addresses on them are.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type InterfaceSpec, isSandboxError } from "../../mod.ts";
+import { createLab, type LabNode } from "../../src/testing/mod.ts";
+import { seen } from "../support/ask.ts";
+import { type BridgeAttachment, port, userBridge } from "../support/bridged.ts";
+import { command } from "../support/command.ts";
+import { nodeAt, Pod } from "../support/pods.ts";
+
+function bridgeState({ namespace }: LabNode): string {
+  return command(
+    namespace,
+    `ip -d link show br0 | sed -E 's/(gc|hello|tcn|topology_change)_timer +[0-9.]+//g'
+     ip -o addr show dev br0 | grep -v tentative
+     bridge fdb show br br0 | grep permanent | grep -v 33:33 | sort
+     sysctl -a 2>/dev/null | grep -E '^net.ipv[46].conf.br0'`,
+  );
+}
+
+Deno.test("a bridge of the user's is used as it is, and stays as it was", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  for (const mac of ["02:00:00:00:00:b0", ""]) {
+    userBridge(host, mac);
+    await new Promise((done) => setTimeout(done, 10));
+    const before = bridgeState(host);
+    const own = (number: number): InterfaceSpec => ({
+      ...port(number, { bridge: "br0", nodeAddresses: ["10.66.0.1/24"] }),
+      addresses: [`10.66.0.${number}/24`],
+      gateways: [],
+    });
+    await using one = await Pod.create(host, { interfaces: [own(11)] });
+    await using two = await Pod.create(host, { interfaces: [own(12)] });
+    assertEquals(
+      seen(one.namespace, two.namespace, "10.66.0.12"),
+      ["10.66.0.11", "10.66.0.11"],
+    );
+    assertEquals(
+      seen(one.namespace, host.namespace, "10.66.0.1"),
+      ["10.66.0.11", "10.66.0.11"],
+    );
+    assertEquals(await host.node.check(), []);
+    // What is wrong with it is not podnet's to mend.
+    command(host.namespace, "ip link set br0 mtu 1400");
+    assertEquals(await host.node.check(), []);
+    command(host.namespace, "ip link set br0 mtu 1500");
+    await one[Symbol.asyncDispose]();
+    await two[Symbol.asyncDispose]();
+    assertEquals(await host.node.collectGarbage(), []);
+    assertEquals(bridgeState(host), before);
+    command(host.namespace, "ip link del br0; ip link del port0");
+  }
+});
+
+Deno.test("what cannot be on a bridge is refused by its place, and leaves nothing", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  userBridge(host);
+  await using pod = await Pod.create(host, { interfaces: [port(11)] });
+  const before = linksOf(host);
+  const { bridge: _, ...rest } = port(12).attachment;
+  const spec = (
+    more: Partial<BridgeAttachment>,
+    of: Partial<InterfaceSpec> = {},
+  ) => ({
+    ...port(12),
+    name: "net2",
+    attachment: { ...rest, bridge: "new0", ...more },
+    ...of,
+  });
+  const { mac = "" } = pod.sandbox.interfaces[0] ?? {};
+  for (
+    const [given, ...paths] of [
+      [spec({ bridge: "port0" }), "attachment.bridge"],
+      [spec({ bridge: "br0" }), "attachment.nodeAddresses"],
+      [
+        spec({
+          bridge: "br0",
+          nodeAddresses: ["10.66.0.1/24"],
+          masquerade: true,
+        }, { addresses: [], gateways: [] }),
+        "attachment.masquerade",
+      ],
+      [
+        spec({ nodeAddresses: [], masquerade: true }, { gateways: [] }),
+        "attachment.masquerade",
+      ],
+      [
+        spec({ nodeAddresses: ["10.244.1.1/16"] }),
+        "attachment.nodeAddresses[0]",
+      ],
+      [
+        spec({}, { addresses: ["10.88.0.1/16"], gateways: [] }),
+        "addresses[0]",
+      ],
+      [
+        spec({
+          ranges: [{ network: "10.88.0.0/16", first: "10.89.0.1" }],
+        }),
+        "attachment.ranges[0]",
+      ],
+      [
+        spec({
+          ranges: [{ network: "10.88.0.0/16" }, { network: "10.90.0.0/16" }],
+        }),
+        "attachment.ranges[1]",
+      ],
+      [spec({ bridge: "pn-0123456789ab" }), "attachment.bridge"],
+      [spec({ bridge: "cni0" }, { mac }), "mac"],
+    ] as const
+  ) {
+    const error = await assertRejects(
+      () => pod.sandbox.attach(given),
+      `${paths}`,
+    );
+    assert(isSandboxError(error, "InvalidSpec"), `${error}`);
+    assertEquals(error.context.problems.map(({ path }) => path), [...paths]);
+  }
+  assertEquals(linksOf(host), before);
+  assertEquals(await host.node.check(), []);
+});
+
+/** Links with what they are ports of, and claims. */
+function linksOf({ namespace }: LabNode): string {
+  return command(
+    namespace,
+    `ip -o link show | sed 's/qdisc.*group/group/;s/NO-CARRIER,//' | sort
+     ip route show table all proto 112
+     ip -6 route show table all proto 112
+     bridge fdb show | grep static`,
+  );
+}
+
+Deno.test("an address of a bridge is one pod's, given or chosen, and free when that is gone", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  await using one = await Pod.create(host, { interfaces: [port(11)] });
+  for (const family of [0, 1]) {
+    const wanted = {
+      ...port(11),
+      addresses: [port(11).addresses?.[family] ?? ""],
+      gateways: [],
+    };
+    const error = await assertRejects(() =>
+      host.node.createSandbox({ name: "late", interfaces: [wanted] })
+    );
+    assert(isSandboxError(error, "AddressInUse"), `${error}`);
+    assertEquals(error.context.owner, one.title);
+  }
+  // The address of the bridge itself, which another spec has given it.
+  const error = await assertRejects(() =>
+    host.node.createSandbox({
+      name: "late",
+      interfaces: [{
+        ...port(1, { nodeAddresses: [] }),
+        addresses: ["10.88.0.1/16"],
+        gateways: [],
+      }],
+    })
+  );
+  assert(isSandboxError(error, "AddressInUse"), `${error}`);
+
+  // .9 to .13 with .11 taken, and the gateway of the interface in the way.
+  const chosen: InterfaceSpec = {
+    ...port(0, {
+      ranges: [
+        { network: "10.88.0.0/16", first: "10.88.0.9", last: "10.88.0.13" },
+        { network: "fd88::/64" },
+      ],
+    }),
+    addresses: [],
+    gateways: ["10.88.0.10"],
+  };
+  const create = (n: number) =>
+    host.node.createSandbox({ name: `chosen-${n}`, interfaces: [chosen] });
+  const made = await Promise.all([1, 2, 3].map(create));
+  const addresses = () =>
+    made.flatMap(({ interfaces }) => interfaces[0]?.addresses ?? []);
+  assertEquals(
+    addresses().filter((a) => a.startsWith("10.")).sort(),
+    ["10.88.0.12/16", "10.88.0.13/16", "10.88.0.9/16"],
+  );
+  assertEquals(new Set(addresses()).size, 6);
+  const full = await assertRejects(() => create(4));
+  assert(isSandboxError(full, "AddressPoolExhausted"), `${full}`);
+  const [first] = made;
+  const lost = first?.interfaces[0]?.addresses;
+  await first?.remove();
+  const again = await create(4);
+  assertEquals(again.interfaces[0]?.addresses[0], lost?.[0]);
+  // The same spec is the same sandbox.
+  assertEquals((await create(4)).interfaces, again.interfaces);
+  assertEquals(await host.node.check(), []);
+});
+
+Deno.test("a bridge of podnet's goes with garbage and with the node, whatever a crash left", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  const bridges = () =>
+    command(host.namespace, "ip -o link show type bridge | wc -l").trim();
+  await using pod = await Pod.create(host, { interfaces: [port(11)] });
+  // Somebody else's port keeps it.
+  command(
+    host.namespace,
+    "ip link add far0 type veth peer name far1; ip link set far0 master cni0",
+  );
+  await pod.sandbox.detach("net1");
+  assertEquals(bridges(), "1");
+  assertEquals(await host.node.collectGarbage(), []);
+  command(host.namespace, "ip link del far0");
+  const [dry] = await host.node.collectGarbage({ dryRun: true });
+  assertEquals([dry?.kind, dry?.id, dry?.removed], ["link", "cni0", false]);
+  assertEquals(bridges(), "1");
+  assertEquals((await host.node.collectGarbage()).length, 1);
+  assertEquals(bridges(), "0");
+  await pod.sandbox.attach(port(11));
+  await pod.sandbox.attach(port(11));
+  await host.node.remove({ force: true });
+  assertEquals(bridges(), "0");
+});

@@ -1,0 +1,202 @@
+/**
+ * Pods on bridges, with real traffic between pods, the node and the outside.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import type { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
+import { MacAddress } from "../../src/net/mac.ts";
+import { createLab } from "../../src/testing/mod.ts";
+import { Eye, until } from "../hostile/scene.ts";
+import { FAMILIES, seen } from "../support/ask.ts";
+import { bridgeAddress, macOf, port, portAddress } from "../support/bridged.ts";
+import { command } from "../support/command.ts";
+import { BROADCAST_MAC, type Bytes, frame } from "../support/frames.ts";
+import { assertAsBefore, snapshot } from "../support/node_state.ts";
+import { Wire } from "../support/packets.ts";
+import { byFamily, nodeAddress, nodeAt, Pod } from "../support/pods.ts";
+
+/** Whether a frame that `from` sends by its `net1` gets to `to`. */
+async function arrives(
+  from: NetworkNamespace,
+  to: NetworkNamespace,
+  source: string,
+  target: MacAddress = BROADCAST_MAC,
+): Promise<boolean> {
+  const index = Number(
+    /^(\d+):/.exec(command(from, "ip -o link show net1"))?.[1],
+  );
+  const own = /ether (\S+)/.exec(command(from, "ip -o link show net1"))?.[1];
+  using wire = new Wire(from, index);
+  using eye = Eye.onLinks(to);
+  const send = (source: string, mark: Bytes) =>
+    wire.send(frame(0x88b5, mark, {
+      from: MacAddress.parse(source),
+      to: target,
+    }));
+  const marks = Array.from(
+    { length: 2 },
+    () => crypto.getRandomValues(new Uint8Array(64)),
+  );
+  const [mark, honest] = marks as [Bytes, Bytes];
+  send(source, mark);
+  // Where even the honest one does not arrive, nothing does.
+  send(own ?? "", honest);
+  const deadline = performance.now() + 50;
+  while (performance.now() < deadline && !eye.saw(honest)) {
+    await new Promise((done) => setTimeout(done, 1));
+  }
+  return eye.saw(mark);
+}
+
+Deno.test("pods on a bridge reach each other, the node and its pods, whatever br_netfilter does", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  const before = await snapshot(host);
+  for (const filtered of [1, 0]) {
+    command(
+      host.namespace,
+      `for f in iptables ip6tables arptables; do
+         echo ${filtered} > /proc/sys/net/bridge/bridge-nf-call-$f
+       done`,
+    );
+    await using one = await Pod.create(host, { interfaces: [port(11)] });
+    await using two = await Pod.create(host, { interfaces: [port(12)] });
+    await using routed = await Pod.create(host);
+    for (const family of FAMILIES) {
+      const [from, to] = [portAddress(11)(family), portAddress(12)(family)];
+      assertEquals(seen(one.namespace, two.namespace, to), [from, from]);
+      const gateway = bridgeAddress(family);
+      assertEquals(
+        seen(one.namespace, host.namespace, gateway),
+        [from, from],
+      );
+      assertEquals(
+        seen(host.namespace, two.namespace, to),
+        [gateway, gateway],
+      );
+      const address = routed.address(family);
+      assertEquals(
+        seen(routed.namespace, two.namespace, to),
+        [address, address],
+      );
+    }
+    assertEquals(await host.node.check(), []);
+    assertEquals(await host.node.collectGarbage(), []);
+  }
+  await assertAsBefore(host, before);
+});
+
+Deno.test("a bridge can be a pod's way out, under the node's address", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  await using pod = await Pod.create(host, {
+    defaultRoute: false,
+    interfaces: [{
+      ...port(11, { masquerade: true }),
+      defaultRoute: true,
+    }],
+  });
+  await using routed = await Pod.create(host);
+  for (const family of FAMILIES) {
+    const outside = byFamily("192.168.50.254", "fd50::fe")(family);
+    assertEquals(
+      seen(pod.namespace, lab.outside.namespace, outside),
+      Array(2).fill(nodeAddress(family)),
+    );
+    // Among pods nothing is translated.
+    assertEquals(
+      seen(pod.namespace, routed.namespace, routed.address(family)),
+      Array(2).fill(portAddress(11)(family)),
+    );
+  }
+});
+
+Deno.test("hairpin, isolation and the check of MACs are each as they were asked for", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  const STRANGE = "02:00:00:00:00:99";
+  await using plain = await Pod.create(host, {
+    interfaces: [port(11, { macSpoofCheck: false })],
+  });
+  await using strict = await Pod.create(host, { interfaces: [port(12)] });
+  await using hairpin = await Pod.create(host, {
+    interfaces: [port(13, { hairpin: true })],
+  });
+  await using shy = await Pod.create(host, {
+    interfaces: [port(14, { isolated: true })],
+  });
+  await using shier = await Pod.create(host, {
+    interfaces: [port(15, { isolated: true })],
+  });
+  const tell = async (from: Pod, to: Pod, source = macOf(from)) =>
+    await arrives(from.namespace, to.namespace, source);
+  assertEquals(await tell(plain, strict), true);
+  assertEquals(await tell(plain, strict, STRANGE), true, "unchecked");
+  assertEquals(await tell(strict, plain), true);
+  assertEquals(await tell(strict, plain, STRANGE), false, "checked");
+  assertEquals(await tell(strict, plain, macOf(plain)), false, "stolen");
+  assertEquals(await tell(hairpin, hairpin), true, "hairpin");
+  assertEquals(await tell(plain, plain), false, "no hairpin");
+  assertEquals(await tell(shy, shier), false, "isolated");
+  assertEquals(await tell(shy, plain), true);
+  assertEquals(await tell(plain, shy), true);
+  const from = portAddress(14)(4);
+  assertEquals(
+    seen(shy.namespace, host.namespace, bridgeAddress(4)),
+    [from, from],
+  );
+});
+
+Deno.test("who sends with another's MAC gets nothing of its, though nobody checks", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  await using thief = await Pod.create(host, {
+    interfaces: [port(11, { macSpoofCheck: false })],
+  });
+  await using victim = await Pod.create(host, { interfaces: [port(12)] });
+  await using friend = await Pod.create(host, { interfaces: [port(13)] });
+  const mac = macOf(victim);
+  await arrives(thief.namespace, friend.namespace, mac);
+  const target = MacAddress.parse(mac);
+  const sent = async (to: Pod) =>
+    await arrives(friend.namespace, to.namespace, macOf(friend), target);
+  assertEquals([await sent(victim), await sent(thief)], [true, false]);
+});
+
+Deno.test("bridges are networks apart, each with addresses of its own", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  const before = await snapshot(host);
+  const apart = (bridge: string, number: number) =>
+    port(number, { bridge, nodeAddresses: [] });
+  await using one = await Pod.create(host, { interfaces: [apart("a0", 11)] });
+  await using two = await Pod.create(host, { interfaces: [apart("a0", 12)] });
+  await using other = await Pod.create(host, {
+    interfaces: [apart("b0", 12)],
+  });
+  for (const family of FAMILIES) {
+    const [from, to] = [portAddress(11)(family), portAddress(12)(family)];
+    // With br_netfilter, too, which shows the node's rules what is bridged.
+    assertEquals(seen(one.namespace, two.namespace, to), [from, from]);
+  }
+  {
+    using eye = Eye.onLinks(other.namespace);
+    using wire = new Wire(
+      one.namespace,
+      Number(/^\d+/.exec(command(one.namespace, "ip -o link show net1"))?.[0]),
+    );
+    const mark = crypto.getRandomValues(new Uint8Array(64));
+    using near = Eye.onLinks(two.namespace);
+    wire.send(frame(0x88b5, mark, {
+      from: MacAddress.parse(macOf(one)),
+      to: BROADCAST_MAC,
+    }));
+    await until(() => near.saw(mark), "it does not arrive on its own bridge");
+    assertEquals(eye.saw(mark), false);
+  }
+  await one[Symbol.asyncDispose]();
+  await two[Symbol.asyncDispose]();
+  await other[Symbol.asyncDispose]();
+  await assertAsBefore(host, before);
+});
