@@ -31,11 +31,12 @@ export {
 } from "./src/sandbox/node.ts";
 export { openNode, removeNode } from "./src/sandbox/open_node.ts";
 export type { NodeOptions } from "./src/spec/node_options.ts";
-export { type OciNamespace, Sandbox } from "./src/sandbox/sandbox.ts";
+export { Sandbox } from "./src/sandbox/sandbox.ts";
 export type { SandboxSysctl } from "./src/sandbox/pod_sysctl.ts";
 export type {
   DamagedSandboxSummary,
   KnownSandboxSummary,
+  OciNamespace,
   SandboxAttachment,
   SandboxDns,
   SandboxInterface,

@@ -250,23 +250,27 @@ export async function sweepBridges(
 }
 
 /**
- * As {@linkcode sweepBridges}, after something has failed.
+ * Does something that may make a bridge, which is nobody's when it fails.
  *
- * @returns the error that is the one to know, which names what could not be swept in `undoFailures`
+ * @throws what `act` throws; what could not be swept is in its `undoFailures`
  */
-export async function sweepAfter(
+export async function sweptIfItFails<T>(
   context: NodeContext,
-  error: unknown,
-): Promise<unknown> {
+  act: () => Promise<T>,
+): Promise<T> {
   try {
-    await sweepBridges(context);
-  } catch (failure) {
-    const before = isSandboxError(error) ? error.undoFailures : [];
-    if (error instanceof Error) {
-      Object.assign(error, { undoFailures: [...before, failure] });
+    return await act();
+  } catch (error) {
+    try {
+      await sweepBridges(context);
+    } catch (failure) {
+      const before = isSandboxError(error) ? error.undoFailures : [];
+      if (error instanceof Error) {
+        Object.assign(error, { undoFailures: [...before, failure] });
+      }
     }
+    throw error;
   }
-  return error;
 }
 
 function unusedOf(route: Connection, names: readonly string[]): Link[] {

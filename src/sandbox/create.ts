@@ -22,13 +22,12 @@ import { ofFamily } from "../hostport/elements.ts";
 import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
-import { writeSysctl } from "../namespace/sysctl.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { removeIfEmpty } from "../state/store.ts";
 import { ensureBaseline } from "./baseline.ts";
-import { bridgesOf, sweepAfter } from "./bridges.ts";
+import { bridgesOf, sweptIfItFails } from "./bridges.ts";
 import {
   describeOwner,
   hostNetworkAddresses,
@@ -67,6 +66,7 @@ import {
   FIRST_INDEX,
   newPodNamespace,
 } from "./pod_namespace.ts";
+import { writeSpecSysctl } from "./spec_sysctls.ts";
 import { UndoStack } from "./undo.ts";
 import type { WarmNamespace } from "./warm_pool.ts";
 
@@ -90,13 +90,10 @@ async function create(
   const spec = parseSandboxSpec(input, {
     podCidrs: context.pools.map(({ cidr }) => cidr),
   });
-  try {
-    return await createAsSaid(context, spec);
-  } catch (error) {
-    // A bridge that was made for it is nobody's.
-    if (bridgesOf(spec.interfaces).length === 0) throw error;
-    throw await sweepAfter(context, error);
-  }
+  const act = () => createAsSaid(context, spec);
+  return bridgesOf(spec.interfaces).length === 0
+    ? await act()
+    : await sweptIfItFails(context, act);
 }
 
 async function createAsSaid(
@@ -381,23 +378,6 @@ function pinFor(
   // Before it is there, for what pinning could not take back itself.
   undo.push(() => NetworkNamespace.unpin(path));
   namespace.pin(path);
-}
-
-/** What the kernel refuses is told by its place in the spec. */
-function writeSpecSysctl(
-  namespace: NetworkNamespace,
-  name: string,
-  value: string,
-): void {
-  try {
-    writeSysctl(namespace, name, value);
-  } catch (error) {
-    if (!isSandboxError(error, "InvalidSpec")) throw error;
-    const path = joinPath("sysctls", name);
-    throw new SandboxError("InvalidSpec", {
-      problems: error.context.problems.map((problem) => ({ ...problem, path })),
-    }, { cause: error.cause });
-  }
 }
 
 function recordOf(

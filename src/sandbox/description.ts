@@ -79,6 +79,14 @@ export interface SandboxDns {
   readonly hostsPath: string;
 }
 
+/** The fragment of an OCI runtime's `config.json` that puts a container into the sandbox: an entry of `linux.namespaces`. */
+export interface OciNamespace {
+  /** Always `network`. */
+  readonly type: "network";
+  /** The sandbox's `netnsPath`. */
+  readonly path: string;
+}
+
 /** A sandbox as plain data, what `podnet inspect` prints. Each field is that of `Sandbox`. */
 export interface SandboxJson {
   /** Unique on the node. */

@@ -17,7 +17,7 @@ import {
   spawn,
 } from "../namespace/pod_io.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
-import { bridgesOf, sweepAfter, sweepBridges } from "./bridges.ts";
+import { bridgesOf, sweepBridges, sweptIfItFails } from "./bridges.ts";
 import { checkNode } from "./check.ts";
 import { withContainer } from "./containers.ts";
 import type { NodeContext } from "./context.ts";
@@ -30,6 +30,7 @@ import {
   describeSandbox,
   dnsOf,
   interfacesOf,
+  type OciNamespace,
   routesOf,
   type SandboxAttachment,
   type SandboxDns,
@@ -56,14 +57,6 @@ import type {
   InterfaceSpec,
   NormalisedContainer,
 } from "../spec/sandbox_spec.ts";
-
-/** The fragment of an OCI runtime's `config.json` that puts a container into the sandbox: an entry of `linux.namespaces`. */
-export interface OciNamespace {
-  /** Always `network`. */
-  readonly type: "network";
-  /** The sandbox's {@linkcode Sandbox.netnsPath}. */
-  readonly path: string;
-}
 
 /** Makes the handle; for nodes, so that the constructor, and with it what a node is inside, stays private. */
 export let newSandbox: (
@@ -339,13 +332,11 @@ export class Sandbox implements AsyncDisposable {
       const { attachNetwork } = await import("./networks.ts");
       return await attachNetwork(this.#context, this.#record, spec);
     }
-    try {
-      await this.#change((record) =>
-        attachToSandbox(this.#context, record, spec)
-      );
-    } catch (error) {
-      throw await sweepAfter(this.#context, error);
-    }
+    await sweptIfItFails(
+      this.#context,
+      () =>
+        this.#change((record) => attachToSandbox(this.#context, record, spec)),
+    );
   }
 
   /**
