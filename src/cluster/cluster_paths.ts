@@ -5,7 +5,7 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
-import { NO_PEERS } from "../hostport/peers.ts";
+import { NO_PEERS, samePeers } from "../hostport/peers.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
@@ -292,15 +292,12 @@ export class ClusterPaths {
       partsOf(plan, numbers),
     );
     const differences: Difference[] = [
-      ...JSON.stringify(knownPeers(this.#context)) ===
-          JSON.stringify(plan.peers)
-        ? []
-        : [difference(
-          undefined,
-          "record of other nodes",
-          "is not what was applied",
-          { does: "writes it anew" },
-        )],
+      ...samePeers(plan.peers, knownPeers(this.#context)) ? [] : [difference(
+        undefined,
+        "record of other nodes",
+        "is not what was applied",
+        { does: "writes it anew" },
+      )],
       ...this.#tunnelChanges(plan).map(({ object, problem, does }) =>
         difference(undefined, object, problem, { does: `${does}s it` })
       ),

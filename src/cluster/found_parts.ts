@@ -4,25 +4,22 @@
  * @module
  */
 import type { Connection } from "../netlink/connection.ts";
+import { dumpAddresses } from "../rtnetlink/address.ts";
 import { dumpForwardingEntries } from "../rtnetlink/forwarding.ts";
 import type { Link } from "../rtnetlink/link.ts";
 import { dumpNeighbours } from "../rtnetlink/neighbour.ts";
 import { deletePolicyRule } from "../rtnetlink/policy_rule.ts";
 import { deleteRoute, type Route } from "../rtnetlink/route.ts";
+import { PATH_PROTOCOL, pathRoutes, pathRules } from "../sandbox/path_parts.ts";
 import {
-  PATH_PROTOCOL,
-  PATH_RULE_PRIORITY,
-  PATH_TABLE,
-  pathRoutes,
-  pathRules,
-} from "../sandbox/path_parts.ts";
-import {
+  addressPart,
   forwardingPart,
   neighbourPart,
   type Part,
   type Parts,
   routeKey,
   routeValue,
+  ruleKey,
   rulePart,
 } from "./parts.ts";
 
@@ -34,6 +31,9 @@ import {
 export function findParts(route: Connection, tunnels: readonly Link[]): Parts {
   const parts: Part[] = [];
   for (const { index, name } of tunnels) {
+    for (
+      const { address } of route.dump(dumpAddresses({ index, family: 4 }))
+    ) parts.push(addressPart({ index, address }, name));
     for (
       const { mac, remote, isSelf } of route.dump(
         dumpForwardingEntries({ index }),
@@ -50,23 +50,14 @@ export function findParts(route: Connection, tunnels: readonly Link[]): Parts {
     }
   }
   for (const found of pathRoutes(route)) parts.push(foundRoute(found));
-  for (const { source, table, priority } of pathRules(route)) {
+  for (const { source, ...rest } of pathRules(route)) {
     if (source === undefined) continue;
-    const rule = rulePart(source);
-    const isRight = table === PATH_TABLE && priority === PATH_RULE_PRIORITY;
-    parts.push(
-      isRight ? rule : {
-        ...rule,
-        key: `${rule.key} ${table} ${priority}`,
-        remove: () =>
-          deletePolicyRule({
-            source,
-            table,
-            priority,
-            protocol: PATH_PROTOCOL,
-          }),
-      },
-    );
+    parts.push({
+      ...rulePart(source),
+      key: `rule ${source} ${ruleKey(rest)}`,
+      remove: () =>
+        deletePolicyRule({ ...rest, source, protocol: PATH_PROTOCOL }),
+    });
   }
   return new Map(parts.map((part) => [part.key, part]));
 }

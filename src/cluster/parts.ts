@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { TUNNELLED_MARK } from "../hostport/peers.ts";
 import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
@@ -12,13 +13,22 @@ import {
   type ForwardingEntry,
   newForwardingEntry,
 } from "../rtnetlink/forwarding.ts";
-import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
+import {
+  type AddressReference,
+  deleteAddress,
+  newAddress,
+} from "../rtnetlink/address.ts";
+import { RT_SCOPE_LINK, RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import {
   deleteNeighbour,
   type NeighbourReference,
   newNeighbour,
 } from "../rtnetlink/neighbour.ts";
-import { deletePolicyRule, newPolicyRule } from "../rtnetlink/policy_rule.ts";
+import {
+  deletePolicyRule,
+  newPolicyRule,
+  type PolicyRule,
+} from "../rtnetlink/policy_rule.ts";
 import { deleteRoute, newRoute } from "../rtnetlink/route.ts";
 import {
   PATH_METRIC,
@@ -30,7 +40,7 @@ import type { PathPlan, PathRoute } from "./path_plan.ts";
 import { renderRoute } from "./path_text.ts";
 
 /** Kinds of parts, in the order in which they are made; they go in the opposite one. */
-const KINDS = ["forwarding", "neighbour", "route", "rule"] as const;
+const KINDS = ["address", "forwarding", "neighbour", "route", "rule"] as const;
 
 /** One thing in the kernel. */
 export interface Part {
@@ -51,6 +61,28 @@ export type Parts = ReadonlyMap<string, Part>;
 
 /** Numbers of links by their names. */
 export type LinkNumbers = ReadonlyMap<string, number>;
+
+/** An IPv4 address of a tunnel. */
+export function addressPart(
+  { index, address }: Pick<AddressReference, "index" | "address">,
+  link: string,
+): Part {
+  const reference = { index, address, prefixLength: 32 };
+  return {
+    kind: "address",
+    key: `address ${index} ${address}`,
+    value: "",
+    text: `address ${address} of ${link}`,
+    // The kernel is not to choose it for anything else.
+    put: () =>
+      newAddress({
+        ...reference,
+        scope: RT_SCOPE_LINK,
+        protocol: PATH_PROTOCOL,
+      }),
+    remove: () => deleteAddress(reference),
+  };
+}
 
 /** A forwarding entry. */
 export function forwardingPart(entry: ForwardingEntry, link: string): Part {
@@ -149,10 +181,11 @@ export function rulePart(source: Cidr): Part {
     table: PATH_TABLE,
     priority: PATH_RULE_PRIORITY,
     protocol: PATH_PROTOCOL,
+    mark: { value: TUNNELLED_MARK, mask: TUNNELLED_MARK },
   };
   return {
     kind: "rule",
-    key: `rule ${source}`,
+    key: `rule ${source} ${ruleKey(rule)}`,
     value: "",
     text: `rule from ${source}`,
     put: () => newPolicyRule(rule),
@@ -160,10 +193,22 @@ export function rulePart(source: Cidr): Part {
   };
 }
 
+/** What tells two rules of one source apart. */
+export function ruleKey(
+  { table, priority, mark }: Pick<PolicyRule, "table" | "priority" | "mark">,
+): string {
+  return `${table} ${priority} ${mark?.value}/${mark?.mask}`;
+}
+
 /** What of a plan hangs on links and tables; parts of links that are not there are left out. */
 export function partsOf(plan: PathPlan, numbers: LinkNumbers): Parts {
   const numberOf = (link: string) => numbers.get(link);
   const parts: Part[] = [];
+  for (const { link, address } of plan.addresses) {
+    const index = numberOf(link);
+    if (index === undefined) continue;
+    parts.push(addressPart({ index, address: IpAddress.parse(address) }, link));
+  }
   for (const { link, mac, remote } of plan.forwarding) {
     const index = numberOf(link);
     if (index === undefined) continue;

@@ -82,6 +82,14 @@ export interface WireguardPlan {
 export interface PathPlan {
   /** One an IP version at most. */
   readonly tunnels: readonly TunnelLink[];
+  /**
+   * Of tunnels: the node's IPv4 gateway. A link without any address drops what a strict reverse path filter would, however
+   * loose its own is (fib_validate_source).
+   */
+  readonly addresses: readonly {
+    readonly link: string;
+    readonly address: string;
+  }[];
   /** With that backend. */
   readonly wireguard?: WireguardPlan;
   /** Behind which node each MAC address is. */

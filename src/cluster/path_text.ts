@@ -7,11 +7,22 @@ import type { PathPlan, PathRoute } from "./path_plan.ts";
 
 /** The whole of a plan, one thing a line. */
 export function renderPlan(plan: PathPlan): string {
-  const { tunnels, wireguard, forwarding, neighbours, routes, rules } = plan;
+  const {
+    tunnels,
+    addresses,
+    wireguard,
+    forwarding,
+    neighbours,
+    routes,
+    rules,
+  } = plan;
   const { networks, tunnelPorts, tunnelSources } = plan.peers;
   return [
     ...tunnels.map(({ name, vni, port, local, mac, mtu }) =>
       `link ${name} vxlan id ${vni} dstport ${port} local ${local} address ${mac} mtu ${mtu}`
+    ),
+    ...addresses.map(({ link, address }) =>
+      `address ${address}/32 dev ${link} scope link`
     ),
     ...wireguard === undefined ? [] : [
       `link ${wireguard.link} wireguard port ${wireguard.port} mtu ${wireguard.mtu}`,

@@ -252,6 +252,10 @@ class Draft {
     const tunnels = this.#tunnels();
     return {
       tunnels,
+      addresses: tunnels.flatMap(({ name: link }) => {
+        const address = this.#gateways.get(4);
+        return address === undefined ? [] : [{ link, address }];
+      }),
       ...this.#wireguard(),
       forwarding: sorted(this.#forwarding, ({ link, mac }) => link + mac),
       neighbours: sorted(this.#neighbours, (one) => one.link + one.address),
@@ -282,6 +286,9 @@ class Draft {
         tunnelPorts: tunnels.length === 0 || this.#self.vxlan === undefined
           ? []
           : [this.#self.vxlan.port],
+        tunnelled: this.#routes.flatMap(({ ofPods, destination }) =>
+          ofPods ? String(Cidr.parse(destination).network) : []
+        ).sort(compareText),
         tunnelSources: tunnels.length === 0
           ? []
           : peers.flatMap((peer) =>

@@ -4,16 +4,25 @@
  * @module
  */
 import type { IpFamily } from "../net/ip.ts";
-import { ip, ip6, meta, th } from "../nftables/expression.ts";
+import { ct, ip, ip6, meta, th } from "../nftables/expression.ts";
 import type { Chain, Rule } from "../nftables/ruleset.ts";
 import {
+  addMark,
+  equals,
+  has,
   inSet,
   notInSet,
   rule,
   type Statement,
   verdict,
 } from "../nftables/statement.ts";
-import { peersSet, TUNNEL_PORTS, tunnelSourcesSet } from "./peers.ts";
+import {
+  peersSet,
+  TUNNEL_PORTS,
+  TUNNELLED_MARK,
+  tunnelledSet,
+  tunnelSourcesSet,
+} from "./peers.ts";
 
 /** What pods of the node reach by their own addresses, besides other nodes and their pods. */
 export const clusterSet = (family: IpFamily): string => `cluster${family}`;
@@ -44,6 +53,33 @@ export function tunnelsIn(fromPods: Statement): Chain {
         return rule([toTunnel, isStranger, verdict("drop")]);
       }),
     ],
+  };
+}
+
+/**
+ * Marks what pods send to nodes behind tunnels, after connections are known. Answers of host ports go as their questions
+ * came: as the node's own packets, beside the tunnel.
+ *
+ * By a mark and not by the source address alone: a strict reverse path filter, which looks where an answer would go before
+ * it lets a question in, does not see marks, and a question to a host port comes beside the tunnel.
+ */
+export function markTunnelled(fromPods: Statement): Chain {
+  return {
+    name: "tunnelled",
+    hook: { type: "filter", hook: "prerouting", priority: -150 },
+    rules: FAMILIES.flatMap((family) => {
+      const { daddr } = family === 4 ? ip : ip6;
+      const isTunnelled = inSet([daddr], tunnelledSet(family));
+      return [
+        rule([
+          isTunnelled,
+          equals(ct.direction, "reply"),
+          has(ct.status, "dnat"),
+          verdict("accept"),
+        ]),
+        rule([isTunnelled, fromPods, addMark(TUNNELLED_MARK)]),
+      ];
+    }),
   };
 }
 

@@ -16,14 +16,34 @@ export interface NodePeers {
   readonly tunnelPorts: readonly number[];
   /** Addresses that packets to these ports may come from. Canonical. */
   readonly tunnelSources: readonly string[];
+  /** Addresses of nodes that pods reach through a tunnel: their packets are marked. Canonical. */
+  readonly tunnelled: readonly string[];
 }
+
+/**
+ * The bit of a packet's mark by which packets of pods find their own table of routes. Kubernetes has 0x4000 and 0x8000,
+ * Cilium 0xf00, others the upper half.
+ */
+export const TUNNELLED_MARK = 0x2000;
 
 /** Of a node alone. */
 export const NO_PEERS: NodePeers = {
   networks: [],
   tunnelPorts: [],
   tunnelSources: [],
+  tunnelled: [],
 };
+
+/** Whether both know the same, in the same order. */
+export function samePeers(a: NodePeers, b: NodePeers | undefined): boolean {
+  return b !== undefined && textOf(a) === textOf(b);
+}
+
+/** The fields in one order, whoever has written them. */
+function textOf(peers: NodePeers): string {
+  const { networks, tunnelPorts, tunnelSources, tunnelled } = peers;
+  return JSON.stringify([networks, tunnelPorts, tunnelSources, tunnelled]);
+}
 
 /** protocol . port of tunnels. */
 export const TUNNEL_PORTS: NftSet = {
@@ -37,12 +57,18 @@ export const peersSet = (family: IpFamily): string => `peers${family}`;
 export const tunnelSourcesSet = (family: IpFamily): string =>
   `tunnel_sources${family}`;
 
+/** Nodes that pods reach through a tunnel. */
+export const tunnelledSet = (family: IpFamily): string => `tunnelled${family}`;
+
 /** The sets with what is in them. */
 export function peerSets(
-  { networks, tunnelPorts, tunnelSources }: NodePeers,
+  { networks, tunnelPorts, tunnelSources, tunnelled }: NodePeers,
 ): (NftSet & { readonly elements: readonly Element[] })[] {
   const cidrs = withoutCovered(networks.map(Cidr.parse));
-  const sources = tunnelSources.map(IpAddress.parse);
+  const addresses = {
+    sources: tunnelSources.map(IpAddress.parse),
+    tunnelled: tunnelled.map(IpAddress.parse),
+  };
   return [
     {
       ...TUNNEL_PORTS,
@@ -62,12 +88,21 @@ export function peerSets(
         {
           name: tunnelSourcesSet(family),
           key,
-          elements: sources.filter((source) => source.family === family)
-            .map(({ bytes }) => ({ key: bytes })),
+          elements: keysOf(addresses.sources, family),
+        },
+        {
+          name: tunnelledSet(family),
+          key,
+          elements: keysOf(addresses.tunnelled, family),
         },
       ];
     }),
   ];
+}
+
+function keysOf(addresses: readonly IpAddress[], of: IpFamily): Element[] {
+  return addresses.filter(({ family }) => family === of)
+    .map(({ bytes }) => ({ key: bytes }));
 }
 
 /** Whether a set of the table is about other nodes. */

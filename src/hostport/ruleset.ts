@@ -12,6 +12,7 @@
  *   source, because a pod can answer to that. `loopback_in` turns the reply's destination back. So no switch of the
  *   kernel is ever needed that lets loopback addresses onto a wire (route_localnet, CVE-2020-8558).
  * - `prerouting` and `output`: destinations that are the node's own (CVE-2025-67499) are looked up in the host port maps.
+ * - `tunnelled`: what pods send to nodes that are reached through a tunnel finds its own routes by a mark.
  * - `tunnels_in` and `tunnels_out`: what a tunnel takes out of its packets comes past the guard. So only other nodes can send
  *   to a tunnel, whatever the address; and no pod to where its packets would get the node's address, and be taken for the node's.
  * - `postrouting`: a pod that reaches itself through the node must see the node (CVE-2021-20199: nobody else's source
@@ -56,6 +57,7 @@ import {
 import { countOver, forget, remember, sampled } from "../nftables/dynamic.ts";
 import {
   clusterSet,
+  markTunnelled,
   toOutside,
   tunnelsBeforeHostPorts,
   tunnelsIn,
@@ -181,6 +183,7 @@ export function nodeTable(options: RulesetOptions): Table {
       },
       ...connectionLimit(options),
       { name: "hostports", rules: hostPortRules() },
+      markTunnelled(fromPods),
       tunnelsIn(fromPods),
       tunnelsOut(
         fromPods,

@@ -164,6 +164,7 @@ export const th = {
 export const meta = {
   nfproto: metaSelector("meta nfproto", "nfproto", "nf_proto"),
   l4proto: metaSelector("meta l4proto", "l4proto", "inet_proto"),
+  mark: metaSelector("meta mark", "mark", "mark"),
   iif: metaSelector("iif", "iif", "iface_index"),
   iifname: metaSelector("iifname", "iifname", "ifname"),
   oifname: metaSelector("oifname", "oifname", "ifname"),
@@ -177,6 +178,11 @@ export const ct = {
     text: "ct status",
     type: "ct_status",
     load: (dreg) => [{ ct: { key: "status", dreg } }],
+  } satisfies Selector,
+  direction: {
+    text: "ct direction",
+    type: "ct_dir",
+    load: (dreg) => [{ ct: { key: "direction", dreg } }],
   } satisfies Selector,
 } as const;
 
@@ -227,6 +233,19 @@ export function masked(of: Selector, mask: Value): Selector {
 
 /** Leaves of what is in a register the bits of `mask`. */
 export function keepBits(register: number, mask: Uint8Array): Expression {
+  return maskXor(register, mask, new Uint8Array(mask.length));
+}
+
+/** Sets the bits of `bits` in what is in a register. */
+export function addBits(register: number, bits: Uint8Array): Expression {
+  return maskXor(register, bits.map((byte) => ~byte), bits);
+}
+
+function maskXor(
+  register: number,
+  mask: Uint8Array,
+  xor: Uint8Array,
+): Expression {
   return {
     bitwise: {
       sreg: register,
@@ -234,7 +253,7 @@ export function keepBits(register: number, mask: Uint8Array): Expression {
       len: mask.length,
       op: "maskXor",
       mask: { value: mask },
-      xor: { value: new Uint8Array(mask.length) },
+      xor: { value: xor },
     },
   };
 }

@@ -14,6 +14,7 @@ import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
 import { encodeValue, type Value, valueLength } from "./datatype.ts";
 import {
+  addBits,
   fibFlags,
   type FibKey,
   keepBits,
@@ -273,6 +274,19 @@ export function copy(to: Writable, from: Selector): Statement {
     text: `${to.text} set ${from.text}`,
     expressions: [...from.load(OPERAND), ...to.store(OPERAND)],
     ...needsOf([to]),
+  };
+}
+
+/** Sets bits of the packet's mark, and leaves the others: `meta mark set meta mark | 0x2000`. */
+export function addMark(bits: number): Statement {
+  const value = encodeValue(meta.mark.type, bits);
+  return {
+    text: `meta mark set meta mark | ${valueText(meta.mark, value)}`,
+    expressions: [
+      ...meta.mark.load(OPERAND),
+      addBits(OPERAND, value),
+      { meta: { key: "mark", sreg: OPERAND } },
+    ],
   };
 }
 

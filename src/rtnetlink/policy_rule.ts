@@ -65,6 +65,14 @@ type Message = {
 /** `struct fib_rule_hdr` and attributes. */
 export const policyRuleMessage: Codec<Message> = body(header, policyRuleAttrs);
 
+/** Bits of a packet's mark. */
+export interface MarkBits {
+  /** The bits that are set. */
+  readonly value: number;
+  /** The bits that are looked at. */
+  readonly mask: number;
+}
+
 /** A rule as the kernel reports it. */
 export interface PolicyRule {
   /** IP version. */
@@ -81,6 +89,8 @@ export interface PolicyRule {
   readonly destination?: Cidr;
   /** Only packets that came in by this link. */
   readonly inputLink?: string;
+  /** Only packets whose mark has these bits, of those in the mask. */
+  readonly mark?: MarkBits;
   /** Whether it has a condition besides source, destination and input link: a mark, a port, a user. */
   readonly hasOtherConditions: boolean;
   /** Whether it holds for what its conditions do not match. */
@@ -110,6 +120,9 @@ function toPolicyRule({ header, attrs }: Message): PolicyRule {
     ...(source === undefined ? {} : { source }),
     ...(destination === undefined ? {} : { destination }),
     ...(attrs.iifname === undefined ? {} : { inputLink: attrs.iifname }),
+    ...(attrs.fwmark === undefined && attrs.fwmask === undefined
+      ? {}
+      : { mark: { value: attrs.fwmark ?? 0, mask: attrs.fwmask ?? 0 } }),
     hasOtherConditions: (header.tos ?? 0) !== 0 ||
       (attrs.fwmark ?? 0) !== 0 || (attrs.fwmask ?? 0) !== 0 ||
       attrs.oifname !== undefined || (attrs.l3mdev ?? 0) !== 0 ||
@@ -148,6 +161,8 @@ export interface PolicyRuleOptions {
    * @default ROUTE_PROTOCOL
    */
   readonly protocol?: number;
+  /** Only packets whose mark has these bits. */
+  readonly mark?: MarkBits;
 }
 
 /** Adds a rule. Refused with EEXIST if it is there. */
@@ -169,7 +184,8 @@ const TO_TABLE = 1;
 function ruleRequest(
   verb: string,
   type: number,
-  { source, table, priority, protocol = ROUTE_PROTOCOL }: PolicyRuleOptions,
+  { source, table, priority, mark, protocol = ROUTE_PROTOCOL }:
+    PolicyRuleOptions,
   { action = 0, flags = 0 } = {},
 ): Request<Message> {
   return {
@@ -188,6 +204,9 @@ function ruleRequest(
         priority,
         table,
         protocol,
+        ...(mark === undefined
+          ? {}
+          : { fwmark: mark.value, fwmask: mark.mask }),
       },
     },
   };

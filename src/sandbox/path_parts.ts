@@ -65,9 +65,9 @@ export function removePathParts(route: Connection, node: string): string[] {
       ) throw error;
     }
   };
-  for (const { source, table, priority } of pathRules(route)) {
+  for (const { source, ...rest } of pathRules(route)) {
     if (source === undefined) continue;
-    const rule = { source, table, priority, protocol: PATH_PROTOCOL };
+    const rule = { ...rest, source, protocol: PATH_PROTOCOL };
     remove(`rule from ${source}`, deletePolicyRule(rule));
   }
   for (const { destination, family, table, priority } of pathRoutes(route)) {

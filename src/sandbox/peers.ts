@@ -6,7 +6,7 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import { retryOnNewGeneration } from "../hostport/host_ports.ts";
-import { type NodePeers, peerSets } from "../hostport/peers.ts";
+import { type NodePeers, peerSets, samePeers } from "../hostport/peers.ts";
 import { TABLE } from "../hostport/ruleset.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { nextGeneration } from "../nftables/connection.ts";
@@ -21,7 +21,7 @@ import { ensureTable, refuseForeignTable } from "./node_table.ts";
 /** What was set last by an open node, and the generation of the ruleset right after. */
 const last = new WeakMap<
   NodeContext,
-  { readonly text: string; readonly generation: number }
+  { readonly peers: NodePeers; readonly generation: number }
 >();
 
 /**
@@ -51,17 +51,16 @@ async function change(
   peers: NodePeers,
 ): Promise<boolean> {
   const { state, sockets: { nft, memory } } = context;
-  const text = JSON.stringify(peers);
   using _node = await state.lock("shared");
   refuseStaleNode(context);
   refuseForeignTable(context);
   using _alone = await state.peers.lock();
-  const isNoted = JSON.stringify(knownPeers(context)) === text;
+  const isNoted = samePeers(peers, knownPeers(context));
   if (isNoted) {
     const known = last.get(context);
-    if (known?.text === text && known.generation === nft.generation()) {
-      return false;
-    }
+    if (
+      samePeers(peers, known?.peers) && known?.generation === nft.generation()
+    ) return false;
   } else state.peers.write(peers);
   let isChanged = !isNoted;
   if ((await ensureTable(context)).length > 0) isChanged = true;
@@ -75,13 +74,13 @@ async function change(
       if (missing.length > 0) transaction.addElements(TABLE, set, missing);
     }
     if (transaction.isEmpty) {
-      last.set(context, { text, generation });
+      last.set(context, { peers, generation });
       return;
     }
     nft.commit(transaction, { generation });
     memory?.passOver(generation);
     isChanged = true;
-    last.set(context, { text, generation: nextGeneration(generation) });
+    last.set(context, { peers, generation: nextGeneration(generation) });
   }, nft);
   return isChanged;
 }

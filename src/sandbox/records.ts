@@ -125,6 +125,7 @@ const peersSchema = v.object({
   networks: v.pipe(v.array(networkText), v.readonly()),
   tunnelPorts: v.pipe(v.array(portField), v.readonly()),
   tunnelSources: v.pipe(v.array(addressText), v.readonly()),
+  tunnelled: v.pipe(v.array(addressText), v.readonly()),
 });
 
 /** What a node knows of others, kept so that its table can be made anew. */

@@ -56,7 +56,7 @@ function plan(
     self,
     members: [self, ...others],
     options: parsePathOptions(options),
-  })).trimEnd().split("\n").filter((line) => !line.startsWith("peers "));
+  })).trimEnd().split("\n").filter((line) => !/^(?:peers|address) /.test(line));
 }
 
 const TUNNEL4 =
@@ -78,6 +78,7 @@ Deno.test("X8 auto: a node on a segment by plain routes, one behind a router by 
       options: parsePathOptions({ clusterCidrs: ["10.244.0.0/16"] }),
     })),
     `${TUNNEL4}
+address 10.244.1.1/32 dev podnet-vx4 scope link
 route unreachable 10.244.0.0/16
 peers 10.244.0.0/16
 refused Conflict: no path to node "n2": fd00:10:244:2::/64 is not of the cluster (10.244.0.0/16)
@@ -98,6 +99,7 @@ refused Conflict: no path to node "n3": fd00:10:244:3::/64 is not of the cluster
       }),
     })),
     `${TUNNEL4}
+address 10.244.1.1/32 dev podnet-vx4 scope link
 fdb 02:00:00:00:00:03 dev podnet-vx4 dst 192.168.51.3
 neigh 10.244.3.1 lladdr 02:00:00:00:00:03 dev podnet-vx4
 neigh fe80::ff:fe00:3 lladdr 02:00:00:00:00:03 dev podnet-vx4
