@@ -192,6 +192,33 @@ export {
   type SandboxErrorContexts,
   type SandboxErrorOptions,
 } from "./src/errors.ts";
+export { Cluster } from "./src/cluster/cluster.ts";
+export type {
+  ClusterEvent,
+  ClusterOverflowEvent,
+  ClusterWatch,
+  DepartureEvent,
+  MemberEvent,
+  PathsEvent,
+  PathsFailedEvent,
+  RefusalEvent,
+  StateEvent,
+} from "./src/cluster/events.ts";
+export { joinCluster } from "./src/cluster/join.ts";
+export type { JoinOptions } from "./src/cluster/join_options.ts";
+export {
+  type ClusterRoute,
+  type ClusterStatus,
+  type ClusterView,
+  readCluster,
+} from "./src/cluster/read_cluster.ts";
+export type { StatusNote } from "./src/cluster/notes.ts";
+export type { RefusedMember } from "./src/cluster/roster.ts";
+export type {
+  ClusterOptions,
+  ClusterSettings,
+} from "./src/cluster/settings.ts";
+export type { MembershipState, MembershipStatus } from "./src/cluster/state.ts";
 export {
   EtcdStore,
   type EtcdStoreOptions,

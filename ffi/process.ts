@@ -20,6 +20,16 @@ export function hostName(): string {
   return readTextFile("/proc/sys/kernel/hostname").trimEnd();
 }
 
+/**
+ * Milliseconds since the machine was started, times of sleep included (CLOCK_BOOTTIME, by proc_uptime(5)): goes on when
+ * nobody looks, whatever the calendar is set to. Exact to 10 ms.
+ *
+ * @throws {SyscallError}
+ */
+export function uptimeMs(): number {
+  return Number.parseFloat(readTextFile("/proc/uptime")) * 1000;
+}
+
 /** The C library and its version: `"glibc 2.36"` (confstr(3)). */
 export function libcVersion(): string {
   const text = new Uint8Array(LIBC_VERSION_MAX);

@@ -93,6 +93,43 @@ export interface SandboxErrorContexts {
   };
   /** An asynchronous function was to run inside a namespace. */
   AsyncInNamespace: { readonly operation: string };
+  /** The node's pod networks are no longer its own, or may not be: no new pod gets an address. */
+  LeaseEnded: {
+    readonly name: string;
+    readonly cluster: string;
+    readonly reason: string;
+  };
+  /** The node is in no cluster. */
+  NotInCluster: { readonly name: string; readonly stateDir: string };
+  /** The cluster exists with other settings. */
+  ClusterConflict: {
+    readonly cluster: string;
+    readonly differences: readonly string[];
+  };
+  /** Another node of the cluster has this name. */
+  NodeNameInUse: {
+    readonly name: string;
+    readonly cluster: string;
+    readonly addresses: readonly string[];
+  };
+  /** All of the cluster's pod networks of an IP version are taken. */
+  PodCidrsExhausted: { readonly cluster: string; readonly cidr: string };
+  /** A pod network that the node has pods of is another node's by now. */
+  PodCidrInUse: {
+    readonly cluster: string;
+    readonly podCidr: string;
+    readonly owner: string;
+  };
+  /** Another process keeps the node in its cluster. */
+  MembershipInUse: {
+    readonly name: string;
+    /** Such as `process 1234 (deno)`, when that can be seen. */
+    readonly holder?: string;
+  };
+  /** What the cluster is kept in does not answer. */
+  StoreUnreachable: { readonly store: string; readonly reason: string };
+  /** What the cluster is kept in does not let the node in, or does not have what it must. */
+  StoreRefused: { readonly store: string; readonly reason: string };
 }
 
 /** Tells {@linkcode SandboxError}s apart. */
@@ -108,6 +145,14 @@ export interface SandboxErrorOptions {
    */
   readonly undoFailures?: readonly unknown[];
 }
+
+/** What helps against a damaged record, by the name of its file. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  "/node.cbor": "take the node down with force and set it up again",
+  "/lease.cbor": "let the node join its cluster again",
+  "/status.cbor": "let the node join its cluster again",
+  "/members.cbor": "let the node join its cluster again",
+};
 
 const messages: {
   readonly [C in SandboxErrorCode]: (
@@ -169,9 +214,8 @@ const messages: {
     `${path} cannot hold podnet's state: ${reason}`,
   RecordInvalid: ({ path, reason }) =>
     `${path} is not a valid record: ${reason}; ${
-      path.endsWith("/node.cbor")
-        ? "take the node down with force and set it up again"
-        : "remove the sandbox with force and create it again"
+      REMEDIES[path.slice(path.lastIndexOf("/"))] ??
+        "remove the sandbox with force and create it again"
     }`,
   Timeout: ({ operation, timeoutMs, holder }) =>
     `${operation} took longer than ${timeoutMs} ms: try again, and look ${
@@ -183,6 +227,27 @@ const messages: {
     `${operation}: ${limit} is reached: ${remedy}`,
   AsyncInNamespace: ({ operation }) =>
     `${operation} must not be asynchronous: what runs after the first await is no longer in the namespace; use a worker or the sandbox's own listen, serve, connect and spawn`,
+  LeaseEnded: ({ name, cluster, reason }) =>
+    `node "${name}" gives no more addresses to pods, since its lease in cluster "${cluster}" has ended: ${reason}`,
+  NotInCluster: ({ name, stateDir }) =>
+    `node "${name}" is in no cluster that ${stateDir} knows of: let it join one, or check the node name and the state directory`,
+  ClusterConflict: ({ cluster, differences }) =>
+    `cluster "${cluster}" has other settings: ${
+      differences.join(", ")
+    }: leave the options out, or use another cluster name`,
+  NodeNameInUse: ({ name, cluster, addresses }) =>
+    `cluster "${cluster}" has another node "${name}"${
+      addresses.length === 0 ? "" : `, at ${addresses.join(", ")}`
+    }: give this node another name, or end that one`,
+  PodCidrsExhausted: ({ cluster, cidr }) =>
+    `cluster "${cluster}" has no free pod network in ${cidr}: end nodes that are not needed, or begin a cluster with a larger network`,
+  PodCidrInUse: ({ cluster, podCidr, owner }) =>
+    `node "${owner}" of cluster "${cluster}" has ${podCidr}, which this node has pods of: remove them and take this node down, then it gets another`,
+  MembershipInUse: ({ name, holder = "another process" }) =>
+    `${holder} keeps node "${name}" in its cluster: end it first`,
+  StoreUnreachable: ({ store, reason }) =>
+    `${store} does not answer: ${reason}`,
+  StoreRefused: ({ store, reason }) => `${store} refuses: ${reason}`,
 };
 
 /**

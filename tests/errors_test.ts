@@ -67,6 +67,19 @@ const EXAMPLES: { readonly [C in SandboxErrorCode]: SandboxErrorContexts[C] } =
       remedy: "raise it",
     },
     AsyncInNamespace: { operation: "run()" },
+    LeaseEnded: { name: "node-a", cluster: "c", reason: "etcd is silent" },
+    NotInCluster: { name: "node-a", stateDir: "/run/podnet" },
+    ClusterConflict: { cluster: "c", differences: ["backend"] },
+    NodeNameInUse: {
+      name: "node-a",
+      cluster: "c",
+      addresses: ["192.0.2.1"],
+    },
+    PodCidrsExhausted: { cluster: "c", cidr: "10.244.0.0/30" },
+    PodCidrInUse: { cluster: "c", podCidr: "10.244.1.0/24", owner: "b" },
+    MembershipInUse: { name: "node-a", holder: "process 7 (deno)" },
+    StoreUnreachable: { store: "etcd", reason: "refused" },
+    StoreRefused: { store: "etcd", reason: "no permission" },
   };
 
 const codes = Object.keys(EXAMPLES) as SandboxErrorCode[];

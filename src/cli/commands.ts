@@ -66,6 +66,26 @@ export const commands: ReadonlyMap<string, CommandEntry> = new Map<
     summary: "Print what happens on the node, and repair it",
     load: async () => (await import("./commands/node.ts")).nodeWatch,
   }],
+  ["node leave", {
+    summary: "Take the node down, and out of its cluster",
+    load: async () => (await import("./commands/cluster.ts")).nodeLeave,
+  }],
+  ["node status", {
+    summary: "Show how the node stands to its cluster",
+    load: async () => (await import("./commands/cluster.ts")).nodeStatus,
+  }],
+  ["node ls", {
+    summary: "List the nodes of the cluster",
+    load: async () => (await import("./commands/cluster.ts")).nodeLs,
+  }],
+  ["node routes", {
+    summary: "List the ways to other nodes' pods",
+    load: async () => (await import("./commands/cluster.ts")).nodeRoutes,
+  }],
+  ["node picture", {
+    summary: "Draw the cluster as this node sees it",
+    load: async () => (await import("./commands/cluster.ts")).nodePicture,
+  }],
   ["node down", {
     summary: "Take away all that podnet made on the node",
     load: async () => (await import("./commands/node.ts")).nodeDown,

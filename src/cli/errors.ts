@@ -47,6 +47,15 @@ const sandboxErrorExitCodes: Readonly<Record<SandboxErrorCode, ExitCode>> = {
   Timeout: 1,
   LimitReached: 1,
   AsyncInNamespace: 1,
+  LeaseEnded: 1,
+  NotInCluster: 3,
+  ClusterConflict: 4,
+  NodeNameInUse: 4,
+  PodCidrsExhausted: 4,
+  PodCidrInUse: 4,
+  MembershipInUse: 4,
+  StoreUnreachable: 1,
+  StoreRefused: 1,
 };
 
 /** A failed command: the lines for stderr, each without the `podnet: ` in front, and the exit code. */
@@ -79,7 +88,7 @@ export async function describe(
   if (error instanceof Deno.errors.NotCapable) {
     return {
       lines: [
-        `Deno does not allow this: run podnet with --allow-ffi, and with --allow-run for run, exec and CNI plugins (${
+        `Deno does not allow this: run podnet with --allow-ffi, with --allow-run for run, exec and CNI plugins, and with --allow-net for clusters in etcd (${
           printable(error.message)
         })`,
       ],

@@ -29,7 +29,7 @@ export function generalHelp(): string {
     ...exitCodes.map(([code, meaning]) => `  ${`${code}`.padEnd(4)}${meaning}`),
     "  other: run, exec: the command's own exit code, 128 + n after signal n",
     "",
-    "Deno permissions: --allow-ffi for everything, --allow-run for run, exec\nand CNI plugins, too.",
+    "Deno permissions: --allow-ffi for everything, --allow-run for run, exec\nand CNI plugins, --allow-net for clusters in etcd.",
     "Help for a command: podnet COMMAND --help",
   ].join("\n");
 }

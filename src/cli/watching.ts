@@ -12,16 +12,21 @@ export async function printEvents(
   watch: NodeWatch,
   json: boolean,
 ): Promise<void> {
-  const stop = () => void watch[Symbol.asyncDispose]();
+  using _signals = untilSignal(() => void watch[Symbol.asyncDispose]());
+  for await (const event of watch) {
+    print(json ? JSON.stringify(event) : lineOf(event));
+  }
+}
+
+/** Calls `stop` at SIGINT and SIGTERM, until the result is disposed. */
+export function untilSignal(stop: () => void): Disposable {
   const signals = ["SIGINT", "SIGTERM"] as const;
   for (const signal of signals) Deno.addSignalListener(signal, stop);
-  try {
-    for await (const event of watch) {
-      print(json ? JSON.stringify(event) : lineOf(event));
-    }
-  } finally {
-    for (const signal of signals) Deno.removeSignalListener(signal, stop);
-  }
+  return {
+    [Symbol.dispose]() {
+      for (const signal of signals) Deno.removeSignalListener(signal, stop);
+    },
+  };
 }
 
 function lineOf(event: NodeEvent): string {

@@ -20,6 +20,7 @@ import {
   type StoreListing,
   type StoreUpdate,
 } from "./store.ts";
+import { pause } from "./wait.ts";
 
 /** How often the file is looked at. */
 const POLL_MS = 500;
@@ -88,10 +89,14 @@ export class StaticStore implements ClusterStore {
     revision: string,
     { signal }: CallOptions = {},
   ): AsyncGenerator<StoreUpdate, void, undefined> {
+    signal?.throwIfAborted();
     let known = this.#listing;
     if (known?.revision !== revision) {
       throw new StoreError("gap", `${this.#path} has changed`);
     }
+    // Says that it cannot be read before it says that it is.
+    this.#read();
+    yield { revision, changes: [] };
     for (;;) {
       const now = this.#read();
       if (now !== known) {
@@ -100,6 +105,8 @@ export class StaticStore implements ClusterStore {
         yield { revision: now.revision, changes };
       }
       await pause(POLL_MS, this.#disposed.signal, signal);
+      signal?.throwIfAborted();
+      this.#disposed.signal.throwIfAborted();
     }
   }
 
@@ -255,28 +262,5 @@ function attempt<T>(path: string, read: () => T): T {
       throw new StoreError("refused", `${path}: ${error.message}`, error);
     }
     throw error;
-  }
-}
-
-/** Waits, unless one of the signals aborts: then it throws the signal's reason. */
-async function pause(
-  ms: number,
-  ...signals: readonly (AbortSignal | undefined)[]
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  const stops = signals.filter((signal) => signal !== undefined).map(
-    (signal) => {
-      const stop = () => reject(signal.reason);
-      signal.addEventListener("abort", stop);
-      if (signal.aborted) stop();
-      return () => signal.removeEventListener("abort", stop);
-    },
-  );
-  try {
-    await promise;
-  } finally {
-    clearTimeout(timer);
-    for (const stop of stops) stop();
   }
 }

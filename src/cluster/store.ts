@@ -70,7 +70,7 @@ export type StoreChange =
 export interface StoreUpdate {
   /** The moment: to go on from it. */
   readonly revision: string;
-  /** May be empty: then it tells that nothing has happened until that moment. */
+  /** Empty when all that it tells is that nothing has happened until that moment. */
   readonly changes: readonly StoreChange[];
 }
 
@@ -117,6 +117,8 @@ export interface ClusterStore extends AsyncDisposable {
   /**
    * Tells what happens after a moment: each change once, in order, none left out, from the moment of a listing or of an
    * update. A member whose lease has ended counts as gone, at the latest 1 s after the end by the store's own clock.
+   *
+   * Once it listens it says so, by an update without changes at the moment that it goes on from.
    *
    * It never ends by itself: when the store can no longer tell what happened in between, it throws `gap`, and everything
    * must be listed again; with `unreachable` it can be tried again from the last update.

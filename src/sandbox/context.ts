@@ -19,6 +19,7 @@ import { dumpAddresses } from "../rtnetlink/address.ts";
 import { getLink } from "../rtnetlink/link.ts";
 import { RT_SCOPE_UNIVERSE } from "../rtnetlink/constants.ts";
 import { isId } from "./identity.ts";
+import type { LeaseGate } from "./node_lease.ts";
 import type { NodeState } from "./node_state.ts";
 import type { NodeRecord } from "./records.ts";
 import type { WarmPool } from "./warm_pool.ts";
@@ -75,6 +76,8 @@ export interface NodeContext {
   readonly table: Table;
   /** Whether the kernel has IPv6. */
   readonly ipv6: boolean;
+  /** Lets pods have addresses, or not. */
+  readonly gate: LeaseGate;
   /** Namespaces made ahead, if the node was opened with some. */
   readonly warm?: WarmPool;
 }

@@ -74,7 +74,7 @@ import type { WarmNamespace } from "./warm_pool.ts";
  * Makes the sandbox, or finds it when it exists with the same spec.
  *
  * @throws {SandboxError} `InvalidSpec`, `SandboxConflict`, `AddressInUse`, `AddressPoolExhausted`, `HostPortInUse`,
- * `HostAddressUnknown`, `StateUnusable`, `NotPermitted`, `LimitReached`; the node is then as it was
+ * `HostAddressUnknown`, `LeaseEnded`, `StateUnusable`, `NotPermitted`, `LimitReached`; the node is then as it was
  */
 export function createSandbox(
   context: NodeContext,
@@ -213,6 +213,7 @@ function findOrMake(
 function make(context: NodeContext, wanted: Wanted): SandboxRecord {
   const { state } = context;
   const { id, spec } = wanted;
+  if (!spec.hostNetwork) context.gate.pass(state);
   const undo = new UndoStack();
   state.reserve.fill();
   undo.push(() => state.removeSandbox(id));

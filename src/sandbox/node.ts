@@ -174,7 +174,8 @@ export class Node implements AsyncDisposable {
    * spec is returned as it is.
    *
    * @throws {SandboxError} `InvalidSpec` with every problem; `SandboxConflict` when it exists with another spec;
-   * `AddressInUse`, `AddressPoolExhausted`, `HostPortInUse`, `HostAddressUnknown`; the node is then as it was
+   * `AddressInUse`, `AddressPoolExhausted`, `HostPortInUse`, `HostAddressUnknown`; `LeaseEnded` on a node whose pod CIDRs
+   * may be another's by now; the node is then as it was
    */
   async createSandbox(spec: SandboxSpec): Promise<Sandbox> {
     return newSandbox(this.#context, await createSandbox(this.#context, spec));

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { readTextFile } from "../../ffi/file.ts";
 import { hostName } from "../../ffi/process.ts";
 import { SandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { bootId } from "./boot.ts";
 import type { NodeContext } from "./context.ts";
 import { NodeState } from "./node_state.ts";
 import type { NodeRecord } from "./records.ts";
@@ -43,11 +43,6 @@ export function openNamespace(
       ? NetworkNamespace.open(netns)
       : NetworkNamespace.fromName(netns),
   );
-}
-
-/** The kernel's id of this boot (random(4)). */
-export function bootId(): string {
-  return readTextFile("/proc/sys/kernel/random/boot_id").trim();
 }
 
 /** Whether the settings are of another boot: all that the node had in the kernel is gone, its namespace too. */

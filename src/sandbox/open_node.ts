@@ -22,6 +22,7 @@ import {
   type NodeRemoval,
   type NodeRemoveOptions,
 } from "./node.ts";
+import { LeaseGate } from "./node_lease.ts";
 import {
   isOfEarlierBoot,
   openNamespace,
@@ -98,6 +99,7 @@ async function open(options: NodeOptions): Promise<Node> {
       sockets,
       pools: settings.podCidrs.map((text) => new AddressPool(Cidr.parse(text))),
       ipv6: kernelHasIpv6(sockets.route),
+      gate: new LeaseGate(),
     };
     if (known === undefined) refuseOverlap(parts);
     const context: NodeContext = {

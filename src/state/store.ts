@@ -184,13 +184,18 @@ function tryToRemove(path: string): void {
   }
 }
 
-/** Writes a record; see {@linkcode writeFileAtomic}. */
+/**
+ * Writes a record; see {@linkcode writeFileAtomic}.
+ *
+ * @param maxBytes that it may have
+ */
 export function writeRecord<T>(
   kind: RecordKind<T>,
   path: string,
   body: T,
+  maxBytes: number = MAX_RECORD_BYTES,
 ): void {
-  writeFileAtomic(path, recordBytes(kind, path, body));
+  writeFileAtomic(path, recordBytes(kind, path, body, maxBytes));
 }
 
 /** Writes a record where there is none; see {@linkcode writeNewFile}. */
@@ -199,20 +204,21 @@ export function writeNewRecord<T>(
   path: string,
   body: T,
 ): void {
-  writeNewFile(path, recordBytes(kind, path, body));
+  writeNewFile(path, recordBytes(kind, path, body, MAX_RECORD_BYTES));
 }
 
 function recordBytes<T>(
   kind: RecordKind<T>,
   path: string,
   body: T,
+  maxBytes: number,
 ): Uint8Array<ArrayBuffer> {
   const bytes = encodeRecord(kind, body);
-  if (bytes.length > MAX_RECORD_BYTES) {
+  if (bytes.length > maxBytes) {
     throw new SandboxError("StateUnusable", {
       path,
       reason:
-        `would have ${bytes.length} bytes, and ${MAX_RECORD_BYTES} at most are read back: use fewer or shorter labels`,
+        `would have ${bytes.length} bytes, and ${maxBytes} at most are read back: use fewer or shorter labels`,
     });
   }
   return bytes;
@@ -221,12 +227,14 @@ function recordBytes<T>(
 /**
  * Reads a record.
  *
+ * @param maxBytes that it may have
  * @returns undefined when there is none
  * @throws {SandboxError} `RecordInvalid` when the file is not a plain file of this user or does not decode
  */
 export function readRecord<T>(
   kind: RecordKind<T>,
   path: string,
+  maxBytes: number = MAX_RECORD_BYTES,
 ): T | undefined {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
@@ -243,7 +251,7 @@ export function readRecord<T>(
     if ((status.mode & 0o022) !== 0) {
       return refuse(path, "can be written by other users");
     }
-    if (status.size > MAX_RECORD_BYTES) {
+    if (status.size > maxBytes) {
       return refuse(path, `has ${status.size} bytes`);
     }
     bytes = new Uint8Array(status.size);

@@ -79,7 +79,10 @@ for (
     [["create", ""], ""],
     [["rm", ""], "web db"],
     [["rm", "-f", "w"], "web"],
-    [["--state-dir", "/x", "node", ""], "up show watch down"],
+    [
+      ["--state-dir", "/x", "node", ""],
+      "up show watch leave status ls routes picture down",
+    ],
     [["node", "up", "--masq"], "--masquerade"],
     [["node", "up", "--masquerade", ""], "on off"],
     [["ports", ""], "add rm web db"],

@@ -47,6 +47,15 @@ const contexts: {
   Timeout: [1, { operation: "x", timeoutMs: 1 }],
   LimitReached: [1, { operation: "x", limit: "y", remedy: "z" }],
   AsyncInNamespace: [1, { operation: "x" }],
+  LeaseEnded: [1, { name: "node-a", cluster: "c", reason: "etcd is silent" }],
+  NotInCluster: [3, { name: "node-a", stateDir: "/run/podnet" }],
+  ClusterConflict: [4, { cluster: "c", differences: ["backend"] }],
+  NodeNameInUse: [4, { name: "node-a", cluster: "c", addresses: [] }],
+  PodCidrsExhausted: [4, { cluster: "c", cidr: "10.244.0.0/30" }],
+  PodCidrInUse: [4, { cluster: "c", podCidr: "10.244.1.0/24", owner: "b" }],
+  MembershipInUse: [4, { name: "node-a" }],
+  StoreUnreachable: [1, { store: "etcd", reason: "refused" }],
+  StoreRefused: [1, { store: "etcd", reason: "no permission" }],
 };
 
 for (const [code, [exitCode, context]] of Object.entries(contexts)) {

@@ -15,11 +15,15 @@ export interface Outcome {
 }
 
 /** `podnet` with the permissions that its help names. */
-function podnetCommand(args: readonly string[]): string[] {
+function podnetCommand(
+  args: readonly string[],
+  permissions: readonly string[] = [],
+): string[] {
   return [
     Deno.execPath(),
     ...["run", "--quiet", "--no-check", "--no-prompt"],
-    ...["--allow-ffi", "--allow-run", `--config=${root}deno.json`],
+    ...["--allow-ffi", "--allow-run", ...permissions],
+    `--config=${root}deno.json`,
     `${root}src/cli/main.ts`,
     ...args,
   ];
@@ -34,14 +38,24 @@ export async function podnet(...args: readonly string[]): Promise<Outcome> {
 export class Host implements AsyncDisposable {
   readonly stateDir: string;
   readonly #holder: Deno.ChildProcess;
+  readonly #permissions: readonly string[];
 
-  private constructor(holder: Deno.ChildProcess, stateDir: string) {
+  private constructor(
+    holder: Deno.ChildProcess,
+    stateDir: string,
+    permissions: readonly string[],
+  ) {
     this.#holder = holder;
     this.stateDir = stateDir;
+    this.#permissions = permissions;
   }
 
-  /** Starts one with the loopback interface up. */
-  static async start(): Promise<Host> {
+  /**
+   * Starts one with the loopback interface up.
+   *
+   * @param permissions of `podnet` on it, besides those that its help names
+   */
+  static async start(permissions: readonly string[] = []): Promise<Host> {
     const stateDir = await Deno.makeTempDir({ prefix: "podnet-cli-" });
     // cat lives until its standard input is closed, at the latest when the test process ends.
     const holder = new Deno.Command("unshare", {
@@ -52,7 +66,7 @@ export class Host implements AsyncDisposable {
     const reader = holder.stdout.getReader();
     await reader.read();
     reader.releaseLock();
-    return new Host(holder, stateDir);
+    return new Host(holder, stateDir, permissions);
   }
 
   /** A process in its namespaces. */
@@ -81,7 +95,7 @@ export class Host implements AsyncDisposable {
   /** The command that runs `podnet` on its node "test". */
   podnetCommand(...args: readonly string[]): string[] {
     const selection = ["--state-dir", this.stateDir, "--node", "test"];
-    return podnetCommand([...selection, ...args]);
+    return podnetCommand([...selection, ...args], this.#permissions);
   }
 
   /** Runs `podnet` on it. */

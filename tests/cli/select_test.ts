@@ -65,7 +65,8 @@ for (
     },
     {
       line: "node",
-      message: "node what? write podnet node up|show|watch|down",
+      message:
+        "node what? write podnet node up|show|watch|leave|status|ls|routes|picture|down",
     },
     {
       line: "node upp",
@@ -74,7 +75,7 @@ for (
     {
       line: "node frobnicate",
       message:
-        'unknown command "node frobnicate"; write podnet node up|show|watch|down',
+        'unknown command "node frobnicate"; write podnet node up|show|watch|leave|status|ls|routes|picture|down',
     },
     {
       line: "--force rm web",

@@ -15,6 +15,8 @@ export interface EtcdTestOptions {
    * @default one of its own
    */
   readonly host?: string;
+  /** Id of a process in the network namespace to run in; then nobody waits until it answers. */
+  readonly netns?: number;
   /** Files of the certificates; then clients need one too. */
   readonly tls?: {
     readonly ca: string;
@@ -51,7 +53,9 @@ export class Etcd implements AsyncDisposable {
     const etcd = new Etcd(options);
     try {
       for (const member of etcd.#hosts.keys()) etcd.spawn(member);
-      if (options.tls === undefined) await etcd.answers();
+      const isReached = options.tls === undefined &&
+        options.netns === undefined;
+      if (isReached) await etcd.answers();
       return etcd;
     } catch (error) {
       await etcd[Symbol.asyncDispose]();
@@ -62,12 +66,17 @@ export class Etcd implements AsyncDisposable {
   /** Starts a member, with the data that it has. */
   spawn(member = 0): void {
     const host = this.#hosts[member];
-    const { tls } = this.#options;
+    const { tls, netns } = this.#options;
     const peers = this.#hosts.map((host, i) => `m${i}=http://${host}:2380`);
+    const [program = "", ...before] = [
+      ...netns === undefined ? [] : ["nsenter", `--net=/proc/${netns}/ns/net`],
+      "/usr/bin/etcd",
+    ];
     this.#running.set(
       member,
-      new Deno.Command("/usr/bin/etcd", {
+      new Deno.Command(program, {
         args: [
+          ...before,
           `--name=m${member}`,
           `--data-dir=${this.#directory}/m${member}`,
           `--listen-client-urls=${this.endpoints[member]}`,
@@ -100,6 +109,13 @@ export class Etcd implements AsyncDisposable {
     this.#running.delete(member);
     child?.kill("SIGKILL");
     await child?.status;
+  }
+
+  /** Kills the only member, forgets its data, and starts it again. */
+  async lose(): Promise<void> {
+    await this.kill();
+    await Deno.remove(`${this.#directory}/m0`, { recursive: true });
+    this.spawn();
   }
 
   /** Stops a member where it is, so that it answers nothing and closes nothing. */

@@ -12,6 +12,7 @@ import {
   type NodeContext,
   NodeSockets,
 } from "../../src/sandbox/context.ts";
+import { LeaseGate } from "../../src/sandbox/node_lease.ts";
 import { NodeState } from "../../src/sandbox/node_state.ts";
 import { tableOf } from "../../src/sandbox/node_table.ts";
 import { RepairingWatch } from "../../src/sandbox/repairing_watch.ts";
@@ -40,6 +41,7 @@ function contextOf(
     pools,
     table: tableOf({ settings, state, pools }),
     ipv6: kernelHasIpv6(sockets.route),
+    gate: new LeaseGate(),
   };
 }
 

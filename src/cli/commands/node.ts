@@ -3,6 +3,11 @@
  *
  * @module
  */
+import {
+  clusterOptions,
+  joinOptions,
+  namesCluster,
+} from "../cluster_options.ts";
 import { defineCommand } from "../command.ts";
 import { nodeJson, nodeProperties } from "../describe.ts";
 import { outputOption } from "../options.ts";
@@ -48,28 +53,47 @@ export const nodeUp = defineCommand({
       help:
         "Connections that a pod may have opened, 0: no limit (default: 65536)",
     },
+    ...clusterOptions,
     ...outputOption,
   },
   notes: [
     "Prints the node, and with it what had to be changed.",
+    "With --etcd or --peers the node joins a cluster, which gives it its pod networks, and this command keeps it",
+    "there: it prints what happens until SIGINT or SIGTERM, and exits with 0 then. With -o json every line is one",
+    "object. Pods, node and ways to other nodes stay; podnet node leave takes them away.",
   ],
   examples: [
     "podnet node up --pod-cidr 10.244.1.0/24 --pod-cidr fd00:10:244:1::/64",
     "podnet node up --pod-cidr 10.244.1.0/24 --non-masquerade-cidr 10.0.0.0/8",
+    "podnet node up --etcd http://192.0.2.10:2379 --cluster-cidr 10.244.0.0/16",
   ],
   async run({ options, global }) {
     const podCidrs = options["pod-cidr"];
     const nonMasqueradeCidrs = options["non-masquerade-cidr"];
     const { mtu, masquerade } = options;
     const connections = options["max-connections-per-pod"];
-    await using node = await openNode(global, {
-      ...(podCidrs.length > 0 && { podCidrs }),
+    const settings = {
       ...(nonMasqueradeCidrs.length > 0 && { nonMasqueradeCidrs }),
       ...(mtu !== undefined && { mtu: integer("mtu", mtu) }),
       ...(connections !== undefined && {
         maxConnectionsPerPod: integer("max-connections-per-pod", connections),
       }),
       ...(masquerade !== undefined && { masquerade: masquerade === "on" }),
+    };
+    if (namesCluster(options)) {
+      if (podCidrs.length > 0) {
+        throw new UsageError(
+          "--pod-cidr and --etcd or --peers exclude each other: the cluster gives the node its pod networks",
+        );
+      }
+      const { keepInCluster } = await import("../cluster_service.ts");
+      const wanted = joinOptions(options, global, settings);
+      await keepInCluster(wanted, isJson(options));
+      return 0;
+    }
+    await using node = await openNode(global, {
+      ...settings,
+      ...(podCidrs.length > 0 && { podCidrs }),
     });
     printRecord(nodeJson(node), nodeProperties(node), isJson(options));
     return 0;

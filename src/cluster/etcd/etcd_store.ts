@@ -145,8 +145,11 @@ export class EtcdStore implements ClusterStore {
             `${this.description} ended the watch: ${result.cancel_reason}`,
           );
         }
-        // What it had to tell when it was made is still to come.
-        if (result.created) continue;
+        if (result.created) {
+          // Of the revisions until now it is still to tell.
+          yield { revision: `${revision}`, changes: [] };
+          continue;
+        }
         const changes = result.events.map(({ type, kv }) =>
           this.#keys.change(kv, type === "DELETE")
         ).filter((change) => change !== undefined);

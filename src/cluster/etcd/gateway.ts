@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { StoreError } from "../store.ts";
 import type { EtcdOptions } from "./options.ts";
 import { Lines } from "./lines.ts";
-import { Limit } from "./limit.ts";
+import { Limit } from "../limit.ts";
 
 const TIMEOUT_MS = 5000;
 /** etcd refuses requests of more than 1.5 MB; a page of a listing stays far below this. */
@@ -262,7 +262,10 @@ function refused(
 }
 
 function broken(endpoint: string, cause: unknown): unknown {
-  if (cause instanceof StoreError) return cause;
+  // The runtime does not let this program connect: no other endpoint, and no other time, helps.
+  if (cause instanceof StoreError || cause instanceof Deno.errors.NotCapable) {
+    return cause;
+  }
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new StoreError("unreachable", `${endpoint}: ${reason}`, cause);
 }

@@ -51,6 +51,15 @@ const codes: Readonly<Record<SandboxErrorCode, number>> = {
   Timeout: CniErrorCode.TRY_AGAIN_LATER,
   LimitReached: CniErrorCode.TRY_AGAIN_LATER,
   AsyncInNamespace: CniErrorCode.INTERNAL,
+  LeaseEnded: CniErrorCode.TRY_AGAIN_LATER,
+  NotInCluster: CniErrorCode.INTERNAL,
+  ClusterConflict: CniErrorCode.INTERNAL,
+  NodeNameInUse: CniErrorCode.INTERNAL,
+  PodCidrsExhausted: CniErrorCode.INTERNAL,
+  PodCidrInUse: CniErrorCode.INTERNAL,
+  MembershipInUse: CniErrorCode.INTERNAL,
+  StoreUnreachable: CniErrorCode.INTERNAL,
+  StoreRefused: CniErrorCode.INTERNAL,
 };
 
 /** Any error as the one that the runtime is told. */

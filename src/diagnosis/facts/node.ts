@@ -19,6 +19,7 @@ import {
   type NodeSockets,
 } from "../../sandbox/context.ts";
 import { collectGarbage } from "../../sandbox/garbage.ts";
+import { LeaseGate } from "../../sandbox/node_lease.ts";
 import { NodeState } from "../../sandbox/node_state.ts";
 import type { NodeRecord } from "../../sandbox/records.ts";
 import { listListeners } from "../../sockdiag/listeners.ts";
@@ -213,6 +214,7 @@ async function inspect(
     namespace,
     sockets,
     ipv6: kernelHasIpv6(route),
+    gate: new LeaseGate(),
   };
   const differences = await witness.wait(about, () => checkNode(context));
   const garbage = await witness.wait(

@@ -47,8 +47,10 @@ export function stateDirectoryFacts(
     ? witness.see(
       `nodes in ${path}`,
       () =>
-        readDirectory(path).filter(({ kind }) => kind === "directory")
-          .map(({ name }) => name).sort(),
+        // No node's name begins with a dot: that is what clusters are noted in.
+        readDirectory(path).filter(({ kind, name }) =>
+          kind === "directory" && !name.startsWith(".")
+        ).map(({ name }) => name).sort(),
     ) ?? []
     : [];
   const there = isDirectory ? path : nearestAncestor(path);

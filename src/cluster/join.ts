@@ -1,0 +1,182 @@
+/**
+ * A node joins a cluster.
+ *
+ * @module
+ */
+import { SandboxError } from "../errors.ts";
+import type { Node } from "../sandbox/node.ts";
+import { readNodeLease } from "../sandbox/node_lease.ts";
+import { openNamespace } from "../sandbox/node_settings.ts";
+import { NodeState } from "../sandbox/node_state.ts";
+import { openNode } from "../sandbox/open_node.ts";
+import { type Cluster, type ClusterParts, newCluster } from "./cluster.ts";
+import { ClusterPaths } from "./cluster_paths.ts";
+import { type OwnEndpoint, ownEndpoint } from "./endpoint.ts";
+import { EtcdStore } from "./etcd/etcd_store.ts";
+import {
+  type JoinOptions,
+  type NormalisedJoinOptions,
+  parseJoinOptions,
+} from "./join_options.ts";
+import { Limit } from "./limit.ts";
+import { ClusterNotes } from "./notes.ts";
+import type { Paths } from "./path_keeper.ts";
+import { type Place, takePlace } from "./place.ts";
+import type { ClusterSettings } from "./settings.ts";
+import { StaticStore } from "./static_store.ts";
+import { type ClusterStore, isStoreError } from "./store.ts";
+import { underlayOf } from "./underlay.ts";
+
+/** Makes what programs the kernel, once the node is open. */
+export type MakePaths = (
+  node: Node,
+  settings: ClusterSettings,
+) => Paths;
+
+/**
+ * Joins a cluster: the node leases a pod network of each IP version of the cluster's, is opened with them, and has paths to
+ * the pods of all nodes that are there when this resolves. From then on this process keeps the place, until it ends or
+ * disposes the result, and paths follow who comes and goes.
+ *
+ * One process of a node does this; others open the node as always. A node that returns gets the networks that it had, by its
+ * name. While the store does not answer, all goes on, and pods get addresses until the lease ends: then, in every process,
+ * creating sandboxes throws `LeaseEnded`, until the node has its networks again.
+ *
+ * @example
+ * ```ts ignore
+ * await using cluster = await joinCluster({
+ *   etcd: { endpoints: ["http://192.0.2.10:2379"] },
+ *   cluster: { podCidrs: ["10.244.0.0/16", "fd00:10:244::/48"] },
+ * });
+ * const sandbox = await cluster.node.createSandbox({ name: "web-0" });
+ * for await (const event of cluster.watch()) console.log(event.type);
+ * ```
+ *
+ * @throws {SandboxError} `InvalidSpec`; `MembershipInUse` when another process keeps the node; `StoreUnreachable`,
+ * `StoreRefused`; `ClusterConflict` when the cluster has other settings; `NodeNameInUse`, `PodCidrsExhausted`,
+ * `PodCidrInUse`; what `openNode()` throws
+ * @throws {PathError} `LinkTaken`
+ */
+export function joinCluster(options: JoinOptions): Promise<Cluster> {
+  return joinWith(
+    (node, { backend, vni, vxlanPort, podCidrs }) =>
+      ClusterPaths.open(node, {
+        backend,
+        vni,
+        vxlanPort,
+        clusterCidrs: podCidrs,
+      }),
+    options,
+  );
+}
+
+/** {@linkcode joinCluster} with other paths. */
+export async function joinWith(
+  makePaths: MakePaths,
+  given: JoinOptions,
+): Promise<Cluster> {
+  const options = parseJoinOptions(given);
+  const { node: nodeOptions, cluster, leaseSeconds } = options;
+  const { stateDir, name } = nodeOptions;
+  await using opened = new AsyncDisposableStack();
+  const notes = new ClusterNotes(stateDir, name);
+  opened.use(await notes.lock());
+  const store = options.store ?? opened.use(storeOf(options));
+  const state = new NodeState(stateDir, name);
+  const known = state.readNode();
+  const former = readNodeLease(state);
+  const endpoint = endpointReader(options, opened);
+  const place = await takePlace(store, {
+    cluster,
+    name,
+    wanted: options.wanted,
+    held: known?.podCidrs ?? [],
+    formerLease: former?.cluster === cluster ? former.id : undefined,
+    endpoint: (settings) => reachable(endpoint(settings)),
+  }, { ...options, leaseMs: leaseSeconds * 1000 });
+  try {
+    const { podMtu } = endpoint(place.settings);
+    const node = opened.use(
+      await openNode({
+        ...nodeOptions,
+        podCidrs: place.self.podCidrs,
+        // A node that is set up keeps its MTU as long as it fits.
+        ...nodeOptions.mtu === undefined &&
+            (known === undefined || known.mtu > podMtu)
+          ? { mtu: podMtu }
+          : {},
+      }),
+    );
+    const paths = makePaths(node, place.settings);
+    const parts: ClusterParts = {
+      cluster,
+      store,
+      place,
+      node,
+      paths,
+      notes,
+      endpoint: () => told(endpoint(place.settings)),
+    };
+    return await newCluster(parts, opened);
+  } catch (error) {
+    await giveUp(store, place, leaseSeconds);
+    throw error;
+  }
+}
+
+function storeOf(options: NormalisedJoinOptions): ClusterStore {
+  const { etcd, peers, cluster, leaseSeconds } = options;
+  return etcd !== undefined
+    ? new EtcdStore({ ...etcd, cluster, leaseSeconds })
+    // The options are checked: it is one of them.
+    : new StaticStore(peers ?? "");
+}
+
+/** What the node has to tell of itself, looked up anew each time. */
+function endpointReader(
+  { node, addresses }: NormalisedJoinOptions,
+  opened: AsyncDisposableStack,
+): (settings: ClusterSettings) => OwnEndpoint {
+  const namespaces = opened.use(new DisposableStack());
+  const namespace = openNamespace(namespaces, node.netns);
+  return ({ backend, vni, vxlanPort, podCidrs }) => {
+    const underlay = underlayOf(namespace);
+    return ownEndpoint(
+      node.name,
+      { mtu: underlay.mtu, addresses: addresses ?? underlay.addresses },
+      { backend, vni, vxlanPort, clusterCidrs: podCidrs },
+    );
+  };
+}
+
+function told({ podMtu: _, ...endpoint }: OwnEndpoint) {
+  return endpoint;
+}
+
+function reachable(endpoint: OwnEndpoint) {
+  if (endpoint.addresses.length > 0) return told(endpoint);
+  throw new SandboxError("InvalidSpec", {
+    problems: [{
+      path: "addresses",
+      message:
+        "are missing: the node has none that others could reach it by, so write them, or give it one",
+    }],
+  });
+}
+
+/** The place is of no use; what was reserved stays so. */
+async function giveUp(
+  store: ClusterStore,
+  { lease, self: { name } }: Place,
+  leaseSeconds: number,
+): Promise<void> {
+  using limit = new Limit(undefined, leaseSeconds * 1000);
+  try {
+    await store.release(lease, { name, podCidrs: [] }, {
+      signal: limit.signal,
+    });
+  } catch (error) {
+    // It ends by itself.
+    if (!isStoreError(error) && !limit.isOver) throw error;
+  }
+}

@@ -1,0 +1,320 @@
+/**
+ * Keeping a place in a cluster, and knowing who else is there.
+ *
+ * @module
+ */
+import { uptimeMs } from "../../ffi/process.ts";
+import { Limit } from "./limit.ts";
+import type { ClusterMember } from "./member.ts";
+import type { Place } from "./place.ts";
+import { writeMember } from "./record.ts";
+import { Roster } from "./roster.ts";
+import type { MembershipState, MembershipStatus } from "./state.ts";
+import {
+  type ClusterStore,
+  isStoreError,
+  type Lease,
+  type StoredMember,
+  type StoreListing,
+} from "./store.ts";
+import { backoffMs, pause } from "./wait.ts";
+
+/** What a membership tells. */
+export interface MembershipListener {
+  /** The lease is good until then, by `uptimeMs()`, or has ended, and why. */
+  onLease(lease: Lease, endsAtMs: number, reason?: string): void;
+  /** {@linkcode Membership.status} has another state. */
+  onState(status: MembershipStatus): void;
+  /**
+   * The roster has changed.
+   *
+   * @param isDoubtful the store has lost this node without its doing, so others that are missing may be there all the same
+   */
+  onRoster(isDoubtful: boolean): void;
+}
+
+/** Renewals are never rarer, and retries never rarer than a sixth of the lease. */
+const MAX_INTERVAL_MS = 60_000;
+/** A listing of the largest cluster takes some seconds. */
+const LIST_LIMIT_MS = 60_000;
+const MAX_BACKOFF_MS = 5000;
+
+/** A place that is being kept. */
+export class Membership implements AsyncDisposable {
+  /** Who is there. */
+  readonly roster: Roster;
+  readonly #store: ClusterStore;
+  readonly #place: Place;
+  readonly #listener: MembershipListener;
+  readonly #stop = new AbortController();
+  #kick = new AbortController();
+  #watching = new AbortController();
+  #self: ClusterMember;
+  #lease: Lease;
+  #endsAtMs: number;
+  /** Why the lease is known to have ended. */
+  #lost: string | undefined;
+  /** Why the store did not do the last renewal. */
+  #renewProblem: string | undefined;
+  /** Why nothing is heard of others. */
+  #watchProblem: string | undefined;
+  #state: MembershipState = "joining";
+  #since = new Date();
+  #end: ReturnType<typeof setTimeout> | undefined;
+  #loops: Promise<unknown> | undefined;
+
+  /** Does nothing yet: see {@linkcode Membership.start}. */
+  constructor(
+    store: ClusterStore,
+    place: Place,
+    listener: MembershipListener,
+  ) {
+    this.#store = store;
+    this.#place = place;
+    this.#listener = listener;
+    this.#self = place.self;
+    this.#lease = place.lease;
+    this.#endsAtMs = place.endsAtMs;
+    this.roster = new Roster(place.settings);
+  }
+
+  /** What the others see of this node. */
+  get self(): ClusterMember {
+    return this.#self;
+  }
+
+  /** The lease as it is now. */
+  get lease(): Lease {
+    return this.#lease;
+  }
+
+  /** How it stands. */
+  get status(): MembershipStatus {
+    const reason = this.#reason();
+    const remaining = this.#lost === undefined
+      ? Math.max(0, this.#endsAtMs - uptimeMs())
+      : 0;
+    return {
+      state: this.#state,
+      since: this.#since.toISOString(),
+      ...reason !== undefined && { reason },
+      ...Number.isFinite(remaining) && { leaseRemainingMs: remaining },
+    };
+  }
+
+  /**
+   * Begins: resolves when the roster is complete. It goes on by itself until it is disposed, and keeps the process alive.
+   *
+   * @throws {StoreError} when the store cannot be read
+   */
+  async start(): Promise<void> {
+    this.#listener.onLease(this.#lease, this.#endsAtMs);
+    this.roster.reset(await this.#list());
+    this.#settle();
+    this.#loops = Promise.all([this.#keep(), this.#follow()]);
+  }
+
+  /** Tells the others something else of this node. It is told with the next renewal that succeeds. */
+  update(self: ClusterMember): void {
+    this.#self = self;
+    this.#kick.abort();
+  }
+
+  /** Stops keeping the place; the lease lasts for what is left of it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new DOMException("it was ended", "AbortError"));
+    clearTimeout(this.#end);
+    await this.#loops;
+    this.#settle();
+  }
+
+  get #isStopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  async #keep(): Promise<void> {
+    for (let failures = 0; !this.#isStopped;) {
+      const { ttlMs } = this.#lease;
+      const waitMs = failures === 0
+        ? Math.min(ttlMs / 3, MAX_INTERVAL_MS) * (0.9 + Math.random() / 10)
+        : backoffMs(failures, Math.min(ttlMs / 6, MAX_BACKOFF_MS));
+      await pause(waitMs, this.#stop.signal, this.#kick.signal);
+      if (this.#isStopped) return;
+      this.#kick = new AbortController();
+      try {
+        using limit = new Limit(
+          this.#stop.signal,
+          Math.max(500, Math.min(ttlMs / 3, LIST_LIMIT_MS)),
+        );
+        await this.#renew(limit.signal);
+        this.#renewProblem = undefined;
+        failures = this.#lost === undefined ? 0 : failures + 1;
+      } catch (error) {
+        if (this.#isStopped) return;
+        this.#renewProblem = messageOf(error);
+        failures++;
+        // It may be that nothing comes any more from there.
+        if (isStoreError(error, "unreachable")) this.#watching.abort();
+      }
+      this.#settle();
+    }
+  }
+
+  async #renew(signal: AbortSignal): Promise<void> {
+    const askedAt = uptimeMs();
+    const lease = await this.#store.renew(this.#lease, { signal });
+    if (lease !== undefined && this.#isOwn(this.#stored)) {
+      return this.#hold(lease, askedAt);
+    }
+    try {
+      const basis = await this.#store.list({ signal });
+      const stored = basis.members.find(({ name }) => name === this.#self.name);
+      if (lease !== undefined && this.#isOwn(stored)) {
+        return this.#hold(lease, askedAt);
+      }
+      await this.#regain(basis, signal);
+    } catch (error) {
+      if (lease === undefined) this.#lose(messageOf(error));
+      throw error;
+    }
+  }
+
+  get #stored(): StoredMember | undefined {
+    return this.roster.stored(this.#self.name);
+  }
+
+  /** Whether what is stored is this node as it is, by the lease that it has. */
+  #isOwn(stored: StoredMember | undefined): boolean {
+    if (stored === undefined) return false;
+    // A store that gives no lease does not take what nodes say of themselves either.
+    return stored.lease === undefined ||
+      (stored.lease === this.#lease.id &&
+        stored.text === writeMember(this.#self));
+  }
+
+  /** Asks for the place anew: the lease has ended, or the member is gone, or is to be another. */
+  async #regain(basis: StoreListing, signal: AbortSignal): Promise<void> {
+    const problem = this.#obstacle(basis);
+    if (problem !== undefined) return this.#lose(problem);
+    const self = this.#self;
+    const askedAt = uptimeMs();
+    const lease = await this.#store.claim({
+      name: self.name,
+      text: writeMember(self),
+      podCidrs: self.podCidrs,
+      settings: this.#place.settingsText,
+      basis,
+    }, { signal });
+    if (lease !== undefined) return this.#hold(lease, askedAt);
+    this.#lose("its place could not be had again yet");
+  }
+
+  /** What is in the way of having the same place again. */
+  #obstacle(basis: StoreListing): string | undefined {
+    const { settings, members, reservations } = basis;
+    const { name, podCidrs } = this.#self;
+    if (settings !== undefined && settings.text !== this.#place.settingsText) {
+      return "the cluster has other settings by now";
+    }
+    const present = new Map(members.map((member) => [member.name, member]));
+    const lease = present.get(name)?.lease;
+    if (lease !== undefined && lease !== this.#lease.id) {
+      return `another node has the name "${name}" by now`;
+    }
+    const taken = reservations.find(({ podCidr, owner }) =>
+      podCidrs.includes(podCidr) && owner !== name && present.has(owner)
+    );
+    return taken && `node "${taken.owner}" has ${taken.podCidr} by now`;
+  }
+
+  #hold(lease: Lease, askedAt: number): void {
+    this.#lease = lease;
+    this.#endsAtMs = askedAt + lease.ttlMs;
+    this.#lost = undefined;
+    this.#listener.onLease(lease, this.#endsAtMs);
+  }
+
+  #lose(reason: string): void {
+    this.#lost = reason;
+    this.#listener.onLease(this.#lease, 0, reason);
+  }
+
+  async #follow(): Promise<void> {
+    let isGap = false;
+    for (let failures = 0; !this.#isStopped;) {
+      this.#watching = new AbortController();
+      const { signal } = this.#watching;
+      try {
+        if (isGap) this.#restart(await this.#list());
+        isGap = false;
+        const updates = this.#store.watch(this.roster.revision, {
+          signal: AbortSignal.any([this.#stop.signal, signal]),
+        });
+        for await (const update of updates) {
+          failures = 0;
+          this.#watchProblem = undefined;
+          this.#settle();
+          this.roster.apply(update);
+          if (update.changes.length > 0) this.#notice(false);
+        }
+      } catch (error) {
+        if (this.#isStopped) return;
+        isGap ||= isStoreError(error, "gap");
+        // It can be heard again at once; anything else is a state.
+        if (isStoreError(error, "gap") && failures === 0) continue;
+        this.#watchProblem = messageOf(error);
+        this.#settle();
+      }
+      await pause(backoffMs(failures++, MAX_BACKOFF_MS), this.#stop.signal);
+    }
+  }
+
+  async #list(): Promise<StoreListing> {
+    using limit = new Limit(this.#stop.signal, LIST_LIMIT_MS);
+    return await this.#store.list({ signal: limit.signal });
+  }
+
+  #restart(listing: StoreListing): void {
+    this.roster.reset(listing);
+    // Its lease lasts, and it is not there: then it is the store that has lost something.
+    const isDoubtful = this.#stored === undefined && this.#lost === undefined &&
+      uptimeMs() < this.#endsAtMs;
+    this.#notice(isDoubtful);
+  }
+
+  #notice(isDoubtful: boolean): void {
+    const stored = this.#stored;
+    const isOther = stored === undefined ||
+      (stored.lease !== undefined && stored.lease !== this.#lease.id);
+    if (isOther) this.#kick.abort();
+    this.#listener.onRoster(isDoubtful);
+  }
+
+  /** Finds out what state it is in, and tells when it is another one. */
+  #settle(): void {
+    clearTimeout(this.#end);
+    const remaining = this.#endsAtMs - uptimeMs();
+    if (!this.#isStopped && remaining > 0 && Number.isFinite(remaining)) {
+      this.#end = setTimeout(() => this.#settle(), remaining + 1);
+    }
+    const state = this.#isStopped
+      ? "left"
+      : this.#lost !== undefined || remaining <= 0
+      ? "expired"
+      : this.#reason() !== undefined
+      ? "disconnected"
+      : "ready";
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#since = new Date();
+    this.#listener.onState(this.status);
+  }
+
+  #reason(): string | undefined {
+    return this.#lost ?? this.#renewProblem ?? this.#watchProblem;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

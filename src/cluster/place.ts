@@ -1,0 +1,203 @@
+/**
+ * How a node gets its place in a cluster: settings, pod networks, lease.
+ *
+ * @module
+ */
+import { uptimeMs } from "../../ffi/process.ts";
+import { SandboxError } from "../errors.ts";
+import { Limit } from "./limit.ts";
+import type { ClusterMember } from "./member.ts";
+import { readMember, writeMember } from "./record.ts";
+import {
+  type ClusterSettings,
+  complete,
+  readSettings,
+  refuseDifferences,
+  type WantedSettings,
+} from "./settings.ts";
+import {
+  type ClusterStore,
+  isStoreError,
+  type Lease,
+  type StoredMember,
+  type StoreError,
+  type StoreListing,
+} from "./store.ts";
+import { chooseSubnets } from "./subnets.ts";
+import { backoffMs, pause } from "./wait.ts";
+
+/** Who wants a place. */
+export interface PlaceWish {
+  /** Name of the cluster. */
+  readonly cluster: string;
+  /** Name of the node. */
+  readonly name: string;
+  /** What the cluster is to be, or is. */
+  readonly wanted: WantedSettings;
+  /** Networks that the node has set up. */
+  readonly held: readonly string[];
+  /** The lease that the node had until now, when it is known. */
+  readonly formerLease: string | undefined;
+  /** What the node tells the others of itself, once the settings are known. */
+  endpoint(
+    settings: ClusterSettings,
+  ): Omit<ClusterMember, "name" | "podCidrs">;
+}
+
+/** A node's place in a cluster. */
+export interface Place {
+  readonly settings: ClusterSettings;
+  /** The text of the settings in the store. */
+  readonly settingsText: string;
+  readonly self: ClusterMember;
+  readonly lease: Lease;
+  /** When the lease ends, by `uptimeMs()`. */
+  readonly endsAtMs: number;
+}
+
+/** A node of the name that is not this one may be about to end: this much longer than a lease is waited for it. */
+const GRACE_MS = 5000;
+
+/**
+ * Takes a place. A node of the same name that is another one has the time of a lease to end.
+ *
+ * @throws {SandboxError} `ClusterConflict`, `InvalidSpec` when nobody has said what the cluster is to be, `NodeNameInUse`,
+ * `PodCidrInUse`, `PodCidrsExhausted`, `StoreRefused`; `StoreUnreachable` when the store is silent for too long
+ */
+export async function takePlace(
+  store: ClusterStore,
+  wish: PlaceWish,
+  { signal: outer, leaseMs, timeoutMs }: {
+    readonly signal?: AbortSignal;
+    readonly leaseMs: number;
+    readonly timeoutMs: number;
+  },
+): Promise<Place> {
+  const nameUntil = uptimeMs() + leaseMs + GRACE_MS;
+  using limit = new Limit(outer, timeoutMs);
+  const { signal } = limit;
+  let failures = 0;
+  let last: StoreError | undefined;
+  let refusedAt: string | undefined;
+  for (;;) {
+    try {
+      const basis = await store.list({ signal });
+      limit.restart(timeoutMs);
+      const { settings, settingsText } = settle(store, basis, wish);
+      const member = { name: wish.name, ...wish.endpoint(settings) };
+      const other = basis.members.find(({ name }) => name === wish.name);
+      if (other !== undefined && !isOwn(other, member, settings, wish)) {
+        if (uptimeMs() > nameUntil) {
+          throw new SandboxError("NodeNameInUse", {
+            name: wish.name,
+            cluster: wish.cluster,
+            addresses: addressesOf(other, settings),
+          });
+        }
+        await pause(500, signal);
+        signal.throwIfAborted();
+        continue;
+      }
+      const podCidrs = chooseSubnets(settings, basis, {
+        ...wish,
+        random: Math.random,
+      });
+      const self = { ...member, podCidrs };
+      const askedAt = uptimeMs();
+      const lease = await store.claim({
+        name: wish.name,
+        text: writeMember(self),
+        podCidrs,
+        settings: settingsText,
+        basis,
+      }, { signal });
+      if (lease !== undefined) {
+        const endsAtMs = askedAt + lease.ttlMs;
+        return { settings, settingsText, self, lease, endsAtMs };
+      }
+      if (refusedAt === basis.revision) {
+        throw new SandboxError("StoreRefused", {
+          store: store.description,
+          reason: `it does not let node "${wish.name}" have ${
+            podCidrs.join(" and ")
+          }`,
+        });
+      }
+      refusedAt = basis.revision;
+      // Others were faster; all of them try again.
+      await pause(Math.random() * 50, signal);
+    } catch (error) {
+      if (signal.aborted) throw limit.isOver ? unreachable(store, last) : error;
+      if (!isStoreError(error)) throw error;
+      if (error.code === "refused") {
+        throw new SandboxError("StoreRefused", {
+          store: store.description,
+          reason: error.message,
+        }, { cause: error });
+      }
+      last = error;
+      await pause(backoffMs(failures++, 2000), signal);
+    }
+  }
+}
+
+function unreachable(
+  { description }: ClusterStore,
+  last: StoreError | undefined,
+): SandboxError {
+  return new SandboxError("StoreUnreachable", {
+    store: description,
+    reason: last?.message ?? "it takes too long",
+  }, { cause: last });
+}
+
+/** The cluster's settings, or those that the first node makes. */
+function settle(
+  { description }: ClusterStore,
+  { settings: stored }: StoreListing,
+  { cluster, wanted }: PlaceWish,
+): { readonly settings: ClusterSettings; readonly settingsText: string } {
+  if (stored === undefined) {
+    const settings = complete(wanted);
+    if (settings === undefined) {
+      throw new SandboxError("InvalidSpec", {
+        problems: [{
+          path: "cluster.podCidrs",
+          message:
+            `is missing: cluster "${cluster}" is new, write its networks, like "10.244.0.0/16" and "fd00:10:244::/48"`,
+        }],
+      });
+    }
+    return { settings, settingsText: JSON.stringify(settings) };
+  }
+  const settings = readSettings(stored.text);
+  if (typeof settings === "string") {
+    throw new SandboxError("StoreRefused", {
+      store: description,
+      reason: `the settings of cluster "${cluster}" are damaged: ${settings}`,
+    });
+  }
+  refuseDifferences(cluster, wanted, settings);
+  return { settings, settingsText: stored.text };
+}
+
+/** Whether the member that has the node's name is what this very node was until now. */
+function isOwn(
+  other: StoredMember,
+  { addresses }: Pick<ClusterMember, "addresses">,
+  settings: ClusterSettings,
+  { formerLease }: PlaceWish,
+): boolean {
+  if (other.lease === undefined || other.lease === formerLease) return true;
+  // After a reboot the lease is forgotten; two machines that work have no address in common.
+  const known = addressesOf(other, settings);
+  return known.some((address) => addresses.includes(address));
+}
+
+function addressesOf(
+  { name, text }: StoredMember,
+  settings: ClusterSettings,
+): readonly string[] {
+  const member = readMember(name, text, settings);
+  return typeof member === "string" ? [] : member.addresses;
+}

@@ -1,0 +1,130 @@
+/**
+ * Who is there: what the store tells, read and kept up to date.
+ *
+ * @module
+ */
+import { compareText } from "../text.ts";
+import type { ClusterMember } from "./member.ts";
+import { readMember } from "./record.ts";
+import type { ClusterSettings } from "./settings.ts";
+import type {
+  Reservation,
+  StoredMember,
+  StoreListing,
+  StoreUpdate,
+} from "./store.ts";
+
+/** A record that is none, and is ignored. */
+export interface RefusedMember {
+  /** The name it is stored under. */
+  readonly name: string;
+  /** What is wrong with it. */
+  readonly reason: string;
+}
+
+/** Who is there at a moment. */
+export interface RosterView {
+  /** By name; this node is among them. */
+  readonly members: readonly ClusterMember[];
+  /** By name. */
+  readonly refused: readonly RefusedMember[];
+}
+
+/** The members of a cluster, as far as the store has told. */
+export class Roster {
+  readonly #settings: ClusterSettings;
+  #revision = "";
+  readonly #stored = new Map<string, StoredMember>();
+  readonly #reservations = new Map<string, Reservation>();
+  /** What stored members say, which is read once: valid for the revision. */
+  readonly #read = new Map<
+    string,
+    { readonly revision: string; readonly member: ClusterMember | string }
+  >();
+
+  /** Nobody yet. */
+  constructor(settings: ClusterSettings) {
+    this.#settings = settings;
+  }
+
+  /** The moment, for a watch. */
+  get revision(): string {
+    return this.#revision;
+  }
+
+  /** What is stored under a name. */
+  stored(name: string): StoredMember | undefined {
+    return this.#stored.get(name);
+  }
+
+  /** Forgets what was, and takes a listing. */
+  reset({ revision, members, reservations }: StoreListing): void {
+    this.#revision = revision;
+    this.#stored.clear();
+    this.#reservations.clear();
+    for (const member of members) this.#stored.set(member.name, member);
+    for (const one of reservations) this.#reservations.set(one.podCidr, one);
+    for (const name of this.#read.keys()) {
+      if (!this.#stored.has(name)) this.#read.delete(name);
+    }
+  }
+
+  /** Goes on by an update of a watch. */
+  apply({ revision, changes }: StoreUpdate): void {
+    this.#revision = revision;
+    for (const change of changes) {
+      if (change.kind === "member") {
+        if (change.now !== undefined) this.#stored.set(change.name, change.now);
+        else {
+          this.#stored.delete(change.name);
+          this.#read.delete(change.name);
+        }
+      } else if (change.kind === "reservation") {
+        if (change.now === undefined) this.#reservations.delete(change.podCidr);
+        else this.#reservations.set(change.podCidr, change.now);
+      }
+    }
+  }
+
+  /** What it comes to. A member that has a network of another's reservation is refused. */
+  view(): RosterView {
+    const members: ClusterMember[] = [];
+    const refused: RefusedMember[] = [];
+    for (const stored of this.#stored.values()) {
+      const member = this.#memberOf(stored);
+      const problem = typeof member === "string"
+        ? member
+        : this.#problemOf(member);
+      if (typeof member !== "string" && problem === undefined) {
+        members.push(member);
+      } else if (problem !== undefined) {
+        refused.push({ name: stored.name, reason: problem });
+      }
+    }
+    return { members: members.sort(byName), refused: refused.sort(byName) };
+  }
+
+  #memberOf(stored: StoredMember): ClusterMember | string {
+    const { name, revision, text } = stored;
+    const known = this.#read.get(name);
+    if (known?.revision === revision) return known.member;
+    const member = readMember(name, text, this.#settings);
+    this.#read.set(name, { revision, member });
+    return member;
+  }
+
+  #problemOf({ name, podCidrs }: ClusterMember): string | undefined {
+    for (const podCidr of podCidrs) {
+      const owner = this.#reservations.get(podCidr)?.owner ?? name;
+      if (owner !== name) return `${podCidr} is reserved for "${owner}"`;
+    }
+    return undefined;
+  }
+}
+
+function byName(
+  a: { readonly name: string },
+  b: { readonly name: string },
+): number {
+  return compareText(a.name, b.name);
+}

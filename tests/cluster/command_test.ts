@@ -1,0 +1,126 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Host } from "../cli/host.ts";
+import { Etcd } from "./etcd.ts";
+import { eventually } from "./machines.ts";
+
+/** Two machines with an address each, and an etcd that both reach. */
+class Network implements AsyncDisposable {
+  readonly #opened = new AsyncDisposableStack();
+  readonly hosts: Host[] = [];
+  endpoint = "";
+
+  static async start(): Promise<Network> {
+    const network = new Network();
+    const opened = network.#opened;
+    for (const number of [1, 2]) {
+      const host = opened.use(await Host.start(["--allow-net"]));
+      network.hosts.push(host);
+      const commands = number === 1
+        ? [["link", "add", "veth1", "type", "veth", "peer", "name", "eth0"]]
+        : [];
+      for (const command of commands) await host.run("ip", ...command);
+    }
+    const [one, two] = network.hosts;
+    assert(one !== undefined && two !== undefined);
+    await one.run("ip", "link", "set", "eth0", "netns", `${two.pid}`);
+    await one.run("ip", "link", "set", "veth1", "name", "eth0");
+    for (const [i, host] of network.hosts.entries()) {
+      await host.run("ip", "link", "set", "eth0", "up");
+      const address = `192.168.50.${i + 1}/24`;
+      await host.run("ip", "address", "add", address, "dev", "eth0");
+    }
+    // On the first machine: the other one reaches it over the segment.
+    const etcd = opened.use(
+      await Etcd.start({ netns: one.pid, host: "192.168.50.1" }),
+    );
+    network.endpoint = etcd.endpoints[0] ?? "";
+    return network;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#opened.disposeAsync();
+  }
+}
+
+Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", async () => {
+  await using network = await Network.start();
+  const [one, two] = network.hosts;
+  assert(one !== undefined && two !== undefined);
+  const cluster = ["--etcd", network.endpoint, "--lease", "3"];
+  const cidrs = ["--cluster-cidr", "10.244.0.0/16"];
+  const services = [
+    one.start("--node", "a", "node", "up", ...cluster, ...cidrs, "-o", "json"),
+  ];
+  const ready = async (host: Host, node: string) => {
+    const { code } = await host.podnet("--node", node, "node", "status");
+    return code === 0;
+  };
+  await eventually(() => ready(one, "a"));
+  // The first node has said what the cluster is.
+  services.push(two.start("--node", "b", "node", "up", ...cluster));
+  await eventually(() => ready(two, "b"));
+  const status = await one.json("--node", "a", "node", "status") as {
+    state: string;
+    isKept: boolean;
+    self: { podCidrs: string[] };
+  };
+  assertEquals([status.state, status.isKept], ["ready", true]);
+  await eventually(async () => {
+    const nodes = await one.json("--node", "a", "node", "ls") as {
+      name: string;
+    }[];
+    return String(nodes.map(({ name }) => name)) === "a,b";
+  });
+  assertMatch(
+    await two.ok("--node", "b", "node", "routes"),
+    /^NETWORK +NODE +PATH +LINK +NEXT HOP\n(?:.+\n)*10\.244\.\d+\.0\/24 +a +route +eth0 +192\.168\.50\.1\n/,
+  );
+  assertMatch(
+    await one.ok("--node", "a", "node", "picture"),
+    /└── route +── b {2}10\.244\.\d+\.0\/24\n/,
+  );
+  assertMatch(
+    await one.ok("--node", "a", "node", "picture", "--format", "svg"),
+    /^<svg [^]*<path class="route"[^]*<\/svg>\n$/,
+  );
+  // Pods of both are made by other processes, and reach each other.
+  const web = await one.json("--node", "a", "create", "web") as {
+    addresses: string[];
+  };
+  const client = await two.json("--node", "b", "create", "client") as {
+    addresses: string[];
+  };
+  const server = one.start(
+    ...["--node", "a", "exec", "web", "--", "socat"],
+    ...["TCP-LISTEN:80,fork,reuseaddr", "SYSTEM:echo $SOCAT_PEERADDR"],
+  );
+  // Who connects is seen as who he is (X1).
+  const connects = () =>
+    two.podnet(
+      ...["--node", "b", "exec", "client", "--", "socat", "-u"],
+      ...[`TCP:${web.addresses[0]}:80,retry=50,interval=0.1`, "STDOUT"],
+    );
+  const seen = { code: 0, stdout: `${client.addresses[0]}\n`, stderr: "" };
+  assertEquals(await connects(), seen);
+  // Ended, they leave all as it is.
+  for (const service of services) {
+    const { code, stderr } = await service.end("SIGTERM");
+    assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  }
+  assertEquals(await connects(), seen);
+  await server.end("SIGTERM");
+  const late = await one.podnet("--node", "a", "node", "status");
+  assertEquals(late.code, 1);
+  assertMatch(late.stdout, /no process keeps the node in its cluster/);
+  let refused = await one.podnet("--node", "a", "create", "late-0");
+  for (let i = 1; refused.code === 0; i++) {
+    refused = await one.podnet("--node", "a", "create", `late-${i}`);
+  }
+  assertEquals(refused.code, 1);
+  assertMatch(refused.stderr, /lease in cluster "default" has ended/);
+  const leave = ["node", "leave", ...cluster];
+  assertEquals((await one.podnet("--node", "a", ...leave)).code, 4);
+  await one.ok("--node", "a", ...leave, "--force");
+  await two.ok("--node", "b", ...leave, "--force");
+  assertEquals((await one.podnet("--node", "a", "node", "status")).code, 3);
+});

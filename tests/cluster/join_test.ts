@@ -1,0 +1,208 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { isSandboxError, SandboxError } from "../../src/errors.ts";
+import { Etcd } from "./etcd.ts";
+import { eventually, Machines, POD_CIDRS } from "./machines.ts";
+
+async function code(work: Promise<unknown>): Promise<string> {
+  const error = await assertRejects(() => work, SandboxError);
+  assert(isSandboxError(error));
+  return error.code;
+}
+
+Deno.test("joinCluster() gives nodes that join at the same instant networks of their own, and each learns of the other (IP2)", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const { endpoints } = etcd;
+  const [one, two] = await Promise.all([
+    machines.join(1, { etcd: { endpoints } }),
+    machines.join(2, { etcd: { endpoints } }),
+  ]);
+  await using _one = one;
+  await using _two = two;
+  assertEquals(
+    new Set([...one.self.podCidrs, ...two.self.podCidrs]).size,
+    4,
+  );
+  assertEquals(one.node.podCidrs, one.self.podCidrs);
+  assertEquals(one.self.addresses, ["192.168.50.1", "fd50::1"]);
+  // A tunnel over IPv4 takes 50 bytes.
+  assertEquals(one.node.mtu, 1450);
+  assertEquals([one.status.state, two.status.state], ["ready", "ready"]);
+  await one.noted.until("n2");
+  await two.noted.until("n1");
+  assertEquals(one.members, [two.self]);
+  const sandbox = await one.node.createSandbox({ name: "web" });
+  assertEquals(sandbox.addresses.length, 2);
+  await one.node.remove({ force: true });
+  await two.node.remove();
+});
+
+Deno.test("joinCluster() gives a node that returns the same networks: at once, with its state lost, and after its lease", async () => {
+  await using etcd = await Etcd.start();
+  await using store = etcd.store();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints } };
+  const stateDir = machines.stateDir();
+  let podCidrs: readonly string[];
+  {
+    await using first = await machines.join(1, {
+      ...options,
+      node: { stateDir },
+    });
+    ({ podCidrs } = first.self);
+    const { cluster, node } = { cluster: first.name, node: first.node.name };
+    assertEquals([cluster, node], ["default", "n1"]);
+  }
+  {
+    // Another process of the same node.
+    await using second = await machines.join(1, {
+      ...options,
+      node: { stateDir },
+    });
+    assertEquals(second.self.podCidrs, podCidrs);
+    await second.node.remove();
+  }
+  {
+    // The machine has forgotten all, and has the same addresses.
+    await using third = await machines.join(1, options);
+    assertEquals(third.self.podCidrs, podCidrs);
+    await third.node.remove();
+  }
+  await eventually(async () => (await store.list()).members.length === 0);
+  {
+    // Another machine of the same name.
+    await using fourth = await machines.join(7, {
+      ...options,
+      node: { name: "n1" },
+    });
+    assertEquals(fourth.self.podCidrs, podCidrs);
+    await fourth.leave();
+  }
+});
+
+Deno.test("joinCluster() lets a machine have a name when the one that had it has ended, and not before", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints }, leaseSeconds: 1 };
+  const first = await machines.join(1, options);
+  const start = performance.now();
+  const joining = machines.join(2, { ...options, node: { name: "n1" } });
+  // Killed: nobody renews its lease any more.
+  await first.node.remove();
+  await first[Symbol.asyncDispose]();
+  await using second = await joining;
+  assert(performance.now() - start > 500);
+  assertEquals(second.self.podCidrs, first.self.podCidrs);
+  assertEquals(
+    await code(machines.join(3, { ...options, node: { name: "n1" } })),
+    "NodeNameInUse",
+  );
+  await second.leave();
+});
+
+Deno.test("joinCluster() refuses what the cluster is not, and a second process", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints } };
+  assertEquals(
+    await code(machines.join(1, { ...options, cluster: {} })),
+    "InvalidSpec",
+  );
+  await using one = await machines.join(1, options);
+  const others = [
+    { podCidrs: ["10.0.0.0/8"] },
+    { podCidrs: POD_CIDRS, backend: "host-gw" },
+    { podCidrs: POD_CIDRS, nodePrefixLength4: 26 },
+    { vni: 7 },
+  ] as const;
+  for (const cluster of others) {
+    assertEquals(
+      await code(machines.join(2, { ...options, cluster })),
+      "ClusterConflict",
+    );
+  }
+  const { stateDir } = one.node;
+  assertEquals(
+    await code(machines.join(1, { ...options, node: { stateDir } })),
+    "MembershipInUse",
+  );
+  await using two = await machines.join(2, { ...options, cluster: {} });
+  assertEquals(two.settings, one.settings);
+  await one.leave();
+  await two.leave();
+  await using store = etcd.store({ cluster: "default" });
+  const { members, reservations } = await store.list();
+  assertEquals([members, reservations], [[], []]);
+});
+
+Deno.test("joinCluster() tells when the store is silent, when it refuses, and ends when it is told", async () => {
+  using machines = new Machines();
+  const nobody = { endpoints: ["http://127.0.7.250:2379"] };
+  assertEquals(
+    await code(machines.join(1, { etcd: nobody, timeoutMs: 300 })),
+    "StoreUnreachable",
+  );
+  const abort = new AbortController();
+  const joining = machines.join(1, { etcd: nobody, signal: abort.signal });
+  setTimeout(() => abort.abort(new RangeError("enough")), 100);
+  await assertRejects(() => joining, RangeError, "enough");
+  const path = `${machines.stateDir()}/peers.json`;
+  await Deno.writeTextFile(path, '{"podCidrs":["10.244.0.0/16"],"nodes":[]}');
+  assertEquals(
+    await code(machines.join(1, { peers: path, cluster: {} })),
+    "StoreRefused",
+  );
+});
+
+Deno.test("Cluster.leave() refuses while there are pods, and goes on then", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const cluster = await machines.join(1, {
+    etcd: { endpoints: etcd.endpoints },
+  });
+  await cluster.node.createSandbox({ name: "web" });
+  assertEquals(await code(cluster.leave()), "NodeConflict");
+  assertEquals(cluster.status.state, "ready");
+  await cluster.node.createSandbox({ name: "other" });
+  await cluster.leave({ force: true });
+  assertEquals(cluster.status.state, "left");
+});
+
+Deno.test("joinCluster() with a file: nodes have the networks that it says, and follow its changes", async () => {
+  using machines = new Machines();
+  const path = `${machines.stateDir()}/peers.json`;
+  const write = (...numbers: readonly number[]) =>
+    Deno.writeTextFile(
+      `${path}.new`,
+      JSON.stringify({
+        podCidrs: ["10.244.0.0/16"],
+        backend: "host-gw",
+        nodes: numbers.map((number) => ({
+          name: `n${number}`,
+          podCidrs: [`10.244.${number}.0/24`],
+          addresses: [`192.168.50.${number}`],
+        })),
+      }),
+    ).then(() => Deno.rename(`${path}.new`, path));
+  await write(1, 2);
+  await using one = await machines.join(1, { peers: path, cluster: {} });
+  assertEquals(one.self.podCidrs, ["10.244.1.0/24"]);
+  assertEquals(one.noted.names, ["n2"]);
+  assertEquals(one.node.mtu, 1500);
+  await write(1, 2, 3);
+  await one.noted.until("n2", "n3");
+  await Deno.writeTextFile(path, "{");
+  await eventually(() => one.status.state === "disconnected");
+  await one.node.createSandbox({ name: "web" });
+  await write(2, 3);
+  await eventually(() => one.status.state === "expired");
+  assertEquals(
+    await code(one.node.createSandbox({ name: "other" })),
+    "LeaseEnded",
+  );
+  await write(1, 3);
+  await eventually(() => one.status.state === "ready");
+  await one.noted.until("n3");
+  await one.node.createSandbox({ name: "other" });
+  await one.leave({ force: true });
+});

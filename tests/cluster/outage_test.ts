@@ -1,0 +1,270 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { ClusterEvent } from "../../src/cluster/events.ts";
+import { isSandboxError, SandboxError } from "../../src/errors.ts";
+import { Etcd } from "./etcd.ts";
+import { eventually, type Joined, Machines } from "./machines.ts";
+
+async function refusesPods({ node }: Joined, name: string): Promise<string> {
+  const error = await assertRejects(
+    () => node.createSandbox({ name }),
+    SandboxError,
+  );
+  assert(isSandboxError(error, "LeaseEnded"), error.message);
+  return error.context.reason;
+}
+
+function isIn(state: string, ...clusters: readonly Joined[]) {
+  return eventually(() =>
+    clusters.every(({ status }) => status.state === state)
+  );
+}
+
+Deno.test("without etcd a node gives addresses until its lease ends, keeps what runs, and goes on when etcd is back", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints, timeoutMs: 500 } };
+  await using one = await machines.join(1, options);
+  await using two = await machines.join(2, options);
+  await one.noted.until("n2");
+  const told: ClusterEvent[] = [];
+  const watching = Array.fromAsync(one.watch(), (event) => told.push(event));
+  const kept = await one.node.createSandbox({ name: "kept" });
+  await etcd.kill();
+  await isIn("disconnected", one, two);
+  assert((one.status.leaseRemainingMs ?? 0) > 0);
+  await one.node.createSandbox({ name: "in-time" });
+  await isIn("expired", one, two);
+  assertEquals(one.status.leaseRemainingMs, 0);
+  await refusesPods(one, "late");
+  // Pods on the node's own network need no address.
+  await one.node.createSandbox({ name: "agent", hostNetwork: true });
+  // Nobody has said that the other one has gone.
+  assertEquals(one.noted.names, ["n2"]);
+  assertEquals(await one.node.check(), []);
+  assertEquals((await one.node.openSandbox("kept")).addresses, kept.addresses);
+  etcd.spawn();
+  await isIn("ready", one, two);
+  await one.node.createSandbox({ name: "late" });
+  assertEquals(one.noted.names, ["n2"]);
+  await two.leave();
+  await one.noted.until();
+  await one.leave({ force: true });
+  await watching;
+  const states = told.flatMap((event) =>
+    event.type === "state"
+      ? [event.state]
+      : event.type === "departed"
+      ? [event.type]
+      : []
+  );
+  assertEquals(states.slice(0, 2), ["disconnected", "expired"]);
+  // Lease and watch come back one after the other.
+  assertEquals(states.slice(2).filter((one) => one !== "disconnected"), [
+    "ready",
+    "departed",
+    "left",
+  ]);
+});
+
+Deno.test("a node whose lease somebody has revoked has its place again at once", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints }, leaseSeconds: 60 };
+  await using one = await machines.join(1, options);
+  await using two = await machines.join(2, options);
+  await using store = etcd.store({ cluster: "default" });
+  const { podCidrs } = one.self;
+  const leaseOf = async (name: string) =>
+    (await store.list()).members.find((member) => member.name === name)?.lease;
+  const before = await leaseOf("n1");
+  await etcd.call(0, "lease/revoke", { ID: before });
+  await eventually(async () => {
+    const lease = await leaseOf("n1");
+    return lease !== undefined && lease !== before;
+  });
+  assertEquals(one.self.podCidrs, podCidrs);
+  await isIn("ready", one);
+  await two.noted.until("n1");
+  await one.node.createSandbox({ name: "web" });
+  await one.leave({ force: true });
+  await two.leave();
+});
+
+Deno.test("a node that was cut off, and whose networks another has by now, gives none of their addresses", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = {
+    etcd: { endpoints: etcd.endpoints, timeoutMs: 300 },
+    leaseSeconds: 1,
+    // Two networks: the third node has none left.
+    cluster: { podCidrs: ["10.244.0.0/23"] },
+  };
+  await using gate = new Gate(etcd.endpoints[0] ?? "");
+  await using one = await machines.join(1, {
+    ...options,
+    etcd: { endpoints: [gate.url], timeoutMs: 300 },
+  });
+  await using two = await machines.join(2, options);
+  const error = await assertRejects(
+    () => machines.join(3, options),
+    SandboxError,
+  );
+  assertEquals(error.code, "PodCidrsExhausted");
+  await gate.shut();
+  await two.noted.until();
+  const left = performance.now();
+  // One second of lease; that etcd notices, and that it is told, takes less than two.
+  assert(left - (two.noted.passes.at(-1)?.at ?? 0) < 2000);
+  await isIn("expired", one);
+  await using three = await machines.join(3, options);
+  assertEquals(three.self.podCidrs, one.self.podCidrs);
+  gate.open();
+  await eventually(() => (one.status.reason ?? "").includes(`node "n3" has`));
+  assert((await refusesPods(one, "web")).includes(`node "n3" has`));
+  // When the other one goes, the networks are its own again.
+  await three.leave();
+  await isIn("ready", one);
+  await one.node.createSandbox({ name: "web" });
+  await one.leave({ force: true });
+  await two.leave();
+});
+
+Deno.test("a watch that breaks, and a history that is compacted meanwhile, lose nothing", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  await using gate = new Gate(etcd.endpoints[0] ?? "");
+  const options = { etcd: { endpoints: etcd.endpoints }, leaseSeconds: 60 };
+  await using one = await machines.join(1, {
+    ...options,
+    etcd: { endpoints: [gate.url] },
+  });
+  await using two = await machines.join(2, options);
+  await one.noted.until("n2");
+  await gate.shut();
+  await isIn("disconnected", one);
+  await two.leave();
+  await using three = await machines.join(3, options);
+  await etcd.compact();
+  gate.open();
+  await one.noted.until("n3");
+  await isIn("ready", one);
+  await one.leave();
+  await three.leave();
+});
+
+Deno.test("a store that has lost everything gets it back from the nodes, who keep each other meanwhile", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints }, leaseSeconds: 30 };
+  await using one = await machines.join(1, options);
+  await using two = await machines.join(2, options);
+  await one.noted.until("n2");
+  const passes = one.noted.passes.length;
+  await etcd.lose();
+  await using store = etcd.store({ cluster: "default" });
+  await eventually(async () => {
+    const { members, reservations } = await store.list().catch(() => ({
+      members: [],
+      reservations: [],
+    }));
+    return members.length === 2 && reservations.length === 4;
+  });
+  await isIn("ready", one, two);
+  for (const { names } of one.noted.passes.slice(passes)) {
+    assertEquals(names, ["n2"]);
+  }
+  await one.leave();
+  await two.leave();
+});
+
+Deno.test("paths that could not be made are made again", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints } };
+  await using one = await machines.join(1, options);
+  const watch = one.watch();
+  one.noted.failure = new RangeError("no room");
+  await using two = await machines.join(2, options);
+  await one.noted.until("n2");
+  const told: string[] = [];
+  for await (const event of watch) {
+    told.push(event.type === "failed" ? event.reason : event.type);
+    if (event.type === "failed") break;
+  }
+  assertEquals(told, ["joined", "no room"]);
+  await one.leave();
+  await two.leave();
+});
+
+/** A way to an etcd that can be cut. */
+class Gate implements AsyncDisposable {
+  readonly #target: URL;
+  readonly #hostname: string;
+  readonly #port: number;
+  #listener: Deno.TcpListener;
+  readonly #open = new Set<Deno.TcpConn>();
+  #serving: Promise<void>;
+
+  constructor(target: string) {
+    this.#target = new URL(target);
+    this.#listener = Deno.listen({ hostname: "127.0.7.240", port: 0 });
+    ({ hostname: this.#hostname, port: this.#port } = this.#listener.addr);
+    this.#serving = this.#serve();
+  }
+
+  get url(): string {
+    return `http://${this.#hostname}:${this.#port}`;
+  }
+
+  /** Breaks what is open, and refuses what comes. */
+  async shut(): Promise<void> {
+    this.#listener.close();
+    for (const connection of this.#open) this.#close(connection);
+    await this.#serving;
+  }
+
+  /** Lets pass again. */
+  open(): void {
+    this.#listener = Deno.listen({
+      hostname: this.#hostname,
+      port: this.#port,
+    });
+    this.#serving = this.#serve();
+  }
+
+  async #serve(): Promise<void> {
+    const pipes: Promise<unknown>[] = [];
+    try {
+      for await (const client of this.#listener) {
+        const { hostname, port } = this.#target;
+        this.#open.add(client);
+        pipes.push(
+          (async () => {
+            const server = await Deno.connect({ hostname, port: Number(port) });
+            this.#open.add(server);
+            await Promise.all([
+              client.readable.pipeTo(server.writable),
+              server.readable.pipeTo(client.writable),
+            ]);
+          })().catch(() => {}).finally(() => this.#close(client)),
+        );
+      }
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+    await Promise.all(pipes);
+  }
+
+  #close(connection: Deno.TcpConn): void {
+    this.#open.delete(connection);
+    try {
+      connection.close();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.BadResource)) throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shut().catch(() => {});
+  }
+}

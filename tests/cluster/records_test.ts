@@ -1,0 +1,201 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { SandboxError } from "../../src/errors.ts";
+import type { ClusterMember } from "../../src/cluster/member.ts";
+import { readMember, writeMember } from "../../src/cluster/record.ts";
+import { Roster } from "../../src/cluster/roster.ts";
+import {
+  type ClusterSettings,
+  complete,
+  readSettings,
+} from "../../src/cluster/settings.ts";
+import type { StoreListing } from "../../src/cluster/store.ts";
+import { chooseSubnets } from "../../src/cluster/subnets.ts";
+import { Cidr } from "../../src/net/cidr.ts";
+import { Etcd } from "./etcd.ts";
+import { eventually, Machines } from "./machines.ts";
+
+function settingsOf(...podCidrs: readonly string[]): ClusterSettings {
+  const settings = complete({ podCidrs: podCidrs.map(Cidr.parse) });
+  if (settings === undefined) throw new TypeError("no networks");
+  return settings;
+}
+
+const settings = settingsOf("10.244.0.0/16", "fd00:10:244::/48");
+
+const member: ClusterMember = {
+  name: "a",
+  podCidrs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
+  addresses: ["192.168.50.1", "fd50::1"],
+  vxlan: { vni: 112, port: 8472, mac: "02:00:00:00:00:01" },
+  wireguard: {
+    publicKey: "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=",
+    port: 51820,
+  },
+};
+
+/** Records that no member has, by what is wrong with them. */
+export const DAMAGED: Readonly<Record<string, string>> = {
+  "it is no JSON": "{",
+  "it is no object": "[]",
+  "name: Invalid key": "{}",
+  "it says that it is": JSON.stringify({ ...member, name: "b" }),
+  "name: write": JSON.stringify({ ...member, name: "../a" }),
+  "podCidrs: is empty": JSON.stringify({ ...member, podCidrs: [] }),
+  "podCidrs: write at most 2": JSON.stringify({
+    ...member,
+    podCidrs: ["10.244.1.0/24", "10.244.2.0/24", "10.244.3.0/24"],
+  }),
+  "10.244.0.0/16 is no network of a node": JSON.stringify({
+    ...member,
+    podCidrs: ["10.244.0.0/16"],
+  }),
+  "podCidrs.0:": JSON.stringify({ ...member, podCidrs: ["10.244.1.1/24"] }),
+  "addresses.0:": JSON.stringify({ ...member, addresses: ["::ffff:1.2.3.4"] }),
+  "addresses: is empty": JSON.stringify({ ...member, addresses: [] }),
+  "vxlan.mac:": JSON.stringify({
+    ...member,
+    vxlan: { ...member.vxlan, mac: "ff:ff:ff:ff:ff:ff" },
+  }),
+  "vxlan.vni:": JSON.stringify({
+    ...member,
+    vxlan: { ...member.vxlan, vni: 0 },
+  }),
+  "wireguard.publicKey:": JSON.stringify({
+    ...member,
+    wireguard: { publicKey: "short", port: 1 },
+  }),
+  "it has": JSON.stringify({ ...member, more: "x".repeat(5000) }),
+};
+
+Deno.test("readMember() reads what writeMember() wrote, and what a later version adds is no fault", () => {
+  assertEquals(readMember("a", writeMember(member), settings), member);
+  const later = JSON.stringify({ ...member, geneve: { vni: 1 } });
+  assertEquals(readMember("a", later, settings), member);
+});
+
+Deno.test("readMember() says what is wrong with a damaged record", () => {
+  for (const [reason, text] of Object.entries(DAMAGED)) {
+    const told = readMember("a", text, settings);
+    assertEquals(typeof told, "string", text);
+    assertEquals(String(told).slice(0, reason.length), reason);
+  }
+});
+
+Deno.test("readSettings() says what is wrong with damaged settings", () => {
+  const texts: Record<string, string> = {
+    "{": "they are no JSON",
+    "{}": "they have no podCidrs",
+    '{"podCidrs":"x"}': "podCidrs:",
+    '{"podCidrs":["10.244.0.0/16"],"vni":0}': "vni:",
+    '{"podCidrs":["10.244.0.0/16"],"extra":0}': "extra:",
+  };
+  for (const [text, reason] of Object.entries(texts)) {
+    const told = readSettings(text);
+    assertEquals(String(told).slice(0, reason.length), reason);
+  }
+  assertEquals(readSettings(JSON.stringify(settings)), settings);
+});
+
+Deno.test("Roster refuses who has a network that is reserved for another, whatever came first", () => {
+  const b = { ...member, name: "b", addresses: ["192.168.50.2"] };
+  const members = [member, b].map((one) => ({
+    name: one.name,
+    text: writeMember(one),
+    revision: "1",
+    lease: "1",
+  }));
+  for (const listed of [members, members.toReversed()]) {
+    const roster = new Roster(settings);
+    roster.reset({
+      revision: "1",
+      members: listed,
+      reservations: [{ podCidr: "10.244.1.0/24", owner: "b", revision: "1" }],
+    });
+    assertEquals(roster.view().members.map(({ name }) => name), ["b"]);
+    assertEquals(roster.view().refused, [{
+      name: "a",
+      reason: '10.244.1.0/24 is reserved for "b"',
+    }]);
+    roster.apply({
+      revision: "2",
+      changes: [{ kind: "reservation", podCidr: "10.244.1.0/24" }],
+    });
+    assertEquals(roster.view().members.map(({ name }) => name), ["a", "b"]);
+  }
+});
+
+Deno.test("chooseSubnets() takes what is the node's, then what is free, then what nobody uses", () => {
+  const small = settingsOf("10.244.0.0/22", "fd00:10:244::/62");
+  const wish = { cluster: "c", name: "a", held: [], random: () => 0.99 };
+  const reserved = (owner: string, ...podCidrs: readonly string[]) =>
+    podCidrs.map((podCidr) => ({ podCidr, owner, revision: "1" }));
+  const listing: StoreListing = {
+    revision: "1",
+    members: ["b", "c", "d"].map((name) => ({
+      name,
+      text: "",
+      revision: "1",
+      lease: "1",
+    })),
+    reservations: reserved("b", "10.244.3.0/24", "fd00:10:244:3::/64"),
+  };
+  const choose = (extra: typeof listing.reservations = [], more = {}) =>
+    chooseSubnets(small, {
+      ...listing,
+      reservations: [...listing.reservations, ...extra],
+    }, { ...wish, ...more });
+  // The fourth of four is taken: on from the first.
+  assertEquals(choose(), ["10.244.0.0/24", "fd00:10:244::/64"]);
+  assertEquals(choose(reserved("a", "10.244.2.0/24")), [
+    "10.244.2.0/24",
+    "fd00:10:244::/64",
+  ]);
+  assertEquals(choose([], { held: ["10.244.1.0/24"] })[0], "10.244.1.0/24");
+  // What is reserved for one that is not there is taken when nothing else is left.
+  const full = [
+    ...reserved("c", "10.244.0.0/24"),
+    ...reserved("gone", "10.244.1.0/24"),
+    ...reserved("d", "10.244.2.0/24"),
+  ];
+  assertEquals(choose(full)[0], "10.244.1.0/24");
+  const exhausted = assertThrows(
+    () =>
+      choose([
+        ...full.filter(({ owner }) => owner !== "gone"),
+        ...reserved("b", "10.244.1.0/24"),
+      ]),
+    SandboxError,
+  );
+  assertEquals(exhausted.code, "PodCidrsExhausted");
+  const taken = assertThrows(
+    () => choose(full, { held: ["10.244.0.0/24"] }),
+    SandboxError,
+  );
+  assertEquals(taken.code, "PodCidrInUse");
+});
+
+Deno.test("records that others damage are told of and not followed, and nobody's networks are taken", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints } };
+  await using one = await machines.join(1, options);
+  await using two = await machines.join(2, options);
+  await one.noted.until("n2");
+  const put = (name: string, text: string) =>
+    etcd.call(0, "kv/put", {
+      key: btoa(`/podnet/default/members/${name}`),
+      value: btoa(text),
+    });
+  const texts = Object.values(DAMAGED);
+  for (const [i, text] of texts.entries()) {
+    await put(`bad${i}`, text.replaceAll('"a"', `"bad${i}"`));
+  }
+  await put("../etc", "{}");
+  await put("thief", writeMember({ ...two.self, name: "thief" }));
+  await put("n3", writeMember({ ...member, name: "n3" }));
+  await eventually(() => one.noted.names.includes("n3"));
+  assertEquals(one.noted.names, ["n2", "n3"]);
+  assertEquals(one.refused.length, texts.length + 2);
+  await one.leave();
+  await two.leave();
+});
