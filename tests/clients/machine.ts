@@ -9,6 +9,7 @@ import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import { spawn } from "../../src/namespace/pod_io.ts";
 import { IpAddress } from "../../src/net/ip.ts";
+import type { Printed } from "../support/page.ts";
 import { Underlay } from "../../src/testing/underlay.ts";
 
 const SEGMENT = ["192.168.50.0/24", "fd50::/64"].map(Cidr.parse);
@@ -177,6 +178,14 @@ export class Machine implements AsyncDisposable {
     const { code, stdout, stderr } = await this.attempt(...command);
     assertEquals(code, 0, `${command.join(" ")}: ${stdout}${stderr}`);
     return stdout.trim();
+  }
+
+  /** Runs lines of a page of docs/, as on a terminal. */
+  async shell(script: string): Promise<Printed> {
+    const { code, stdout } = await this.attempt(
+      ...["sh", "-ec", `exec 2>&1\n${script}`],
+    );
+    return { code, output: stdout };
   }
 
   /** A network namespace of the machine, by its path. */

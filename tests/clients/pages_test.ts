@@ -15,12 +15,7 @@ async function runPage(
   const switches = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"];
   await machine.run("sysctl", "-qw", ...switches);
   const before = await networkState(machine);
-  await page.run(async (script) => {
-    const { code, stdout } = await machine.attempt(
-      ...["sh", "-ec", `exec 2>&1\n${script}`],
-    );
-    return { code, output: stdout };
-  }, events);
+  await page.run((script) => machine.shell(script), events);
   await assertNothingLeft(machine, before);
 }
 

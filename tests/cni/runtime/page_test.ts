@@ -4,10 +4,5 @@ import { Page } from "../../support/page.ts";
 
 Deno.test("docs/cni-runtime.md says what happens", async () => {
   await using machine = await Machine.start();
-  await Page.read("cni-runtime.md").run(async (script) => {
-    const { code, stdout } = await machine.attempt(
-      ...["sh", "-ec", `exec 2>&1\n${script}`],
-    );
-    return { code, output: stdout };
-  });
+  await Page.read("cni-runtime.md").run((script) => machine.shell(script));
 });
