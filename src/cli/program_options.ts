@@ -1,10 +1,12 @@
 /**
- * The options of the commands that install and uninstall a program.
+ * What the commands that install and uninstall a program have in common.
  *
  * @module
  */
-import type { ProgramPaths } from "../install/program.ts";
+import type { ProgramKind, ProgramPaths } from "../install/program.ts";
+import { type Command, defineCommand } from "./command.ts";
 import type { GlobalValues, OptionTable, OptionValues } from "./options.ts";
+import { print } from "./output.ts";
 import { nodeSelection } from "./session.ts";
 import { UsageError } from "./usage.ts";
 
@@ -22,6 +24,10 @@ export function libraryOptions<const D extends string>(directory: D) {
     },
   } as const satisfies OptionTable;
 }
+
+/** What the commands that install a program print. */
+export const INSTALLED =
+  "Prints the files that it wrote: nothing when all of them are as they should be.";
 
 /** The Deno that is to run a program. */
 export const denoOption = {
@@ -68,6 +74,52 @@ function absolute(option: string, path: string): string {
   );
 }
 
+/** What the command `uninstall` of a program has to know. */
+export interface Uninstalling<D extends OptionTable> {
+  /** What it is to people, such as `the plugin`. */
+  readonly program: string;
+  /** Says where its files are. */
+  readonly directories: D;
+  /** The paths that the directories mean. */
+  paths(options: OptionValues<D>): ProgramPaths;
+  /** See {@linkcode Command.examples}. */
+  readonly examples: readonly string[];
+  /** Loads what it is, and how its sandboxes are known by their labels. */
+  load(): Promise<{
+    readonly kind: ProgramKind;
+    readonly isIts: (labels: Readonly<Record<string, string>>) => boolean;
+  }>;
+}
+
+/** Declares the command that takes a program away. */
+export function defineUninstall<const D extends OptionTable>(
+  { program, directories, paths, examples, load }: Uninstalling<D>,
+): Command {
+  return defineCommand({
+    operands: [],
+    options: {
+      "force": {
+        short: "f",
+        help: `Also while containers have their network from ${program}`,
+      },
+      ...directories,
+    } as OptionTable,
+    notes: [
+      "Prints what it removed. The node stays; podnet node down takes it away.",
+    ],
+    examples,
+    async run({ options, global }) {
+      const { uninstallProgram } = await import("../install/program.ts");
+      const { kind, isIts } = await load();
+      // Sound because the command was given these options and one more.
+      const given = paths(options as OptionValues<D>);
+      if (!options["force"]) await refuseWhileUsed(global, program, isIts);
+      for (const path of uninstallProgram(kind, given)) print(path);
+      return 0;
+    },
+  });
+}
+
 /**
  * Keeps a program from going while it is needed to take networks away.
  *
@@ -75,7 +127,7 @@ function absolute(option: string, path: string): string {
  * @param isIts whether a sandbox of these labels was made by it
  * @throws {UsageError}
  */
-export async function refuseWhileUsed(
+async function refuseWhileUsed(
   global: GlobalValues,
   program: string,
   isIts: (labels: Readonly<Record<string, string>>) => boolean,

@@ -26,9 +26,8 @@ export const publishOption = {
   },
 } as const satisfies OptionTable;
 
-/** Everything a sandbox can be created with. */
-export const sandboxOptions = {
-  ...namespaceOption,
+/** The option of commands that may be the first on a node. */
+export const podCidrOption = {
   "pod-cidr": {
     value: "CIDR",
     repeatable: true,
@@ -36,6 +35,12 @@ export const sandboxOptions = {
     help:
       "The node's pod network, one a family; needed the first time only, the node keeps it",
   },
+} as const satisfies OptionTable;
+
+/** Everything a sandbox can be created with. */
+export const sandboxOptions = {
+  ...namespaceOption,
+  ...podCidrOption,
   ...publishOption,
   "ip": {
     value: "ADDR",

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { LabHost } from "../../src/testing/mod.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
-import { OCI_RUNTIMES, Runtime, type RuntimeName, withHook } from "./hooked.ts";
+import { exists, OCI_RUNTIMES, Runtime, type RuntimeName, withHook } from "./hooked.ts";
 
 withHook();
 
@@ -251,16 +251,6 @@ testRuntimes(
     assertEquals(await exists(`${runtime.directory}/none`), false);
   },
 );
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
 
 testRuntimes(
   "what a runtime forgot goes when the container comes again",

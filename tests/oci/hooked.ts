@@ -315,3 +315,14 @@ export async function run(
     stderr: decoder.decode(stderr),
   };
 }
+
+/** Whether there is a file. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

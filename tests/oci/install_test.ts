@@ -1,6 +1,7 @@
 /** `podnet oci-hook install`, `config` and `uninstall`: what they write, for whom, and what they leave alone. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Host } from "../cli/host.ts";
+import { exists } from "./hooked.ts";
 
 /** A host, and a directory for all that is installed on it. */
 class HookHost implements AsyncDisposable {
@@ -138,13 +139,3 @@ Deno.test("podnet oci-hook leaves alone what is not podnet's, and does not go wh
   await host.ok("node", "down");
   assert(!await exists(hook[0] ?? ""));
 });
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}

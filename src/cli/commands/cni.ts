@@ -8,12 +8,13 @@ import { defineCommand } from "../command.ts";
 import type { OptionTable, OptionValues } from "../options.ts";
 import { print } from "../output.ts";
 import {
+  defineUninstall,
   denoOption,
   denoPath,
   directoryOf,
+  INSTALLED,
   libraryOptions,
   libraryPaths,
-  refuseWhileUsed,
 } from "../program_options.ts";
 import { nodeSelection } from "../session.ts";
 import { UsageError } from "../usage.ts";
@@ -49,7 +50,7 @@ export const cniInstall = defineCommand({
     ...directories,
   },
   notes: [
-    "Prints the files that it wrote: nothing when all of them are as they should be.",
+    INSTALLED,
     "Runtimes that read the configuration directory use podnet from then on; see docs/cni-plugin.md.",
   ],
   examples: [
@@ -79,38 +80,21 @@ export const cniInstall = defineCommand({
 });
 
 /** Takes the plugin away. */
-export const cniUninstall = defineCommand({
-  operands: [],
-  options: {
-    "force": {
-      short: "f",
-      help: "Also while containers have their network from the plugin",
-    },
-    ...directories,
-  },
-  notes: [
-    "Prints what it removed. The node stays; podnet node down takes it away.",
-  ],
+export const cniUninstall = defineUninstall({
+  program: "the plugin",
+  directories,
+  paths: pluginPaths,
   examples: [
     "podnet cni uninstall",
     "podnet cni uninstall --bin-dir /usr/lib/cni",
   ],
-  async run({ options, global }) {
+  async load() {
     const { CNI_PLUGIN } = await import("../../cni/install/conflist.ts");
-    const { uninstallProgram } = await import("../../install/program.ts");
-    const paths = pluginPaths(options);
-    if (!options.force) {
-      const { attachmentOf } = await import(
-        "../../cni/plugin/attachment_id.ts"
-      );
-      await refuseWhileUsed(
-        global,
-        "the plugin",
-        (labels) => attachmentOf(labels) !== undefined,
-      );
-    }
-    for (const path of uninstallProgram(CNI_PLUGIN, paths)) print(path);
-    return 0;
+    const { attachmentOf } = await import("../../cni/plugin/attachment_id.ts");
+    return {
+      kind: CNI_PLUGIN,
+      isIts: (labels) => attachmentOf(labels) !== undefined,
+    };
   },
 });
 

@@ -7,6 +7,7 @@ import type { NodeOptions } from "../../../mod.ts";
 import type { ProgramPaths } from "../../install/program.ts";
 import type { HookOptions } from "../../oci/hook_configuration.ts";
 import { defineCommand } from "../command.ts";
+import { integer } from "../numbers.ts";
 import { causeChain, describe, type GivenOptions } from "../errors.ts";
 import {
   ANNOTATION_PREFIX,
@@ -16,15 +17,15 @@ import {
 import type { GlobalValues, OptionTable, OptionValues } from "../options.ts";
 import { print, printFailure } from "../output.ts";
 import {
+  defineUninstall,
   denoOption,
   denoPath,
   directoryOf,
+  INSTALLED,
   libraryOptions,
   libraryPaths,
-  refuseWhileUsed,
 } from "../program_options.ts";
-import { integer } from "../numbers.ts";
-
+import { podCidrOption } from "../sandbox_options.ts";
 import { nodeSelection, openNode } from "../session.ts";
 import { UsageError } from "../usage.ts";
 
@@ -32,13 +33,7 @@ import { UsageError } from "../usage.ts";
 const HOOK_NAME = "podnet-oci-hook";
 
 const hookOptions = {
-  "pod-cidr": {
-    value: "CIDR",
-    repeatable: true,
-    field: "podCidrs",
-    help:
-      "The node's pod network, one a family; needed the first time only, the node keeps it",
-  },
+  ...podCidrOption,
   "timeout": {
     value: "SECONDS",
     help: "Give up after so long (default: 9)",
@@ -143,7 +138,7 @@ export const ociHookInstall = defineCommand({
   operands: [],
   options: { ...hookOptions, ...denoOption, ...directories },
   notes: [
-    "Prints the files that it wrote: nothing when all of them are as they should be.",
+    INSTALLED,
     "podnet oci-hook config prints what config.json needs; the file in --hooks-dir has the same for podman.",
   ],
   examples: [
@@ -168,34 +163,21 @@ export const ociHookInstall = defineCommand({
 });
 
 /** Takes the hook away. */
-export const ociHookUninstall = defineCommand({
-  operands: [],
-  options: {
-    "force": {
-      short: "f",
-      help: "Also while containers have their network from the hook",
-    },
-    ...directories,
-  },
-  notes: [
-    "Prints what it removed. The node stays; podnet node down takes it away.",
-  ],
+export const ociHookUninstall = defineUninstall({
+  program: "the hook",
+  directories,
+  paths: hookPaths,
   examples: [
     "podnet oci-hook uninstall",
     "podnet oci-hook uninstall --hooks-dir /etc/containers/oci/hooks.d",
   ],
-  async run({ options, global }) {
+  async load() {
     const { OCI_HOOK } = await import("../../oci/hook_configuration.ts");
-    const { uninstallProgram } = await import("../../install/program.ts");
     const { LABELS } = await loadSandbox();
-    const paths = hookPaths(options);
-    if (!options.force) {
-      const isHooks = (labels: Readonly<Record<string, string>>) =>
-        labels[LABELS.id] !== undefined;
-      await refuseWhileUsed(global, "the hook", isHooks);
-    }
-    for (const path of uninstallProgram(OCI_HOOK, paths)) print(path);
-    return 0;
+    return {
+      kind: OCI_HOOK,
+      isIts: (labels) => labels[LABELS.id] !== undefined,
+    };
   },
 });
 
