@@ -12,7 +12,7 @@ import type {
   NodeOptions,
 } from "../../mod.ts";
 import type { GlobalValues, OptionTable, OptionValues } from "./options.ts";
-import { integer } from "./sandbox_options.ts";
+import { integer } from "./numbers.ts";
 import { nodeSelection } from "./session.ts";
 import { UsageError } from "./usage.ts";
 
