@@ -1,5 +1,6 @@
 /**
- * Every command by name. Each file is loaded when it is needed, so that a command costs only its own code.
+ * Every command by name. They are loaded when they are needed, in two groups: those that scripts run again and again, and the
+ * others. More groups would be more files for the runtime to look at before it runs anything.
  *
  * @module
  */
@@ -20,142 +21,142 @@ export const commands: ReadonlyMap<string, CommandEntry> = new Map<
 >([
   ["create", {
     summary: "Create a pod sandbox",
-    load: async () => (await import("./commands/create.ts")).create,
+    load: async () => (await import("./commands/pods.ts")).create,
   }],
   ["run", {
     summary: "Run a command in a new sandbox and remove the sandbox after it",
-    load: async () => (await import("./commands/run.ts")).run,
+    load: async () => (await import("./commands/others.ts")).run,
   }],
   ["exec", {
     summary: "Run a command in a sandbox",
-    load: async () => (await import("./commands/exec.ts")).exec,
+    load: async () => (await import("./commands/others.ts")).exec,
   }],
   ["ls", {
     summary: "List sandboxes",
-    load: async () => (await import("./commands/ls.ts")).ls,
+    load: async () => (await import("./commands/others.ts")).ls,
   }],
   ["inspect", {
     summary: "Show everything about a sandbox",
-    load: async () => (await import("./commands/inspect.ts")).inspect,
+    load: async () => (await import("./commands/others.ts")).inspect,
   }],
   ["rm", {
     summary: "Remove sandboxes",
-    load: async () => (await import("./commands/rm.ts")).rm,
+    load: async () => (await import("./commands/pods.ts")).rm,
   }],
   ["ports", {
     summary: "List host ports",
-    load: async () => (await import("./commands/ports.ts")).ports,
+    load: async () => (await import("./commands/others.ts")).ports,
   }],
   ["ports add", {
     summary: "Map host ports to a sandbox",
-    load: async () => (await import("./commands/ports.ts")).portsAdd,
+    load: async () => (await import("./commands/others.ts")).portsAdd,
   }],
   ["ports rm", {
     summary: "Take host ports away from a sandbox",
-    load: async () => (await import("./commands/ports.ts")).portsRemove,
+    load: async () => (await import("./commands/others.ts")).portsRemove,
   }],
   ["node up", {
     summary: "Set the node up, and keep its settings",
-    load: async () => (await import("./commands/node.ts")).nodeUp,
+    load: async () => (await import("./commands/others.ts")).nodeUp,
   }],
   ["node show", {
     summary: "Show the node's settings",
-    load: async () => (await import("./commands/node.ts")).nodeShow,
+    load: async () => (await import("./commands/others.ts")).nodeShow,
   }],
   ["node watch", {
     summary: "Print what happens on the node, and repair it",
-    load: async () => (await import("./commands/node.ts")).nodeWatch,
+    load: async () => (await import("./commands/others.ts")).nodeWatch,
   }],
   ["node leave", {
     summary: "Take the node down, and out of its cluster",
-    load: async () => (await import("./commands/cluster.ts")).nodeLeave,
+    load: async () => (await import("./commands/others.ts")).nodeLeave,
   }],
   ["node status", {
     summary: "Show how the node stands to its cluster",
-    load: async () => (await import("./commands/cluster.ts")).nodeStatus,
+    load: async () => (await import("./commands/others.ts")).nodeStatus,
   }],
   ["node ls", {
     summary: "List the nodes of the cluster",
-    load: async () => (await import("./commands/cluster.ts")).nodeLs,
+    load: async () => (await import("./commands/others.ts")).nodeLs,
   }],
   ["node routes", {
     summary: "List the ways to other nodes' pods",
-    load: async () => (await import("./commands/cluster.ts")).nodeRoutes,
+    load: async () => (await import("./commands/others.ts")).nodeRoutes,
   }],
   ["node picture", {
     summary: "Draw the cluster as this node sees it",
-    load: async () => (await import("./commands/cluster.ts")).nodePicture,
+    load: async () => (await import("./commands/others.ts")).nodePicture,
   }],
   ["node down", {
     summary: "Take away all that podnet made on the node",
-    load: async () => (await import("./commands/node.ts")).nodeDown,
+    load: async () => (await import("./commands/others.ts")).nodeDown,
   }],
   ["check", {
     summary: "Compare the node and its sandboxes with what they should be",
-    load: async () => (await import("./commands/check.ts")).check,
+    load: async () => (await import("./commands/others.ts")).check,
   }],
   ["doctor", {
     summary: "Say what is wrong with the machine, and what helps",
-    load: async () => (await import("./commands/doctor.ts")).doctor,
+    load: async () => (await import("./commands/others.ts")).doctor,
   }],
   ["gc", {
     summary: "Remove what crashed processes left behind",
-    load: async () => (await import("./commands/gc.ts")).gc,
+    load: async () => (await import("./commands/others.ts")).gc,
   }],
   ["cni add", {
     summary: "Attach a sandbox to a network by its CNI plugins",
-    load: async () => (await import("./commands/cni_networks.ts")).cniAdd,
+    load: async () => (await import("./commands/others.ts")).cniAdd,
   }],
   ["cni del", {
     summary: "Detach a sandbox from a network",
-    load: async () => (await import("./commands/cni_networks.ts")).cniDel,
+    load: async () => (await import("./commands/others.ts")).cniDel,
   }],
   ["cni check", {
     summary: "Have CNI plugins look whether what they made is there",
-    load: async () => (await import("./commands/cni_networks.ts")).cniCheck,
+    load: async () => (await import("./commands/others.ts")).cniCheck,
   }],
   ["cni gc", {
     summary: "Have CNI plugins remove what belongs to no sandbox",
-    load: async () => (await import("./commands/cni_networks.ts")).cniGc,
+    load: async () => (await import("./commands/others.ts")).cniGc,
   }],
   ["cni status", {
     summary: "Show whether the CNI plugins of a network are ready",
-    load: async () => (await import("./commands/cni_networks.ts")).cniStatus,
+    load: async () => (await import("./commands/others.ts")).cniStatus,
   }],
   ["cni install", {
     summary: "Make container runtimes use podnet, as a CNI plugin",
-    load: async () => (await import("./commands/cni.ts")).cniInstall,
+    load: async () => (await import("./commands/others.ts")).cniInstall,
   }],
   ["cni uninstall", {
     summary: "Take the CNI plugin away",
-    load: async () => (await import("./commands/cni.ts")).cniUninstall,
+    load: async () => (await import("./commands/others.ts")).cniUninstall,
   }],
   ["oci-hook", {
     summary: "Give a container its network, as a hook of its OCI runtime",
-    load: async () => (await import("./commands/oci_hook.ts")).ociHook,
+    load: async () => (await import("./commands/others.ts")).ociHook,
   }],
   ["oci-hook config", {
     summary: "Print what makes an OCI runtime start the hook",
-    load: async () => (await import("./commands/oci_hook.ts")).ociHookConfig,
+    load: async () => (await import("./commands/others.ts")).ociHookConfig,
   }],
   ["oci-hook install", {
     summary: "Install the hook, so that it starts fast",
-    load: async () => (await import("./commands/oci_hook.ts")).ociHookInstall,
+    load: async () => (await import("./commands/others.ts")).ociHookInstall,
   }],
   ["oci-hook uninstall", {
     summary: "Take the hook away",
-    load: async () => (await import("./commands/oci_hook.ts")).ociHookUninstall,
+    load: async () => (await import("./commands/others.ts")).ociHookUninstall,
   }],
   ["events", {
     summary: "Print what happens to sandboxes as it happens",
-    load: async () => (await import("./commands/events.ts")).events,
+    load: async () => (await import("./commands/others.ts")).events,
   }],
   ["completions", {
     summary: "Print the completion script for a shell",
-    load: async () => (await import("./commands/completions.ts")).completions,
+    load: async () => (await import("./commands/others.ts")).completions,
   }],
   ["help", {
     summary: "Show help for a command",
-    load: async () => (await import("./commands/help.ts")).help,
+    load: async () => (await import("./commands/others.ts")).help,
   }],
 ]);

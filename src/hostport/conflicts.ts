@@ -17,8 +17,7 @@ import {
 } from "./elements.ts";
 import { listenerOn, type SocketTables } from "./listeners.ts";
 import type { HostPort } from "./mapping.ts";
-import { TABLE } from "./ruleset.ts";
-import { SETS } from "./sets.ts";
+import { SETS, TABLE } from "./sets.ts";
 
 /** What telling a conflict needs of the caller. */
 export interface ConflictOptions {

@@ -36,8 +36,7 @@ import {
 } from "./elements.ts";
 import type { SocketTables } from "./listeners.ts";
 import type { HostPort } from "./mapping.ts";
-import { TABLE } from "./ruleset.ts";
-import { ALL_SETS } from "./sets.ts";
+import { ALL_SETS, TABLE } from "./sets.ts";
 import type { TableMemory } from "./table_memory.ts";
 
 /** Everybody who commits in this namespace makes others try again; somebody always gets through. */

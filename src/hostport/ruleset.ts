@@ -64,10 +64,7 @@ import {
   tunnelsOut,
 } from "./cluster_rules.ts";
 import { NO_PEERS, peerSets, range, withoutCovered } from "./peers.ts";
-import { ALL_SETS, SETS } from "./sets.ts";
-
-/** Name of the table. */
-export const TABLE = "podnet";
+import { ALL_SETS, SETS, TABLE } from "./sets.ts";
 
 /** `NF_IP_PRI_RAW_BEFORE_DEFRAG`: connection tracking puts packets together at -400. */
 const BEFORE_DEFRAG = -450;

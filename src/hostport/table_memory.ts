@@ -19,8 +19,7 @@ import {
 import type { NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import { bySet, type Placed } from "./elements.ts";
-import { TABLE } from "./ruleset.ts";
-import { SETS } from "./sets.ts";
+import { SETS, TABLE } from "./sets.ts";
 
 /** Sets whose elements exclude an element of the wildcard maps, each with its family. */
 const EXCLUDING: ReadonlyMap<NftSet, IpFamily> = new Map(

@@ -8,7 +8,7 @@
 import { readFile } from "../../ffi/file.ts";
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
-import { TABLE } from "../hostport/ruleset.ts";
+import { TABLE } from "../hostport/sets.ts";
 import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
 import { Cidr } from "../net/cidr.ts";
 import { addressBits, type IpAddress } from "../net/ip.ts";

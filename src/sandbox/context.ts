@@ -14,7 +14,6 @@ import { IpAddress } from "../net/ip.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE, NETLINK_SOCK_DIAG } from "../netlink/message.ts";
 import { NftablesConnection } from "../nftables/connection.ts";
-import type { Table } from "../nftables/ruleset.ts";
 import { dumpAddresses } from "../rtnetlink/address.ts";
 import { getLink } from "../rtnetlink/link.ts";
 import { RT_SCOPE_UNIVERSE } from "../rtnetlink/constants.ts";
@@ -64,6 +63,14 @@ function readSctpEndpoints(): string {
   }
 }
 
+/** The nf_tables table that a node is to have. */
+export interface NodeTable {
+  /** Signs for the node, whatever the rules are. */
+  readonly owner: string;
+  /** Signs for the node and for its rules: equal comments mean equal rules. */
+  readonly comment: string;
+}
+
 /** An open node. */
 export interface NodeContext {
   readonly settings: NodeRecord;
@@ -73,7 +80,7 @@ export interface NodeContext {
   /** One a family, in the order of the node's pod CIDRs. */
   readonly pools: readonly AddressPool[];
   /** The nf_tables table that the node is to have. */
-  readonly table: Table;
+  readonly table: NodeTable;
   /** Whether the kernel has IPv6. */
   readonly ipv6: boolean;
   /** Lets pods have addresses, or not. */

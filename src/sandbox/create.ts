@@ -20,7 +20,7 @@ import { podAt } from "../attachment/check_host.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { ofFamily } from "../hostport/elements.ts";
 import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
-import { TABLE } from "../hostport/ruleset.ts";
+import { TABLE } from "../hostport/sets.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
@@ -55,7 +55,6 @@ import { explained } from "./permission.ts";
 import { routingOf } from "./recorded_wiring.ts";
 import { leaveNamespace, removeOrphans, removeRemains } from "./remove.ts";
 import { turn } from "./pacer.ts";
-import { mendSandbox } from "./sandbox_check.ts";
 import { specDifferences } from "../spec/differences.ts";
 import { parseSandboxSpec } from "../spec/parse.ts";
 import { joinPath } from "../spec/problems.ts";
@@ -105,7 +104,7 @@ async function createAsSaid(
     const record = await createDetached(context, id, spec);
     if (record !== undefined) return record;
     // Under no other lock, since plugins take their time and may be podnet.
-    const { releaseNetworks } = await import("./networks.ts");
+    const { releaseNetworks } = await import("./upkeep.ts");
     using _released = await releaseNetworks(context, id, { force: true });
   }
 }
@@ -129,7 +128,7 @@ async function createDetached(
     try {
       return lock.isNew && !wanted.isRetry
         ? make(context, wanted)
-        : findOrMake(context, wanted);
+        : await findOrMake(context, wanted);
     } catch (error) {
       removeIfEmpty(state.sandboxDirectory(id));
       throw error;
@@ -180,10 +179,10 @@ interface Wanted extends Identity {
   readonly isRetry: boolean;
 }
 
-function findOrMake(
+async function findOrMake(
   context: NodeContext,
   wanted: Wanted,
-): SandboxRecord | undefined {
+): Promise<SandboxRecord | undefined> {
   const { state } = context;
   const { id, spec } = wanted;
   const existing = state.readSandbox(id);
@@ -197,6 +196,7 @@ function findOrMake(
       });
     }
     // It may have lost something since.
+    const { mendSandbox } = await import("./upkeep.ts");
     const mended = mendSandbox(context, existing);
     if (mended !== undefined) return mended;
   }

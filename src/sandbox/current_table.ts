@@ -7,6 +7,7 @@ import { isSandboxError } from "../errors.ts";
 import { isPeerSet, type NodePeers, withPeers } from "../hostport/peers.ts";
 import type { Table } from "../nftables/ruleset.ts";
 import type { NodeContext } from "./context.ts";
+import { wholeTable } from "./table_rules.ts";
 
 /** What the node knows of others; undefined when the record of it is damaged, until somebody tells anew. */
 export function knownPeers(
@@ -22,9 +23,10 @@ export function knownPeers(
 
 /** Read anew each time, since any process may have changed it. What is not known is not touched where it is. */
 export function currentTable(
-  { table, state }: Pick<NodeContext, "table" | "state">,
+  context: Pick<NodeContext, "table" | "state" | "settings" | "pools">,
 ): Table {
-  const peers = knownPeers({ state });
+  const table = wholeTable(context);
+  const peers = knownPeers(context);
   if (peers !== undefined) return withPeers(table, peers);
   return {
     ...table,

@@ -4,7 +4,7 @@
  * @module
  */
 import { hairpinElement } from "../hostport/elements.ts";
-import { TABLE } from "../hostport/ruleset.ts";
+import { TABLE } from "../hostport/sets.ts";
 import type { AddressPool } from "../ipam/pool.ts";
 import { IpAddress } from "../net/ip.ts";
 import { dumpHostDestinations } from "../rtnetlink/host_routes.ts";

@@ -74,7 +74,7 @@ export async function releaseGarbage(
     if (!hasNetworks(state, id)) continue;
     const found = await attachedGarbage(context, id, force);
     if (found === undefined) continue;
-    const { releaseOrLeave } = await import("./networks.ts");
+    const { releaseOrLeave } = await import("./upkeep.ts");
     await releaseOrLeave(context, id, found);
   }
 }

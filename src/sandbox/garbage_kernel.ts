@@ -15,7 +15,7 @@ import {
   findElementsOf,
   isAsPlaced,
 } from "../hostport/host_ports.ts";
-import { TABLE } from "../hostport/ruleset.ts";
+import { TABLE } from "../hostport/sets.ts";
 import { addressBits, type IpAddress } from "../net/ip.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { formatKey } from "../nftables/datatype.ts";
@@ -29,7 +29,7 @@ import {
 } from "./baseline.ts";
 import type { NodeContext } from "./context.ts";
 import { isId } from "./identity.ts";
-import { nameOf } from "./node_table.ts";
+import { nameOf } from "./make_table.ts";
 import { Pacer } from "./pacer.ts";
 import {
   furtherLinks,

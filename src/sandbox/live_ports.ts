@@ -11,7 +11,7 @@ import {
   type SinglePortMapping,
   toHostPort,
 } from "../hostport/mapping.ts";
-import { TABLE } from "../hostport/ruleset.ts";
+import { TABLE } from "../hostport/sets.ts";
 import { describeOwner, nodeAddresses, type NodeContext } from "./context.ts";
 import { addressesOf, portOwner, type SandboxRecord } from "./records.ts";
 import { UndoStack } from "./undo.ts";

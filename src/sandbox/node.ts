@@ -1,5 +1,6 @@
 /**
- * A node: the namespace that pods hang on, and all that is done to it.
+ * A node: the namespace that pods hang on, and all that is done to it. What a program that makes a pod and ends has no use
+ * for is loaded when it is asked for.
  *
  * @module
  */
@@ -9,23 +10,17 @@ import type { NetworkSpec } from "../spec/network_attachment.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";
 import { compareText } from "../text.ts";
 import { removeBaseline } from "./baseline.ts";
-import { checkNode, repairNode } from "./check.ts";
 import type { NodeContext } from "./context.ts";
 import { createSandbox } from "./create.ts";
 import { describeSandbox, type SandboxSummary } from "./description.ts";
 import type { Finding, Repair } from "./finding.ts";
 import { countFree } from "./free_addresses.ts";
-import {
-  collectGarbage,
-  type Garbage,
-  type GarbageOptions,
-} from "./garbage.ts";
+import type { Garbage, GarbageOptions } from "./garbage.ts";
 import type { NetworkGarbage } from "./network_garbage.ts";
 import { removeBridges } from "./bridges.ts";
 import type { NodeWatch } from "./node_event.ts";
 import { lockUnlessGone } from "./node_lock.ts";
 import { refuseStaleNode } from "./node_settings.ts";
-import { ownerOfTable } from "./node_table.ts";
 import { Pacer } from "./pacer.ts";
 import { removePathParts } from "./path_parts.ts";
 import {
@@ -252,21 +247,24 @@ export class Node implements AsyncDisposable {
   }
 
   /** Compares node and sandboxes with the kernel; an empty list means that all is as it should be. */
-  check(): Promise<Finding[]> {
-    return checkNode(this.#context);
+  async check(): Promise<Finding[]> {
+    const { checkNode } = await import("./upkeep.ts");
+    return await checkNode(this.#context);
   }
 
   /**
    * Mends what {@linkcode Node.check} finds, as far as it can be mended, and tells what is mended and what is not.
    * Connections survive it.
    */
-  repair(): Promise<Repair> {
-    return repairNode(this.#context);
+  async repair(): Promise<Repair> {
+    const { repairNode } = await import("./upkeep.ts");
+    return await repairNode(this.#context);
   }
 
   /** Removes what has no living owner; see {@linkcode GarbageOptions}. */
-  collectGarbage(options?: GarbageOptions): Promise<Garbage[]> {
-    return collectGarbage(this.#context, options);
+  async collectGarbage(options?: GarbageOptions): Promise<Garbage[]> {
+    const { collectGarbage } = await import("./upkeep.ts");
+    return await collectGarbage(this.#context, options);
   }
 
   /**
@@ -278,7 +276,7 @@ export class Node implements AsyncDisposable {
    * @throws {SandboxError} `InvalidSpec`
    */
   async networkStatus(network: NetworkSpec): Promise<InstalledPlugin[]> {
-    const { statusOf } = await import("./network_garbage.ts");
+    const { statusOf } = await import("./upkeep.ts");
     return await statusOf(this.#context, network);
   }
 
@@ -289,7 +287,7 @@ export class Node implements AsyncDisposable {
    * @throws {SandboxError} `InvalidSpec`, `Timeout`, `StateUnusable`, `RecordInvalid`
    */
   async collectNetworkGarbage(network: NetworkSpec): Promise<NetworkGarbage> {
-    const { collectNetworkGarbage } = await import("./network_garbage.ts");
+    const { collectNetworkGarbage } = await import("./upkeep.ts");
     return await collectNetworkGarbage(this.#context, network);
   }
 
@@ -322,7 +320,7 @@ export class Node implements AsyncDisposable {
         removed.push(
           ...removePathParts(sockets.route, this.name),
           ...removeBridges(sockets.route),
-          ...removeBaseline(sockets, ownerOfTable(table)),
+          ...removeBaseline(sockets, table.owner),
         );
         state.removeNode();
         return { removed };

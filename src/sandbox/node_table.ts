@@ -1,32 +1,14 @@
 /**
- * The node's nf_tables table: made with all that its sandboxes have in it, renewed, never taken from another node.
+ * Whose nf_tables table it is, and whether it has the node's rules: told by its comment.
  *
  * @module
  */
-import { Errno } from "../../ffi/errno.ts";
-import { BridgeGroup } from "../attachment/bridge.ts";
-import { isSandboxError, SandboxError } from "../errors.ts";
-import { elementsOf, type Placed } from "../hostport/elements.ts";
-import {
-  addAll,
-  deleteElements,
-  findElementsOf,
-  retryOnNewGeneration,
-} from "../hostport/host_ports.ts";
-import { nodeTable, TABLE } from "../hostport/ruleset.ts";
-import { Cidr } from "../net/cidr.ts";
-import { isNetlinkError } from "../netlink/netlink_error.ts";
-import { renderTable } from "../nftables/render.ts";
-import type { Table } from "../nftables/ruleset.ts";
-import { Transaction } from "../nftables/transaction.ts";
-import { isAlive } from "./alive.ts";
-import type { NodeContext } from "./context.ts";
-import { currentTable } from "./current_table.ts";
+import { SandboxError } from "../errors.ts";
+import { RULES, TABLE } from "../hostport/sets.ts";
+import type { NodeContext, NodeTable } from "./context.ts";
 import { digest } from "./digest.ts";
 import { HOST_INTERFACE_PREFIX } from "./identity.ts";
 import type { NodeState } from "./node_state.ts";
-import { Pacer } from "./pacer.ts";
-import { hostPortsOf, portOwner } from "./records.ts";
 
 /**
  * Makes the table, or renews that of another version of podnet.
@@ -39,11 +21,13 @@ export async function ensureTable(context: NodeContext): Promise<string[]> {
   for (;;) {
     const found = nft.getTable(TABLE);
     if (found === undefined) {
+      const { createTable } = await import("./upkeep.ts");
       if (!await createTable(context)) continue; // another process did, just now
       return [`added nf_tables table inet ${TABLE}`];
     }
     refuseForeignTable(context);
     if (found.comment !== table.comment) {
+      const { replaceTable } = await import("./upkeep.ts");
       replaceTable(context);
       return [`renewed the rules of nf_tables table inet ${TABLE}`];
     }
@@ -62,132 +46,13 @@ export function refuseForeignTable(
   { sockets: { nft }, settings, table }: NodeContext,
 ): void {
   const found = nft.getTable(TABLE);
-  if (found === undefined || isOf(found.comment, ownerOfTable(table))) return;
+  if (found === undefined || isOf(found.comment, table.owner)) return;
   throw new SandboxError("NodeConflict", {
     name: settings.name,
     reason: `this network namespace has the nf_tables table "${TABLE}" of ${
       describeOwner(found.comment, settings.name)
     }: take that down first, or use its name and state directory`,
   });
-}
-
-/** Tables that are being made: many creations may find at the same time that theirs is lost. */
-const underWay = new WeakMap<NodeContext, Promise<boolean>>();
-
-/** Makes the table, unless somebody else does. */
-async function createTable(context: NodeContext): Promise<boolean> {
-  const others = underWay.get(context);
-  if (others !== undefined) {
-    await others;
-    return false;
-  }
-  const made = makeTable(context).finally(() => underWay.delete(context));
-  underWay.set(context, made);
-  return await made;
-}
-
-/** Makes the table with all that the sandboxes have in it: somebody may have flushed the ruleset under them. */
-async function makeTable(context: NodeContext): Promise<boolean> {
-  const { nft } = context.sockets;
-  const generation = nft.generation();
-  const paced = await elementsInPieces(context);
-  // Nobody makes a sandbox without the table. But there may have been one meanwhile, and sandboxes that were not read:
-  // then all is read again, in one piece.
-  const elements = unique(
-    nft.generation() === generation ? paced : elementsOfNode(context),
-  );
-  const transaction = new Transaction();
-  transaction.createTable(currentTable(context));
-  addAll(transaction, elements);
-  try {
-    nft.commit(transaction);
-  } catch (error) {
-    const isThere = () => nft.getTable(TABLE) !== undefined;
-    if (isNetlinkError(error, Errno.EEXIST) && isThere()) return false;
-    throw error;
-  }
-  await takeBackStale(context, elements);
-  return true;
-}
-
-/** A sandbox that others are at work on for longer tidies up itself, or is found by garbage collection. */
-const BUSY_MS = 1000;
-
-/**
- * Records were read without their locks, so that the table is whole in one moment: what somebody was giving back just then
- * is taken away again, once it can be known.
- */
-async function takeBackStale(
-  context: NodeContext,
-  elements: readonly Placed[],
-): Promise<void> {
-  const { state, sockets: { nft } } = context;
-  const owners = Map.groupBy(elements, ({ element }) => element.comment ?? "");
-  const pacer = new Pacer();
-  for (const [id, placed] of owners) {
-    await pacer.pause();
-    try {
-      using _lock = await state.lockSandbox(id, { timeoutMs: BUSY_MS });
-      const due = new Set(elementsOfSandbox(context, id).map(nameOf));
-      deleteElements(nft, placed.filter((one) => !due.has(nameOf(one))));
-    } catch (error) {
-      if (!isSandboxError(error, "Timeout")) throw error;
-    }
-  }
-}
-
-/** Set, key and what it leads to, as text to compare. */
-export function nameOf({ set, element: { key, data } }: Placed): string {
-  return `${set.name} ${key.toHex()} ${data?.toHex() ?? ""}`;
-}
-
-/** For a table that another version of podnet made: a new one takes its place, with its elements, in one moment. */
-function replaceTable(context: NodeContext): void {
-  const { sockets: { nft } } = context;
-  retryOnNewGeneration((generation) => {
-    const transaction = new Transaction();
-    const elements = findElementsOf(nft, () => true);
-    transaction.deleteTable(TABLE);
-    transaction.createTable(currentTable(context));
-    addAll(transaction, elements);
-    nft.commit(transaction, { generation });
-  }, nft);
-}
-
-/** What a sandbox should have in the table; nothing unless it is ready and lives. */
-export function elementsOfSandbox(context: NodeContext, id: string): Placed[] {
-  const record = context.state.readableSandbox(id);
-  return record?.state === "ready" && isAlive(context, record)
-    ? elementsOf(hostPortsOf(record), portOwner(record))
-    : [];
-}
-
-/** What the node's living sandboxes should have in the table. */
-function elementsOfNode(context: NodeContext): Placed[] {
-  return context.state.sandboxIds()
-    .flatMap((id) => elementsOfSandbox(context, id));
-}
-
-/** The same; the event loop has its turn now and then. */
-async function elementsInPieces(context: NodeContext): Promise<Placed[]> {
-  const pacer = new Pacer();
-  const found: Placed[][] = [];
-  for (const id of context.state.sandboxIds()) {
-    await pacer.pause();
-    found.push(elementsOfSandbox(context, id));
-  }
-  return found.flat();
-}
-
-/** Should two records claim the same, one has it: a table without the second is better than no table. */
-function unique(elements: readonly Placed[]): Placed[] {
-  const byKey = new Map(
-    elements.map((placed) => [
-      `${placed.set.name} ${placed.element.key.toHex()}`,
-      placed,
-    ]),
-  );
-  return [...byKey.values()];
 }
 
 /** Whether a table's comment is that of the node that signs so, in whatever version. */
@@ -199,11 +64,6 @@ function ownerOf(comment: string): string {
   return comment.replace(/ rules .*/, "");
 }
 
-/** The signature of a node's table. */
-export function ownerOfTable({ comment = "" }: Table): string {
-  return ownerOf(comment);
-}
-
 /** Whose table it is that bears this comment, which is not this node's. */
 function describeOwner(comment: string | undefined, ownName: string): string {
   const name = /^node (\S+) state /.exec(comment ?? "")?.[1];
@@ -213,27 +73,22 @@ function describeOwner(comment: string | undefined, ownName: string): string {
   }`;
 }
 
-/** The node's table. Its comment holds whose it is, and a digest of the rules: equal comments mean equal rules. */
+/** What the node's table is to say of itself. */
 export function tableOf(
   { settings, state, pools }: Pick<NodeContext, "settings" | "state" | "pools">,
-): Table {
-  const table = nodeTable({
-    comment: "",
-    interfacePrefix: HOST_INTERFACE_PREFIX,
-    bridgeGroups: {
-      routed: BridgeGroup.routed,
-      masqueraded: BridgeGroup.masqueraded,
-    },
-    gateways: pools.map(({ gateway }) => gateway),
-    podCidrs: pools.map(({ cidr }) => cidr),
-    masquerade: settings.masquerade,
-    nonMasqueradeCidrs: settings.nonMasqueradeCidrs.map((text) =>
-      Cidr.parse(text)
-    ),
-    maxConnectionsPerPod: settings.maxConnectionsPerPod,
-  });
-  const rules = shortDigest(renderTable(table));
-  return { ...table, comment: `${tableOwner(state)} rules ${rules}` };
+): NodeTable {
+  const { masquerade, nonMasqueradeCidrs, maxConnectionsPerPod } = settings;
+  // All that `wholeTable()` makes the rules of.
+  const given = JSON.stringify([
+    RULES,
+    HOST_INTERFACE_PREFIX,
+    pools.map(({ cidr }) => String(cidr)),
+    masquerade,
+    nonMasqueradeCidrs,
+    maxConnectionsPerPod,
+  ]);
+  const owner = tableOwner(state);
+  return { owner, comment: `${owner} rules ${shortDigest(given)}` };
 }
 
 /** How a node signs its table, whatever the version: by its name and state directory. */

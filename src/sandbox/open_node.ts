@@ -13,7 +13,6 @@ import { Cidr } from "../net/cidr.ts";
 import type { NodeOptions } from "../spec/node_options.ts";
 import { ensureBaseline, refuseOverlap, removeBaseline } from "./baseline.ts";
 import { removeBridges } from "./bridges.ts";
-import { repairNode } from "./check.ts";
 import { kernelHasIpv6, type NodeContext, NodeSockets } from "./context.ts";
 import { outsideMtu } from "./mtu.ts";
 import {
@@ -29,12 +28,7 @@ import {
   parseNode,
   settle,
 } from "./node_settings.ts";
-import {
-  ownerOfTable,
-  refuseForeignTable,
-  tableOf,
-  tableOwner,
-} from "./node_table.ts";
+import { refuseForeignTable, tableOf, tableOwner } from "./node_table.ts";
 import { explainRefusal } from "./permission.ts";
 import { forgetNode } from "./remove.ts";
 import { prepareNamespace } from "./pod_namespace.ts";
@@ -116,7 +110,7 @@ async function open(options: NodeOptions): Promise<Node> {
       undo.push(() => state.removeRecord());
       // Before anything that a crash would leave in the kernel: whoever finds the note can take the node down.
       state.writeNode(settings);
-      undo.push(() => removeBaseline(sockets, ownerOfTable(context.table)));
+      undo.push(() => removeBaseline(sockets, context.table.owner));
     } else if (settings !== known) {
       refuseForeignTable(context);
       undo.push(() => state.writeNode(known));
@@ -139,6 +133,7 @@ async function open(options: NodeOptions): Promise<Node> {
 /** Mends what hangs on the baseline. A sandbox that cannot be mended does not keep the node from being opened. */
 async function mendSandboxes(context: NodeContext): Promise<string[]> {
   try {
+    const { repairNode } = await import("./upkeep.ts");
     const { mended } = await repairNode(context);
     return mended.map(({ sandbox, object }) =>
       `mended ${object}${sandbox === undefined ? "" : ` of ${sandbox}`}`

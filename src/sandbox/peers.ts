@@ -7,7 +7,7 @@
 import { Errno } from "../../ffi/errno.ts";
 import { retryOnNewGeneration } from "../hostport/host_ports.ts";
 import { type NodePeers, peerSets, samePeers } from "../hostport/peers.ts";
-import { TABLE } from "../hostport/ruleset.ts";
+import { TABLE } from "../hostport/sets.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { nextGeneration } from "../nftables/connection.ts";
 import { elementsWithout } from "../nftables/element.ts";

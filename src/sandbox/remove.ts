@@ -19,7 +19,7 @@ import {
   findElementsOf,
   releaseHostPorts,
 } from "../hostport/host_ports.ts";
-import { TABLE } from "../hostport/ruleset.ts";
+import { TABLE } from "../hostport/sets.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
@@ -30,7 +30,7 @@ import { lockUnlessGone } from "./node_lock.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import type { NodeState } from "./node_state.ts";
 import { hasNetworks, removeNetworks } from "./network_notes.ts";
-import { isOf, ownerOfTable } from "./node_table.ts";
+import { isOf } from "./node_table.ts";
 import { ownLink } from "./ownership.ts";
 import { turn } from "./pacer.ts";
 import { explained } from "./permission.ts";
@@ -122,7 +122,7 @@ async function giveUpSandbox(
     const done = await giveUpDetached(context, id, options, false);
     if (done !== undefined) return done;
     // Under no other lock, since plugins take their time and may be podnet.
-    const { releaseNetworks } = await import("./networks.ts");
+    const { releaseNetworks } = await import("./upkeep.ts");
     using released = await releaseNetworks(context, id, options);
     if (released === undefined) continue;
     return await giveUpDetached(context, id, options, true) ??
@@ -178,7 +178,7 @@ async function giveUpDetached(
 function removeUnlocked(context: NodeContext, id: string): boolean {
   const { sockets: { nft }, table } = context;
   const found = nft.getTable(TABLE);
-  return (found === undefined || isOf(found.comment, ownerOfTable(table))) &&
+  return (found === undefined || isOf(found.comment, table.owner)) &&
     removeOrphans(context, id);
 }
 

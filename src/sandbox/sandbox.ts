@@ -18,11 +18,9 @@ import {
 } from "../namespace/pod_io.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
 import { bridgesOf, sweepBridges, sweptIfItFails } from "./bridges.ts";
-import { checkNode } from "./check.ts";
 import { withContainer } from "./containers.ts";
 import type { NodeContext } from "./context.ts";
 import { attachToSandbox, detachInterface } from "./interfaces.ts";
-import { limitBandwidth } from "./live_bandwidth.ts";
 import { hasNetworks } from "./network_notes.ts";
 import { closePorts, hasPort, openPorts } from "./live_ports.ts";
 import {
@@ -306,8 +304,9 @@ export class Sandbox implements AsyncDisposable {
    *
    * @throws {SandboxError} `NodeNotFound`, `NodeConflict`
    */
-  check(): Promise<Finding[]> {
-    return checkNode(this.#context, { ids: [this.id] });
+  async check(): Promise<Finding[]> {
+    const { checkNode } = await import("./upkeep.ts");
+    return await checkNode(this.#context, { ids: [this.id] });
   }
 
   /**
@@ -329,7 +328,7 @@ export class Sandbox implements AsyncDisposable {
     spec: InterfaceSpec | NetworkAttachmentSpec,
   ): Promise<SandboxAttachment | void> {
     if (isNetworkAttachment(spec)) {
-      const { attachNetwork } = await import("./networks.ts");
+      const { attachNetwork } = await import("./upkeep.ts");
       return await attachNetwork(this.#context, this.#record, spec);
     }
     await sweptIfItFails(
@@ -348,7 +347,7 @@ export class Sandbox implements AsyncDisposable {
    */
   async detach(name: string): Promise<void> {
     if (hasNetworks(this.#context.state, this.id)) {
-      const { detachNetwork } = await import("./networks.ts");
+      const { detachNetwork } = await import("./upkeep.ts");
       if (await detachNetwork(this.#context, this.#record, name)) return;
     }
     let bridges: readonly string[] = [];
@@ -367,7 +366,7 @@ export class Sandbox implements AsyncDisposable {
    * @throws {SandboxError} `InvalidSpec` when there is no such attachment
    */
   async checkAttachment(name: string): Promise<void> {
-    const { checkAttachment } = await import("./networks.ts");
+    const { checkAttachment } = await import("./upkeep.ts");
     await checkAttachment(this.#context, this.#record, name);
   }
 
@@ -378,6 +377,7 @@ export class Sandbox implements AsyncDisposable {
    */
   async setBandwidth(limits: Bandwidth): Promise<void> {
     const wanted = parseBandwidthSpec(limits);
+    const { limitBandwidth } = await import("./upkeep.ts");
     await this.#change((record) =>
       limitBandwidth(this.#context, record, wanted)
     );

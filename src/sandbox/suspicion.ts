@@ -10,7 +10,7 @@
 import { AF_BRIDGE } from "../../ffi/socket.ts";
 import { isOwnBridge } from "../attachment/bridge.ts";
 import { isPeerSet } from "../hostport/peers.ts";
-import { TABLE } from "../hostport/ruleset.ts";
+import { TABLE } from "../hostport/sets.ts";
 import { Feed, type Glance } from "../netlink/feed.ts";
 import { NETLINK_NETFILTER, NETLINK_ROUTE } from "../netlink/message.ts";
 import { NftMessage } from "../nftables/tables.ts";

@@ -12,8 +12,7 @@ import {
   translatedFlows,
 } from "../hostport/elements.ts";
 import { isAsPlaced, retryOnNewGeneration } from "../hostport/host_ports.ts";
-import { TABLE } from "../hostport/ruleset.ts";
-import { ALL_SETS } from "../hostport/sets.ts";
+import { ALL_SETS, TABLE } from "../hostport/sets.ts";
 import { formatKey } from "../nftables/datatype.ts";
 import { elementsWithout } from "../nftables/element.ts";
 import { differences, type LiveTable, sameSet } from "../nftables/live.ts";
@@ -26,6 +25,7 @@ import { type Cure, type Difference, difference } from "./finding.ts";
 import { isId } from "./identity.ts";
 import type { Pacer } from "./pacer.ts";
 import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
+import { wholeTable } from "./table_rules.ts";
 
 /** A difference of the table, and what of the transaction mends it: the rules, or an element. */
 export interface TableDifference extends Difference {
@@ -206,11 +206,11 @@ export function isStillSo(
 
 /** The sets that are as they should be; of others no element can be read. */
 function soundSets(
-  { table }: NodeContext,
+  context: NodeContext,
   live: LiveTable | undefined,
 ): ReadonlySet<string> {
   return new Set(
-    table.sets.filter((set) =>
+    wholeTable(context).sets.filter((set) =>
       live?.sets.some((other) => other.name === set.name && sameSet(set, other))
     ).map(({ name }) => name),
   );

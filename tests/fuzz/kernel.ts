@@ -17,8 +17,7 @@ import {
   type Transport,
 } from "../../src/netlink/transport.ts";
 import { listConntrack } from "../../src/conntrack/conntrack.ts";
-import { ALL_SETS } from "../../src/hostport/sets.ts";
-import { TABLE } from "../../src/hostport/ruleset.ts";
+import { ALL_SETS, TABLE } from "../../src/hostport/sets.ts";
 import type { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { NftablesConnection } from "../../src/nftables/connection.ts";
 import { dumpAddresses } from "../../src/rtnetlink/address.ts";

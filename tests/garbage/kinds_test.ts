@@ -5,7 +5,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { TABLE } from "../../src/hostport/ruleset.ts";
+import { TABLE } from "../../src/hostport/sets.ts";
 import { hairpinElement, portElements } from "../../src/hostport/elements.ts";
 import { toHostPort } from "../../src/hostport/mapping.ts";
 import { IpAddress } from "../../src/net/ip.ts";

@@ -11,7 +11,7 @@ import {
   type PortMapping,
 } from "../../src/hostport/mapping.ts";
 import { findElementsOf } from "../../src/hostport/host_ports.ts";
-import { TABLE } from "../../src/hostport/ruleset.ts";
+import { TABLE } from "../../src/hostport/sets.ts";
 import { NftablesConnection } from "../../src/nftables/connection.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { ask, FAMILIES, type Transport, TRANSPORTS } from "../support/ask.ts";

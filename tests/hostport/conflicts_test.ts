@@ -11,7 +11,7 @@ import {
   type PortMapping,
   toHostPort,
 } from "../../src/hostport/mapping.ts";
-import { TABLE } from "../../src/hostport/ruleset.ts";
+import { TABLE } from "../../src/hostport/sets.ts";
 import { IpAddress } from "../../src/net/ip.ts";
 import { NftablesConnection } from "../../src/nftables/connection.ts";
 import { Transaction } from "../../src/nftables/transaction.ts";

@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { readTextFile } from "../../ffi/file.ts";
-import { TABLE } from "../../src/hostport/ruleset.ts";
+import { TABLE } from "../../src/hostport/sets.ts";
 import { writeSysctl } from "../../src/namespace/sysctl.ts";
 import { Connection } from "../../src/netlink/connection.ts";
 import { NETLINK_ROUTE } from "../../src/netlink/message.ts";

@@ -15,7 +15,7 @@ import {
 } from "../../src/hostport/host_ports.ts";
 import type { PortOwner } from "../../src/hostport/elements.ts";
 import { type HostPort, toHostPort } from "../../src/hostport/mapping.ts";
-import { TABLE } from "../../src/hostport/ruleset.ts";
+import { TABLE } from "../../src/hostport/sets.ts";
 import { IpAddress } from "../../src/net/ip.ts";
 import { Connection } from "../../src/netlink/connection.ts";
 import { NETLINK_SOCK_DIAG } from "../../src/netlink/message.ts";

@@ -8,7 +8,7 @@ import {
 } from "../../src/nftables/dynamic.ts";
 import { meta } from "../../src/nftables/expression.ts";
 import { differences } from "../../src/nftables/live.ts";
-import { renderTable } from "../../src/nftables/render.ts";
+import { renderTable } from "./render.ts";
 import type { Table } from "../../src/nftables/ruleset.ts";
 import { rule, verdict } from "../../src/nftables/statement.ts";
 import { Transaction } from "../../src/nftables/transaction.ts";

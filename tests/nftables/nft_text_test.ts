@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { NftablesConnection } from "../../src/nftables/connection.ts";
 import { differences } from "../../src/nftables/live.ts";
-import { renderTable } from "../../src/nftables/render.ts";
+import { renderTable } from "./render.ts";
 import { Transaction } from "../../src/nftables/transaction.ts";
 import { listTable, nft, normalise } from "./nft.ts";
 import { sampleTable, sampleText } from "./sample.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { Hook, Table } from "../../src/nftables/ruleset.ts";
-import { renderRule, renderTable } from "../../src/nftables/render.ts";
+import { renderRule, renderTable } from "./render.ts";
 import { rule, verdict } from "../../src/nftables/statement.ts";
 import { counter } from "./sample.ts";
 

@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Finding } from "../../mod.ts";
 import { findElementsOf } from "../../src/hostport/host_ports.ts";
-import { TABLE } from "../../src/hostport/ruleset.ts";
+import { TABLE } from "../../src/hostport/sets.ts";
 import { NftablesConnection } from "../../src/nftables/connection.ts";
 import { Transaction } from "../../src/nftables/transaction.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";

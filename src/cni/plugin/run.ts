@@ -1,7 +1,7 @@
 /**
  * The plugin as a function of its environment and standard input.
  *
- * Each command is loaded when it is asked for, so that VERSION costs nothing of ADD.
+ * The commands are loaded when one is asked for, so that VERSION costs nothing of ADD.
  *
  * @module
  */
@@ -72,21 +72,14 @@ export async function runPlugin(
   } catch (error) {
     const failure = error instanceof CniError
       ? error
-      : (await import("./failure.ts")).failureOf(error);
+      : (await import("./verbs.ts")).failureOf(error);
     return failed(failure, cniVersion);
   }
 }
 
-/** Loads every command, for the runtime's cache of compiled code. */
+/** Loads the commands, for the runtime's cache of compiled code. */
 export async function loadAll(): Promise<void> {
-  await Promise.all([
-    import("./add.ts"),
-    import("./check.ts"),
-    import("./delete.ts"),
-    import("./failure.ts"),
-    import("./garbage.ts"),
-    import("./status.ts"),
-  ]);
+  await import("./verbs.ts");
 }
 
 function readInput(readStdin: () => Uint8Array<ArrayBuffer>): JsonObject {
@@ -139,20 +132,21 @@ async function perform(
   invocation: Invocation,
   request: PluginRequest,
 ): Promise<JsonObject | undefined> {
+  const verbs = await import("./verbs.ts");
   switch (command) {
     case "ADD":
-      return await (await import("./add.ts")).add(invocation, request);
+      return await verbs.add(invocation, request);
     case "CHECK":
-      await (await import("./check.ts")).check(invocation, request);
+      await verbs.check(invocation, request);
       return undefined;
     case "DEL":
-      await (await import("./delete.ts")).del(invocation, request);
+      await verbs.del(invocation, request);
       return undefined;
     case "GC":
-      await (await import("./garbage.ts")).gc(request);
+      await verbs.gc(request);
       return undefined;
     case "STATUS":
-      await (await import("./status.ts")).status(request);
+      await verbs.status(request);
       return undefined;
   }
 }

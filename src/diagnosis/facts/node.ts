@@ -5,13 +5,12 @@
  */
 import type { Connection } from "../../netlink/connection.ts";
 import { AddressPool } from "../../ipam/pool.ts";
-import { TABLE } from "../../hostport/ruleset.ts";
-import { ALL_SETS } from "../../hostport/sets.ts";
+import { ALL_SETS, TABLE } from "../../hostport/sets.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { Cidr } from "../../net/cidr.ts";
 import type { NftablesConnection } from "../../nftables/connection.ts";
 import { ROUTE_PROTOCOL } from "../../rtnetlink/route.ts";
-import { ownerOfTable, tableOf } from "../../sandbox/node_table.ts";
+import { tableOf } from "../../sandbox/node_table.ts";
 import { checkNode } from "../../sandbox/check.ts";
 import {
   kernelHasIpv6,
@@ -63,7 +62,7 @@ export async function nodeFacts(
   const here = settings.netnsId === sources.namespace.id;
   const table = tableOf({ settings, state, pools });
   const own = ruleset?.find((t) => t.family === "inet" && t.name === TABLE);
-  const isOwn = own?.comment?.startsWith(ownerOfTable(table)) ?? false;
+  const isOwn = own?.comment?.startsWith(table.owner) ?? false;
   const elementSets: ReadonlySet<string> = new Set(
     ALL_SETS.map((set) => set.name),
   );

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { TABLE } from "../../hostport/ruleset.ts";
+import { TABLE } from "../../hostport/sets.ts";
 import type { Facts } from "../facts/facts.ts";
 import type { ChainFacts, TableFacts } from "../facts/ruleset.ts";
 import type { Packet } from "../walk/packet.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { TABLE } from "../../hostport/ruleset.ts";
+import { TABLE } from "../../hostport/sets.ts";
 import type { Facts } from "../facts/facts.ts";
 import type { TableFacts } from "../facts/ruleset.ts";
 import { type DiagnosisFinding, finding } from "./finding.ts";

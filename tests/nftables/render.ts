@@ -3,9 +3,20 @@
  *
  * @module
  */
-import { formatKey, formatRange, splitKey } from "./datatype.ts";
-import { compareBytes } from "./element.ts";
-import type { Chain, Element, Hook, NftSet, Rule, Table } from "./ruleset.ts";
+import {
+  formatKey,
+  formatRange,
+  splitKey,
+} from "../../src/nftables/datatype.ts";
+import { compareBytes } from "../../src/nftables/element.ts";
+import type {
+  Chain,
+  Element,
+  Hook,
+  NftSet,
+  Rule,
+  Table,
+} from "../../src/nftables/ruleset.ts";
 
 /** Elements of a set line up under the first one, as nft does it. */
 const ELEMENT_INDENT = "\t\t\t     ";

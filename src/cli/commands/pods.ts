@@ -1,0 +1,7 @@
+/**
+ * The commands that scripts run for each pod.
+ *
+ * @module
+ */
+export { create } from "./create.ts";
+export { rm } from "./rm.ts";

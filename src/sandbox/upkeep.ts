@@ -1,0 +1,19 @@
+/**
+ * What a program that makes a pod and ends has no use for. It is loaded when it is asked for, as one: each module that is
+ * loaded by itself makes all others start later, since the runtime reads their list first.
+ *
+ * @module
+ */
+export { checkNode, repairNode } from "./check.ts";
+export { collectGarbage } from "./garbage.ts";
+export { limitBandwidth } from "./live_bandwidth.ts";
+export { createTable, replaceTable } from "./make_table.ts";
+export { collectNetworkGarbage, statusOf } from "./network_garbage.ts";
+export {
+  attachNetwork,
+  checkAttachment,
+  detachNetwork,
+  releaseNetworks,
+  releaseOrLeave,
+} from "./networks.ts";
+export { mendSandbox } from "./sandbox_check.ts";
