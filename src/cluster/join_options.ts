@@ -163,18 +163,16 @@ const joinOptions = exactObject("an object", {
  */
 export function parseJoinOptions(given: JoinOptions): NormalisedJoinOptions {
   const problems = new Problems();
+  const fields = isObject(given) ? fieldsOf(given, problems) : undefined;
   // Not data: what they are is for those who use them to find out.
-  const { store, signal, node = {}, ...data } =
-    (isObject(given) ? given : {}) as JoinOptions;
-  const input = plainCopy(
-    isObject(given) ? data : given,
-    problems,
-  );
+  const { store, signal, node = {}, ...data }: Partial<JoinOptions> = fields ??
+    {};
+  const input = plainCopy(fields === undefined ? given : data, problems);
   const options = problems.parse(joinOptions, input);
   const places = [data.etcd, data.peers, store].filter((one) =>
     one !== undefined
   );
-  if (isObject(given) && places.length !== 1) {
+  if (fields !== undefined && places.length !== 1) {
     problems.add(
       "",
       "write one of etcd, peers and store: where the cluster is kept",
@@ -203,6 +201,19 @@ export function parseJoinOptions(given: JoinOptions): NormalisedJoinOptions {
     node: parsedNode ?? parseNodeOptions({}, hostName),
     ...addresses !== undefined && { addresses: addresses.map(String) },
   };
+}
+
+/** The fields of an object, each read once. */
+function fieldsOf(
+  given: Record<string, unknown>,
+  problems: Problems,
+): Record<string, unknown> {
+  try {
+    return { ...given };
+  } catch {
+    problems.add("", "cannot be read: write plain data");
+    return {};
+  }
 }
 
 function parseNode(

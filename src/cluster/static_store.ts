@@ -146,15 +146,20 @@ export class StaticStore implements ClusterStore {
   }
 }
 
-interface Table {
+/** What such a file says. */
+export interface Table {
   readonly settings: string;
   /** The texts of the nodes by name, in the order of the file. */
   readonly members: ReadonlyMap<string, string>;
   readonly owners: ReadonlyMap<string, string>;
 }
 
-/** Only what a store has to understand: what settings and members say is not its business. */
-function parseTable(path: string, text: string): Table {
+/**
+ * Only what a store has to understand: what settings and members say is not its business.
+ *
+ * @throws {StoreError} `refused`
+ */
+export function parseTable(path: string, text: string): Table {
   let file: unknown;
   try {
     file = JSON.parse(text);

@@ -4,6 +4,7 @@
  * @module
  */
 import { cniTargets } from "./cni_targets.ts";
+import { clusterTargets } from "./cluster_targets.ts";
 import { commandTargets } from "./command_targets.ts";
 import { ociTargets } from "./oci_targets.ts";
 import { recordTargets } from "./record_targets.ts";
@@ -18,5 +19,6 @@ export const inputTargets: readonly Target[] = [
   ...commandTargets,
   ...cniTargets,
   ...ociTargets,
+  ...clusterTargets,
   ...recordTargets(),
 ];
