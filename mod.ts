@@ -65,23 +65,9 @@ export type {
 export type {
   NetworkAttachmentSpec,
   NetworkSpec,
-} from "./src/spec/network_attachment.ts";
-export {
-  findNetwork,
-  listNetworks,
-  type NetworkFile,
-  type NetworkFileOptions,
-} from "./src/cni/runtime/network_files.ts";
-export {
-  CniPluginError,
-  type PluginFailure,
-  type PluginFailureContext,
-  type PluginFailureOptions,
-} from "./src/cni/runtime/plugin_error.ts";
+} from "./src/spec/network_spec.ts";
 export type { NetworkGarbage } from "./src/sandbox/network_garbage.ts";
-export type { CniCommand } from "./src/cni/runtime/command.ts";
 export type { InstalledPlugin } from "./src/cni/runtime/chain.ts";
-export { CniError, type CniErrorDocument } from "./src/cni/model/error.ts";
 export type { JsonObject, JsonValue } from "./src/cni/model/json.ts";
 export type {
   CniResult,
@@ -91,7 +77,6 @@ export type {
   ResultRoute,
 } from "./src/cni/model/result.ts";
 export type { Attachment } from "./src/cni/model/network.ts";
-export { CNI_VERSIONS, type CniVersion } from "./src/cni/model/version.ts";
 export { MACVLAN_MODES, type MacvlanMode } from "./src/net/macvlan_mode.ts";
 export { type Bandwidth, parseBandwidth } from "./src/net/bandwidth.ts";
 export type { Finding, Repair } from "./src/sandbox/finding.ts";

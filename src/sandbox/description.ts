@@ -6,13 +6,7 @@
 import type { Bandwidth } from "../net/bandwidth.ts";
 import type { SinglePortMapping } from "../hostport/mapping.ts";
 import type { NodeContext } from "./context.ts";
-import {
-  type CniResult,
-  EMPTY_RESULT,
-  parseResult,
-} from "../cni/model/result.ts";
-import { parseNetworkList } from "../cni/model/network.ts";
-import type { CniVersion } from "../cni/model/version.ts";
+import type { CniResult } from "../cni/model/result.ts";
 import { type NetworkNote, readNetworks } from "./network_notes.ts";
 import type { SandboxRecord } from "./records.ts";
 import type {
@@ -60,7 +54,7 @@ export interface SandboxAttachment {
   /** `unfinished`: being attached or detached, or that was cut short or failed. */
   readonly state: "ready" | "unfinished";
   /** The version that its plugins are spoken to in. */
-  readonly cniVersion: CniVersion;
+  readonly cniVersion: string;
   /** The plugins, in the order of ADD. */
   readonly plugins: readonly string[];
   /** What the plugins know the pod by: `CNI_CONTAINERID`. */
@@ -228,18 +222,12 @@ export function attachmentsOf(
 
 /** An attachment as its note tells it. */
 export function attachmentOf(
-  { name, state, containerId, config, result }: NetworkNote,
+  { name, network, state, cniVersion, plugins, containerId, made }: NetworkNote,
 ): SandboxAttachment {
-  const { name: network, cniVersion, plugins } = parseNetworkList(config);
-  return {
-    name,
-    network,
-    state,
-    cniVersion,
-    plugins: plugins.map(({ type }) => type),
-    containerId,
-    result: result === undefined ? EMPTY_RESULT : parseResult(result),
-  };
+  const result: CniResult = made === undefined
+    ? { interfaces: [], ips: [], routes: [] }
+    : JSON.parse(made);
+  return { name, network, state, cniVersion, plugins, containerId, result };
 }
 
 /** The resolver's files of a pod. */

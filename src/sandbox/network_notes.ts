@@ -6,62 +6,65 @@
  * @module
  */
 import * as v from "valibot";
-import { CniError } from "../cni/model/error.ts";
-import { type JsonObject, parseJsonObject } from "../cni/model/json.ts";
-import { isContainerId } from "../cni/model/names.ts";
-import { parseNetworkList } from "../cni/model/network.ts";
-import { parseResult } from "../cni/model/result.ts";
+import type { JsonObject } from "../cni/model/json.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { isSandboxError } from "../errors.ts";
-import { absolutePath, interfaceName, milliseconds } from "../spec/fields.ts";
+import {
+  absolutePath,
+  interfaceName,
+  milliseconds,
+  name,
+} from "../spec/fields.ts";
 import {
   ensureDirectory,
   present,
   removeDirectory,
 } from "../state/directory.ts";
+import { isObject } from "../spec/problems.ts";
 import { acquireLock, isStill, type LockOptions } from "../state/lock.ts";
 import type { RecordKind } from "../state/record.ts";
 import { readRecord, writeRecord } from "../state/store.ts";
 import type { NodeState } from "./node_state.ts";
 
-/** A text that one of the readers takes. */
-function readable(
-  what: string,
-  read: (text: string) => unknown,
-): v.GenericSchema<unknown, string> {
+/** As text: what plugins say may be nested deeper than a record is read. */
+function jsonWith(lists: readonly string[]): v.GenericSchema<unknown, string> {
   return v.pipe(
     v.string(),
     v.check((text) => {
       try {
-        read(text);
-        return true;
-      } catch (error) {
-        if (error instanceof CniError) return false;
-        throw error;
+        const value: unknown = JSON.parse(text);
+        return isObject(value) &&
+          lists.every((key) => Array.isArray(value[key]));
+      } catch {
+        return false;
       }
-    }, `is no ${what}`),
+    }, "is not what it should be as JSON"),
   );
 }
 
-/** As text: what plugins say may be nested deeper than a record is read. */
-const jsonText = readable("JSON object", readJson);
+const jsonText = jsonWith([]);
 
 const noteSchema = v.object({
   /** The interface's. */
   name: interfaceName,
   /** `unfinished` while plugins make it or take it away; found later, it tells of a crash or a failure. */
   state: v.picklist(["unfinished", "ready"]),
-  containerId: v.pipe(v.string(), v.check(isContainerId, "is no container")),
+  network: name(255),
+  cniVersion: v.string(),
+  plugins: v.pipe(v.array(v.string()), v.readonly()),
+  containerId: name(255),
   /** `createdAt` of the sandbox. */
   incarnation: v.string(),
-  config: readable("network", parseNetworkList),
+  config: jsonText,
   args: v.pipe(v.array(v.tuple([v.string(), v.string()])), v.readonly()),
   runtimeConfig: jsonText,
   pluginDirs: v.pipe(v.array(absolutePath), v.readonly()),
   cacheDir: absolutePath,
   timeoutMs: milliseconds,
-  /** The last plugin's, once there is one. */
-  result: v.exactOptional(readable("result", parseResult)),
+  /** The last plugin's, as it came, once there is one. */
+  result: v.exactOptional(jsonText),
+  /** The result, read. */
+  made: v.exactOptional(jsonWith(["interfaces", "ips", "routes"])),
 });
 
 /** An attachment as it is noted. */
@@ -79,7 +82,7 @@ const networksRecord: RecordKind<NotesBody> = {
 
 /** A JSON text of a note. */
 export function readJson(text: string): JsonObject {
-  return parseJsonObject(text, "a note's text");
+  return JSON.parse(text);
 }
 
 function directoryOf(state: NodeState, id: string): string {

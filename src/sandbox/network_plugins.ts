@@ -58,7 +58,7 @@ export function cached(
   return {
     containerId: note.containerId,
     ifName: note.name,
-    networkName: parseNetworkList(note.config).name,
+    networkName: note.network,
     config: note.config,
     netns: state.pinPath(id),
     cniArgs: note.args,
@@ -95,7 +95,8 @@ export async function deleteCached(
   );
 }
 
-function asItWas(config: string): NetworkList | undefined {
+/** The network that was noted; undefined when the note is no network. */
+export function asItWas(config: string): NetworkList | undefined {
   try {
     const list = parseNetworkList(config);
     return list.plugins.length === 0 ? undefined : list;

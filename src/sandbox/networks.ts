@@ -18,6 +18,7 @@ import {
 import { CniError } from "../cni/model/error.ts";
 import type { JsonObject } from "../cni/model/json.ts";
 import { parseNetworkList } from "../cni/model/network.ts";
+import { parseResult } from "../cni/model/result.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import {
   type NormalisedNetworkAttachment,
@@ -33,6 +34,7 @@ import {
   readJson,
 } from "./network_notes.ts";
 import {
+  asItWas,
   cached,
   cacheOf,
   containerPrefix,
@@ -68,7 +70,9 @@ export async function attachNetwork(
     if (same.state === "ready" && isSame(same, wanted)) {
       return attachmentOf(same);
     }
-    if (same.state === "ready") throw nameTaken(same.name, networkOf(same));
+    if (same.state === "ready") {
+      throw nameTaken(same.name, `network ${same.network}'s`);
+    }
     // It was cut short, or failed.
     await release(context, record.id, notes, same);
   }
@@ -108,6 +112,7 @@ async function make(
       ...note,
       state: "ready",
       result: JSON.stringify(result),
+      made: JSON.stringify(parseResult(result)),
     };
     cache.write(cached(context, id, ready));
     notes.put(ready);
@@ -275,15 +280,16 @@ async function release(
   const host = hostOf(context, note);
   const cache = cacheOf(note);
   using _cache = await cache.lock("shared");
-  const list = parseNetworkList(note.config);
+  const list = asItWas(note.config);
   const target = targetOf(note, liveNetns(context, id));
   const result = note.result === undefined ? undefined : readJson(note.result);
   // From here on it may be half gone.
   if (note.state === "ready") notes.put({ ...note, state: "unfinished" });
   let failed = false;
-  if (force) {
+  // A note that is damaged has no plugins to run.
+  if (list !== undefined && force) {
     failed = (await deleteEach(host, list, target, result)).length > 0;
-  } else {
+  } else if (list !== undefined) {
     await deleteNetwork(host, list, target, result);
   }
   // What stays in the cache is what the next garbage collection of the network deletes.
@@ -332,13 +338,16 @@ async function openNotes(
 function noteOf(
   { state }: NodeContext,
   { id, createdAt }: SandboxRecord,
-  { config, args, runtimeConfig, pluginDirs, cacheDir, timeoutMs }:
+  { list, config, args, runtimeConfig, pluginDirs, cacheDir, timeoutMs }:
     NormalisedNetworkAttachment,
   name: string,
 ): NetworkNote {
   return {
     name,
+    network: list.name,
     state: "unfinished",
+    cniVersion: list.cniVersion,
+    plugins: list.plugins.map(({ type }) => type),
     containerId: containerPrefix(state) + id,
     incarnation: createdAt,
     config,
@@ -376,10 +385,6 @@ function freeName(
   let number = 1;
   while (taken.includes(`net${number}`)) number++;
   return `net${number}`;
-}
-
-function networkOf({ config }: NetworkNote): string {
-  return `network ${parseNetworkList(config).name}'s`;
 }
 
 function nameTaken(name: string, whose: string): SandboxError {

@@ -6,7 +6,7 @@
  */
 import { isSandboxError, SandboxError } from "../errors.ts";
 import type { InstalledPlugin } from "../cni/runtime/chain.ts";
-import type { NetworkSpec } from "../spec/network_attachment.ts";
+import type { NetworkSpec } from "../spec/network_spec.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";
 import { compareText } from "../text.ts";
 import { removeBaseline } from "./baseline.ts";

@@ -49,7 +49,7 @@ import {
 import {
   isNetworkAttachment,
   type NetworkAttachmentSpec,
-} from "../spec/network_attachment.ts";
+} from "../spec/network_spec.ts";
 import type {
   ContainerSpec,
   InterfaceSpec,

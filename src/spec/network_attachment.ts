@@ -16,71 +16,21 @@ import * as field from "./fields.ts";
 import { plainCopy } from "./plain.ts";
 import { exactObject, instead, isObject, Problems } from "./problems.ts";
 
-/** A network whose plugins are to be run. */
-export interface NetworkSpec {
-  /**
-   * The configuration: a list of plugins, or a single one, as JSON text or as what that stands for. `findNetwork()` reads
-   * the files of an administrator.
-   */
-  readonly conflist: string | JsonObject;
-  /**
-   * Directories of plugins, absolute paths, searched in this order: `CNI_PATH`.
-   * @default ["/opt/cni/bin", "/usr/lib/cni"]
-   */
-  readonly pluginDirs?: readonly string[];
-  /**
-   * Where attachments are noted for the tools of the reference runtime library, below `results`.
-   * @default "/var/lib/cni"
-   */
-  readonly cacheDir?: string;
-  /**
-   * When a plugin that hangs is killed, in milliseconds.
-   * @default 60_000
-   */
-  readonly timeoutMs?: number;
-}
-
-/** A network that a pod is attached to. */
-export interface NetworkAttachmentSpec extends NetworkSpec {
-  /**
-   * Name of the interface in the pod.
-   * @default the first of net1, net2, … that is free
-   */
-  readonly name?: string;
-  /**
-   * `CNI_ARGS`.
-   * @default {}
-   */
-  readonly args?: Readonly<Record<string, string>>;
-  /**
-   * What is said of the pod to the plugins that have the capability, such as `portMappings`, `bandwidth`, `ips` or `mac`.
-   * @default {}
-   */
-  readonly runtimeConfig?: JsonObject;
-}
-
-/** Tells it from an interface that podnet makes itself; whether it is valid is another matter. */
-export function isNetworkAttachment<T>(
-  spec: T | NetworkAttachmentSpec,
-): spec is NetworkAttachmentSpec {
-  return typeof spec === "object" && spec !== null && "conflist" in spec;
-}
-
-/** {@linkcode NetworkSpec} with everything said. */
+/** `NetworkSpec` with everything said. */
 export interface NormalisedNetwork {
   /** The configuration, read. */
   readonly list: NetworkList;
   /** The configuration as the text of a list. */
   readonly config: string;
-  /** See {@linkcode NetworkSpec.pluginDirs}. */
+  /** `CNI_PATH`. */
   readonly pluginDirs: readonly string[];
-  /** See {@linkcode NetworkSpec.cacheDir}. */
+  /** Where attachments are noted for others. */
   readonly cacheDir: string;
   /** Milliseconds. */
   readonly timeoutMs: number;
 }
 
-/** {@linkcode NetworkAttachmentSpec} with everything said but a name that is to be found. */
+/** `NetworkAttachmentSpec` with everything said but a name that is to be found. */
 export interface NormalisedNetworkAttachment extends NormalisedNetwork {
   /** Undefined for one that is free. */
   readonly name?: string;

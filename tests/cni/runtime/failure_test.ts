@@ -1,11 +1,7 @@
 /** R7: whatever a plugin does, its error is told as its own, and nothing stays of what others made. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import {
-  CniPluginError,
-  isSandboxError,
-  type JsonObject,
-  type Sandbox,
-} from "../../../mod.ts";
+import { isSandboxError, type JsonObject, type Sandbox } from "../../../mod.ts";
+import { CniPluginError } from "../../../src/cni/runtime/mod.ts";
 import { NetworkNamespace } from "../../../src/namespace/network_namespace.ts";
 import { command } from "../../support/command.ts";
 import { type Script, Site, told } from "./site.ts";

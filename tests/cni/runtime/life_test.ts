@@ -1,6 +1,7 @@
 /** R6, R7: attachments through removals, crashes, other processes and collections of garbage. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { CniPluginError, type Garbage, isSandboxError } from "../../../mod.ts";
+import { type Garbage, isSandboxError } from "../../../mod.ts";
+import { CniPluginError } from "../../../src/cni/runtime/mod.ts";
 import { command } from "../../support/command.ts";
 import { Site } from "./site.ts";
 

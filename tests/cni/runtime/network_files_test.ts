@@ -1,11 +1,7 @@
 /** R13: networks are found where administrators put them, in the order in which runtimes look. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import {
-  findNetwork,
-  isSandboxError,
-  type JsonObject,
-  listNetworks,
-} from "../../../mod.ts";
+import { isSandboxError, type JsonObject } from "../../../mod.ts";
+import { findNetwork, listNetworks } from "../../../src/cni/runtime/mod.ts";
 
 /** A directory with these files. */
 function directory(files: Readonly<Record<string, unknown>>): string {

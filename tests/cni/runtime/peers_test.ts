@@ -5,7 +5,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
-import { CniPluginError } from "../../../mod.ts";
+import { CniPluginError } from "../../../src/cni/runtime/mod.ts";
 import { NetworkNamespace } from "../../../src/namespace/network_namespace.ts";
 import { ask, FAMILIES, serve, TRANSPORTS } from "../../support/ask.ts";
 import { command } from "../../support/command.ts";

@@ -1,11 +1,8 @@
 /** R2–R5, R8, R10, R12: what plugins are given, shown by plugins that note it. */
 import { assertEquals, assertRejects } from "@std/assert";
-import {
-  CNI_VERSIONS,
-  CniError,
-  isSandboxError,
-  type JsonObject,
-} from "../../../mod.ts";
+import { isSandboxError, type JsonObject } from "../../../mod.ts";
+import { CNI_VERSIONS } from "../../../src/cni/model/mod.ts";
+import { CniError } from "../../../src/cni/runtime/mod.ts";
 import { Site } from "./site.ts";
 
 /** A result of its own of each plugin, as text for a script. */

@@ -4,12 +4,12 @@
  * @module
  */
 import type {
-  CniPluginError,
   JsonObject,
   NetworkAttachmentSpec,
   Node,
   Sandbox,
 } from "../../../mod.ts";
+import type { CniPluginError } from "../../../src/cni/runtime/mod.ts";
 import { createLab, type Lab, type LabNode } from "../../../src/testing/mod.ts";
 import { command } from "../../support/command.ts";
 import { nodeAt } from "../../support/pods.ts";

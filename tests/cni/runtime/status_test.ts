@@ -1,6 +1,6 @@
 /** STATUS, VERSION, and podnet as the plugin that podnet runs. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { CniError, CniPluginError } from "../../../mod.ts";
+import { CniError, CniPluginError } from "../../../src/cni/runtime/mod.ts";
 import { NetworkNamespace } from "../../../src/namespace/network_namespace.ts";
 import { ask, FAMILIES, serve } from "../../support/ask.ts";
 import { PEERS, Site } from "./site.ts";
