@@ -91,16 +91,14 @@ export async function collectGarbage(
   context: NodeContext,
   options: GarbageOptions = {},
 ): Promise<Garbage[]> {
-  if (!options.dryRun) {
-    refuseStaleNode(context);
-    await releaseGarbage(context, options.force ?? false);
-  }
+  refuseStaleNode(context);
+  const files = await releaseGarbage(context, options);
   const found: Garbage[] = [];
   {
     using _node = await context.state.lock("shared");
     refuseStaleNode(context);
     refuseForeignTable(context);
-    found.push(...await new Collection(context, options).run());
+    found.push(...await new Collection(context, options).run(files));
   }
   const { dryRun = false } = options;
   // With the node alone: nobody is making a port of one meanwhile.
@@ -134,7 +132,8 @@ class Collection {
     this.#dryRun = options.dryRun ?? false;
   }
 
-  async run(): Promise<Garbage[]> {
+  /** @param files that were left while somebody wrote what a sandbox is attached to */
+  async run(files: readonly string[]): Promise<Garbage[]> {
     const { state } = this.#context;
     const pacer = new Pacer();
     for (const id of state.sandboxIds()) {
@@ -159,7 +158,7 @@ class Collection {
       if (!this.#dryRun) remove();
     }
     await this.#takeFlows();
-    for (const path of temporaryFiles(state)) {
+    for (const path of [...files, ...temporaryFiles(state)]) {
       this.#tell("file", path, "a process was killed while it wrote it");
     }
     if (!this.#dryRun) removeTemporaryFiles(state);

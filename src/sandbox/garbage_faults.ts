@@ -63,20 +63,28 @@ export async function faultOf(
 /**
  * Has the plugins of sandboxes that are garbage take away what they made. What fails stays noted, for the next time.
  *
- * @param force also of those whose record cannot be read
+ * @param options `force`: also of those whose record cannot be read
+ * @returns files of others that a killed process left while it wrote; they are removed, but in a dry run
  */
 export async function releaseGarbage(
   context: NodeContext,
-  force: boolean,
-): Promise<void> {
+  { dryRun = false, force = false }: {
+    readonly dryRun?: boolean;
+    readonly force?: boolean;
+  },
+): Promise<string[]> {
   const { state } = context;
+  const files: string[] = [];
   for (const id of state.sandboxIds()) {
     if (!hasNetworks(state, id)) continue;
-    const found = await attachedGarbage(context, id, force);
-    if (found === undefined) continue;
-    const { releaseOrLeave } = await import("./upkeep.ts");
-    await releaseOrLeave(context, id, found);
+    const found = dryRun
+      ? undefined
+      : await attachedGarbage(context, id, force);
+    const { releaseOrLeave, tidyNotes } = await import("./upkeep.ts");
+    if (found === undefined) files.push(...await tidyNotes(state, id, dryRun));
+    else await releaseOrLeave(context, id, found);
   }
+  return files;
 }
 
 async function attachedGarbage(

@@ -7,7 +7,9 @@
  */
 import * as v from "valibot";
 import type { JsonObject } from "../cni/model/json.ts";
+import { SyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
+import { readDirectory } from "../../ffi/file.ts";
 import { isSandboxError } from "../errors.ts";
 import {
   absolutePath,
@@ -23,7 +25,12 @@ import {
 import { isObject } from "../spec/problems.ts";
 import { acquireLock, isStill, type LockOptions } from "../state/lock.ts";
 import type { RecordKind } from "../state/record.ts";
-import { readRecord, writeRecord } from "../state/store.ts";
+import {
+  readRecord,
+  removeIfEmpty,
+  UNFINISHED,
+  writeRecord,
+} from "../state/store.ts";
 import type { NodeState } from "./node_state.ts";
 
 /** As text: what plugins say may be nested deeper than a record is read. */
@@ -131,10 +138,16 @@ export class NetworkNotes implements Disposable {
   /**
    * Makes room for attachments of a sandbox whose lock the caller holds.
    *
+   * @returns whether there was none
    * @throws {SandboxError} `StateUnusable`
    */
-  static prepare(state: NodeState, id: string): void {
-    ensureDirectory(directoryOf(state, id));
+  static prepare(state: NodeState, id: string): boolean {
+    return ensureDirectory(directoryOf(state, id));
+  }
+
+  /** Takes room away that {@linkcode NetworkNotes.prepare} made for nothing. */
+  static abandon(state: NodeState, id: string): void {
+    removeIfEmpty(directoryOf(state, id));
   }
 
   /**
@@ -182,21 +195,26 @@ export class NetworkNotes implements Disposable {
     });
   }
 
-  /** Unlocks; takes the directory away when nothing is attached. */
-  [Symbol.dispose](): void {
-    using _lock = this.#lock;
-    // Its sandbox may be gone by now, and another one of its id be there.
-    if (isStill(this.#directory, this.#lock) && this.#isEmpty()) {
-      removeDirectory(this.#directory);
-    }
+  /** Files that a killed process left while it wrote. */
+  temporaryFiles(): string[] {
+    return readDirectory(this.#directory)
+      .filter(({ name }) => name.endsWith(UNFINISHED))
+      .map(({ name }) => `${this.#directory}/${name}`);
   }
 
-  #isEmpty(): boolean {
+  /**
+   * Unlocks; takes the directory away when nothing is attached. One that stays says nothing, and the next one to lock it
+   * takes it away.
+   */
+  [Symbol.dispose](): void {
+    using _lock = this.#lock;
     try {
-      return this.list().length === 0;
+      // Its sandbox may be gone by now, and another one of its id be there.
+      if (!isStill(this.#directory, this.#lock)) return;
+      if (this.list().length === 0) removeDirectory(this.#directory);
     } catch (error) {
-      if (isSandboxError(error, "RecordInvalid")) return false;
-      throw error;
+      const isKnown = error instanceof SyscallError || isSandboxError(error);
+      if (!isKnown) throw error;
     }
   }
 }

@@ -9,9 +9,12 @@ import { type NetworkList, parseNetworkList } from "../cni/model/network.ts";
 import { type AttachmentTarget, deleteEach } from "../cni/runtime/chain.ts";
 import type { PluginHost } from "../cni/runtime/plugin.ts";
 import { ResultCache } from "../cni/runtime/result_cache.ts";
+import { isSandboxError } from "../errors.ts";
+import { present } from "../state/directory.ts";
+import { removeFile } from "../state/store.ts";
 import type { NodeContext } from "./context.ts";
 import { digest } from "./digest.ts";
-import { type NetworkNote, readJson } from "./network_notes.ts";
+import { type NetworkNote, NetworkNotes, readJson } from "./network_notes.ts";
 import type { NodeState } from "./node_state.ts";
 
 /** How an attachment's plugins are found and run. */
@@ -56,9 +59,7 @@ export function cached(
   note: NetworkNote,
 ): CachedAttachment {
   return {
-    containerId: note.containerId,
-    ifName: note.name,
-    networkName: note.network,
+    ...keyOf(note),
     config: note.config,
     netns: state.pinPath(id),
     cniArgs: note.args,
@@ -104,4 +105,34 @@ export function asItWas(config: string): NetworkList | undefined {
     if (error instanceof CniError) return undefined;
     throw error;
   }
+}
+
+/**
+ * Files that were left by a process that was killed while it noted what a sandbox is attached to; they are removed, but in
+ * a dry run. None while somebody is at work on it, and writes.
+ */
+export async function tidyNotes(
+  state: NodeState,
+  id: string,
+  dryRun: boolean,
+): Promise<string[]> {
+  try {
+    using notes = await NetworkNotes.lock(state, id, { timeoutMs: 0 });
+    if (notes === undefined) return [];
+    const ofCache = notes.list().map((note) =>
+      cacheOf(note).temporaryFile(keyOf(note))
+    );
+    const files = [...notes.temporaryFiles(), ...ofCache.filter(present)];
+    if (!dryRun) { for (const path of files) removeFile(path); }
+    return files;
+  } catch (error) {
+    const isLeft = isSandboxError(error, "Timeout") ||
+      isSandboxError(error, "RecordInvalid");
+    if (!isLeft) throw error;
+    return [];
+  }
+}
+
+function keyOf({ network, containerId, name }: NetworkNote) {
+  return { networkName: network, containerId, ifName: name };
 }

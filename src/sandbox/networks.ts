@@ -6,7 +6,6 @@
  *
  * @module
  */
-import { SyscallError } from "../../ffi/errno.ts";
 import type { CachedAttachment } from "../cni/model/cache.ts";
 import type { ResultCache } from "../cni/runtime/result_cache.ts";
 import {
@@ -99,15 +98,10 @@ async function make(
   const list = parseNetworkList(note.config);
   const target = targetOf(note, context.state.pinPath(id));
   notes.put(note);
-  let result: JsonObject;
+  let result: JsonObject | undefined;
   try {
     cache.write(cached(context, id, note));
     result = await addNetwork(host, list, target);
-  } catch (error) {
-    if (isUndone(error)) forget(cache, notes, cached(context, id, note));
-    throw error;
-  }
-  try {
     const ready: NetworkNote = {
       ...note,
       state: "ready",
@@ -118,34 +112,40 @@ async function make(
     notes.put(ready);
     return attachmentOf(ready);
   } catch (error) {
-    const undoFailures = await deleteEach(host, list, target, result);
-    if (error instanceof Error) Object.assign(error, { undoFailures });
-    if (isUndone(error)) forget(cache, notes, cached(context, id, note));
+    // A plugin that failed has had the others take back what they made.
+    const failures = result === undefined
+      ? undoFailuresOf(error)
+      : await deleteEach(host, list, target, result);
+    // What stays to be done stays noted.
+    if (failures.length === 0) {
+      failures.push(...forget(cache, notes, cached(context, id, note)));
+    }
+    if (error instanceof Error) {
+      Object.assign(error, { undoFailures: failures });
+    }
     throw error;
   }
 }
 
-/** What an error leaves to be done has to be done later. */
-function isUndone(error: unknown): boolean {
+function undoFailuresOf(error: unknown): unknown[] {
   const failures = error instanceof Error && "undoFailures" in error
     ? error.undoFailures
     : [];
-  return Array.isArray(failures) && failures.length === 0;
+  return Array.isArray(failures) ? [...failures] : [];
 }
 
-/** After a failure, which is the one to know; a note that stays is followed later. */
+/** Returns what keeps it from being forgotten: a note that stays is followed later. */
 function forget(
   cache: ResultCache,
   notes: NetworkNotes,
   key: CachedAttachment,
-): void {
+): unknown[] {
   try {
     cache.remove(key);
     notes.delete(key.ifName);
+    return [];
   } catch (error) {
-    const isKnown = error instanceof SandboxError ||
-      error instanceof SyscallError;
-    if (!isKnown) throw error;
+    return [error];
   }
 }
 
@@ -300,39 +300,47 @@ async function release(
 /** Locks the notes of a sandbox that is there, and makes room for one. */
 async function openNotes(
   context: NodeContext,
-  { id, createdAt, spec: { name, namespace } }: SandboxHandle,
+  sandbox: SandboxHandle,
 ): Promise<{ readonly record: SandboxRecord; readonly notes: NetworkNotes }> {
   const { state } = context;
   for (;;) {
-    const record = await prepare();
-    const notes = await NetworkNotes.lock(state, id);
-    // Whoever removed the last attachment in between took the directory away.
-    if (notes !== undefined) return { record, notes };
+    const { record, isMade } = await makeRoom(context, sandbox);
+    try {
+      const notes = await NetworkNotes.lock(state, record.id);
+      // Whoever removed the last attachment in between took the directory away.
+      if (notes !== undefined) return { record, notes };
+    } catch (error) {
+      if (isMade) NetworkNotes.abandon(state, record.id);
+      throw error;
+    }
   }
+}
 
-  async function prepare(): Promise<SandboxRecord> {
-    using _node = await state.lock("shared");
-    using lock = await state.lockSandbox(id);
-    const record = lock && state.readSandbox(id);
-    if (record?.state !== "ready" || record.createdAt !== createdAt) {
-      throw new SandboxError("SandboxNotFound", { name, namespace });
-    }
-    if (record.link === undefined) {
-      throw refused(
-        "",
-        undefined,
-        "leave it: on the host network the pod has the node's own network, which podnet does not change",
-      );
-    }
-    if (!isAlive(context, record)) {
-      throw new SandboxError("InvalidNamespace", {
-        path: state.pinPath(id),
-        reason: "it is gone: create the sandbox again",
-      });
-    }
-    NetworkNotes.prepare(state, id);
-    return record;
+async function makeRoom(
+  context: NodeContext,
+  { id, createdAt, spec: { name, namespace } }: SandboxHandle,
+): Promise<{ readonly record: SandboxRecord; readonly isMade: boolean }> {
+  const { state } = context;
+  using _node = await state.lock("shared");
+  using lock = await state.lockSandbox(id);
+  const record = lock && state.readSandbox(id);
+  if (record?.state !== "ready" || record.createdAt !== createdAt) {
+    throw new SandboxError("SandboxNotFound", { name, namespace });
   }
+  if (record.link === undefined) {
+    throw refused(
+      "",
+      undefined,
+      "leave it: on the host network the pod has the node's own network, which podnet does not change",
+    );
+  }
+  if (!isAlive(context, record)) {
+    throw new SandboxError("InvalidNamespace", {
+      path: state.pinPath(id),
+      reason: "it is gone: create the sandbox again",
+    });
+  }
+  return { record, isMade: NetworkNotes.prepare(state, id) };
 }
 
 function noteOf(

@@ -9,6 +9,7 @@ export { collectGarbage } from "./garbage.ts";
 export { limitBandwidth } from "./live_bandwidth.ts";
 export { createTable, replaceTable } from "./make_table.ts";
 export { collectNetworkGarbage, statusOf } from "./network_garbage.ts";
+export { tidyNotes } from "./network_plugins.ts";
 export {
   attachNetwork,
   checkAttachment,

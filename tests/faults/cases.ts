@@ -198,6 +198,30 @@ export const CASES: readonly Case[] = [
     allOrNothing: false,
   },
   {
+    operation: "attachNetwork",
+    prepare: victim,
+    assertDone: async ({ node, scene }) => {
+      await using sandbox = await node.openSandbox(scene.sandbox);
+      assertEquals(
+        sandbox.attachments.map(({ name, state }) => [name, state]),
+        [["net1", "ready"]],
+      );
+    },
+    allOrNothing: true,
+  },
+  {
+    operation: "detachNetwork",
+    prepare: async (world) => {
+      await using sandbox = await victim(world);
+      await sandbox.attach(world.scene.network);
+    },
+    assertDone: async ({ node, scene }) => {
+      await using sandbox = await node.openSandbox(scene.sandbox);
+      assertEquals(sandbox.attachments, []);
+    },
+    allOrNothing: false,
+  },
+  {
     operation: "addContainer",
     prepare: victim,
     assertDone: async ({ node, scene }) => {

@@ -51,6 +51,7 @@ function start(): Deno.ChildProcess {
       "--frozen",
       "--no-check",
       "--allow-ffi",
+      "--allow-run",
       new URL("victim.ts", import.meta.url).pathname,
     ],
     env: { NO_COLOR: "1" },

@@ -26,7 +26,7 @@ const SETTLE_MS = 3000;
 
 function sceneOf({ reference, path, stateDir }: BareNode): Scene {
   const node = { name: reference.name, netns: path, stateDir };
-  return { node, sandbox: "victim", adopted: "" };
+  return { node, sandbox: "victim", adopted: "", network: { conflist: "" } };
 }
 
 /** Makes what the operation acts on. */

@@ -7,6 +7,7 @@
 import {
   type Bandwidth,
   type InterfaceSpec,
+  type NetworkAttachmentSpec,
   type Node,
   type NodeOptions,
   openNode,
@@ -27,6 +28,8 @@ export interface Scene {
   readonly sandbox: string;
   /** The path of somebody's namespace, for a sandbox that adopts one. */
   readonly adopted: string;
+  /** A network whose plugin keeps a file of each attachment. */
+  readonly network: NetworkAttachmentSpec;
 }
 
 /** Something that a process does to a sandbox of an open node. */
@@ -138,6 +141,19 @@ async function detach(node: Node, { sandbox }: Scene): Promise<void> {
   for (const { name } of INTERFACES) await handle.detach(name);
 }
 
+async function attachNetwork(
+  node: Node,
+  { sandbox, network }: Scene,
+): Promise<void> {
+  await using handle = await node.openSandbox(sandbox);
+  await handle.attach(network);
+}
+
+async function detachNetwork(node: Node, { sandbox }: Scene): Promise<void> {
+  await using handle = await node.openSandbox(sandbox);
+  await handle.detach("net1");
+}
+
 async function addContainer(node: Node, { sandbox }: Scene): Promise<void> {
   await using handle = await node.openSandbox(sandbox);
   await handle.addContainer(CONTAINER);
@@ -163,6 +179,8 @@ export const SANDBOX_OPERATIONS = {
   unlimit,
   attach,
   detach,
+  attachNetwork,
+  detachNetwork,
   addContainer,
   repair,
   collectGarbage: (node) => node.collectGarbage(),

@@ -23,6 +23,8 @@ const FLOORS: Readonly<Record<Operation, number>> = {
   unlimit: 10,
   attach: 15,
   detach: 15,
+  attachNetwork: 15,
+  detachNetwork: 15,
   addContainer: 10,
   repair: 30,
   collectGarbage: 30,
@@ -89,6 +91,7 @@ const UNDOING: readonly Operation[] = [
   "limit",
   "unlimit",
   "attach",
+  "attachNetwork",
 ];
 
 for (const c of CASES.filter((c) => UNDOING.includes(c.operation))) {

@@ -52,6 +52,8 @@ export class World implements AsyncDisposable {
   readonly #adopted: NetworkNamespace;
   readonly #route: Connection;
   readonly #nft: NftablesConnection;
+  /** Of a plugin, its files and the cache. */
+  readonly #plugins: string;
 
   private constructor(lab: Lab) {
     this.#lab = lab;
@@ -65,6 +67,7 @@ export class World implements AsyncDisposable {
        ip link set spare0 up addrgenmode none
        ip addr add 203.0.113.1/24 dev spare0`,
     );
+    this.#plugins = pluginDirectory();
     this.#route = this.host.namespace.run(() => Connection.open(NETLINK_ROUTE));
     this.#nft = this.host.namespace.run(() => NftablesConnection.open());
     this.scene = {
@@ -75,6 +78,11 @@ export class World implements AsyncDisposable {
       },
       sandbox: "victim",
       adopted: `/proc/${Deno.pid}/fd/${this.#adopted.fd}`,
+      network: {
+        conflist: { cniVersion: "1.0.0", name: "net", type: "keeper" },
+        pluginDirs: [`${this.#plugins}/bin`],
+        cacheDir: `${this.#plugins}/cache`,
+      },
     };
   }
 
@@ -97,6 +105,7 @@ export class World implements AsyncDisposable {
         this.#adopted,
         "ip -o link show | grep -v ' lo:' || true; ip rule; ip -6 rule",
       ).split("\n"),
+      ...filesBelow(this.#plugins),
       // The kernel lists what comes back after what has stayed.
     ].sort();
   }
@@ -177,7 +186,28 @@ export class World implements AsyncDisposable {
     this.#nft[Symbol.dispose]();
     this.#adopted[Symbol.dispose]();
     await this.#lab[Symbol.asyncDispose]();
+    await Deno.remove(this.#plugins, { recursive: true });
   }
+}
+
+/** A directory with a plugin that keeps a file of each attachment, and an empty cache. */
+function pluginDirectory(): string {
+  const directory = Deno.makeTempDirSync({ prefix: "podnet-cni-" });
+  for (const name of ["bin", "kept", "cache", "cache/results"]) {
+    Deno.mkdirSync(`${directory}/${name}`, { mode: 0o700 });
+  }
+  const file = `${directory}/kept/$CNI_CONTAINERID-$CNI_IFNAME`;
+  Deno.writeTextFileSync(
+    `${directory}/bin/keeper`,
+    `#!/bin/sh
+case $CNI_COMMAND in
+ADD) [ ! -e ${file} ] || exit 1; : > ${file}; echo '{"cniVersion":"1.0.0"}';;
+DEL) rm -f ${file};;
+esac
+`,
+    { mode: 0o755 },
+  );
+  return directory;
 }
 
 /** A record is the same in whatever order its fields are written. */

@@ -2,7 +2,13 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { LabHost } from "../../src/testing/mod.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
-import { exists, OCI_RUNTIMES, Runtime, type RuntimeName, withHook } from "./hooked.ts";
+import {
+  exists,
+  OCI_RUNTIMES,
+  Runtime,
+  type RuntimeName,
+  withHook,
+} from "./hooked.ts";
 
 withHook();
 

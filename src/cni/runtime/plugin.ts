@@ -3,7 +3,7 @@
  * @module
  */
 
-import { Errno, isSyscallError } from "../../../ffi/errno.ts";
+import { Errno, isSyscallError, SyscallError } from "../../../ffi/errno.ts";
 import { stat } from "../../../ffi/file.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { CniError } from "../model/error.ts";
@@ -56,32 +56,23 @@ export function findPlugin(
   { pluginDirs }: PluginHost,
   run: RunName,
 ): string {
-  const found = pluginDirs.map((directory) => `${directory}/${run.plugin}`)
-    .find(isFile);
-  if (found !== undefined) return found;
+  let cause: unknown;
+  for (const directory of pluginDirs) {
+    const path = `${directory}/${run.plugin}`;
+    try {
+      if (stat(path).kind === "file") return path;
+    } catch (error) {
+      // What cannot be looked at may be it: the others are looked at all the same.
+      if (!(error instanceof SyscallError)) throw error;
+      if (!isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) cause ??= error;
+    }
+  }
   throw failure(
     run,
     "notFound",
     `it is not in ${pluginDirs.join(", ")}: install it, or name its directory`,
+    cause instanceof Error ? { cause, details: cause.message } : {},
   );
-}
-
-function isFile(path: string): boolean {
-  try {
-    return stat(path).kind === "file";
-  } catch (error) {
-    if (
-      isSyscallError(
-        error,
-        Errno.ENOENT,
-        Errno.ENOTDIR,
-        Errno.EACCES,
-        Errno.ELOOP,
-        Errno.ENAMETOOLONG,
-      )
-    ) return false;
-    throw error;
-  }
 }
 
 /**

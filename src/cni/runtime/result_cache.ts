@@ -19,6 +19,7 @@ import {
 import {
   ensurePrivateDirectory,
   removeFile,
+  UNFINISHED,
   unusable,
   writeFileAtomic,
 } from "../../state/store.ts";
@@ -88,6 +89,12 @@ export class ResultCache {
   /** Absent is fine. */
   remove(key: Key): void {
     removeFile(this.#path(key));
+    removeFile(this.temporaryFile(key));
+  }
+
+  /** Where an attachment's file is written before it is in its place: what a killed process leaves. */
+  temporaryFile(key: Key): string {
+    return this.#path(key) + UNFINISHED;
   }
 
   /**
