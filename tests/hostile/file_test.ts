@@ -27,10 +27,10 @@ const PLANTS: readonly Plant[] = [
   { path: directory, code: "StateUnusable" },
   { path: "lock", code: "StateUnusable" },
   { path: `${directory}/record.cbor`, code: "RecordInvalid" },
-  { path: `${directory}/record.cbor.tmp` },
+  { path: `${directory}/creating.cbor` },
   { path: `${directory}/netns`, code: "InvalidNamespace" },
+  { path: `${directory}/record.cbor.tmp` },
   { path: `${directory}/resolv.conf` },
-  { path: `${directory}/resolv.conf.tmp` },
   { path: `${directory}/hosts` },
 ];
 
@@ -54,11 +54,13 @@ async function refusal(
   }
 }
 
-function create({ node }: LabNode): Promise<unknown> {
-  return node.createSandbox({
+/** Writes every file of a sandbox, the record anew, too. */
+async function create({ node }: LabNode): Promise<void> {
+  await using sandbox = await node.createSandbox({
     name: NAME,
     dns: { nameservers: ["192.0.2.53"] },
   });
+  await sandbox.addContainer({ name: "app" });
 }
 
 for (const { path, code } of PLANTS) {
