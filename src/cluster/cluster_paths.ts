@@ -155,11 +155,11 @@ export class ClusterPaths {
    */
   repair(): Promise<Repair> {
     return this.#alone(async () => {
+      this.#known = undefined;
       const found = this.#differences();
       if (found.length === 0 || this.#asked === undefined) {
         return { mended: [], remaining: found };
       }
-      this.#known = undefined;
       await this.#apply(this.#asked);
       const remaining = this.#differences();
       const left = new Set(remaining.map(keyOf));
@@ -256,8 +256,18 @@ export class ClusterPaths {
     const needed = changesBetween(this.#known.parts, wanted);
     for (let at = 0; at < needed.length; at += REQUESTS_A_SEND) {
       const some = needed.slice(at, at + REQUESTS_A_SEND);
-      route.execute(some.map(({ request }) => request()));
-      changes.push(...some.map(textOf));
+      try {
+        route.execute(some.map(({ request }) => request()));
+        changes.push(...some.map(textOf));
+      } catch (error) {
+        if (error instanceof NetlinkError) {
+          // The kernel has carried out all others.
+          const failed = error.failures.map(({ index }) => index);
+          const done = some.filter((_, i) => !failed.includes(i));
+          changes.push(...done.map(textOf));
+        }
+        throw error;
+      }
     }
     this.#known = { tunnels, numbers, parts: wanted };
     for (const change of late) this.#changeLink(change, changes);
