@@ -6,7 +6,12 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import { retryOnNewGeneration } from "../hostport/host_ports.ts";
-import { type NodePeers, peerSets, samePeers } from "../hostport/peers.ts";
+import {
+  NO_PEERS,
+  type NodePeers,
+  peerSets,
+  samePeers,
+} from "../hostport/peers.ts";
 import { TABLE } from "../hostport/sets.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { nextGeneration } from "../nftables/connection.ts";
@@ -56,12 +61,13 @@ async function change(
   refuseForeignTable(context);
   using _alone = await state.peers.lock();
   const isNoted = samePeers(peers, knownPeers(context));
-  if (isNoted) {
-    const known = last.get(context);
-    if (
-      samePeers(peers, known?.peers) && known?.generation === nft.generation()
-    ) return false;
-  } else state.peers.write(peers);
+  // Of nobody there is no record, nor what is left of one.
+  if (!isNoted || samePeers(peers, NO_PEERS)) state.peers.write(peers);
+  const known = last.get(context);
+  if (
+    isNoted && samePeers(peers, known?.peers) &&
+    known?.generation === nft.generation()
+  ) return false;
   let isChanged = !isNoted;
   if ((await ensureTable(context)).length > 0) isChanged = true;
   retryOnNewGeneration((generation) => {

@@ -4,14 +4,19 @@
  * @module
  */
 import type { OwnedFd } from "../../ffi/fd.ts";
-import { NO_PEERS, type NodePeers } from "../hostport/peers.ts";
+import { NO_PEERS, type NodePeers, samePeers } from "../hostport/peers.ts";
 import {
   ensureDirectory,
   removeDirectory,
   versionOf,
 } from "../state/directory.ts";
 import { acquireLock } from "../state/lock.ts";
-import { readRecord, writeRecord } from "../state/store.ts";
+import {
+  readRecord,
+  removeFile,
+  UNFINISHED,
+  writeRecord,
+} from "../state/store.ts";
 import { peersRecord } from "./records.ts";
 
 /** The record of other nodes. */
@@ -47,12 +52,17 @@ export class PeersFile {
     }
   }
 
-  /** Writes it; the caller has locked it. */
+  /** Writes it; the caller has locked it. Of a node alone there is none, nor what a crash left of one. */
   write(peers: NodePeers): void {
-    writeRecord(peersRecord, this.#record, peers);
+    if (!samePeers(peers, NO_PEERS)) {
+      writeRecord(peersRecord, this.#record, peers);
+      return;
+    }
+    removeFile(this.#record);
+    removeFile(this.#record + UNFINISHED);
   }
 
-  /** Forgets them all. */
+  /** Forgets them, and the lock; the caller has the node alone. */
   remove(): void {
     removeDirectory(this.#directory);
   }

@@ -6,6 +6,8 @@
  */
 import {
   type Bandwidth,
+  type ClusterMember,
+  ClusterPaths,
   type InterfaceSpec,
   type NetworkAttachmentSpec,
   type Node,
@@ -194,9 +196,32 @@ export const NODE_OPERATIONS = {
   nodeDown: ({ node }) => removeNode({ ...node, force: true }),
 } as const satisfies Record<string, NodeOperation>;
 
+/** The node of {@linkcode POD_CIDRS} among others, all of which are reached by a tunnel. */
+export const MEMBERS: readonly [ClusterMember, ...ClusterMember[]] = [
+  memberAt(1, POD_CIDRS),
+  memberAt(2, ["10.98.0.0/24", "fd00:10:98::/64"]),
+  memberAt(3, ["10.97.0.0/24"]),
+];
+
+function memberAt(number: number, podCidrs: readonly string[]): ClusterMember {
+  return {
+    name: `node-${number}`,
+    podCidrs,
+    addresses: [`192.168.50.${number}`],
+    vxlan: { vni: 112, port: 8472, mac: `02:00:00:00:00:0${number}` },
+  };
+}
+
+/** On a node that is open: what it has in the kernel to reach others. */
+export const PATH_OPERATIONS = {
+  pathsUp: (node) => ClusterPaths.open(node).apply(MEMBERS[0], MEMBERS),
+  pathsDown: (node) => ClusterPaths.open(node).remove(),
+} as const satisfies Record<string, SandboxOperation>;
+
 /** The name of an operation. */
 export type OperationName =
   | keyof typeof SANDBOX_OPERATIONS
+  | keyof typeof PATH_OPERATIONS
   | keyof typeof NODE_OPERATIONS;
 
 /** Opens what the operation needs, and returns it ready to run; `before` is what it needs and is no part of it. */
@@ -210,5 +235,8 @@ export async function ready(
   }
   const options: NodeOptions = scene.node;
   const node = opened.use(await openNode(options));
+  if (name === "pathsUp" || name === "pathsDown") {
+    return () => PATH_OPERATIONS[name](node);
+  }
   return () => SANDBOX_OPERATIONS[name](node, scene);
 }

@@ -7,7 +7,11 @@ import { assert, assertEquals } from "@std/assert";
 import { Encoder } from "cbor-x/encode";
 import fc from "fast-check";
 import { isSandboxError } from "../../src/errors.ts";
-import { nodeRecord, sandboxRecord } from "../../src/sandbox/records.ts";
+import {
+  nodeRecord,
+  peersRecord,
+  sandboxRecord,
+} from "../../src/sandbox/records.ts";
 import { CborError, decodeCbor } from "../../src/state/cbor.ts";
 import { decodeRecord } from "../../src/state/record.ts";
 import { mutated, mutations } from "./mutation.ts";
@@ -43,7 +47,7 @@ export function recordTargets(): readonly Target[] {
   });
   const read = (bytes: Uint8Array) => {
     attempt(() => decodeCbor(bytes), CborError);
-    for (const kind of [sandboxRecord, nodeRecord]) {
+    for (const kind of [sandboxRecord, nodeRecord, peersRecord]) {
       try {
         decodeRecord<unknown>(kind as typeof sandboxRecord, bytes, "/the/path");
       } catch (error) {
