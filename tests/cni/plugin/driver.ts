@@ -241,6 +241,7 @@ function held(
     }
     return { code, document, stderr };
   }
+  if (config["type"] === "podnet") assertEquals(stderr, "", context);
   if (command !== "ADD" && command !== "VERSION") {
     assertEquals(document, undefined, context);
     return { code, document: undefined, stderr };

@@ -1,5 +1,5 @@
 /** P14: GC takes away what of its network no valid attachment leads to. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { JsonObject } from "../../../src/cni/model/mod.ts";
 import { type Attachment, PluginHost } from "./driver.ts";
 
@@ -83,5 +83,25 @@ Deno.test("P14: GC goes past what it cannot read, and takes away what crashes le
     ...config,
     "cni.dev/valid-attachments": [],
   });
+  assertEquals(await machine.traces(), []);
+});
+
+Deno.test("P14: what cannot be taken away is told, and keeps nothing else", async () => {
+  await using machine = await PluginHost.start();
+  const config = machine.config();
+  for (const name of ["a", "b", "c"]) {
+    const netns = await machine.container(name);
+    await machine.add({ containerID: name, netns }, config);
+  }
+  const none = { ...config, "cni.dev/valid-attachments": [] };
+  const [stuck] = (await machine.sh(
+    `ls ${machine.host.stateDir}/test/sandboxes/*/hosts`,
+  )).trim().split("\n");
+  await machine.sh(`mount --bind ${stuck} ${stuck}`);
+  const { msg } = await machine.fails(999, "GC", undefined, none);
+  assertStringIncludes(msg, String(stuck));
+  assertEquals((await machine.traces()).length, 1);
+  await machine.sh(`umount ${stuck}`);
+  await machine.ok("GC", undefined, none);
   assertEquals(await machine.traces(), []);
 });
