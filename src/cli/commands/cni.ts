@@ -6,7 +6,7 @@
 import type { ProgramPaths } from "../../install/program.ts";
 import { defineCommand } from "../command.ts";
 import type { OptionTable, OptionValues } from "../options.ts";
-import { print } from "../output.ts";
+import { print, printFailure } from "../output.ts";
 import {
   defineUninstall,
   denoOption,
@@ -30,6 +30,9 @@ const directories = {
   },
   ...libraryOptions("podnet-cni"),
 } as const satisfies OptionTable;
+
+/** What runtimes take for networks. */
+const NETWORKS = /\.(?:conf|conflist|json)$/;
 
 /** Installs the plugin. */
 export const cniInstall = defineCommand({
@@ -62,6 +65,7 @@ export const cniInstall = defineCommand({
       "../../cni/install/conflist.ts"
     );
     const { chooseNode } = await import("../../install/node_choice.ts");
+    const { filesInFront } = await import("../../install/in_front.ts");
     const { install } = await import("../program_setup.ts");
     const paths = pluginPaths(options);
     const configuration = conflistText({
@@ -75,6 +79,11 @@ export const cniInstall = defineCommand({
       trial: [],
     });
     for (const path of written) print(path);
+    for (const path of filesInFront(paths.configuration, NETWORKS)) {
+      printFailure(
+        `${path} comes before podnet's file: containerd and CRI-O use that network until it is moved away`,
+      );
+    }
     return 0;
   },
 });
@@ -98,14 +107,14 @@ export const cniUninstall = defineUninstall({
   },
 });
 
-function pluginPaths(options: OptionValues<typeof directories>): ProgramPaths {
+function pluginPaths(options: OptionValues<typeof directories>) {
   const binDir = directoryOf(options, "bin-dir", "/opt/cni/bin");
   const confDir = directoryOf(options, "conf-dir", "/etc/cni/net.d");
   return {
     launcher: `${binDir}/podnet`,
     configuration: `${confDir}/10-podnet.conflist`,
     ...libraryPaths(options, "podnet-cni"),
-  };
+  } satisfies ProgramPaths;
 }
 
 function networkName(name = "podnet"): string {

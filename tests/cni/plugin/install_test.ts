@@ -49,6 +49,19 @@ Deno.test("podnet cni install is repeatable, and uninstall takes everything away
     ...machine.directories(),
   );
   assertEquals(changed, `${directory}/conf/10-podnet.conflist\n`);
+  // Who reads the directory takes the first of its networks.
+  for (const name of ["05-other.conf", "10-a.txt", "99-last.conflist"]) {
+    Deno.writeTextFileSync(`${directory}/conf/${name}`, "{}");
+  }
+  const second = await host.podnet("cni", "install", ...machine.directories());
+  assertEquals(second.code, 0);
+  assertEquals(
+    second.stderr.match(/\S*\/conf\/\S*/g),
+    [`${directory}/conf/05-other.conf`],
+  );
+  for (const name of ["05-other.conf", "10-a.txt", "99-last.conflist"]) {
+    Deno.removeSync(`${directory}/conf/${name}`);
+  }
   // Modules of an earlier version, and what a killed installation left, go.
   Deno.mkdirSync(`${directory}/lib/0123456789ab`);
   Deno.mkdirSync(`${directory}/lib/0123456789cd.tmp`);
