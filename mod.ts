@@ -30,7 +30,7 @@ export {
   type WarmNamespaces,
 } from "./src/sandbox/node.ts";
 export { openNode, removeNode } from "./src/sandbox/open_node.ts";
-export type { NodeOptions } from "./src/spec/node_options.ts";
+export type { NodeOptions, WaitingSocket } from "./src/spec/node_options.ts";
 export { Sandbox } from "./src/sandbox/sandbox.ts";
 export type { SandboxSysctl } from "./src/sandbox/pod_sysctl.ts";
 export type {

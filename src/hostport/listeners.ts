@@ -20,18 +20,22 @@ export interface SocketTables {
   readonly diag: Connection;
   /** Contents of `/proc/net/sctp/eps` there, empty where the kernel has none; SCTP sockets are not looked for without. */
   readonly sctpEndpoints?: () => string;
+  /** Sockets that are no obstacle. */
+  readonly mayShadow?: (socket: ListeningSocket) => boolean;
 }
 
 /** A socket that listens on what the mapping asks for, an IPv6 socket on an IPv4 address shown as what it is. */
 export function listenerOn(
-  { diag, sctpEndpoints }: SocketTables,
+  { diag, sctpEndpoints, mayShadow = () => false }: SocketTables,
   mapping: HostPort,
 ): ListeningSocket | undefined {
   const { protocol, hostPort } = mapping;
+  const isInTheWay = (socket: ListeningSocket) =>
+    shadows(mapping, socket) && !mayShadow(socket);
   if (protocol === "sctp") {
     return parseSctpEndpoints(sctpEndpoints?.() ?? "")
       .map((socket) => ({ ...socket, address: plain(socket.address) }))
-      .find((socket) => socket.port === hostPort && shadows(mapping, socket));
+      .find((socket) => socket.port === hostPort && isInTheWay(socket));
   }
   // An IPv6 socket may take IPv4 clients as well, so those are always looked at.
   const found = protocol === "tcp"
@@ -42,7 +46,7 @@ export function listenerOn(
         : []
     );
   return found.map((socket) => ({ ...socket, address: plain(socket.address) }))
-    .find((socket) => shadows(mapping, socket));
+    .find(isInTheWay);
 }
 
 function shadows(mapping: HostPort, socket: ListeningSocket): boolean {

@@ -17,7 +17,7 @@ export type IdentifiedSpec = SandboxSpec & { readonly id: string };
 
 /** The node, unless nothing was ever made on it. */
 export async function openIfKnown(
-  reference: Pick<NodeOptions, "name" | "stateDir" | "netns">,
+  reference: Pick<NodeOptions, "name" | "stateDir" | "netns" | "mayShadow">,
 ): Promise<Node | undefined> {
   try {
     return await openNode(reference);

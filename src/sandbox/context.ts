@@ -17,6 +17,7 @@ import { NftablesConnection } from "../nftables/connection.ts";
 import { dumpAddresses } from "../rtnetlink/address.ts";
 import { getLink } from "../rtnetlink/link.ts";
 import { RT_SCOPE_UNIVERSE } from "../rtnetlink/constants.ts";
+import type { NodeOptions } from "../spec/node_options.ts";
 import { isId } from "./identity.ts";
 import type { LeaseGate } from "./node_lease.ts";
 import type { NodeState } from "./node_state.ts";
@@ -33,8 +34,15 @@ export class NodeSockets implements HostPortSockets, Disposable {
   /** Contents of `/proc/net/sctp/eps` of the namespace; empty while the kernel has not loaded SCTP. */
   readonly sctpEndpoints?: () => string;
 
+  readonly mayShadow: NonNullable<HostPortSockets["mayShadow"]>;
+
   /** Opens all of them inside `namespace`, in one visit. */
-  constructor(namespace: NetworkNamespace) {
+  constructor(
+    namespace: NetworkNamespace,
+    { mayShadow = () => false }: Pick<NodeOptions, "mayShadow"> = {},
+  ) {
+    this.mayShadow = ({ address, port, inode, uid }) =>
+      mayShadow({ address: String(address), port, inode, uid });
     this.sctpEndpoints = () => namespace.run(readSctpEndpoints);
     using opened = new DisposableStack();
     [this.route, this.nft, this.diag] = namespace.run(() =>

@@ -58,7 +58,7 @@ async function open(options: NodeOptions): Promise<Node> {
   if (parsed.podCidrs === undefined && !state.exists()) {
     throw new SandboxError("NodeNotFound", { name, stateDir: state.stateDir });
   }
-  const sockets = opened.use(new NodeSockets(namespace));
+  const sockets = opened.use(new NodeSockets(namespace, parsed));
   const isNew = !state.exists() || isOfEarlierBoot(state.readNode());
   // Making ready is safe side by side; deciding what the node is, is not.
   using lock = await state.lockNew(isNew ? "exclusive" : "shared");

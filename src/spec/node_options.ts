@@ -70,6 +70,24 @@ export interface NodeOptions {
    * @default 0
    */
   readonly warm?: number;
+  /**
+   * Whether a host port may take what a socket of the node's waits for, such as one by which a runtime keeps the port for
+   * the very pod. It is of this handle, not of the node.
+   * @default no socket's
+   */
+  readonly mayShadow?: (socket: WaitingSocket) => boolean;
+}
+
+/** A socket of the node's that waits on a port. */
+export interface WaitingSocket {
+  /** `0.0.0.0` or `::` for all addresses. */
+  readonly address: string;
+  /** 1–65535. */
+  readonly port: number;
+  /** As in `/proc/<pid>/fd`: `socket:[inode]`. */
+  readonly inode: number;
+  /** User id of its owner. */
+  readonly uid: number;
 }
 
 /** The default of {@linkcode NodeOptions.maxConnectionsPerPod}. */
@@ -141,6 +159,12 @@ const nodeOptions = exactObject("an object", {
   mtu: v.exactOptional(field.mtu),
   maxConnectionsPerPod: v.exactOptional(field.connections),
   warm: v.exactOptional(field.warm),
+  mayShadow: v.exactOptional(
+    v.custom<(socket: WaitingSocket) => boolean>(
+      (input) => typeof input === "function",
+      instead("a function of a socket"),
+    ),
+  ),
 });
 
 /**

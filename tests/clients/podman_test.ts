@@ -99,7 +99,23 @@ for (const network of NETWORKS) {
     await web.remove();
   });
 
-  if (network.name === "podnet") continue;
+  Deno.test(`podman reloads the network of a container that runs (${network.name})`, async () => {
+    await using podman = await Podman.start(network);
+    const { machine } = podman;
+    const web = await podman.create("web", "-p", "8080:80", "-p", "53:53/udp");
+    using inside = await web.network();
+    const outside = { from: "outside", network: machine.outside };
+    for (const reload of [false, true]) {
+      // conmon keeps the ports by sockets of its own meanwhile.
+      if (reload) await podman.run("network", "reload", "web");
+      for (const address of MACHINE_ADDRESSES) {
+        const to = { address, port: 8080 };
+        assertAnswered(inside, 80, [{ ...outside, to }]);
+        const udp = { transport: "udp", to: { address, port: 53 } } as const;
+        assertAnswered(inside, 53, [{ ...outside, ...udp }]);
+      }
+    }
+  });
 
   Deno.test(`podman gives a container two networks (${network.name})`, async () => {
     await using podman = await Podman.start(network);

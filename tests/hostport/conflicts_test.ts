@@ -4,6 +4,7 @@
  * @module
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { openNode, type WaitingSocket } from "../../mod.ts";
 import { SandboxError } from "../../src/errors.ts";
 import { portElements } from "../../src/hostport/elements.ts";
 import {
@@ -289,6 +290,37 @@ for (const transport of TRANSPORTS) {
 function otherTransport(transport: Transport): Transport {
   return transport === "tcp" ? "udp" : "tcp";
 }
+
+Deno.test("HP17 a socket that may be shadowed is in nobody's way, and others are", async () => {
+  const { name, stateDir } = node.node;
+  const seen: WaitingSocket[] = [];
+  await using other = await openNode({
+    name,
+    stateDir,
+    netns: node.namespace,
+    mayShadow: (socket) => {
+      seen.push(socket);
+      return socket.port === PORT;
+    },
+  });
+  const pod = await other.openSandbox(one.sandbox.id);
+  for (const transport of TRANSPORTS) {
+    const at = { transport, address: nodeAddress(4) };
+    using _kept = serve("node", node.namespace, { ...at, port: PORT });
+    using _used = serve("node", node.namespace, { ...at, port: PORT + 1 });
+    const wanted = mapping(undefined, { protocol: transport });
+    await pod.addPorts([wanted]);
+    await pod.removePorts([wanted]);
+    await refused(() => pod.addPorts([{ ...wanted, hostPort: PORT + 1 }]));
+    await refused(() => one.sandbox.addPorts([wanted]));
+  }
+  assertEquals(
+    seen.map(({ address, port }) => `${address}:${port}`),
+    TRANSPORTS.flatMap(() =>
+      [PORT, PORT + 1].map((port) => `${nodeAddress(4)}:${port}`)
+    ),
+  );
+});
 
 Deno.test("HP17 sockets that wait for nobody are in nobody's way", async () => {
   // A client of another machine's port, from this port.

@@ -11,6 +11,7 @@ import { EMPTY_RESULT, parseResult } from "../model/result.ts";
 import { resultDocument } from "../model/result_document.ts";
 import { explained } from "./explain.ts";
 import type { Invocation } from "./invocation.ts";
+import { isKeptFor } from "./kept_ports.ts";
 import { lookInto, refuseExisting } from "./netns.ts";
 import { resultOf } from "./result.ts";
 import { createSharing } from "./shared_ports.ts";
@@ -30,7 +31,10 @@ export async function add(
   const read = () => readWish(invocation, request, container);
   return await explained(read, async () => {
     const wish = read();
-    await using node = await openNode(wish.node);
+    await using node = await openNode({
+      ...wish.node,
+      mayShadow: isKeptFor(invocation.containerID),
+    });
     const sandbox = await createAdopted(
       node,
       wish.spec,

@@ -6,6 +6,7 @@
 import { openIfKnown, removeWhole } from "../../sandbox/adopted.ts";
 import { attachmentId } from "./attachment_id.ts";
 import type { Invocation } from "./invocation.ts";
+import { isKeptFor } from "./kept_ports.ts";
 import { refuseOwnNamespace } from "./netns.ts";
 import type { PluginRequest } from "../model/network.ts";
 import { readNodeReference } from "./settings.ts";
@@ -17,10 +18,13 @@ export async function del(
   request: PluginRequest,
 ): Promise<void> {
   refuseOwnNamespace(invocation);
-  // Its settings may have changed since: those of ADD do not matter any more.
-  await using node = await openIfKnown(readNodeReference(request.raw));
-  if (node === undefined) return;
   const { containerID, ifname } = invocation;
+  // Its settings may have changed since: those of ADD do not matter any more.
+  await using node = await openIfKnown({
+    ...readNodeReference(request.raw),
+    mayShadow: isKeptFor(containerID),
+  });
+  if (node === undefined) return;
   const id = attachmentId({ network: request.name, containerID, ifname });
   const ports = await portsForOthers(node, id);
   await removeWhole(node, id);

@@ -71,11 +71,11 @@ export function readWish(
 }
 
 /**
- * Whether an interface's name is that of a container's first one, such as `eth0`. Runtimes number a container's
- * interfaces, and some add them side by side, so that looking which others there are would depend on who is faster.
+ * Whether an interface's name is none that runtimes give a container's further ones. They number them, and some add them
+ * side by side, so that looking which others there are would depend on who is faster.
  */
 function isFirst(ifname: string): boolean {
-  return !/[1-9]\d*$/.test(ifname);
+  return !/^(?:eth|net)[1-9]\d*$/.test(ifname);
 }
 
 function specOf(

@@ -206,6 +206,7 @@ async function inspect(
     route,
     nft,
     diag,
+    mayShadow: () => false,
     [Symbol.dispose]() {},
   };
   const context: NodeContext = {
