@@ -92,7 +92,7 @@ export class Page {
 
 /** A script of nothing else changes nothing. */
 const LOOKS =
-  /^(?:(?:\w+=\$\(podnet inspect|busybox wget|podnet (?:ls|inspect|check|ports)|podman exec|ctr task ls)\b.*\n)+$/;
+  /^(?:(?:\w+=\$\(podnet inspect|busybox wget|podnet (?:ls|inspect|check|ports)|crun exec|podman exec|ctr task ls)\b.*\n)+$/;
 
 const PATIENCE_MS = 5000;
 
