@@ -28,7 +28,7 @@ const STRIDE = EVERY ? 1 : 3;
 
 function sceneOf({ reference, path, stateDir }: BareNode): Scene {
   const node = { name: reference.name, netns: path, stateDir };
-  return { node, sandbox: "victim", adopted: "" };
+  return { node, sandbox: "victim", adopted: "", network: { conflist: "" } };
 }
 
 /** What paths are made of, and the notes about them. */
