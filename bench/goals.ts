@@ -190,6 +190,18 @@ const goals: readonly Goal[] = [
     "at most",
     0.5,
   ),
+  ratioTo(
+    {
+      goal: "podnet's CNI plugin, ADD, of one CNI chain's",
+      measure: "create, one process",
+      subject: "podnet CNI plugin",
+      other: "CNI bridge",
+    },
+    {},
+    median,
+    "at most",
+    0.5,
+  ),
   portGoal(10_000),
   portGoal(60_000),
   connectionGoal(

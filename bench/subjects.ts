@@ -40,15 +40,40 @@ export async function buildPrograms(
   }
 }
 
-/** Builds podnet's command as users install it. */
+/** Builds podnet's command, and installs its CNI plugin, as users do. */
 export async function buildCommand(): Promise<void> {
-  const command = `${here}../src/cli/main.ts`;
+  const cli = `${here}../src/cli`;
   const bundle = ["bundle", "--quiet", "--code-splitting", "--outdir", BUNDLE];
-  await output(Deno.execPath(), [...bundle, command]);
+  await output(Deno.execPath(), [
+    ...bundle,
+    `${cli}/main.ts`,
+    `${cli}/cni_plugin.ts`,
+  ]);
+  await output(Deno.execPath(), [
+    ...COMMAND.slice(1),
+    ...["cni", "install", "--pod-cidr", "10.64.0.0/10"],
+    ...["bin", "conf", "lib", "cache"].flatMap((what) => [
+      `--${what}-dir`,
+      `${CNI}/${what}`,
+    ]),
+  ]);
 }
 
 const BUNDLE = `${WORK}/podnet`;
+const CNI = `${WORK}/cni`;
 const DENO_RUN = ["run", "--quiet", "--no-check", "--cached-only"];
+
+/** What `deno install` writes into the script that it makes of the README's line. */
+const COMMAND = [
+  Deno.execPath(),
+  ...DENO_RUN,
+  "--no-config",
+  "--no-lock",
+  "--allow-ffi",
+  "--allow-run",
+  "--v8-flags=--no-lazy,--min-semi-space-size=16",
+  `${BUNDLE}/main.js`,
+];
 
 /** podnet of a checkout, as a library in a program that lives on. */
 function library(checkout: string, args: readonly string[] = []) {
@@ -82,6 +107,7 @@ const subjects: Record<string, (directory: string) => string[]> = {
   netavark: peer("netavark"),
   "ip and nft": peer("script", `${here}reference/pod.sh`),
   "podnet command": peer("script", `${here}reference/podnet.sh`),
+  "podnet CNI plugin": peer("cni", `${CNI}/bin/podnet`),
 };
 
 /** Another checkout of podnet to be measured beside this one. */
@@ -121,14 +147,7 @@ export async function start(
     command: [...command(directory), ...joins, ...options],
     directory,
     env: {
-      PODNET: [
-        Deno.execPath(),
-        ...DENO_RUN,
-        "--allow-ffi",
-        "--allow-run",
-        "--v8-flags=--no-lazy,--min-semi-space-size=16",
-        `${BUNDLE}/main.js`,
-      ].join(" "),
+      PODNET: COMMAND.join(" "),
       STATE: directory,
       // Deno looks for a newer Deno half a second after its start.
       DENO_NO_UPDATE_CHECK: "1",

@@ -1,6 +1,6 @@
 /**
- * What happens once: the first pod on a fresh node, and the command from the
- * start of its process to its end.
+ * What happens once: the first pod on a fresh node, and the command and the CNI
+ * plugin from the start of their process to its end.
  *
  * @module
  */
@@ -38,7 +38,13 @@ async function measureCommand(bench: Bench): Promise<void> {
   bench.say("the command, from the start of its process to its end");
   await using open = new AsyncDisposableStack();
   const drivers = [];
-  for (const subject of ["podnet command", "CNI bridge", "ip and nft"]) {
+  const subjects = [
+    "podnet command",
+    "podnet CNI plugin",
+    "CNI bridge",
+    "ip and nft",
+  ];
+  for (const subject of subjects) {
     drivers.push(open.use(await start(subject)));
   }
   const series = new Series();

@@ -2,6 +2,7 @@
  * runtime does around them, as cheaply as C can: a namespace, its pin, the configuration on their standard input.
  *
  *   peer cni DIRECTORY bridge | ptp | bridge-dual     plugin and host-local, then portmap, as in containerd's example
+ *   peer cni DIRECTORY LAUNCHER                       podnet as a plugin, dual stack, by the path of its executable
  *   peer netavark DIRECTORY
  *   peer script DIRECTORY FILE                        sh FILE add|remove NUMBER PORT COUNT
  *
@@ -78,13 +79,15 @@ static void mappings(char *to, const struct pod *p, const char *format)
 }
 
 /* ---- CNI ---- */
+static bool is_podnet(void) { return variant[0] == '/'; }
+
 static void plugin(const char *verb, const char *name, const char *config, const char *previous, char output[TEXT])
 {
-	static char path[64], command[32], container[64], namespace[300], input[TEXT];
+	static char path[256], command[32], container[64], namespace[300], input[TEXT];
 	char *const argv[] = { path, NULL };
 	char *const environment[] = { command, container, namespace, "CNI_IFNAME=eth0", "CNI_PATH=/usr/lib/cni",
 				      "PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL };
-	snprintf(path, sizeof path, "/usr/lib/cni/%s", name);
+	snprintf(path, sizeof path, "%s%s", is_podnet() ? "" : "/usr/lib/cni/", is_podnet() ? variant : name);
 	snprintf(command, sizeof command, "CNI_COMMAND=%s", verb);
 	snprintf(container, sizeof container, "CNI_CONTAINERID=%s", id);
 	snprintf(namespace, sizeof namespace, "CNI_NETNS=%s", pin);
@@ -113,10 +116,25 @@ static const char *portmap_config(const struct pod *p)
 }
 static const char *interface_plugin(void) { return strcmp(variant, "ptp") ? "bridge" : "ptp"; }
 
+/* One plugin does it all. */
+static const char *podnet_config(const struct pod *p)
+{
+	static char config[TEXT];
+	int length = sprintf(config, "\"node\":\"cni\",\"stateDir\":\"%s/state\",\"podCidrs\":[\"10.64.0.0/10\",\"fd00:64::/64\"],",
+			     directory);
+	strcpy(config + length, portmap_config(p));
+	return config;
+}
+
 static void cni_create(struct pod *p)
 {
 	static char result[TEXT], output[TEXT];
 	make_namespace();
+	if (is_podnet()) {
+		plugin("ADD", "podnet", podnet_config(p), NULL, result);
+		p->result = strdup(result);
+		return;
+	}
 	plugin("ADD", interface_plugin(), interface_config(), NULL, result);
 	plugin("ADD", "portmap", portmap_config(p), result, output);
 	p->result = strdup(result);
@@ -124,8 +142,12 @@ static void cni_create(struct pod *p)
 static void cni_remove(struct pod *p)
 {
 	static char output[TEXT];
-	plugin("DEL", "portmap", portmap_config(p), p->result, output);
-	plugin("DEL", interface_plugin(), interface_config(), p->result, output);
+	if (is_podnet()) {
+		plugin("DEL", "podnet", podnet_config(p), p->result, output);
+	} else {
+		plugin("DEL", "portmap", portmap_config(p), p->result, output);
+		plugin("DEL", interface_plugin(), interface_config(), p->result, output);
+	}
 	unpin_namespace(pin);
 	free(p->result);
 }
