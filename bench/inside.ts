@@ -38,10 +38,10 @@ const parts: Record<string, (bench: Bench) => Promise<void>> = {
 
 const options = parseArgs(Deno.args, {
   boolean: ["quick"],
-  string: ["beside"],
+  string: ["beside", "results"],
   collect: ["beside"],
 });
-const { _: words, quick, beside, ...others } = options;
+const { _: words, quick, beside, results, ...others } = options;
 const wanted = words.map(String);
 const unknown = [
   ...wanted.filter((word) => !(word in parts)),
@@ -74,9 +74,11 @@ for (const [name, measure] of Object.entries(parts)) {
 }
 const machine = await describeMachine(loadBefore);
 printResults(bench.results, machine);
-// Ratios are of one run, so only a whole one is kept.
-if (wanted.length === 0 && beside.length === 0 && !quick && !failed) {
-  const results = new URL("results", import.meta.url).pathname;
-  await saveResults(bench.results, machine, results);
+// Ratios are of one run, so only a whole one is kept, unless somebody says where.
+const isWhole = wanted.length === 0 && beside.length === 0 && !quick && !failed;
+const directory = results ??
+  (isWhole ? new URL("results", import.meta.url).pathname : undefined);
+if (directory !== undefined) {
+  await saveResults(bench.results, machine, directory);
 }
 Deno.exit(failed ? 1 : 0);

@@ -24,7 +24,11 @@ export interface Row {
 
 /** Collects rows and finds them again. */
 export class Results {
-  readonly rows: Row[] = [];
+  readonly rows: Row[];
+
+  constructor(rows: readonly Row[] = []) {
+    this.rows = [...rows];
+  }
 
   add(
     row: Omit<Row, "summary" | "cpu">,
@@ -53,11 +57,20 @@ export class Results {
   }
 }
 
-/** Conditions as one phrase: `500 pods, 1 ports`. */
+const SINGULAR: Readonly<Record<string, string>> = {
+  pods: "pod",
+  ports: "port",
+  mappings: "mapping",
+  processes: "process",
+};
+
+/** Conditions as one phrase: `500 pods, 1 port`, `host port, 10,000 mappings`. */
 export function phrase(conditions: Conditions): string {
   return Object.entries(conditions).map(([name, value]) =>
     typeof value === "number"
-      ? `${value.toLocaleString("en")} ${name}`
-      : `${name} ${value}`
+      ? `${value.toLocaleString("en")} ${
+        value === 1 ? SINGULAR[name] ?? name : name
+      }`
+      : value
   ).join(", ");
 }

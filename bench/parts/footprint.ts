@@ -75,7 +75,7 @@ async function measureMemory(bench: Bench): Promise<void> {
   const found = new Map(
     SUBJECTS.map((name) => [name, new Map<string, number[]>()]),
   );
-  for (let round = 0; round < bench.size(1, 3); round++) {
+  for (let round = 0; round < bench.size(1, 2); round++) {
     bench.say(`memory of ${pods} pods`);
     for (const [subject, measures] of found) {
       const namespaces = slabObjects("net_namespace") ?? 0;

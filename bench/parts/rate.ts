@@ -50,7 +50,7 @@ async function measureCreation(bench: Bench): Promise<void> {
   const pods = bench.size(200, 2000);
   for (const processes of bench.size([1, 2], [1, 2, 4])) {
     const rates = new Map(SUBJECTS.map((name) => [name, [] as number[]]));
-    for (let round = 0; round < bench.size(1, 3); round++) {
+    for (let round = 0; round < bench.size(1, 2); round++) {
       bench.say(`${pods} pods from ${processes} processes`);
       for (const subject of SUBJECTS) {
         const namespaces = slabObjects("net_namespace") ?? 0;

@@ -31,7 +31,7 @@ export async function measureWarm(bench: Bench): Promise<void> {
   const series = new Series();
   await takeTurns(
     drivers,
-    bench.size(4, 20),
+    bench.size(4, 12),
     2,
     async (driver, round, warm) => {
       const first = round * POOL;
