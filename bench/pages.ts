@@ -8,8 +8,10 @@
  */
 import type { Verdict } from "./goals.ts";
 import { type Machine, sentence } from "./machine.ts";
+import { charts } from "./plots.ts";
 import { type Conditions, phrase, Results, type Row } from "./results.ts";
 import { LIMIT, run } from "./subjects.ts";
+import type { Chart } from "./svg.ts";
 import { type Cells, markdownTable, number, ratio } from "./table.ts";
 
 /** A whole run, as `results/latest.json` has it. */
@@ -107,9 +109,22 @@ function* remarks(results: Results): Generator<string> {
   }
 }
 
+/** A chart and the empty line after it, if it was drawn. */
+function picture(
+  drawn: ReadonlyMap<string, Chart>,
+  name: string,
+  root = "",
+): string[] {
+  const chart = drawn.get(name);
+  return chart === undefined
+    ? []
+    : [`![${chart.title}](${root}bench/results/${name}.svg)`, ""];
+}
+
 /** The README's section. */
 export function readmeSection({ machine, goals, rows }: Run): string {
   const results = new Results(rows);
+  const drawn = charts(results);
   const met = goals.filter(({ met }) => met).length;
   return [
     "Medians of one run, each program on a node of its own, all in turns, for a",
@@ -118,12 +133,10 @@ export function readmeSection({ machine, goals, rows }: Run): string {
     "",
     ownTable(results),
     "",
-    "![Create a pod by the number of pods](bench/results/create.svg)",
-    "",
+    ...picture(drawn, "create"),
     peerTable(results),
     "",
-    "![Create a pod, by program](bench/results/peers.svg)",
-    "",
+    ...picture(drawn, "peers"),
     [...remarks(results)].join(" "),
     "",
     `${met} of ${goals.length} goals are met;`,
@@ -251,6 +264,7 @@ const SECTIONS: readonly {
 /** What docs/performance.md says of the run. */
 export function performanceSection({ machine, goals, rows }: Run): string {
   const results = new Results(rows);
+  const drawn = charts(results);
   const lines = [
     `${sentence(machine)}.`,
     "",
@@ -265,13 +279,11 @@ export function performanceSection({ machine, goals, rows }: Run): string {
     "",
   ];
   for (const { title, charts, measures } of SECTIONS) {
-    const tables = [...measureTables(results, measures)];
-    if (tables.length + charts.length === 0) continue;
-    lines.push(`### ${title}`, "");
-    for (const chart of charts) {
-      lines.push(`![${title}](../bench/results/${chart}.svg)`, "");
-    }
-    lines.push(...tables);
+    const parts = [
+      ...charts.flatMap((chart) => picture(drawn, chart, "../")),
+      ...measureTables(results, measures),
+    ];
+    if (parts.length > 0) lines.push(`### ${title}`, "", ...parts);
   }
   return lines.join("\n").trimEnd();
 }

@@ -142,6 +142,7 @@ Deno.test("charts() draws what has more than one point", () => {
 Deno.test("phrase() tells conditions in words", () => {
   assertEquals(
     phrase({ path: "host port", mappings: 60_000 }),
-    "path host port, 60,000 mappings",
+    "host port, 60,000 mappings",
   );
+  assertEquals(phrase({ pods: 0, ports: 1 }), "0 pods, 1 port");
 });
