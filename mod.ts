@@ -197,6 +197,7 @@ export {
   type ClusterView,
   readCluster,
 } from "./src/cluster/read_cluster.ts";
+export { takeNodeDown } from "./src/cluster/take_down.ts";
 export type { StatusNote } from "./src/cluster/notes.ts";
 export type { RefusedMember } from "./src/cluster/roster.ts";
 export type {

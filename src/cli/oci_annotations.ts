@@ -33,10 +33,6 @@ export const ANNOTATIONS = [
   "ingress-bandwidth",
   "egress-bandwidth",
   "sysctl",
-  "hostname",
-  "dns",
-  "dns-search",
-  "dns-option",
 ] as const satisfies readonly (keyof typeof sandboxOptions)[];
 
 const table: OptionTable = sandboxOptions;

@@ -84,17 +84,20 @@ export async function joinWith(
   const store = options.store ?? opened.use(storeOf(options));
   const state = new NodeState(stateDir, name);
   const known = state.readNode();
-  const former = readNodeLease(state);
-  const endpoint = endpointReader(options, opened);
-  const place = await takePlace(store, {
-    cluster,
-    name,
-    wanted: options.wanted,
-    held: known?.podCidrs ?? [],
-    formerLease: former?.cluster === cluster ? former.id : undefined,
-    endpoint: (settings) => reachable(endpoint(settings)),
-  }, { ...options, leaseMs: leaseSeconds * 1000 });
+  const undo: (() => unknown)[] = [];
+  if (known === undefined) undo.push(() => notes.remove());
   try {
+    const former = readNodeLease(state);
+    const endpoint = endpointReader(options, opened);
+    const place = await takePlace(store, {
+      cluster,
+      name,
+      wanted: options.wanted,
+      held: known?.podCidrs ?? [],
+      formerLease: former?.cluster === cluster ? former.id : undefined,
+      endpoint: (settings) => reachable(endpoint(settings)),
+    }, { ...options, leaseMs: leaseSeconds * 1000 });
+    undo.push(() => giveUp(store, place, leaseSeconds));
     const { podMtu } = endpoint(place.settings);
     const node = opened.use(
       await openNode({
@@ -107,21 +110,39 @@ export async function joinWith(
           : {},
       }),
     );
-    const paths = makePaths(node, place.settings);
+    if (known === undefined) undo.push(() => node.remove());
     const parts: ClusterParts = {
       cluster,
       store,
       place,
       node,
-      paths,
+      paths: makePaths(node, place.settings),
       notes,
       endpoint: () => told(endpoint(place.settings)),
     };
     return await newCluster(parts, opened);
   } catch (error) {
-    await giveUp(store, place, leaseSeconds);
-    throw error;
+    throw await rolledBack(error, undo);
   }
+}
+
+/** The error, once all is undone as far as it can be. */
+async function rolledBack(
+  error: unknown,
+  undo: readonly (() => unknown)[],
+): Promise<unknown> {
+  const failures: unknown[] = [];
+  for (const step of undo.toReversed()) {
+    try {
+      await step();
+    } catch (failure) {
+      failures.push(failure);
+    }
+  }
+  if (failures.length > 0 && error instanceof SandboxError) {
+    error.undoFailures = [...error.undoFailures, ...failures];
+  }
+  return error;
 }
 
 function storeOf(options: NormalisedJoinOptions): ClusterStore {

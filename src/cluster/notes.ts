@@ -10,6 +10,7 @@
  * @module
  */
 import * as v from "valibot";
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import {
   O_CREAT,
   O_NOFOLLOW,
@@ -19,12 +20,14 @@ import {
 } from "../../ffi/file.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
-import { removeDirectory } from "../state/directory.ts";
+import { present, removeDirectory } from "../state/directory.ts";
 import { acquireLock } from "../state/lock.ts";
 import type { RecordKind } from "../state/record.ts";
 import {
   ensurePrivateDirectory,
+  MAX_CLUSTER_RECORD_BYTES,
   readRecord,
+  removeFile,
   removeIfEmpty,
   unusable,
   writeRecord,
@@ -112,8 +115,6 @@ const membersNote: RecordKind<readonly ClusterMember[]> = {
   schema: v.array(member),
 };
 
-/** Of members: some 200 bytes each. */
-const MAX_MEMBERS_BYTES = 32 << 20;
 /** How long a process that only looks may have the lock. */
 const LOCK_TIMEOUT_MS = 1000;
 
@@ -123,12 +124,14 @@ export class ClusterNotes {
   readonly name: string;
   readonly #parent: string;
   readonly #directory: string;
+  readonly #lock: string;
 
   /** Touches nothing. The name is checked. */
   constructor(stateDir: string, name: string) {
     this.name = name;
     this.#parent = `${stateDir}/.cluster`;
     this.#directory = `${this.#parent}/${name}`;
+    this.#lock = `${this.#directory}/lock`;
   }
 
   /**
@@ -137,21 +140,32 @@ export class ClusterNotes {
    * @throws {SandboxError} `MembershipInUse`, `StateUnusable`
    */
   async lock(): Promise<OwnedFd> {
-    ensurePrivateDirectory(this.#directory);
-    const path = `${this.#directory}/lock`;
+    const made = ensurePrivateDirectory(this.#directory);
+    try {
+      // Removed in between by one that left.
+      return await this.#tryLock() ?? await this.lock();
+    } catch (error) {
+      if (made.includes(this.#directory)) {
+        removeFile(this.#lock);
+        for (const path of made.reverse()) removeIfEmpty(path);
+      }
+      throw error;
+    }
+  }
+
+  async #tryLock(): Promise<OwnedFd | undefined> {
     try {
       // O_NONBLOCK: opening a FIFO would wait for its writer.
       const flags = O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
-      open(path, flags, 0o600)[Symbol.dispose]();
+      open(this.#lock, flags, 0o600)[Symbol.dispose]();
     } catch (error) {
-      throw unusable(path, error);
+      if (isSyscallError(error, Errno.ENOENT)) return undefined;
+      throw unusable(this.#lock, error);
     }
     try {
-      const lock = await acquireLock(path, "exclusive", {
+      return await acquireLock(this.#lock, "exclusive", {
         timeoutMs: LOCK_TIMEOUT_MS,
       });
-      // Removed in between by one that left.
-      return lock ?? await this.lock();
     } catch (error) {
       if (!isSandboxError(error, "Timeout")) throw error;
       const { holder } = error.context;
@@ -162,10 +176,15 @@ export class ClusterNotes {
     }
   }
 
+  /** Whether there are any. */
+  exist(): boolean {
+    return present(this.#directory);
+  }
+
   /** Whether some process keeps the node in its cluster. */
   async isKept(): Promise<boolean> {
     try {
-      using _lock = await acquireLock(`${this.#directory}/lock`, "shared", {
+      using _lock = await acquireLock(this.#lock, "shared", {
         timeoutMs: 0,
       });
       return false;
@@ -198,14 +217,14 @@ export class ClusterNotes {
     return readRecord(
       membersNote,
       `${this.#directory}/members.cbor`,
-      MAX_MEMBERS_BYTES,
+      MAX_CLUSTER_RECORD_BYTES,
     ) ?? [];
   }
 
   /** Notes who else is there. */
   writeMembers(members: readonly ClusterMember[]): void {
     const path = `${this.#directory}/members.cbor`;
-    writeRecord(membersNote, path, members, MAX_MEMBERS_BYTES);
+    writeRecord(membersNote, path, members, MAX_CLUSTER_RECORD_BYTES);
   }
 
   /** Removes the notes; the caller holds the lock. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { compareText } from "../text.ts";
+import { ownEndpoint } from "./endpoint.ts";
 import type { ClusterMember } from "./member.ts";
 import { readMember } from "./record.ts";
 import type { ClusterSettings } from "./settings.ts";
@@ -108,9 +109,20 @@ export class Roster {
     const { name, revision, text } = stored;
     const known = this.#read.get(name);
     if (known?.revision === revision) return known.member;
-    const member = readMember(name, text, this.#settings);
+    const read = readMember(name, text, this.#settings);
+    // Nobody has written into a file of people's what follows from the name.
+    const member = typeof read === "string" || stored.lease !== undefined
+      ? read
+      : { ...this.#tunnelOf(read), ...read };
     this.#read.set(name, { revision, member });
     return member;
+  }
+
+  #tunnelOf({ name, addresses }: ClusterMember): Pick<ClusterMember, "vxlan"> {
+    const { podCidrs: clusterCidrs, ...options } = this.#settings;
+    const underlay = { addresses, mtu: 1500 };
+    const { vxlan } = ownEndpoint(name, underlay, { ...options, clusterCidrs });
+    return vxlan === undefined ? {} : { vxlan };
   }
 
   #problemOf({ name, podCidrs }: ClusterMember): string | undefined {

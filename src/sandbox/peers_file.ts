@@ -12,6 +12,7 @@ import {
 } from "../state/directory.ts";
 import { acquireLock } from "../state/lock.ts";
 import {
+  MAX_CLUSTER_RECORD_BYTES,
   readRecord,
   removeFile,
   UNFINISHED,
@@ -37,7 +38,9 @@ export class PeersFile {
     const version = versionOf(this.#record);
     if (version === undefined) return NO_PEERS;
     if (this.#known?.version !== version) {
-      const peers = readRecord(peersRecord, this.#record) ?? NO_PEERS;
+      const peers =
+        readRecord(peersRecord, this.#record, MAX_CLUSTER_RECORD_BYTES) ??
+          NO_PEERS;
       this.#known = { version, peers };
     }
     return this.#known.peers;
@@ -55,7 +58,7 @@ export class PeersFile {
   /** Writes it; the caller has locked it. Of a node alone there is none, nor what a crash left of one. */
   write(peers: NodePeers): void {
     if (!samePeers(peers, NO_PEERS)) {
-      writeRecord(peersRecord, this.#record, peers);
+      writeRecord(peersRecord, this.#record, peers, MAX_CLUSTER_RECORD_BYTES);
       return;
     }
     removeFile(this.#record);

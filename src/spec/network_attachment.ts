@@ -78,13 +78,7 @@ const attachmentSchema = exactObject("an object with conflist", {
   ...network,
   name: v.exactOptional(field.interfaceName),
   args: v.exactOptional(
-    field.strings(
-      "an object of strings",
-      v.pipe(
-        v.string(instead("a string")),
-        v.check((text) => text.isWellFormed(), instead("whole characters")),
-      ),
-    ),
+    field.strings("an object of strings", v.string(instead("a string"))),
     {},
   ),
   runtimeConfig: v.exactOptional(

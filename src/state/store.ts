@@ -29,6 +29,8 @@ import { decodeRecord, encodeRecord, type RecordKind } from "./record.ts";
 
 /** A record larger than this is not one of ours. */
 const MAX_RECORD_BYTES = 1 << 20;
+/** For records that grow with the nodes of a cluster: room for a hundred thousand. */
+export const MAX_CLUSTER_RECORD_BYTES = 32 << 20;
 
 /**
  * Makes `path` a directory that only this user can enter, with its missing parents.

@@ -1,52 +1,15 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Host } from "../cli/host.ts";
+import { assertEquals, assertMatch } from "@std/assert";
+import type { Host } from "../cli/host.ts";
 import { Etcd } from "./etcd.ts";
 import { eventually } from "./machines.ts";
-
-/** Two machines with an address each, and an etcd that both reach. */
-class Network implements AsyncDisposable {
-  readonly #opened = new AsyncDisposableStack();
-  readonly hosts: Host[] = [];
-  endpoint = "";
-
-  static async start(): Promise<Network> {
-    const network = new Network();
-    const opened = network.#opened;
-    for (const number of [1, 2]) {
-      const host = opened.use(await Host.start(["--allow-net"]));
-      network.hosts.push(host);
-      const commands = number === 1
-        ? [["link", "add", "veth1", "type", "veth", "peer", "name", "eth0"]]
-        : [];
-      for (const command of commands) await host.run("ip", ...command);
-    }
-    const [one, two] = network.hosts;
-    assert(one !== undefined && two !== undefined);
-    await one.run("ip", "link", "set", "eth0", "netns", `${two.pid}`);
-    await one.run("ip", "link", "set", "veth1", "name", "eth0");
-    for (const [i, host] of network.hosts.entries()) {
-      await host.run("ip", "link", "set", "eth0", "up");
-      const address = `192.168.50.${i + 1}/24`;
-      await host.run("ip", "address", "add", address, "dev", "eth0");
-    }
-    // On the first machine: the other one reaches it over the segment.
-    const etcd = opened.use(
-      await Etcd.start({ netns: one.pid, host: "192.168.50.1" }),
-    );
-    network.endpoint = etcd.endpoints[0] ?? "";
-    return network;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#opened.disposeAsync();
-  }
-}
+import { Network } from "./network.ts";
 
 Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", async () => {
   await using network = await Network.start();
-  const [one, two] = network.hosts;
-  assert(one !== undefined && two !== undefined);
-  const cluster = ["--etcd", network.endpoint, "--lease", "3"];
+  const { one, two } = network;
+  // On the first machine: the other one reaches it over the segment.
+  await using etcd = await Etcd.start({ netns: one.pid, host: "192.168.50.1" });
+  const cluster = ["--etcd", `${etcd.endpoints}`, "--lease", "3"];
   const cidrs = ["--cluster-cidr", "10.244.0.0/16"];
   const services = [
     one.start("--node", "a", "node", "up", ...cluster, ...cidrs, "-o", "json"),
@@ -101,6 +64,18 @@ Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", 
       ...[`TCP:${web.addresses[0]}:80,retry=50,interval=0.1`, "STDOUT"],
     );
   const seen = { code: 0, stdout: `${client.addresses[0]}\n`, stderr: "" };
+  assertEquals(await connects(), seen);
+  const down = await one.podnet("--node", "a", "node", "down", "--force");
+  assertEquals(down.code, 4);
+  assertMatch(down.stderr, /process \d+ \(\S+\) keeps node "a" in its cluster/);
+  // Killed and started again, it has the same networks, and pods notice nothing.
+  await services[0]?.end("SIGKILL");
+  services[0] = one.start("--node", "a", "node", "up", ...cluster);
+  await eventually(() => ready(one, "a"));
+  const again = await one.json("--node", "a", "node", "status") as {
+    self: { podCidrs: string[] };
+  };
+  assertEquals(again.self.podCidrs, status.self.podCidrs);
   assertEquals(await connects(), seen);
   // Ended, they leave all as it is.
   for (const service of services) {

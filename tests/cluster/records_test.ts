@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { SandboxError } from "../../src/errors.ts";
+import { ownEndpoint } from "../../src/cluster/endpoint.ts";
 import type { ClusterMember } from "../../src/cluster/member.ts";
 import { readMember, writeMember } from "../../src/cluster/record.ts";
 import { Roster } from "../../src/cluster/roster.ts";
@@ -122,6 +123,23 @@ Deno.test("Roster refuses who has a network that is reserved for another, whatev
     });
     assertEquals(roster.view().members.map(({ name }) => name), ["a", "b"]);
   }
+});
+
+Deno.test("Roster knows the tunnel of a node in a file by its name, as the node itself does", () => {
+  const { vxlan: _, wireguard: __, ...plain } = member;
+  const roster = new Roster(settings);
+  const stored = { name: "a", text: JSON.stringify(plain), revision: "1" };
+  const listing = { revision: "1", members: [stored], reservations: [] };
+  roster.reset(listing);
+  const own = ownEndpoint("a", { addresses: plain.addresses, mtu: 9000 }, {
+    ...settings,
+    clusterCidrs: [],
+  });
+  assertEquals(roster.view().members[0]?.vxlan, own.vxlan);
+  // One that says of itself that it has none, has none.
+  const leased = new Roster(settings);
+  leased.reset({ ...listing, members: [{ ...stored, lease: "1" }] });
+  assertEquals(leased.view().members, [plain]);
 });
 
 Deno.test("chooseSubnets() takes what is the node's, then what is free, then what nobody uses", () => {

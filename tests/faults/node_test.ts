@@ -13,7 +13,7 @@ import { placesOf, runWith } from "./injection.ts";
 import { NODE_OPERATIONS, POD_CIDRS, type Scene } from "./operations.ts";
 import { EVERY } from "./scale.ts";
 
-type Operation = keyof typeof NODE_OPERATIONS;
+type Operation = "nodeUp" | "nodeDown";
 
 const DEATHS: Readonly<Record<Operation, number>> = { nodeUp: 8, nodeDown: 8 };
 const FAILURES: Readonly<Record<Operation, number>> = {

@@ -6,9 +6,11 @@
  */
 import {
   type Bandwidth,
+  type Cluster,
   type ClusterMember,
   ClusterPaths,
   type InterfaceSpec,
+  joinCluster,
   type NetworkAttachmentSpec,
   type Node,
   type NodeOptions,
@@ -188,12 +190,24 @@ export const SANDBOX_OPERATIONS = {
   collectGarbage: (node) => node.collectGarbage(),
 } as const satisfies Record<string, SandboxOperation>;
 
+/** The cluster of a file beside the state directory; needs no lease of a store, and no network of Deno's. */
+function join({ node }: Scene): Promise<Cluster> {
+  return joinCluster({ peers: `${node.stateDir}.json`, node });
+}
+
 /** On a network namespace, by name. */
 export const NODE_OPERATIONS = {
   nodeUp: async ({ node }) => {
     await using _node = await openNode({ ...node, podCidrs: POD_CIDRS });
   },
   nodeDown: ({ node }) => removeNode({ ...node, force: true }),
+  join: async (scene) => {
+    await using _cluster = await join(scene);
+  },
+  leave: async (scene) => {
+    await using cluster = await join(scene);
+    await cluster.leave({ force: true });
+  },
 } as const satisfies Record<string, NodeOperation>;
 
 /** The node of {@linkcode POD_CIDRS} among others, all of which are reached by a tunnel. */
@@ -230,7 +244,7 @@ export async function ready(
   scene: Scene,
   opened: AsyncDisposableStack,
 ): Promise<() => Promise<unknown>> {
-  if (name === "nodeUp" || name === "nodeDown") {
+  if (isNodeOperation(name)) {
     return () => NODE_OPERATIONS[name](scene);
   }
   const options: NodeOptions = scene.node;
@@ -239,4 +253,10 @@ export async function ready(
     return () => PATH_OPERATIONS[name](node);
   }
   return () => SANDBOX_OPERATIONS[name](node, scene);
+}
+
+function isNodeOperation(
+  name: OperationName,
+): name is keyof typeof NODE_OPERATIONS {
+  return Object.hasOwn(NODE_OPERATIONS, name);
 }

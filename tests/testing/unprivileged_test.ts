@@ -66,7 +66,6 @@ Deno.test({
       outside: NOBODY,
       answers: ["hello", "hello"],
       findings: [],
-      network: ["net1", true, "StateUnusable"],
     });
   },
 });

@@ -167,8 +167,8 @@ export const nodeDown = defineCommand({
   notes: ["Prints what was removed; nothing when there was nothing."],
   examples: ["podnet node down", "podnet node down --force"],
   async run({ options, global }) {
-    const { removeNode } = await import("../../../mod.ts");
-    const removal = await removeNode({
+    const { takeNodeDown } = await import("../../../mod.ts");
+    const removal = await takeNodeDown({
       ...nodeSelection(global),
       force: options.force,
     });
