@@ -183,6 +183,7 @@ const layers: Record<
   "src/cni/install": { layers: ["src/install"] },
   "src/oci": {
     layers: [
+      "ffi",
       "src/errors.ts",
       "src/install",
       "src/namespace",

@@ -33,6 +33,10 @@ export const ANNOTATIONS = [
   "ingress-bandwidth",
   "egress-bandwidth",
   "sysctl",
+  "hostname",
+  "dns",
+  "dns-search",
+  "dns-option",
 ] as const satisfies readonly (keyof typeof sandboxOptions)[];
 
 const table: OptionTable = sandboxOptions;

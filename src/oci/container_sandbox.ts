@@ -10,6 +10,7 @@ import { digest } from "../sandbox/digest.ts";
 import type { Node } from "../sandbox/node.ts";
 import type { NodeOptions } from "../spec/node_options.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";
+import { fillFiles, requireFiles } from "./bundle_files.ts";
 import type { ContainerState } from "./container_state.ts";
 
 /** What tells containers apart. */
@@ -37,7 +38,11 @@ export function sandboxNameOf(containerId: string): string {
  * Gives the container's namespace its network, or changes nothing. What an earlier container of this id and bundle left, whose
  * runtime did not run its hooks at the end, goes first.
  *
- * @throws {SandboxError} `InvalidNamespace` also when the container has the network of its runtime
+ * With names in its spec, the files of the bundle are filled with them.
+ *
+ * @throws {SandboxError} `InvalidNamespace` also when the container has the network of its runtime; `InvalidSpec` also when the
+ * bundle lacks a file
+ * @throws {SyscallError}
  */
 export async function createContainerSandbox(
   { pid = 0, ...key }: ContainerKey & Pick<ContainerState, "pid">,
@@ -46,6 +51,8 @@ export async function createContainerSandbox(
 ): Promise<void> {
   using namespace = NetworkNamespace.fromPid(pid);
   refuseOwn(namespace, pid);
+  const hasNames = spec.dns !== undefined;
+  if (hasNames) requireFiles(key.bundle);
   const wanted = {
     ...spec,
     id: sandboxIdOf(key),
@@ -56,7 +63,14 @@ export async function createContainerSandbox(
     },
     netns: `/proc/${pid}/ns/net`,
   };
-  await using _sandbox = await createAdopted(node, wanted, namespace.id);
+  await using sandbox = await createAdopted(node, wanted, namespace.id);
+  if (!hasNames) return;
+  try {
+    fillFiles(key.bundle, sandbox.dns);
+  } catch (error) {
+    await removeWhole(node, wanted.id);
+    throw error;
+  }
 }
 
 /** Takes the container's network away, whatever is left of it, as often as it is asked. Its namespace is not needed. */

@@ -81,7 +81,8 @@ interface NotesBody {
   readonly attachments: readonly NetworkNote[];
 }
 
-const networksRecord: RecordKind<NotesBody> = {
+/** What a sandbox is attached to. */
+export const networksRecord: RecordKind<NotesBody> = {
   kind: "networks",
   version: 1,
   schema: v.object({ attachments: v.array(noteSchema) }),

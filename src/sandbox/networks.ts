@@ -290,7 +290,13 @@ async function release(
   if (list !== undefined && force) {
     failed = (await deleteEach(host, list, target, result)).length > 0;
   } else if (list !== undefined) {
-    await deleteNetwork(host, list, target, result);
+    try {
+      await deleteNetwork(host, list, target, result);
+    } catch (error) {
+      // Without --allow-run none of them was.
+      if (error instanceof Deno.errors.NotCapable) notes.put(note);
+      throw error;
+    }
   }
   // What stays in the cache is what the next garbage collection of the network deletes.
   if (!failed) cache.remove(cached(context, id, note));

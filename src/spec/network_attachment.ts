@@ -78,7 +78,13 @@ const attachmentSchema = exactObject("an object with conflist", {
   ...network,
   name: v.exactOptional(field.interfaceName),
   args: v.exactOptional(
-    field.strings("an object of strings", v.string(instead("a string"))),
+    field.strings(
+      "an object of strings",
+      v.pipe(
+        v.string(instead("a string")),
+        v.check((text) => text.isWellFormed(), instead("whole characters")),
+      ),
+    ),
     {},
   ),
   runtimeConfig: v.exactOptional(

@@ -21,6 +21,10 @@ Deno.test("readAnnotations() makes the spec that the options make", async () => 
     "io.podnet.route": "192.0.2.0/24",
     "io.podnet.ingress-bandwidth": "10M:1M",
     "io.podnet.sysctl.net.core.somaxconn": "77",
+    "io.podnet.hostname": "web-0",
+    "io.podnet.dns": "10.96.0.10",
+    "io.podnet.dns-search": "a.example b.example",
+    "io.podnet.dns-option": "ndots:5",
     "io.kubernetes.pod.name": "something else",
     "io.podnetwork": "too",
   }, "c1");
@@ -34,6 +38,9 @@ Deno.test("readAnnotations() makes the spec that the options make", async () => 
       ...["--without-default-route", "--route", "192.0.2.0/24"],
       ...["--ingress-bandwidth", "10M:1M"],
       ...["--sysctl", "net.core.somaxconn=77"],
+      ...["--hostname", "web-0", "--dns", "10.96.0.10"],
+      ...["--dns-search", "a.example", "--dns-search", "b.example"],
+      ...["--dns-option", "ndots:5"],
     ],
     "podnet create",
   );

@@ -20,7 +20,13 @@ import {
   readRuntimeConfig,
   resultDocument,
 } from "../../src/cni/model/mod.ts";
+import { isSandboxError } from "../../src/errors.ts";
+import {
+  type NormalisedNetworkAttachment,
+  parseNetworkAttachment,
+} from "../../src/spec/network_attachment.ts";
 import { documents } from "./documents.ts";
+import { damaged } from "./spec_targets.ts";
 import { attempt, type Target, target } from "./target.ts";
 
 const FULL_LIST = {
@@ -78,6 +84,32 @@ function checkResult(text: string): void {
     const again = parseResult(older);
     assertEquals(resultDocument(again, version), older);
   }
+}
+
+/** Taken, and then noted as what can be read again; or refused with problems that say what to write. */
+function checkAttachment(input: unknown): void {
+  let wanted: NormalisedNetworkAttachment;
+  try {
+    wanted = parseNetworkAttachment(input);
+  } catch (error) {
+    assert(isSandboxError(error, "InvalidSpec"), `${error}`);
+    assert(error.context.problems.length > 0);
+    for (const { message } of error.context.problems) {
+      assert(message.length > 5, message);
+    }
+    return;
+  }
+  const { list, config, args, runtimeConfig } = wanted;
+  const again = parseNetworkList(config);
+  assertEquals([again.name, again.cniVersion], [list.name, list.cniVersion]);
+  assertEquals(again.plugins, list.plugins);
+  assertEquals(
+    [...parseArguments(formatArguments(args)).pairs],
+    args.map(([key, value]) => [key, value]),
+  );
+  assertEquals(JSON.parse(JSON.stringify(runtimeConfig)), runtimeConfig);
+  assert(!/\\ud[89a-f]/.test(JSON.stringify(args)), "half a character");
+  assertEquals(Reflect.get({}, "polluted"), undefined);
 }
 
 /** The targets. */
@@ -146,6 +178,20 @@ export const cniTargets: readonly Target[] = [
       assertEquals(again, args);
     },
     { runs: 500 },
+  ),
+  target(
+    "CNI attachments",
+    damaged({
+      conflist: FULL_LIST,
+      name: "net1",
+      args: { IgnoreUnknown: "1", K8S_POD_NAME: "web" },
+      runtimeConfig: FULL_RUNTIME_CONFIG,
+      pluginDirs: ["/opt/cni/bin"],
+      cacheDir: "/var/lib/cni",
+      timeoutMs: 60_000,
+    }),
+    checkAttachment,
+    { runs: 800 },
   ),
   target("CNI caches", documents(FULL_CACHE), (text) => {
     const cached = attempt(() => parseCachedAttachment(text), CniError);

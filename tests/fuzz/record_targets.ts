@@ -7,6 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Encoder } from "cbor-x/encode";
 import fc from "fast-check";
 import { isSandboxError } from "../../src/errors.ts";
+import { networksRecord } from "../../src/sandbox/network_notes.ts";
 import {
   nodeRecord,
   peersRecord,
@@ -47,7 +48,9 @@ export function recordTargets(): readonly Target[] {
   });
   const read = (bytes: Uint8Array) => {
     attempt(() => decodeCbor(bytes), CborError);
-    for (const kind of [sandboxRecord, nodeRecord, peersRecord]) {
+    for (
+      const kind of [sandboxRecord, nodeRecord, peersRecord, networksRecord]
+    ) {
       try {
         decodeRecord<unknown>(kind as typeof sandboxRecord, bytes, "/the/path");
       } catch (error) {

@@ -144,6 +144,56 @@ testRuntimes("annotations say what the network is to be", async (runtime) => {
   assertStringIncludes(await web.exec("ip", "route"), "192.0.2.0/24 via");
 });
 
+testRuntimes("names go into files that the bundle mounts", async (runtime) => {
+  const { node } = runtime;
+  const before = await snapshot(node);
+  const annotations = {
+    "io.podnet.hostname": "web-0.example",
+    "io.podnet.dns": "10.96.0.10, fd00:96::a",
+    "io.podnet.dns-search": "default.svc.cluster.local",
+    "io.podnet.dns-option": "ndots:5",
+  };
+  const lacking = await runtime.bundle({ annotations, files: ["hosts"] });
+  assert((await lacking.attempt("create")).code !== 0);
+  const state = { ociVersion: "1.0.2", id: "web", status: "created", pid: 1 };
+  const { code, stderr } = await lacking.callHook({
+    ...state,
+    bundle: lacking.bundle,
+    annotations,
+  });
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, "mount it at /etc/resolv.conf in config.json");
+  // A link is not what is mounted.
+  const elsewhere = `${runtime.directory}/elsewhere`;
+  await Deno.writeTextFile(elsewhere, "kept");
+  await Deno.symlink(elsewhere, `${lacking.bundle}/resolv.conf`);
+  assert((await lacking.attempt("create")).code !== 0);
+  assertEquals(await Deno.readTextFile(elsewhere), "kept");
+  await assertAsBefore(node, before);
+
+  const files = ["resolv.conf", "hosts"];
+  const web = await runtime.run({ annotations, files });
+  assertEquals(
+    await web.exec("cat", "/etc/resolv.conf"),
+    "nameserver 10.96.0.10\nnameserver fd00:96::a\nsearch default.svc.cluster.local\noptions ndots:5",
+  );
+  const [sandbox] = await node.node.listSandboxes();
+  const hosts = await web.exec("cat", "/etc/hosts");
+  for (const address of sandbox?.addresses ?? []) {
+    assert(
+      new RegExp(`^${address}\\s+web-0\\.example`, "m").test(hosts),
+      hosts,
+    );
+  }
+  // Again, with less in it.
+  await web.ok("delete --force");
+  await web.ok("create");
+  await web.ok("start");
+  assertEquals(await web.exec("cat", "/etc/hosts"), hosts);
+  await web.ok("delete --force");
+  await assertAsBefore(node, before);
+});
+
 testRuntimes(
   "a hook that fails makes the runtime fail, and nothing is left",
   async (runtime) => {

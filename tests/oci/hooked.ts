@@ -71,6 +71,8 @@ export interface ContainerOptions {
   readonly namespaces?: readonly string[];
   /** More arguments of the hook. */
   readonly hookArgs?: readonly string[];
+  /** Files of the bundle, empty, that are mounted into /etc. */
+  readonly files?: readonly string[];
   /** More namespaces, as config.json has them. */
   readonly more?: readonly { readonly type: string; readonly path: string }[];
   /** The runtime's directory, in which it knows of its containers. */
@@ -168,6 +170,7 @@ export class HookedContainer {
       namespaces = ["network", "pid", "ipc", "uts"],
       hookArgs = [],
       root = "state",
+      files = [],
       more = [],
     } = options;
     const bundle = await Deno.makeTempDir({ dir: runtime.directory });
@@ -191,6 +194,12 @@ export class HookedContainer {
       mounts: [
         { destination: "/proc", type: "proc", source: "proc" },
         { destination: "/dev", type: "tmpfs", source: "tmpfs" },
+        ...files.map((name) => ({
+          destination: `/etc/${name}`,
+          source: `${bundle}/${name}`,
+          type: "bind",
+          options: ["bind", "ro", "nosuid", "nodev"],
+        })),
       ],
       hooks,
       linux: {
@@ -201,6 +210,7 @@ export class HookedContainer {
       },
     };
     await Deno.writeTextFile(`${bundle}/config.json`, JSON.stringify(config));
+    for (const name of files) await Deno.writeTextFile(`${bundle}/${name}`, "");
     const [{ path, args: words }] = hooks.createRuntime;
     return new HookedContainer(runtime, {
       id,

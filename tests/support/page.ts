@@ -92,7 +92,7 @@ export class Page {
 
 /** A script of nothing else, but a remark in front, changes nothing. */
 const LOOKS =
-  /^(?:# .*\n)?(?:(?:\w+=\$\(podnet inspect|busybox wget|podnet (?:ls|inspect|check|ports|node (?:status|ls|routes|picture))|podman exec|ctr task ls)\b.*\n)+$/;
+  /^(?:# .*\n)?(?:(?:\w+=\$\(podnet inspect|busybox wget|podnet (?:ls|inspect|check|ports|node (?:status|ls|routes|picture))|crun exec|podman exec|ctr task ls)\b.*\n)+$/;
 
 const PATIENCE_MS = 5000;
 

@@ -66,6 +66,7 @@ Deno.test({
       outside: NOBODY,
       answers: ["hello", "hello"],
       findings: [],
+      network: ["net1", true, "StateUnusable"],
     });
   },
 });

@@ -288,6 +288,26 @@ Deno.test("a plugin that somebody has open for writing is waited for", async () 
   assertEquals(error.reason, "silent");
 });
 
+Deno.test("without --allow-run nothing is attached and nothing detached, and all is as before", async () => {
+  await using site = await Site.create();
+  const sandbox = await site.pod("web");
+  site.plugin("one");
+  const network = site.network([{ type: "one" }]);
+  const refused = async (todo: Readonly<Record<string, unknown>>) => {
+    const { stdout } = await site.other(todo, ["--allow-ffi"]).output();
+    const { failed } = JSON.parse(new TextDecoder().decode(stdout));
+    assert(failed.includes("--allow-run"), failed);
+  };
+  await refused({ attach: network });
+  assertEquals([site.said(), site.cached(), sandbox.attachments], [[], [], []]);
+  const attachment = await sandbox.attach(network);
+  await refused({ detach: "net1" });
+  await refused({ remove: true });
+  assertEquals(sandbox.attachments, [attachment]);
+  assertEquals(site.said(), ["one ADD"]);
+  await sandbox.remove();
+});
+
 Deno.test("a pod that is not there, or has no network of its own, is attached to nothing", async () => {
   await using site = await Site.create();
   site.plugin("one");

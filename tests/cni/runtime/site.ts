@@ -179,12 +179,16 @@ esac
   }
 
   /** Starts another process that does one thing to the sandbox "web". */
-  other(todo: Readonly<Record<string, unknown>>): Deno.ChildProcess {
+  other(
+    todo: Readonly<Record<string, unknown>>,
+    permissions: readonly string[] = ["--allow-ffi", "--allow-run"],
+  ): Deno.ChildProcess {
     const { name, stateDir } = this.node;
     const netns = `/proc/${Deno.pid}/fd/${this.host.namespace.fd}`;
     return new Deno.Command(Deno.execPath(), {
       args: [
-        ...["run", "-A", "--quiet", "--no-check", "--cached-only"],
+        ...["run", "--quiet", "--no-check", "--cached-only", "--no-prompt"],
+        ...permissions,
         new URL("fixtures/attacher.ts", import.meta.url).pathname,
         JSON.stringify({ node: { name, stateDir, netns }, ...todo }),
       ],
