@@ -8,17 +8,11 @@
  */
 import type { CachedAttachment } from "../cni/model/cache.ts";
 import type { ResultCache } from "../cni/runtime/result_cache.ts";
-import {
-  addNetwork,
-  checkNetwork,
-  deleteEach,
-  deleteNetwork,
-} from "../cni/runtime/chain.ts";
-import { CniError } from "../cni/model/error.ts";
+import { addNetwork, checkNetwork, deleteEach } from "../cni/runtime/chain.ts";
 import type { JsonObject } from "../cni/model/json.ts";
 import { parseNetworkList } from "../cni/model/network.ts";
 import { parseResult } from "../cni/model/result.ts";
-import { isSandboxError, SandboxError } from "../errors.ts";
+import { SandboxError } from "../errors.ts";
 import {
   type NormalisedNetworkAttachment,
   parseNetworkAttachment,
@@ -26,14 +20,8 @@ import {
 import { isAlive } from "./alive.ts";
 import type { NodeContext } from "./context.ts";
 import { attachmentOf, type SandboxAttachment } from "./description.ts";
+import { type NetworkNote, NetworkNotes, readJson } from "./network_notes.ts";
 import {
-  hasNetworks,
-  type NetworkNote,
-  NetworkNotes,
-  readJson,
-} from "./network_notes.ts";
-import {
-  asItWas,
   cached,
   cacheOf,
   containerPrefix,
@@ -42,6 +30,7 @@ import {
   targetOf,
 } from "./network_plugins.ts";
 import type { SandboxRecord } from "./records.ts";
+import { release } from "./release_networks.ts";
 
 /** A sandbox that somebody has a handle of. */
 export type SandboxHandle = Pick<SandboxRecord, "id" | "createdAt" | "spec">;
@@ -66,12 +55,10 @@ export async function attachNetwork(
     wanted.name === undefined ? isSame(note, wanted) : note.name === wanted.name
   );
   if (same !== undefined) {
-    if (same.state === "ready" && isSame(same, wanted)) {
-      return attachmentOf(same);
-    }
-    if (same.state === "ready") {
-      throw nameTaken(same.name, `network ${same.network}'s`);
-    }
+    const isReady = same.state === "ready" &&
+      same.incarnation === record.createdAt;
+    if (isReady && isSame(same, wanted)) return attachmentOf(same);
+    if (isReady) throw nameTaken(same.name, `network ${same.network}'s`);
     // It was cut short, or failed.
     await release(context, record.id, notes, same);
   }
@@ -188,7 +175,7 @@ export async function checkAttachment(
   if (note === undefined) {
     throw refused("name", name, "the sandbox has no such attachment");
   }
-  if (note.result === undefined) {
+  if (note.state !== "ready" || note.result === undefined) {
     throw refused(
       "name",
       name,
@@ -201,106 +188,6 @@ export async function checkAttachment(
     targetOf(note, context.state.pinPath(id)),
     readJson(note.result),
   );
-}
-
-/** What to release. */
-export interface ReleaseOptions {
-  /**
-   * Past all that fails: what plugins have on disk is found by their cache.
-   * @default false
-   */
-  readonly force?: boolean;
-  /** Only of the sandbox that was made then. */
-  readonly incarnation?: string;
-}
-
-/**
- * Detaches a sandbox from all networks. Nobody attaches it again until the result is disposed.
- *
- * @returns undefined when it has none
- * @throws {CniPluginError} unless forced
- */
-export async function releaseNetworks(
-  context: NodeContext,
-  id: string,
-  { force = false, incarnation }: ReleaseOptions = {},
-): Promise<NetworkNotes | undefined> {
-  const { state } = context;
-  if (!hasNetworks(state, id)) return undefined;
-  using opened = new DisposableStack();
-  const notes = await NetworkNotes.lock(state, id);
-  if (notes === undefined) return undefined;
-  opened.use(notes);
-  for (const note of readable(notes, force).toReversed()) {
-    if (incarnation !== undefined && note.incarnation !== incarnation) continue;
-    await release(context, id, notes, note, force);
-  }
-  opened.move();
-  return notes;
-}
-
-/** {@linkcode releaseNetworks} for a collector of garbage: what fails, or somebody is at, is left for the next time. */
-export async function releaseOrLeave(
-  context: NodeContext,
-  id: string,
-  options: ReleaseOptions,
-): Promise<void> {
-  try {
-    (await releaseNetworks(context, id, options))?.[Symbol.dispose]();
-  } catch (error) {
-    const isLeft = error instanceof CniError ||
-      error instanceof Deno.errors.NotCapable ||
-      isSandboxError(error, "Timeout") ||
-      isSandboxError(error, "RecordInvalid");
-    if (!isLeft) throw error;
-  }
-}
-
-/** With force notes that cannot be read are given up with their sandbox. */
-function readable(
-  notes: NetworkNotes,
-  force: boolean,
-): readonly NetworkNote[] {
-  try {
-    return notes.list();
-  } catch (error) {
-    if (!force || !isSandboxError(error, "RecordInvalid")) throw error;
-    notes.clear();
-    return [];
-  }
-}
-
-async function release(
-  context: NodeContext,
-  id: string,
-  notes: NetworkNotes,
-  note: NetworkNote,
-  force = false,
-): Promise<void> {
-  const host = hostOf(context, note);
-  const cache = cacheOf(note);
-  using _cache = await cache.lock("shared");
-  const list = asItWas(note.config);
-  const target = targetOf(note, liveNetns(context, id));
-  const result = note.result === undefined ? undefined : readJson(note.result);
-  // From here on it may be half gone.
-  if (note.state === "ready") notes.put({ ...note, state: "unfinished" });
-  let failed = false;
-  // A note that is damaged has no plugins to run.
-  if (list !== undefined && force) {
-    failed = (await deleteEach(host, list, target, result)).length > 0;
-  } else if (list !== undefined) {
-    try {
-      await deleteNetwork(host, list, target, result);
-    } catch (error) {
-      // Without --allow-run none of them was.
-      if (error instanceof Deno.errors.NotCapable) notes.put(note);
-      throw error;
-    }
-  }
-  // What stays in the cache is what the next garbage collection of the network deletes.
-  if (!failed) cache.remove(cached(context, id, note));
-  notes.delete(note.name);
 }
 
 /** Locks the notes of a sandbox that is there, and makes room for one. */
@@ -421,13 +308,4 @@ function refused(
       ...received === undefined ? {} : { received },
     }],
   });
-}
-
-/** Empty when it is gone: plugins take the path of anything else for a mistake. */
-function liveNetns(context: NodeContext, id: string): string {
-  const { state } = context;
-  const record = state.readableSandbox(id);
-  return record !== undefined && isAlive(context, record)
-    ? state.pinPath(id)
-    : "";
 }

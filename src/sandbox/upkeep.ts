@@ -10,11 +10,6 @@ export { limitBandwidth } from "./live_bandwidth.ts";
 export { createTable, replaceTable } from "./make_table.ts";
 export { collectNetworkGarbage, statusOf } from "./network_garbage.ts";
 export { tidyNotes } from "./network_plugins.ts";
-export {
-  attachNetwork,
-  checkAttachment,
-  detachNetwork,
-  releaseNetworks,
-  releaseOrLeave,
-} from "./networks.ts";
+export { attachNetwork, checkAttachment, detachNetwork } from "./networks.ts";
+export { releaseNetworks, releaseOrLeave } from "./release_networks.ts";
 export { mendSandbox } from "./sandbox_check.ts";

@@ -162,7 +162,9 @@ class Collector {
   async #collect(maxBytes: number, onOverflow?: () => void): Promise<void> {
     let room = maxBytes;
     for (;;) {
-      const { value, done } = await this.#reader.read();
+      // A pipe that cannot be read has come to its end.
+      const { value, done } = await this.#reader.read()
+        .catch(() => ({ value: undefined, done: true as const }));
       if (done) return;
       if (room > 0) this.#chunks.push(value.slice(0, room));
       if (room >= 0 && value.length > room) onOverflow?.();

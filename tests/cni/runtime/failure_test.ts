@@ -212,6 +212,9 @@ Deno.test("a DEL that fails stops there and is repeated; with force the sandbox 
     assertEquals(site.said(), ["two DEL"]);
     assertEquals(sandbox.attachments.map(({ state }) => state), ["unfinished"]);
   }
+  // R11: nor is there anything to look for.
+  const half = await assertRejects(() => sandbox.checkAttachment("net1"));
+  assert(isSandboxError(half, "InvalidSpec"));
   await sandbox.remove({ force: true });
   assertEquals(site.said(), ["two DEL", "one DEL"]);
   assertEquals(site.cached().length, 1);

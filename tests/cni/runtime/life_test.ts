@@ -243,6 +243,39 @@ Deno.test("two processes at one pod: one after the other, and both have it", asy
   assertEquals(site.cached(), []);
 });
 
+Deno.test("notes that cannot be read keep a sandbox, and what networks have, until it goes by force", async () => {
+  await using site = await Site.create();
+  site.plugin("one");
+  const network = site.network([{ type: "one" }], { cniVersion: "1.1.0" });
+  const sandbox = await site.pod("web");
+  await sandbox.attach(network);
+  const directory = sandbox.netnsPath.replace(/netns$/, "networks");
+  for (const damage of ["rubbish", ""]) {
+    Deno.writeTextFileSync(`${directory}/record.cbor`, damage);
+    for (
+      const attempt of [
+        () => sandbox.remove(),
+        () => sandbox.detach("net1"),
+        () => sandbox.attach(network),
+        () => site.node.collectNetworkGarbage(network),
+      ]
+    ) {
+      const error = await assertRejects(attempt);
+      assert(isSandboxError(error, "RecordInvalid"), `${error}`);
+    }
+    const [listed] = await site.node.listSandboxes();
+    assertEquals(listed?.state, "damaged");
+    assertEquals(await site.node.collectGarbage(), []);
+  }
+  assertEquals(site.said(), ["one ADD"]);
+  await sandbox.remove({ force: true });
+  assertEquals(await site.node.listSandboxes(), []);
+  assertEquals(site.cached().length, 1);
+  const { deleted } = await site.node.collectNetworkGarbage(network);
+  assertEquals(deleted.length, 1);
+  assertEquals(site.said(), ["one DEL", "one GC"]);
+});
+
 Deno.test("GC: pods of this node that are no more are deleted; plugins are told what is valid, and others' is", async () => {
   await using site = await Site.create();
   site.plugin("one");
