@@ -101,7 +101,7 @@ export async function describe(
       error instanceof library.NetlinkError) &&
     (error.code === "EPERM" || error.code === "EACCES");
   // Loaded already when the error is one of its own; when loading it is what failed, none is.
-  const library = await import("../../mod.ts").catch(() => undefined);
+  const library = await import("./library.ts").catch(() => undefined);
   const message = printable(
     error instanceof Error ? error.message : String(error),
   );

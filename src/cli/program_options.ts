@@ -132,7 +132,7 @@ async function refuseWhileUsed(
   program: string,
   isIts: (labels: Readonly<Record<string, string>>) => boolean,
 ): Promise<void> {
-  const { isSandboxError, openNode } = await import("../../mod.ts");
+  const { isSandboxError, openNode } = await import("./library.ts");
   try {
     await using node = await openNode(nodeSelection(global));
     const its = (await node.listSandboxes()).filter(({ labels }) =>

@@ -202,7 +202,7 @@ async function bandwidthOf(
     [direction, options[`${direction}-bandwidth`]] as const
   );
   if (directions.every(([, text]) => text === undefined)) return {};
-  const { parseBandwidth } = await import("../../mod.ts");
+  const { parseBandwidth } = await import("./library.ts");
   const bits = (direction: string, text: string) => {
     try {
       return parseBandwidth(text);
@@ -232,7 +232,7 @@ export async function portMappings(
   publish: readonly string[],
 ): Promise<PortMapping[]> {
   if (publish.length === 0) return [];
-  const { parsePublish } = await import("../../mod.ts");
+  const { parsePublish } = await import("./library.ts");
   return publish.map((text) => {
     try {
       return parsePublish(text);

@@ -30,7 +30,7 @@ export async function openNode(
   global: GlobalValues,
   settings: NodeOptions = {},
 ): Promise<Node> {
-  const library = await import("../../mod.ts");
+  const library = await import("./library.ts");
   return await refusedNode(() =>
     library.openNode({ ...nodeSelection(global), ...settings })
   );
@@ -38,7 +38,7 @@ export async function openNode(
 
 /** Sandboxes have names and namespaces too: says of what `call` refuses that it is the node's that is wrong. */
 export async function refusedNode<T>(call: () => Promise<T>): Promise<T> {
-  const library = await import("../../mod.ts");
+  const library = await import("./library.ts");
   try {
     return await call();
   } catch (error) {

@@ -30,7 +30,7 @@ export const rm = defineCommand({
   examples: ["podnet rm web", "podnet rm -f web db"],
   async run({ operands: names, options, global, fail }) {
     const { isSandboxError, openNode, SandboxError } = await import(
-      "../../../mod.ts"
+      "../library.ts"
     );
     const { force } = options;
     const selected = namespaceOf(options.namespace);

@@ -55,7 +55,7 @@ async function createNew(
   node: Node,
   spec: SandboxSpec,
 ): Promise<Sandbox | undefined> {
-  const { isSandboxError } = await import("../../../mod.ts");
+  const { isSandboxError } = await import("../library.ts");
   try {
     return await node.createSandbox({
       ...spec,

@@ -1,0 +1,12 @@
+/**
+ * What of the public API makes, finds and removes pods. All of it, `mod.ts`, takes twice as long to load.
+ *
+ * @module
+ */
+export { SyscallError } from "../../ffi/errno.ts";
+export { UnsupportedPlatformError } from "../../ffi/platform.ts";
+export { isSandboxError, SandboxError } from "../errors.ts";
+export { parsePublish } from "../hostport/mapping.ts";
+export { parseBandwidth } from "../net/bandwidth.ts";
+export { NetlinkError } from "../netlink/netlink_error.ts";
+export { openNode } from "../sandbox/open_node.ts";
