@@ -57,6 +57,7 @@ export type {
   InterfaceAttachment,
   InterfaceSpec,
   MacvlanAttachment,
+  NoAttachment,
   NormalisedContainer,
   RoutedAttachment,
   RouteSpec,

@@ -43,8 +43,14 @@ const LAST_RESORT_METRIC = 4_278_198_272;
 const RTPROT_RA = 9;
 
 /** Without forwarding no packet gets from one pod to another. With `accept_ra`, the only switches of the host that podnet touches. */
-function forwardingSysctls({ pools }: NodeContext): string[] {
-  return pools.map(({ cidr: { family } }) =>
+function forwardingSysctls({ pools, ipv6 }: NodeContext): string[] {
+  // Without pod CIDRs it is bridges that are led to, whose networks may be of any version.
+  const families = pools.length > 0
+    ? pools.map(({ cidr: { family } }) => family)
+    : ipv6
+    ? [4, 6]
+    : [4];
+  return families.map((family) =>
     family === 4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding"
   );
 }

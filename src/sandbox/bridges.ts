@@ -27,7 +27,7 @@ import { isSandboxError, SandboxError } from "../errors.ts";
 import { AddressRange } from "../ipam/range.ts";
 import { Cidr } from "../net/cidr.ts";
 import { InterfaceAddress } from "../net/interface_address.ts";
-import { IpAddress } from "../net/ip.ts";
+import { IpAddress, type IpFamily } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { dumpAddresses } from "../rtnetlink/address.ts";
@@ -147,14 +147,18 @@ export function claimAll(
   const ofBridge = route.dump(dumpAddresses({ index: bridge.index }))
     .map(({ address }) => address);
   const { spec } = own;
-  for (const text of [...spec.addresses, ...own.chosen ?? []]) {
+  const fixed = [...spec.addresses, ...own.chosen ?? []];
+  for (const text of fixed) {
     const { address } = InterfaceAddress.parse(text);
+    const isOwn = taken.some((claim) =>
+      claim.index === port.index && claim.address.equals(address)
+    );
+    if (isOwn) continue;
     const isFree = !ofBridge.some((other) => other.equals(address)) &&
       claimOnBridge(route, port, bridge, address);
     if (!isFree) throw inUse(context, bridge, address);
   }
-  const given = [...spec.addresses, ...own.chosen ?? []]
-    .map((text) => InterfaceAddress.parse(text).family);
+  const given = familiesOf(fixed);
   const reserved = new Set([
     ...taken.map(({ address }) => address.toBigInt()),
     ...ofBridge.map((address) => address.toBigInt()),
@@ -183,6 +187,20 @@ export function claimAll(
     }
   }
   return got;
+}
+
+/** Whether an interface has all addresses that ranges are to give it. */
+export function isSupplied(
+  { spec, chosen = [] }: Pick<RecordedInterface, "spec" | "chosen">,
+): boolean {
+  const families = familiesOf([...spec.addresses, ...chosen]);
+  return rangesOf(spec).every(({ network }) =>
+    families.includes(network.family)
+  );
+}
+
+function familiesOf(addresses: readonly string[]): IpFamily[] {
+  return addresses.map((text) => InterfaceAddress.parse(text).family);
 }
 
 function rangesOf({ attachment }: NormalisedInterface): AddressRange[] {

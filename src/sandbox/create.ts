@@ -21,19 +21,13 @@ import { isSandboxError, SandboxError } from "../errors.ts";
 import { ofFamily } from "../hostport/elements.ts";
 import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
 import { TABLE } from "../hostport/sets.ts";
-import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { removeIfEmpty } from "../state/store.ts";
 import { ensureBaseline } from "./baseline.ts";
 import { bridgesOf, sweptIfItFails } from "./bridges.ts";
-import {
-  describeOwner,
-  hostNetworkAddresses,
-  nodeAddresses,
-  type NodeContext,
-} from "./context.ts";
+import { describeOwner, nodeAddresses, type NodeContext } from "./context.ts";
 import { expectDescriptors } from "./descriptors.ts";
 import { newDnsFiles } from "./dns_files.ts";
 import { freeAddresses, ownerOfAddress } from "./free_addresses.ts";
@@ -46,10 +40,11 @@ import {
   newIndex,
   sandboxId,
 } from "./identity.ts";
-import { attachInterface } from "./interfaces.ts";
+import { buildOnHostNetwork, buildUnrouted } from "./build_unrouted.ts";
+import { attachInterfaces } from "./interfaces.ts";
+import { pinFor, recordOf } from "./new_record.ts";
 import { hasNetworks } from "./network_notes.ts";
 import { refuseStaleNode } from "./node_settings.ts";
-import type { NodeState } from "./node_state.ts";
 import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
 import { explained } from "./permission.ts";
 import { routingOf } from "./recorded_wiring.ts";
@@ -57,7 +52,6 @@ import { leaveNamespace, removeOrphans, removeRemains } from "./remove.ts";
 import { turn } from "./pacer.ts";
 import { specDifferences } from "../spec/differences.ts";
 import { parseSandboxSpec } from "../spec/parse.ts";
-import { joinPath } from "../spec/problems.ts";
 import type { NormalisedSpec, SandboxSpec } from "../spec/sandbox_spec.ts";
 import {
   adoptPodNamespace,
@@ -65,7 +59,7 @@ import {
   FIRST_INDEX,
   newPodNamespace,
 } from "./pod_namespace.ts";
-import { writeSpecSysctl } from "./spec_sysctls.ts";
+import { writeSpecSysctls } from "./spec_sysctls.ts";
 import { UndoStack } from "./undo.ts";
 import type { WarmNamespace } from "./warm_pool.ts";
 
@@ -220,6 +214,8 @@ function make(context: NodeContext, wanted: Wanted): SandboxRecord {
   try {
     const record = spec.hostNetwork
       ? buildOnHostNetwork(context, id, spec, undo)
+      : spec.attachment.type === "none"
+      ? buildUnrouted(context, id, spec, undo)
       : build(context, wanted, undo);
     return state.records.finish(record);
   } catch (error) {
@@ -256,7 +252,13 @@ function build(
   const { namespace, podRoute } = warm ??
     (spec.netns === undefined
       ? newPodNamespace(opened, context)
-      : adoptPodNamespace(opened, context, spec, spec.netns));
+      : adoptPodNamespace(opened, context, {
+        interfaceName: spec.interfaceName,
+        defaultRoutes: spec.defaultRoute
+          ? context.pools.map(({ cidr }) => cidr.family)
+          : [],
+        routes: spec.routes,
+      }, spec.netns));
   pinFor(state, id, namespace, undo);
   const recordWith = (addresses: readonly IpAddress[]): SandboxRecord => ({
     ...recordOf(id, spec, namespace, addresses),
@@ -300,18 +302,12 @@ function build(
     );
   }
   attachPod(podRoute, link, claimed);
-  for (const [name, value] of Object.entries(spec.sysctls)) {
-    writeSpecSysctl(namespace, name, value);
-  }
+  writeSpecSysctls(namespace, spec);
   let record = recordWith(addresses);
   newDnsFiles(state, record);
   // Until here all goes with the pin, or bears the sandbox's mark. Who has a host port is told by its record.
   state.writeSandbox(record);
-  for (const wanted of spec.interfaces) {
-    const path = joinPath("interfaces", wanted.name);
-    const pod = { namespace, podRoute };
-    record = attachInterface(context, record, wanted, pod, undo, path);
-  }
+  record = attachInterfaces(context, record, { namespace, podRoute }, undo);
   const ports = hostPortsOf(record);
   const owner = portOwner(record);
   undo.push(() =>
@@ -326,37 +322,6 @@ function build(
   return record;
 }
 
-/** On the node's network: nothing is made but the pin, so that the path to join is there as for any sandbox; ports are claimed. */
-function buildOnHostNetwork(
-  context: NodeContext,
-  id: string,
-  spec: NormalisedSpec,
-  undo: UndoStack,
-): SandboxRecord {
-  const { state, sockets, settings, namespace } = context;
-  const addresses = hostNetworkAddresses(context);
-  const record: SandboxRecord = {
-    ...recordOf(id, spec, namespace, addresses),
-    mtu: settings.mtu,
-  };
-  pinFor(state, id, namespace, undo);
-  newDnsFiles(state, record);
-  const ports = hostPortsOf(record);
-  if (ports.length === 0) return record;
-  // A claim must not outlive its maker unnoticed.
-  state.writeSandbox(record);
-  const owner = portOwner(record);
-  undo.push(() =>
-    releaseHostPorts(sockets, owner, ports, { withHairpin: true })
-  );
-  claimHostPorts(sockets, owner, ports, {
-    nodeAddresses: () => nodeAddresses(context),
-    describeOwner: (other) => describeOwner(context, other),
-    withHairpin: true,
-  });
-  return record;
-}
-
 /** One that was made ahead, if it is what the spec asks for. */
 function takeWarm(
   { warm, settings }: NodeContext,
@@ -367,38 +332,6 @@ function takeWarm(
       mtu === settings.mtu
     ? warm?.take()
     : undefined;
-}
-
-function pinFor(
-  state: NodeState,
-  id: string,
-  namespace: NetworkNamespace,
-  undo: UndoStack,
-): void {
-  const path = state.pinPath(id);
-  // Before it is there, for what pinning could not take back itself.
-  undo.push(() => NetworkNamespace.unpin(path));
-  namespace.pin(path);
-}
-
-function recordOf(
-  id: string,
-  spec: NormalisedSpec,
-  namespace: NetworkNamespace,
-  addresses: readonly IpAddress[],
-): Omit<SandboxRecord, "mtu"> {
-  return {
-    id,
-    state: "creating",
-    spec,
-    netnsId: namespace.id,
-    addresses: addresses.map(String),
-    ports: spec.ports,
-    ...(spec.bandwidth === undefined ? {} : { bandwidth: spec.bandwidth }),
-    interfaces: [],
-    containers: spec.containers,
-    createdAt: new Date().toISOString(),
-  };
 }
 
 /** In each family the requested address and no other, or any free one. */

@@ -22,14 +22,28 @@ export function newDnsFiles(state: NodeState, record: Named): void {
 
 type Named = Pick<SandboxRecord, "id" | "spec" | "addresses">;
 
+/** Those that lead to the pod's name: without an interface of podnet's network, those that its spec gives it. */
+function namedAddresses({ spec, addresses }: Named): readonly string[] {
+  return addresses.length > 0 || spec.hostNetwork
+    ? addresses
+    : spec.interfaces.flatMap(({ addresses }) =>
+      addresses.map((address) => address.replace(/\/.*/, ""))
+    );
+}
+
 function write(
   state: NodeState,
-  { id, spec, addresses }: Named,
+  record: Named,
   write: typeof writeNewFile,
 ): void {
+  const { id, spec } = record;
   const directory = state.sandboxDirectory(id);
   const text = new TextEncoder();
-  const { resolvConf, hosts } = dnsFiles(spec, addresses, nodeResolvConf());
+  const { resolvConf, hosts } = dnsFiles(
+    spec,
+    namedAddresses(record),
+    nodeResolvConf(),
+  );
   write(`${directory}/resolv.conf`, text.encode(resolvConf), 0o644);
   write(`${directory}/hosts`, text.encode(hosts), 0o644);
 }
@@ -40,10 +54,11 @@ function write(
  */
 export function dnsFileProblems(
   state: NodeState,
-  { id, spec, addresses }: Named,
+  record: Named,
 ): [path: string, problem: string][] {
+  const { id, spec } = record;
   const directory = state.sandboxDirectory(id);
-  const { resolvConf, hosts } = dnsFiles(spec, addresses);
+  const { resolvConf, hosts } = dnsFiles(spec, namedAddresses(record));
   const wanted = [["resolv.conf", resolvConf], ["hosts", hosts]] as const;
   return wanted.flatMap(([name, text]): [path: string, problem: string][] => {
     const path = `${directory}/${name}`;

@@ -12,13 +12,18 @@ import {
   orNone,
   type WiringDifference,
 } from "../attachment/difference.ts";
-import { interfaceDifferences } from "../attachment/extra_interface.ts";
+import {
+  configureInterface,
+  interfaceDifferences,
+} from "../attachment/extra_interface.ts";
 import { releasePodRules } from "../attachment/pod_routes.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { getLink } from "../rtnetlink/link.ts";
 import {
   bridgeSite,
+  claimAll,
+  isSupplied,
   readyBridge,
   recordedPort,
   wantedBridge,
@@ -33,6 +38,7 @@ export function interfacesDifferences(
   context: NodeContext,
   record: SandboxRecord,
   podRoute: Connection,
+  interfaces: readonly RecordedInterface[] = record.interfaces,
 ): WiringDifference[] {
   const { state, sockets: { route } } = context;
   const open = () => NetworkNamespace.open(state.pinPath(record.id));
@@ -40,13 +46,14 @@ export function interfacesDifferences(
     using inside = routeOf(open);
     mend(inside);
   };
-  return record.interfaces.flatMap((own): WiringDifference[] => {
+  return interfaces.flatMap((own): WiringDifference[] => {
     const wanted = wantedOf(own);
     const ofNode = nodeDifferences(context, record, own);
     const link = findLink(podRoute, own.index);
     if (link !== undefined) {
       return [
         ...ofNode,
+        ...supplyDifferences(context, record, own, open),
         ...interfaceDifferences(podRoute, mending, link, wanted),
       ];
     }
@@ -76,11 +83,49 @@ export function interfacesDifferences(
           { namespace, podRoute: inside },
           own,
           linkOf(context, own.spec, own.spec.name),
-          () => {},
+          noter(context, record, own),
         );
       },
     }];
   });
+}
+
+/** Attaching it was cut short before it had its addresses of ranges. */
+function supplyDifferences(
+  context: NodeContext,
+  record: SandboxRecord,
+  own: RecordedInterface,
+  open: () => NetworkNamespace,
+): WiringDifference[] {
+  if (isSupplied(own)) return [];
+  return [{
+    object: `pod's link ${own.spec.name}`,
+    problem: "has no address of its ranges",
+    does: "chooses one",
+    mend: () => {
+      const port = recordedPort(context, record, own);
+      if (port === undefined) return;
+      const bridge = linkOf(context, own.spec, own.spec.name);
+      const note = noter(context, record, own);
+      const got = claimAll(context, record.id, own, port, bridge, note);
+      using route = routeOf(open);
+      releasePodRules(route, own.index);
+      configureInterface(route, wantedOf(got));
+    },
+  }];
+}
+
+/** Writes the record anew, with the interface as it is then. */
+function noter(
+  { state }: NodeContext,
+  record: SandboxRecord,
+  own: RecordedInterface,
+): (now: RecordedInterface) => void {
+  return (now) =>
+    state.writeSandbox({
+      ...record,
+      interfaces: record.interfaces.map((one) => one === own ? now : one),
+    });
 }
 
 /** How the node's end of an interface, and the bridge that it is a port of, differ. */

@@ -11,6 +11,7 @@ import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { getLink } from "../rtnetlink/link.ts";
+import { NO_INTERFACES } from "../spec/interface_rules.ts";
 import { parseInterfaceSpec } from "../spec/parse.ts";
 import { joinPath, refusal } from "../spec/problems.ts";
 import type { NormalisedInterface } from "../spec/sandbox_spec.ts";
@@ -68,6 +69,22 @@ export function attachInterface(
   return withOwn(make(context, record, pod, own, link, note));
 }
 
+/** Attaches those of the spec to a sandbox that is being made; see {@linkcode attachInterface}. */
+export function attachInterfaces(
+  context: NodeContext,
+  record: SandboxRecord,
+  pod: OpenPod,
+  undo: UndoStack,
+): SandboxRecord {
+  return record.spec.interfaces.reduce(
+    (record, spec) => {
+      const path = joinPath("interfaces", spec.name);
+      return attachInterface(context, record, spec, pod, undo, path);
+    },
+    record,
+  );
+}
+
 /**
  * Attaches an interface to a sandbox that lives, wholly or not at all.
  *
@@ -79,7 +96,7 @@ export function attachToSandbox(
   record: SandboxRecord,
   given: unknown,
 ): SandboxRecord {
-  if (record.link === undefined) {
+  if (record.spec.hostNetwork) {
     throw new SandboxError("InvalidSpec", {
       problems: [{
         path: "",
@@ -88,22 +105,24 @@ export function attachToSandbox(
       }],
     });
   }
-  const free = parseInterfaceSpec(given, NOTHING_ELSE);
+  const free = parseInterfaceSpec(given, NO_INTERFACES);
   const same = record.interfaces.find(({ spec }) => spec.name === free.name);
   if (
     same !== undefined && JSON.stringify(same.spec) === JSON.stringify(free)
   ) {
     mendInterface(context, record, same);
-    return record;
+    return context.state.readSandbox(record.id) ?? record;
   }
-  const { spec: primary } = record;
   const others = record.interfaces.map(({ spec }) => spec);
+  const { interfaceName: name } = record.spec;
+  const all = [
+    ...record.link === undefined ? [] : [{ ...record.spec, name }],
+    ...others,
+  ];
   const spec = parseInterfaceSpec(given, {
-    names: [primary, ...others].map((one) =>
-      "interfaceName" in one ? one.interfaceName : one.name
-    ),
-    defaultRoute: [primary, ...others].some((one) => one.defaultRoute),
-    destinations: [primary, ...others].flatMap(({ routes }) =>
+    names: all.map(({ name }) => name),
+    defaultRoute: all.some(({ defaultRoute }) => defaultRoute),
+    destinations: all.flatMap(({ routes }) =>
       routes.map(({ destination }) => destination)
     ),
     podCidrs: context.pools.map(({ cidr }) => cidr),
@@ -132,20 +151,9 @@ function mendInterface(
 ): void {
   using pod = openPod(context, record);
   if (pod === undefined) return;
-  const found = interfacesDifferences(
-    context,
-    { ...record, interfaces: [own] },
-    pod.podRoute,
-  );
+  const found = interfacesDifferences(context, record, pod.podRoute, [own]);
   for (const { mend } of found) mend?.();
 }
-
-const NOTHING_ELSE = {
-  names: [],
-  destinations: [],
-  defaultRoute: false,
-  podCidrs: [],
-};
 
 /**
  * Detaches an interface.

@@ -29,8 +29,9 @@ export function limitBandwidth(
     throw new SandboxError("InvalidSpec", {
       problems: [{
         path: "bandwidth",
-        message:
-          "leave it out: on the host network the pod has the node's own network, which podnet does not change",
+        message: record.spec.hostNetwork
+          ? "leave it out: on the host network the pod has the node's own network, which podnet does not change"
+          : 'leave it out: it is for the interface that a pod with the attachment "none" does not have',
       }],
     });
   }

@@ -220,7 +220,7 @@ async function makeRoom(
   if (record?.state !== "ready" || record.createdAt !== createdAt) {
     throw new SandboxError("SandboxNotFound", { name, namespace });
   }
-  if (record.link === undefined) {
+  if (record.spec.hostNetwork) {
     throw refused(
       "",
       undefined,

@@ -85,8 +85,13 @@ export function settle(
         `it was set up in network namespace ${known.netnsId}, this is ${netnsId}: use another node name or state directory, or take it down there first; with force if that namespace is gone`,
     });
   }
+  const isGrowing = grows(known, options);
   for (const [key, label] of SETTINGS) {
     const wanted = options[key];
+    // Who needs no networks has nothing against those that there are.
+    if (key === "podCidrs" && (isGrowing || wanted?.toString() === "")) {
+      continue;
+    }
     if (wanted !== undefined && String(wanted) !== String(known[key])) {
       throw new SandboxError("NodeConflict", {
         name,
@@ -96,7 +101,17 @@ export function settle(
       });
     }
   }
-  return known;
+  return isGrowing && options.podCidrs !== undefined
+    ? { ...known, podCidrs: options.podCidrs }
+    : known;
+}
+
+/** Whether a node that has no pod CIDRs is to have some. */
+export function grows(
+  known: NodeRecord | undefined,
+  { podCidrs = [] }: Pick<NormalisedNodeOptions, "podCidrs">,
+): boolean {
+  return known?.podCidrs.length === 0 && podCidrs.length > 0;
 }
 
 /** What can be asked of a node that exists, and how people call it. */

@@ -23,6 +23,7 @@ import {
 } from "./node.ts";
 import { LeaseGate } from "./node_lease.ts";
 import {
+  grows,
   isOfEarlierBoot,
   openNamespace,
   parseNode,
@@ -59,7 +60,9 @@ async function open(options: NodeOptions): Promise<Node> {
     throw new SandboxError("NodeNotFound", { name, stateDir: state.stateDir });
   }
   const sockets = opened.use(new NodeSockets(namespace, parsed));
-  const isNew = !state.exists() || isOfEarlierBoot(state.readNode());
+  const found = state.exists() ? state.readNode() : undefined;
+  const isNew = found === undefined || isOfEarlierBoot(found) ||
+    grows(found, parsed);
   // Making ready is safe side by side; deciding what the node is, is not.
   using lock = await state.lockNew(isNew ? "exclusive" : "shared");
   const undo = new UndoStack();
@@ -95,7 +98,7 @@ async function open(options: NodeOptions): Promise<Node> {
       ipv6: kernelHasIpv6(sockets.route),
       gate: new LeaseGate(),
     };
-    if (known === undefined) refuseOverlap(parts);
+    if (known?.podCidrs !== settings.podCidrs) refuseOverlap(parts);
     const context: NodeContext = {
       ...parts,
       table: tableOf(parts),

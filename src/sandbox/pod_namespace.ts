@@ -18,7 +18,8 @@ import { NETLINK_ROUTE } from "../netlink/message.ts";
 import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import { dumpLinks } from "../rtnetlink/link.ts";
 import { dumpRoutes } from "../rtnetlink/route.ts";
-import type { NormalisedSpec } from "../spec/sandbox_spec.ts";
+import type { IpFamily } from "../net/ip.ts";
+import type { RouteSpec } from "../spec/sandbox_spec.ts";
 import type { NodeContext } from "./context.ts";
 import { routingOf } from "./recorded_wiring.ts";
 import { newHostLink } from "./identity.ts";
@@ -50,11 +51,19 @@ export function newPodNamespace(
   return { namespace, podRoute };
 }
 
+/** What a namespace must not have yet. */
+export interface NewInPod {
+  readonly interfaceName?: string;
+  /** IP versions of default routes. */
+  readonly defaultRoutes: readonly IpFamily[];
+  readonly routes: readonly Pick<RouteSpec, "destination">[];
+}
+
 /** The namespace of somebody else; it must not be the node, and must have room for the pod's interface. */
 export function adoptPodNamespace(
   opened: DisposableStack,
   context: NodeContext,
-  { interfaceName, defaultRoute, routes: wanted }: NormalisedSpec,
+  { interfaceName, defaultRoutes, routes: wanted }: NewInPod,
   path: string,
 ): PodNamespace {
   const namespace = opened.use(NetworkNamespace.open(path));
@@ -74,13 +83,12 @@ export function adoptPodNamespace(
     );
   }
   // Its own would have to be replaced, and nobody could give it back.
-  const families = context.pools.map(({ cidr }) => cidr.family);
   const networks = wanted.map(({ destination }) => destination);
   const [route] = podRoute.dump(dumpRoutes({ table: RT_TABLE_MAIN })).filter((
     { destination, family },
   ) =>
     destination === "default"
-      ? defaultRoute && families.includes(family)
+      ? defaultRoutes.includes(family)
       : networks.includes(String(destination))
   );
   if (route !== undefined) {

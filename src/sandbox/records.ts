@@ -88,7 +88,6 @@ const nodeSchema = v.object({
   bootId: v.exactOptional(v.string()),
   podCidrs: v.pipe(
     v.array(networkText),
-    v.minLength(1, "is empty"),
     v.check(onePerFamily, "has two of one IP version"),
     v.check((cidrs) => cidrs.every(isPool), "has no room for pods"),
     v.readonly(),
@@ -274,7 +273,7 @@ const sandboxSchema = v.pipe(
     ),
     /** Bytes. */
     mtu,
-    /** Missing on the host network. */
+    /** Missing on the host network, and without an interface on the node's. */
     link: v.exactOptional(linkSchema),
     ports: v.pipe(v.array(portSchema), v.readonly()),
     /** Further ones. Records of earlier versions do not have them. */
@@ -296,18 +295,25 @@ const sandboxSchema = v.pipe(
     "its spec has another id",
   ),
   v.check(
-    ({ state, addresses }) => state === "creating" || addresses.length > 0,
+    ({ state, addresses, link }) =>
+      state === "creating" || addresses.length > 0 || link === undefined,
     "it is ready and has no address",
   ),
   v.check(
-    ({ spec, link }) => spec.hostNetwork === (link === undefined),
-    "only on the host network there is no link",
+    ({ spec, link }) =>
+      (spec.hostNetwork || isUnrouted(spec)) === (link === undefined),
+    "it has a link where there is none, or none",
   ),
   v.check(
     ({ spec, link }) => link === undefined || isPodIndex(spec, link),
     "its link has a number that podnet does not choose",
   ),
 );
+
+/** Without an interface on the node's own network. */
+function isUnrouted({ attachment, hostNetwork }: NormalisedSpec): boolean {
+  return attachment.type === "none" && !hostNetwork;
+}
 
 /** Never lo, which is 1 everywhere; and in a namespace of somebody else's a number that only podnet chooses. */
 function isPodIndex(

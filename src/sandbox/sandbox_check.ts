@@ -7,14 +7,19 @@
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { readTextFile } from "../../ffi/file.ts";
 import { hostDifferences } from "../attachment/check_host.ts";
-import { podDifferences } from "../attachment/check_pod.ts";
-import type { WiringDifference } from "../attachment/difference.ts";
+import { podDifferences, routeOf } from "../attachment/check_pod.ts";
+import {
+  endDifferences,
+  findLink,
+  type WiringDifference,
+} from "../attachment/difference.ts";
 import { ipv6Switches } from "../attachment/routed_veth.ts";
 import { isSandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
+import { LOOPBACK_INDEX } from "../rtnetlink/link.ts";
 import { hasLink } from "./alive.ts";
 import type { NodeContext } from "./context.ts";
 import { dnsFileProblems, writeDnsFiles } from "./dns_files.ts";
@@ -60,9 +65,16 @@ export function sandboxDifferences(
     return [differs(`network namespace ${path}`, problem, cure)];
   }
   const found = [
-    ...record.link === undefined
+    ...record.link !== undefined
+      ? linkDifferences(context, { ...record, link: record.link }, pod)
+      : record.spec.hostNetwork
       ? []
-      : linkDifferences(context, { ...record, link: record.link }, pod),
+      : insideDifferences(
+        context,
+        record,
+        pod,
+        (podRoute) => loopbackDifferences(context, record, podRoute),
+      ),
     ...dnsFileProblems(context.state, record).map(([path, problem]) => ({
       object: `file ${path}`,
       problem,
@@ -149,7 +161,7 @@ function linkDifferences(
   pod: NetworkNamespace,
 ): WiringDifference[] {
   const { state, sockets: { route } } = context;
-  const { id, spec } = record;
+  const { id } = record;
   const { hostInterface } = record.link;
   const link = recordedLink(context, record);
   const claimed = recordedClaims(context, record);
@@ -162,14 +174,6 @@ function linkDifferences(
       mend: () => relink(context, id),
     }];
   }
-  // Only what was asked for: to look into the /proc/sys of every pod would make that slow for all (see pod_namespace.ts).
-  const switches = Object.entries(spec.sysctls);
-  // One visit for all; what may fail comes before what would have to be closed then.
-  const inside = pod.run(() => ({
-    values: valuesOf(switches),
-    route: Connection.open(NETLINK_ROUTE),
-  }));
-  using podRoute = inside.route;
   const openPod = () => NetworkNamespace.open(state.pinPath(id));
   const withIpv6 = claimed.some(({ address }) => address.family === 6);
   const ofNode = ipv6Switches(withIpv6).map(([name, value]) =>
@@ -182,10 +186,50 @@ function linkDifferences(
       context.namespace.run(() => valuesOf(ofNode)),
       (name, value) => writeSysctl(context.namespace, name, value),
     ),
-    ...podDifferences(route, podRoute, openPod, link, claimed),
+    ...insideDifferences(
+      context,
+      record,
+      pod,
+      (podRoute) => podDifferences(route, podRoute, openPod, link, claimed),
+    ),
+  ];
+}
+
+/** Of a pod whose own interface nobody looks at. */
+function loopbackDifferences(
+  { state }: NodeContext,
+  { id }: SandboxRecord,
+  podRoute: Connection,
+): WiringDifference[] {
+  const lo = findLink(podRoute, LOOPBACK_INDEX);
+  return lo === undefined
+    ? []
+    : endDifferences(lo, { object: "pod's link lo" }, (change) => {
+      using route = routeOf(() => NetworkNamespace.open(state.pinPath(id)));
+      route.execute([change]);
+    });
+}
+
+/** What differs in the pod: `look` at its own interface, further ones, sysctls. */
+function insideDifferences(
+  context: NodeContext,
+  record: SandboxRecord,
+  pod: NetworkNamespace,
+  look: (podRoute: Connection) => WiringDifference[],
+): WiringDifference[] {
+  // Only what was asked for: to look into the /proc/sys of every pod would make that slow for all (see pod_namespace.ts).
+  const switches = Object.entries(record.spec.sysctls);
+  // One visit for all; what may fail comes before what would have to be closed then.
+  const inside = pod.run(() => ({
+    values: valuesOf(switches),
+    route: Connection.open(NETLINK_ROUTE),
+  }));
+  using podRoute = inside.route;
+  return [
+    ...look(podRoute),
     ...interfacesDifferences(context, record, podRoute),
     ...switchDifferences(switches, inside.values, (name, value) => {
-      using pod = openPod();
+      using pod = NetworkNamespace.open(context.state.pinPath(record.id));
       writeSysctl(pod, name, value);
     }),
   ];

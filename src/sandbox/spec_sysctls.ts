@@ -7,9 +7,20 @@ import { isSandboxError, SandboxError } from "../errors.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { writeSysctl } from "../namespace/sysctl.ts";
 import { joinPath } from "../spec/problems.ts";
+import type { NormalisedSpec } from "../spec/sandbox_spec.ts";
+
+/** Sets them all. */
+export function writeSpecSysctls(
+  namespace: NetworkNamespace,
+  { sysctls }: Pick<NormalisedSpec, "sysctls">,
+): void {
+  for (const [name, value] of Object.entries(sysctls)) {
+    writeSpecSysctl(namespace, name, value);
+  }
+}
 
 /** What the kernel refuses is told by its place in the spec. */
-export function writeSpecSysctl(
+function writeSpecSysctl(
   namespace: NetworkNamespace,
   name: string,
   value: string,

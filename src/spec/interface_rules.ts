@@ -23,6 +23,14 @@ export interface OtherInterfaces {
   readonly podCidrs: readonly Cidr[];
 }
 
+/** Of a pod that has nothing yet. */
+export const NO_INTERFACES: OtherInterfaces = {
+  names: [],
+  destinations: [],
+  defaultRoute: false,
+  podCidrs: [],
+};
+
 /** Further interfaces: names and default routes once, gateways on their networks. */
 export function checkInterfaces(
   problems: Problems,

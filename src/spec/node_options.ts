@@ -28,7 +28,10 @@ export interface NodeOptions {
    * @default the host's name
    */
   readonly name?: string;
-  /** The networks that pods get their addresses from: one of each IP version, or of one. Needed the first time only. */
+  /**
+   * The networks that pods get their addresses from: one of each IP version, or of one. Needed the first time only. A node
+   * with an empty list has pods on bridges and the like alone, and can be given networks later.
+   */
   readonly podCidrs?: readonly string[];
   /**
    * The network namespace that plays the node: a path, a name of `ip netns`, the id of a process in it, or an open one.
@@ -144,12 +147,7 @@ const stateDirectory = field.parsed(
 
 const nodeOptions = exactObject("an object", {
   name: field.name(MAX_NODE_NAME_LENGTH),
-  podCidrs: v.exactOptional(
-    v.pipe(
-      field.list("a list of networks", field.cidr),
-      v.minLength(1, 'write at least one network, like "10.244.1.0/24"'),
-    ),
-  ),
+  podCidrs: v.exactOptional(field.list("a list of networks", field.cidr)),
   netns: v.exactOptional(namespaceReference),
   stateDir: v.exactOptional(stateDirectory, "/run/podnet"),
   masquerade: v.exactOptional(field.flag),

@@ -20,6 +20,7 @@ import {
   checkContainers,
   checkHostNetwork,
   checkMtu,
+  checkNoInterface,
   checkPorts,
   checkRoutes,
   checkSysctls,
@@ -34,7 +35,11 @@ import {
   route,
   sandboxSpec,
 } from "./schema.ts";
-import { checkInterfaces, type OtherInterfaces } from "./interface_rules.ts";
+import {
+  checkInterfaces,
+  NO_INTERFACES,
+  type OtherInterfaces,
+} from "./interface_rules.ts";
 import { isSafeSysctl } from "./sysctls.ts";
 
 import { compareText } from "../text.ts";
@@ -64,8 +69,11 @@ export function parseSandboxSpec(
   const input = plainCopy(given, problems);
   const spec = problems.parse(sandboxSpec, input);
   const fields = isObject(input) ? input : {};
-  const families = node.podCidrs.map((cidr) => cidr.family);
   const hostNetwork = fields["hostNetwork"] === true;
+  const isUnrouted = isObject(fields["attachment"]) &&
+    fields["attachment"]["type"] === "none";
+  const { podCidrs } = node;
+  const families = isUnrouted ? [] : podCidrs.map((cidr) => cidr.family);
   const ports = wellFormed(portMapping, fields["ports"], "ports");
   checkPorts(problems, ports, { families, hostNetwork });
   checkContainers(
@@ -73,26 +81,40 @@ export function parseSandboxSpec(
     wellFormed(container, fields["containers"], "containers"),
   );
   checkSysctls(problems, fields["sysctls"], fields["unsafeSysctls"]);
+  const interfaces = wellFormed(
+    extraInterface,
+    fields["interfaces"],
+    "interfaces",
+  );
   if (hostNetwork) {
     checkHostNetwork(problems, fields);
+  } else if (isUnrouted) {
+    checkNoInterface(problems, fields);
+    checkInterfaces(problems, interfaces, { ...NO_INTERFACES, podCidrs });
   } else {
+    if (podCidrs.length === 0) {
+      problems.add(
+        "attachment",
+        'write { type: "none" }, or give the node pod CIDRs: it has none',
+      );
+    }
     checkMtu(problems, fields["mtu"], families);
     const addresses = wellFormed(address, fields["addresses"], "addresses");
-    checkAddresses(problems, addresses, node.podCidrs);
+    checkAddresses(problems, addresses, podCidrs);
     checkRoutes(
       problems,
       wellFormed(route, fields["routes"], "routes"),
-      node.podCidrs,
+      podCidrs,
     );
     checkInterfaces(
       problems,
-      wellFormed(extraInterface, fields["interfaces"], "interfaces"),
+      interfaces,
       {
         names: [String(fields["interfaceName"] ?? "eth0")],
         defaultRoute: fields["defaultRoute"] !== false,
         destinations: wellFormed(route, fields["routes"], "routes")
           .map(({ value }) => value.destination),
-        podCidrs: node.podCidrs,
+        podCidrs,
       },
     );
   }
@@ -105,6 +127,7 @@ function normalise(
   return {
     ...spec,
     ...(Object.keys(bandwidth ?? {}).length === 0 ? {} : { bandwidth }),
+    ...(spec.attachment.type === "none" ? { defaultRoute: false } : {}),
     labels: sortedByKey(spec.labels),
     ports: normalisePorts(spec.ports),
     containers: spec.containers.toSorted((a, b) => compareText(a.name, b.name)),

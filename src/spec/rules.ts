@@ -37,6 +37,15 @@ export function checkPorts(
   ports: readonly Placed<PortMapping>[],
   context: PortContext,
 ): void {
+  if (
+    ports.length > 0 && !context.hostNetwork && context.families.length === 0
+  ) {
+    problems.add(
+      "ports",
+      "leave them out: the sandbox has no address on the node's own network that they could lead to",
+    );
+    return;
+  }
   const entries = ports.map(({ path, value }, index) => ({
     path,
     index,
@@ -260,34 +269,71 @@ export function checkSysctls(
   }
 }
 
+/** What a pod's own interface has. */
+const OF_INTERFACE = [
+  "addresses",
+  "bandwidth",
+  "interfaceName",
+  "mac",
+  "mtu",
+  "routes",
+];
+
 /** A pod on the node's network has no link, address or namespace of its own to configure. */
 export function checkHostNetwork(
   problems: Problems,
   fields: Readonly<Record<string, unknown>>,
 ): void {
-  const own = [
-    "addresses",
-    "attachment",
-    "bandwidth",
-    "defaultRoute",
-    "interfaceName",
-    "interfaces",
-    "mac",
-    "mtu",
-    "netns",
-    "routes",
-    "sysctls",
-  ];
+  checkLeftOut(
+    problems,
+    fields,
+    [
+      ...OF_INTERFACE,
+      "attachment",
+      "defaultRoute",
+      "interfaces",
+      "netns",
+      "sysctls",
+    ],
+    "on the host network the pod has the node's own network, which podnet does not change",
+  );
+}
+
+/** A pod without an interface of podnet's network has nothing to configure it with. */
+export function checkNoInterface(
+  problems: Problems,
+  fields: Readonly<Record<string, unknown>>,
+): void {
+  checkLeftOut(
+    problems,
+    {
+      ...fields,
+      ...fields["interfaceName"] === "eth0" && { interfaceName: [] },
+    },
+    OF_INTERFACE,
+    'it is for the interface that a pod with the attachment "none" does not have',
+  );
+  if (fields["defaultRoute"] === true) {
+    problems.add(
+      "defaultRoute",
+      "write it for one of the interfaces: the pod has no other",
+      true,
+    );
+  }
+}
+
+function checkLeftOut(
+  problems: Problems,
+  fields: Readonly<Record<string, unknown>>,
+  own: readonly string[],
+  why: string,
+): void {
   for (const field of own) {
     const value = fields[field];
     const isEmpty = value === undefined ||
       typeof value === "object" && value !== null &&
         Object.keys(value).length === 0;
     if (isEmpty) continue;
-    problems.add(
-      field,
-      "leave it out: on the host network the pod has the node's own network, which podnet does not change",
-      value,
-    );
+    problems.add(field, `leave it out: ${why}`, value);
   }
 }

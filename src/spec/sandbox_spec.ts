@@ -67,8 +67,14 @@ export interface RoutedAttachment {
   readonly type: "routed";
 }
 
+/** A pod without an interface on the node's own network: it has those of `interfaces`, and what is attached later. */
+export interface NoAttachment {
+  /** Tells it from the others. */
+  readonly type: "none";
+}
+
 /** How a pod's interface is wired. */
-export type AttachmentSpec = RoutedAttachment;
+export type AttachmentSpec = RoutedAttachment | NoAttachment;
 
 /** A route of a pod's interface. */
 export interface RouteSpec {
@@ -298,7 +304,8 @@ export interface SandboxSpec {
    */
   readonly hostNetwork?: boolean;
   /**
-   * How the pod's interface is wired. Not on the host network.
+   * How the pod's interface on the node's own network is wired; with `none` there is none, and nothing that needs it:
+   * addresses, MAC, MTU, routes, bandwidth and host ports. Not on the host network.
    * @default { type: "routed" }
    */
   readonly attachment?: AttachmentSpec;

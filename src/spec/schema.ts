@@ -164,8 +164,8 @@ const dns = exactObject("an object with nameservers, searches and the like", {
 
 /** How an interface is wired. */
 export const attachment: field.Field<AttachmentSpec> = exactObject(
-  'an object with a type, "routed"',
-  { type: v.literal("routed", instead('"routed"')) },
+  'an object with a type, "routed" or "none"',
+  { type: v.picklist(["routed", "none"], instead('"routed" or "none"')) },
 );
 
 /** A route of an interface. */

@@ -194,6 +194,7 @@ function refusal(
   name: ErrnoName,
 ): Fault {
   const errno = Errno[name];
+  let isClosed = false;
   return {
     label: `message ${at}: ${name}`,
     inject: ({ args: [fd, datagram, ...rest] }, carryOut) => {
@@ -205,7 +206,10 @@ function refusal(
     },
     afterwards: ({ name, args: [fd, buffer] }, carryOut) => {
       const length = carryOut();
-      if (name === "recv" && fd === call.args[0] && length > 0) {
+      const isSame = fd === call.args[0] && !isClosed;
+      // Another socket that has the number then counts its messages anew.
+      if (name === "close" && isSame) isClosed = true;
+      if (name === "recv" && isSame && length > 0) {
         replaceErrno(buffer as Uint8Array, length, sequence, errno);
       }
       return length;

@@ -15,7 +15,6 @@ const BAD_OPTIONS: Readonly<Record<string, readonly BadOptions[]>> = {
   "the name is wrong": ["", "a/b", "..", "x".repeat(65), "a\n", 5, null]
     .map((name) => [{ name }, "name", "write a name of at most 64"]),
   "pod CIDRs cannot be used": [
-    [{ podCidrs: [] }, "podCidrs", "write at least one network"],
     [{ podCidrs: "10.244.1.0/24" }, "podCidrs", "write a list of networks"],
     [{ podCidrs: [24] }, "podCidrs[0]", "write a network"],
     [{ podCidrs: ["10.244.1.0"] }, "podCidrs[0]", "is not a network"],

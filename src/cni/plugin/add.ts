@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { isSandboxError } from "../../errors.ts";
 import { createAdopted } from "../../sandbox/adopted.ts";
+import type { Node } from "../../sandbox/node.ts";
 import { openNode } from "../../sandbox/open_node.ts";
 import type { JsonObject } from "../model/json.ts";
 import type { PluginRequest } from "../model/network.ts";
@@ -15,7 +17,7 @@ import { isKeptFor } from "./kept_ports.ts";
 import { lookInto, refuseExisting } from "./netns.ts";
 import { resultOf } from "./result.ts";
 import { createSharing } from "./shared_ports.ts";
-import { readWish } from "./wish.ts";
+import { readWish, type Wish } from "./wish.ts";
 
 /** Makes the attachment, or changes nothing. */
 export async function add(
@@ -31,9 +33,9 @@ export async function add(
   const read = () => readWish(invocation, request, container);
   return await explained(read, async () => {
     const wish = read();
-    await using node = await openNode({
-      ...wish.node,
-      mayShadow: isKeptFor(invocation.containerID),
+    await using node = await openWished({
+      ...wish,
+      node: { ...wish.node, mayShadow: isKeptFor(invocation.containerID) },
     });
     const sandbox = await createAdopted(
       node,
@@ -46,4 +48,16 @@ export async function add(
       request.cniVersion,
     );
   });
+}
+
+/** A node that is new needs pod CIDRs for its own network alone. */
+async function openWished({ node, spec }: Wish): Promise<Node> {
+  try {
+    return await openNode(node);
+  } catch (error) {
+    const isFine = isSandboxError(error, "NodeNotFound") &&
+      spec.attachment?.type === "none";
+    if (!isFine) throw error;
+    return await openNode({ ...node, podCidrs: [] });
+  }
 }

@@ -70,7 +70,11 @@ function* resultDifferences(
     yield `prevResult has no interface ${ifname} in the container`;
   }
   const told = ips.map(({ address }) => canonical(address));
-  for (const address of sandbox.addresses) {
+  const addresses = [
+    ...sandbox.addresses,
+    ...sandbox.interfaces.flatMap(({ addresses }) => addresses.map(canonical)),
+  ];
+  for (const address of addresses) {
     if (!told.includes(address)) yield `prevResult lacks ${address}`;
   }
 }

@@ -8,7 +8,11 @@ import { Cidr } from "../../net/cidr.ts";
 import { IpAddress } from "../../net/ip.ts";
 import type { Node } from "../../sandbox/node.ts";
 import type { Sandbox } from "../../sandbox/sandbox.ts";
-import type { CniResult, ResultDns } from "../model/result.ts";
+import {
+  type CniResult,
+  EMPTY_RESULT,
+  type ResultDns,
+} from "../model/result.ts";
 import type { Invocation } from "./invocation.ts";
 
 /** The whole result; `before` is that of the plugins before. */
@@ -19,7 +23,9 @@ export function resultOf(
   sandbox: Sandbox,
   dns: ResultDns | undefined,
 ): CniResult {
-  const made = madeBy(node, sandbox, netns, before.interfaces.length);
+  const made = sandbox.hostInterface === undefined
+    ? madeOf(sandbox, netns, before.interfaces.length)
+    : madeBy(node, sandbox, netns, before.interfaces.length);
   const said = dns ?? before.dns;
   return {
     interfaces: [...before.interfaces, ...made.interfaces],
@@ -59,5 +65,54 @@ function madeBy(
       dst: destination,
       gw: gateway,
     })),
+  };
+}
+
+/** What podnet made on a network that is not its own: the node's parts first, as bridge tells them. */
+function madeOf(
+  { interfaces: [made] }: Sandbox,
+  netns: string,
+  firstInterface: number,
+): CniResult {
+  if (made === undefined) return EMPTY_RESULT;
+  const { name, attachment, hostInterface, mac, mtu } = made;
+  const ofNode = [
+    ...attachment.type === "bridge" ? [{ name: attachment.bridge }] : [],
+    ...hostInterface === undefined ? [] : [{ name: hostInterface }],
+  ];
+  const gatewayOf = (text: string) =>
+    made.gateways.find((gateway) =>
+      gateway.includes(":") === text.includes(":")
+    );
+  return {
+    interfaces: [
+      ...ofNode,
+      {
+        name,
+        ...mac !== undefined && { mac },
+        ...mtu !== undefined && { mtu },
+        sandbox: netns,
+      },
+    ],
+    ips: made.addresses.map((address) => {
+      const gateway = gatewayOf(address);
+      return {
+        address,
+        ...gateway !== undefined && { gateway },
+        interface: firstInterface + ofNode.length,
+      };
+    }),
+    routes: [
+      ...made.defaultRoute
+        ? made.gateways.map((gw) => ({
+          dst: gw.includes(":") ? "::/0" : "0.0.0.0/0",
+          gw,
+        }))
+        : [],
+      ...made.routes.map(({ destination, gateway }) => ({
+        dst: destination,
+        ...gateway !== undefined && { gw: gateway },
+      })),
+    ],
   };
 }

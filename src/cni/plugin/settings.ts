@@ -7,7 +7,12 @@
 import * as v from "valibot";
 import * as field from "../../spec/fields.ts";
 import type { NodeOptions } from "../../spec/node_options.ts";
-import { instead, joinPath, type Problems } from "../../spec/problems.ts";
+import {
+  instead,
+  isObject,
+  joinPath,
+  type Problems,
+} from "../../spec/problems.ts";
 import type {
   CapabilityBandwidth,
   CapabilityRange,
@@ -19,6 +24,7 @@ import {
   refuseGateways,
   refuseParts,
 } from "./networks.ts";
+import { wiringKey } from "./wiring.ts";
 
 /** Which node a configuration means. */
 export type NodeReference = Pick<NodeOptions, "name" | "stateDir">;
@@ -33,6 +39,10 @@ export interface Settings {
   readonly isDefaultGateway?: boolean;
   /** More routes over it, and where they stand. */
   readonly routes: readonly PlacedRoute[];
+  /** Default routes that are written down. */
+  readonly defaultRoutes: readonly PlacedRoute[];
+  /** Whether what leaves gets the node's address. */
+  readonly ipMasq?: boolean;
   /** Limits, unless the runtime says others. */
   readonly bandwidth: CapabilityBandwidth;
   /** Sysctls of the pod. */
@@ -136,18 +146,22 @@ export function readSettings(
   ipRanges: readonly (readonly CapabilityRange[])[],
   problems: Problems,
 ): Settings | undefined {
-  const read = problems.parse(schema, raw);
-  refuseParts(problems, raw["ipam"], "ipam");
-  refuseParts(problems, ipRanges, "runtimeConfig.ipRanges");
+  const isWired = wiringKey(raw) !== undefined;
+  const read = problems.parse(schema, isWired ? withoutAddresses(raw) : raw);
+  if (!isWired) {
+    refuseParts(problems, raw["ipam"], "ipam");
+    refuseParts(problems, ipRanges, "runtimeConfig.ipRanges");
+  }
   if (read === undefined) return undefined;
   const { masquerade, ipMasq, nonMasqueradeCidrs, maxConnectionsPerPod } = read;
   if (
-    masquerade !== undefined && ipMasq !== undefined && masquerade !== ipMasq
+    masquerade !== undefined && ipMasq !== undefined && masquerade !== ipMasq &&
+    !isWired
   ) {
     problems.add("masquerade", "says the opposite of ipMasq: leave it out");
   }
-  const translated = masquerade ?? ipMasq;
-  const cidrs = podNetworks(read, ipRanges);
+  const translated = isWired ? masquerade : masquerade ?? ipMasq;
+  const cidrs = podNetworks(read, isWired ? [] : ipRanges);
   const routes = [
     ...read.routes.map((route, i) => ({ ...route, place: `routes[${i}]` })),
     ...read.ipam.routes.map((route, i) => ({
@@ -160,7 +174,7 @@ export function readSettings(
     routes,
     ({ dst }) => /\/0$/.test(dst) ? "byDefault" : "others",
   );
-  refuseGateways(problems, byDefault, [...cidrs.keys()]);
+  if (!isWired) refuseGateways(problems, byDefault, [...cidrs.keys()]);
   return {
     node: {
       ...readNodeReference(raw),
@@ -172,6 +186,8 @@ export function readSettings(
     sysctl: read.sysctl,
     bandwidth: read,
     routes: others,
+    defaultRoutes: byDefault,
+    ...ipMasq !== undefined && { ipMasq },
     ...read.mtu !== undefined && read.mtu > 0 && { mtu: read.mtu },
     ...read.isDefaultGateway !== undefined &&
       { isDefaultGateway: read.isDefaultGateway },
@@ -182,5 +198,15 @@ export function readSettings(
         [joinPath("podCidrs", i), place] as const
       ),
     ]),
+  };
+}
+
+/** On networks that are not podnet's own, addresses are said in another way. */
+function withoutAddresses(raw: JsonObject): JsonObject {
+  const { ipam, ...others } = raw;
+  const routes = isObject(ipam) ? ipam["routes"] : undefined;
+  return {
+    ...others,
+    ...routes !== undefined && { ipam: { routes } as JsonObject },
   };
 }

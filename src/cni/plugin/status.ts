@@ -10,6 +10,7 @@ import { CniError, CniErrorCode } from "../model/error.ts";
 import type { PluginRequest } from "../model/network.ts";
 import { failureOf } from "./failure.ts";
 import { readSettings } from "./settings.ts";
+import { wiringKey } from "./wiring.ts";
 
 /**
  * Opens the node, which makes it when it is new and mends it when it has lost something, and counts its free addresses.
@@ -23,7 +24,12 @@ export async function status(request: PluginRequest): Promise<void> {
     const settings = problems.finish(
       readSettings(request.raw, ipRanges, problems),
     );
-    await using node = await openNode(settings.node);
+    // Without pod CIDRs a node is made for the networks of others.
+    await using node = await openNode({
+      ...wiringKey(request.raw) === undefined ? {} : { podCidrs: [] },
+      ...settings.node,
+    });
+    if (wiringKey(request.raw) !== undefined) return;
     const free = node.freeAddresses();
     const full = node.podCidrs.filter((_, i) => free[i] === 0n);
     if (full.length > 0) {

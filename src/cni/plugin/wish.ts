@@ -21,6 +21,7 @@ import { hostPorts } from "./host_ports.ts";
 import type { Invocation } from "./invocation.ts";
 import type { ContainerNamespace } from "./netns.ts";
 import { readSettings, type Settings } from "./settings.ts";
+import { readWiring, wiringKey } from "./wiring.ts";
 
 /** What ADD is to make. */
 export interface Wish {
@@ -55,18 +56,69 @@ export function readWish(
   const settings = problems.finish(
     readSettings(request.raw, capabilities.ipRanges ?? [], problems),
   );
-  return {
+  const spec = specOf(
+    invocation,
+    request.name,
+    container,
+    capabilities,
+    settings,
+  );
+  const places = specPlaces(container, capabilities, settings);
+  const others = {
     node: settings.node,
-    spec: {
-      ...specOf(invocation, request.name, container, capabilities, settings),
-      defaultRoute: settings.isDefaultGateway ??
-        (isFirst(invocation.ifname) && !namespace.hasDefaultRoute),
-    },
     dns: readDns(capabilities, request.raw),
+  };
+  if (wiringKey(request.raw) === undefined) {
+    return {
+      ...others,
+      spec: {
+        ...spec,
+        ...routedSpec(invocation, container, settings),
+        defaultRoute: settings.isDefaultGateway ??
+          (isFirst(invocation.ifname) && !namespace.hasDefaultRoute),
+      },
+      places: { node: settings.places, spec: places },
+    };
+  }
+  const wired = problems.finish(
+    readWiring(request.raw, capabilities.ipRanges ?? [], {
+      ...container,
+      ifname: invocation.ifname,
+      mtu: settings.mtu,
+      masquerade: settings.ipMasq ?? false,
+      isDefaultGateway: settings.isDefaultGateway,
+      routes: [...settings.defaultRoutes, ...settings.routes],
+    }, problems),
+  );
+  return {
+    ...others,
+    spec: {
+      ...spec,
+      attachment: { type: "none" },
+      interfaces: [wired.spec],
+    },
     places: {
       node: settings.places,
-      spec: specPlaces(container, capabilities, settings),
+      spec: new Map([...places, ...wired.places]),
     },
+  };
+}
+
+/** What only an interface on podnet's own network has. */
+function routedSpec(
+  { ifname }: Invocation,
+  { ips, mac }: ContainerWish,
+  settings: Settings,
+): Partial<SandboxSpec> {
+  return {
+    interfaceName: ifname,
+    routes: settings.routes.map(({ dst, gw }) => ({
+      destination: dst,
+      ...gw !== undefined && { gateway: gw },
+    })),
+    addresses: (ips?.value ?? []).map((ip) => ip.replace(/\/\d+$/, "")),
+    ...mac !== undefined && { mac: mac.value },
+    ...settings.mtu !== undefined && { mtu: settings.mtu },
   };
 }
 
@@ -81,7 +133,7 @@ function isFirst(ifname: string): boolean {
 function specOf(
   { containerID, ifname, netns }: Invocation,
   network: string,
-  { name, namespace, uid, ips, mac, labels }: ContainerWish,
+  { name, namespace, uid, labels }: ContainerWish,
   capabilities: RuntimeConfig,
   settings: Settings,
 ): Wish["spec"] {
@@ -103,16 +155,8 @@ function specOf(
       ...attachmentLabels(key),
     },
     netns,
-    interfaceName: ifname,
-    routes: settings.routes.map(({ dst, gw }) => ({
-      destination: dst,
-      ...gw !== undefined && { gateway: gw },
-    })),
     ports: hostPorts(capabilities.portMappings ?? [], families),
     bandwidth: limitsOf(capabilities.bandwidth ?? settings.bandwidth),
-    addresses: (ips?.value ?? []).map((ip) => ip.replace(/\/\d+$/, "")),
-    ...mac !== undefined && { mac: mac.value },
-    ...settings.mtu !== undefined && { mtu: settings.mtu },
     sysctls,
     // The administrator wrote them; who asks for a pod has no say in them.
     unsafeSysctls: Object.keys(sysctls),
