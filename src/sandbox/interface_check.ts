@@ -97,20 +97,23 @@ function supplyDifferences(
   own: RecordedInterface,
   open: () => NetworkNamespace,
 ): WiringDifference[] {
-  if (isSupplied(own)) return [];
+  const { route } = context.sockets;
+  const port = recordedPort(context, record, own);
+  if (isSupplied(own) || port === undefined) return [];
+  const found = findPort(route, port);
+  // Until it is a port that works, nothing can be claimed by it.
+  if (!found?.up || found.master === undefined) return [];
   return [{
     object: `pod's link ${own.spec.name}`,
     problem: "has no address of its ranges",
     does: "chooses one",
     mend: () => {
-      const port = recordedPort(context, record, own);
-      if (port === undefined) return;
       const bridge = linkOf(context, own.spec, own.spec.name);
       const note = noter(context, record, own);
       const got = claimAll(context, record.id, own, port, bridge, note);
-      using route = routeOf(open);
-      releasePodRules(route, own.index);
-      configureInterface(route, wantedOf(got));
+      using inside = routeOf(open);
+      releasePodRules(inside, own.index);
+      configureInterface(inside, wantedOf(got));
     },
   }];
 }
