@@ -8,6 +8,8 @@ import { libc } from "./libc.ts";
 
 /** Room in a file system. */
 export interface FileSystemSpace {
+  /** Bytes that it has in all; 0 where the file system does not count them. */
+  readonly bytes: number;
   /** Bytes that this user may still write. */
   readonly availableBytes: number;
   /** Files that may exist; 0 where the file system does not count them. */
@@ -32,6 +34,7 @@ export function fileSystemSpace(path: string): FileSystemSpace {
   const word = (index: number) => Number(view.getBigUint64(8 * index, true));
   // struct statvfs of bits/statvfs.h: bsize, frsize, blocks, bfree, bavail, files, ffree, favail, fsid, flag, namemax
   return {
+    bytes: word(1) * word(2),
     availableBytes: word(1) * word(4),
     files: word(5),
     freeFiles: word(7),

@@ -25,6 +25,7 @@ Deno.test("fileSystemSpace() tells room and what cannot be written", () => {
     cwd: new URL("../../", import.meta.url),
   }).outputSync();
   assertEquals(JSON.parse(new TextDecoder().decode(stdout)), {
+    bytes: 65536,
     availableBytes: 65536,
     files: 10,
     freeFiles: 9,

@@ -62,9 +62,9 @@ function* resultDifferences(
   sandbox: Sandbox,
   container: ContainerNamespace,
 ): Generator<string> {
-  using pinned = NetworkNamespace.open(sandbox.netnsPath);
-  if (pinned.id !== container.id) {
-    yield `CNI_NETNS ${netns} is ${container.id}, and the attachment is in ${pinned.id}`;
+  const pinned = pinnedNamespace(sandbox);
+  if (pinned !== undefined && pinned !== container.id) {
+    yield `CNI_NETNS ${netns} is ${container.id}, and the attachment is in ${pinned}`;
   }
   if (!interfaces.some(({ name, sandbox }) => name === ifname && sandbox)) {
     yield `prevResult has no interface ${ifname} in the container`;
@@ -76,6 +76,17 @@ function* resultDifferences(
   ];
   for (const address of addresses) {
     if (!told.includes(address)) yield `prevResult lacks ${address}`;
+  }
+}
+
+/** Undefined when it is not pinned any more, of which the sandbox's own check tells. */
+function pinnedNamespace({ netnsPath }: Sandbox): string | undefined {
+  try {
+    using pinned = NetworkNamespace.open(netnsPath);
+    return pinned.id;
+  } catch (error) {
+    if (isSandboxError(error, "InvalidNamespace")) return undefined;
+    throw error;
   }
 }
 

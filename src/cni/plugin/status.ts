@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fileSystemSpace } from "../../../ffi/file_system.ts";
 import { openNode } from "../../sandbox/open_node.ts";
 import { Problems } from "../../spec/problems.ts";
 import { readRuntimeConfig } from "../model/capabilities.ts";
@@ -13,7 +14,8 @@ import { readSettings } from "./settings.ts";
 import { wiringKey } from "./wiring.ts";
 
 /**
- * Opens the node, which makes it when it is new and mends it when it has lost something, and counts its free addresses.
+ * Opens the node, which makes it when it is new and mends it when it has lost something, counts its free addresses, and looks
+ * whether there is room for what is noted of a container.
  *
  * @throws {CniError} 50 when ADD would fail
  */
@@ -33,15 +35,32 @@ export async function status(request: PluginRequest): Promise<void> {
     const free = node.freeAddresses();
     const full = node.podCidrs.filter((_, i) => free[i] === 0n);
     if (full.length > 0) {
-      throw new CniError(
-        CniErrorCode.PLUGIN_NOT_AVAILABLE,
+      throw unavailable(
         `all addresses of ${
           full.join(" and ")
         } are taken: remove containers, or give the node a larger pod CIDR`,
       );
     }
+    requireRoom(node.stateDir);
   } catch (error) {
     const { message, details } = failureOf(error);
-    throw new CniError(CniErrorCode.PLUGIN_NOT_AVAILABLE, message, { details });
+    throw unavailable(message, details);
   }
+}
+
+/** Opening a node that is in order writes nothing, and ADD does. */
+function requireRoom(stateDir: string): void {
+  const { bytes, availableBytes, files, freeFiles, readOnly } = fileSystemSpace(
+    stateDir,
+  );
+  if (readOnly) {
+    throw unavailable(`${stateDir} is read-only: remount it read-write`);
+  }
+  if (bytes > 0 && availableBytes === 0 || files > 0 && freeFiles === 0) {
+    throw unavailable(`${stateDir} is full: make room (df, df -i)`);
+  }
+}
+
+function unavailable(message: string, details = ""): CniError {
+  return new CniError(CniErrorCode.PLUGIN_NOT_AVAILABLE, message, { details });
 }

@@ -334,7 +334,12 @@ Deno.test("P12: CHECK finds what is not as ADD made it", async () => {
     await machine.host.podnet("check", "--repair");
     await machine.ok("CHECK", attachment, checked);
   }
+  // The namespace is there, and podnet does not hold it any more.
+  await machine.sh(`umount ${machine.host.stateDir}/test/sandboxes/*/netns`);
+  await machine.fails(104, "CHECK", attachment, checked);
   await machine.ok("DEL", attachment, checked);
+  assertEquals(await machine.traces(), []);
+  assertEquals(await machine.sh("ip -n c -o link | wc -l"), "1\n");
   await machine.fails(104, "CHECK", attachment, checked);
   const elsewhere = { ...attachment, netns: await machine.container("d") };
   await machine.fails(104, "CHECK", elsewhere, checked);
@@ -351,6 +356,22 @@ Deno.test("P13: STATUS tells of an empty pool, and of a configuration that canno
   await machine.ok("DEL", attachment, config);
   await machine.ok("STATUS", undefined, config);
   await machine.fails(50, "STATUS", undefined, { ...config, ipMasq: false });
+  // Where nothing can be noted, nothing can be added.
+  const stateDir = `${machine.host.stateDir}/small`;
+  await machine.host.ok("node", "down");
+  await machine.sh(
+    `mkdir ${stateDir}; mount -t tmpfs -o size=64k,mode=0700 tmpfs ${stateDir}`,
+  );
+  const small = { ...config, stateDir };
+  await machine.ok("STATUS", undefined, small);
+  await machine.sh(`dd if=/dev/zero of=${stateDir}/all 2>/dev/null || true`);
+  const noRoom = await machine.fails(50, "STATUS", undefined, small);
+  assertStringIncludes(noRoom.msg, "is full");
+  await machine.sh(`rm ${stateDir}/all; mount -o remount,ro ${stateDir}`);
+  const readOnly = await machine.fails(50, "STATUS", undefined, small);
+  assertStringIncludes(readOnly.msg, "is read-only");
+  await machine.sh(`mount -o remount,rw ${stateDir}`);
+  await machine.ok("STATUS", undefined, small);
   // As root of a container without privileges.
   const { code, stdout } = await machine.host.runWith(JSON.stringify(config), [
     ...["env", "-i", "CNI_COMMAND=STATUS", "/usr/bin/setpriv"],
