@@ -178,7 +178,7 @@ export {
   type SandboxErrorContexts,
   type SandboxErrorOptions,
 } from "./src/errors.ts";
-export { Cluster } from "./src/cluster/cluster.ts";
+export type { Cluster } from "./src/cluster/cluster.ts";
 export type {
   ClusterEvent,
   ClusterOverflowEvent,
@@ -190,15 +190,13 @@ export type {
   RefusalEvent,
   StateEvent,
 } from "./src/cluster/events.ts";
-export { joinCluster } from "./src/cluster/join.ts";
+export { joinCluster, readCluster, takeNodeDown } from "./src/cluster/entry.ts";
 export type { JoinOptions } from "./src/cluster/join_options.ts";
-export {
-  type ClusterRoute,
-  type ClusterStatus,
-  type ClusterView,
-  readCluster,
+export type {
+  ClusterRoute,
+  ClusterStatus,
+  ClusterView,
 } from "./src/cluster/read_cluster.ts";
-export { takeNodeDown } from "./src/cluster/take_down.ts";
 export type { StatusNote } from "./src/cluster/notes.ts";
 export type { RefusedMember } from "./src/cluster/roster.ts";
 export type {
@@ -206,26 +204,19 @@ export type {
   ClusterSettings,
 } from "./src/cluster/settings.ts";
 export type { MembershipState, MembershipStatus } from "./src/cluster/state.ts";
-export {
-  EtcdStore,
-  type EtcdStoreOptions,
-} from "./src/cluster/etcd/etcd_store.ts";
 export type { EtcdOptions } from "./src/cluster/etcd/options.ts";
-export { StaticStore } from "./src/cluster/static_store.ts";
-export {
-  type CallOptions,
-  type Claim,
-  type ClusterStore,
-  isStoreError,
-  type Lease,
-  type Reservation,
-  type StoreChange,
-  type StoredMember,
-  type StoredText,
-  StoreError,
-  type StoreErrorCode,
-  type StoreListing,
-  type StoreUpdate,
+export type {
+  CallOptions,
+  Claim,
+  ClusterStore,
+  Lease,
+  Reservation,
+  StoreChange,
+  StoredMember,
+  StoredText,
+  StoreErrorCode,
+  StoreListing,
+  StoreUpdate,
 } from "./src/cluster/store.ts";
 export { OwnedFd } from "./ffi/fd.ts";
 export type { FileKind } from "./ffi/file_status.ts";

@@ -23,7 +23,12 @@ const root = new URL("..", import.meta.url);
 /** Where examples in the documentation are looked for. */
 const documented = ["mod.ts", "ffi", "src", "README.md", "ARCHITECTURE.md"];
 
-const publicModules = ["mod.ts", "src/testing/mod.ts", "src/cli/main.ts"];
+const publicModules = [
+  "mod.ts",
+  "src/cluster/mod.ts",
+  "src/testing/mod.ts",
+  "src/cli/main.ts",
+];
 
 /** Tests run side by side in this many sets of namespaces: they mostly wait. */
 const LANES = 3;

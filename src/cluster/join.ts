@@ -33,30 +33,7 @@ export type MakePaths = (
   settings: ClusterSettings,
 ) => Paths;
 
-/**
- * Joins a cluster: the node leases a pod network of each IP version of the cluster's, is opened with them, and has paths to
- * the pods of all nodes that are there when this resolves. From then on this process keeps the place, until it ends or
- * disposes the result, and paths follow who comes and goes.
- *
- * One process of a node does this; others open the node as always. A node that returns gets the networks that it had, by its
- * name. While the store does not answer, all goes on, and pods get addresses until the lease ends: then, in every process,
- * creating sandboxes throws `LeaseEnded`, until the node has its networks again.
- *
- * @example
- * ```ts ignore
- * await using cluster = await joinCluster({
- *   etcd: { endpoints: ["http://192.0.2.10:2379"] },
- *   cluster: { podCidrs: ["10.244.0.0/16", "fd00:10:244::/48"] },
- * });
- * const sandbox = await cluster.node.createSandbox({ name: "web-0" });
- * for await (const event of cluster.watch()) console.log(event.type);
- * ```
- *
- * @throws {SandboxError} `InvalidSpec`; `MembershipInUse` when another process keeps the node; `StoreUnreachable`,
- * `StoreRefused`; `ClusterConflict` when the cluster has other settings; `NodeNameInUse`, `PodCidrsExhausted`,
- * `PodCidrInUse`; what `openNode()` throws
- * @throws {PathError} `LinkTaken`
- */
+/** See `entry.ts`. */
 export function joinCluster(options: JoinOptions): Promise<Cluster> {
   return joinWith(
     (node, { backend, vni, vxlanPort, podCidrs }) =>

@@ -46,11 +46,7 @@ export interface ClusterView {
   readonly routes: readonly ClusterRoute[];
 }
 
-/**
- * Reads what is noted of a node. Any process of the node's user can.
- *
- * @throws {SandboxError} `NotInCluster`, `InvalidSpec`, `RecordInvalid`
- */
+/** See `entry.ts`. */
 export async function readCluster(
   options: Pick<NodeOptions, "name" | "stateDir" | "netns"> = {},
 ): Promise<ClusterView> {

@@ -9,12 +9,7 @@ import { removeNode } from "../sandbox/open_node.ts";
 import { type NodeOptions, parseNodeOptions } from "../spec/node_options.ts";
 import { ClusterNotes } from "./notes.ts";
 
-/**
- * `removeNode()` for a node that may be of a cluster: also forgets what was noted of it. The store is not asked: the node's
- * lease ends by itself, and its networks stay reserved for its name.
- *
- * @throws {SandboxError} `MembershipInUse` while a process keeps the node in its cluster; what `removeNode()` throws
- */
+/** See `entry.ts`. */
 export async function takeNodeDown(
   options:
     & Pick<NodeOptions, "name" | "netns" | "stateDir">
