@@ -110,8 +110,7 @@ export function attachToSandbox(
   if (
     same !== undefined && JSON.stringify(same.spec) === JSON.stringify(free)
   ) {
-    mendInterface(context, record, same);
-    return context.state.readSandbox(record.id) ?? record;
+    return mendInterface(context, record, free.name);
   }
   const others = record.interfaces.map(({ spec }) => spec);
   const { interfaceName: name } = record.spec;
@@ -143,16 +142,30 @@ export function attachToSandbox(
   }
 }
 
-/** Attaching it before may have been cut short. */
+/** How often what was mended is looked at again: what is mended may show what it had hidden. */
+const ROUNDS = 4;
+
+/**
+ * Attaching it before may have been cut short.
+ *
+ * @returns the record as it is then
+ */
 function mendInterface(
   context: NodeContext,
   record: SandboxRecord,
-  own: RecordedInterface,
-): void {
+  name: string,
+): SandboxRecord {
   using pod = openPod(context, record);
-  if (pod === undefined) return;
-  const found = interfacesDifferences(context, record, pod.podRoute, [own]);
-  for (const { mend } of found) mend?.();
+  if (pod === undefined) return record;
+  let current = record;
+  for (let round = 0; round < ROUNDS; round++) {
+    const own = current.interfaces.filter(({ spec }) => spec.name === name);
+    const found = interfacesDifferences(context, current, pod.podRoute, own);
+    if (found.length === 0) break;
+    for (const { mend } of found) mend?.();
+    current = context.state.readSandbox(record.id) ?? current;
+  }
+  return current;
 }
 
 /**
