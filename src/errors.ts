@@ -183,7 +183,7 @@ const messages: {
       owner === undefined ? "" : ` by ${owner}`
     }: request another one, or none to get a free one`,
   AddressPoolExhausted: ({ cidr, size }) =>
-    `no free address found in ${cidr} (${size} allocatable): remove sandboxes that are not needed, or give the node a larger pod CIDR`,
+    `no free address found in ${cidr} (${size} allocatable): remove sandboxes that are not needed, or choose a larger network`,
   HostPortInUse: ({ protocol, hostIP, hostPort, owner }) =>
     `${protocol} host port ${
       bracketed(hostIP)

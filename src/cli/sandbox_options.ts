@@ -101,7 +101,7 @@ export const sandboxOptions = {
     field: "routes",
     help: "Route this network, too, over the pod's interface",
   },
-  "no-pod-network": {
+  "unrouted": {
     field: "attachment",
     help:
       "Give the pod no interface on the node's own network, only those of --interface",
@@ -188,7 +188,7 @@ export async function sandboxSpec(
       { interfaces: options.interface.map(parseInterface) }),
     routes: options.route.map((destination) => ({ destination })),
     ...(options["host-network"] && { hostNetwork: true }),
-    ...(options["no-pod-network"] && { attachment: { type: "none" } as const }),
+    ...(options["unrouted"] && { attachment: { type: "none" } as const }),
     ...(options["pod-netns"] !== undefined &&
       { netns: options["pod-netns"] }),
     ...(Object.keys(dns).length > 0 && { dns }),

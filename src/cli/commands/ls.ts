@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { SandboxSummary } from "../../../mod.ts";
 import { defineCommand } from "../command.ts";
 import { formatPorts } from "../describe.ts";
 import { outputOption } from "../options.ts";
@@ -36,10 +37,19 @@ export const ls = defineCommand({
       ["NAMESPACE", (s) => s.namespace ?? ""],
       ["ID", (s) => s.id],
       ["STATE", (s) => s.state],
-      ["ADDRESSES", (s) => s.addresses?.join(", ") ?? ""],
+      ["ADDRESSES", (s) => addressesOf(s).join(", ")],
       ["PORTS", (s) => formatPorts(s.ports ?? [])],
       ["CREATED", (s) => s.createdAt ?? ""],
     ], isJson(options));
     return 0;
   },
 });
+
+/** Of a pod that has none of the node's own network, those of its interfaces. */
+function addressesOf(
+  { addresses = [], interfaces = [] }: SandboxSummary,
+): readonly string[] {
+  return addresses.length > 0
+    ? addresses
+    : interfaces.flatMap(({ addresses }) => addresses);
+}
