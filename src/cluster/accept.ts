@@ -3,9 +3,13 @@
  *
  * @module
  */
-import { Cidr } from "../net/cidr.ts";
-import { IpAddress } from "../net/ip.ts";
-import { MacAddress } from "../net/mac.ts";
+import type { Cidr } from "../net/cidr.ts";
+import {
+  type Remembered,
+  rememberedAddress,
+  rememberedCidr,
+  rememberedMac,
+} from "../net/remembered.ts";
 import { compareText } from "../text.ts";
 import { Claims } from "./claims.ts";
 import type { ClusterMember } from "./member.ts";
@@ -15,7 +19,9 @@ import type { Underlay } from "./underlay.ts";
 
 /** A member whose claims are read, and nobody else's. */
 export interface Peer extends Omit<ClusterMember, "podCidrs"> {
-  readonly podCidrs: readonly Cidr[];
+  readonly podCidrs: readonly Remembered<Cidr>[];
+  /** The networks of its addresses alone. */
+  readonly hosts: readonly Remembered<Cidr>[];
 }
 
 /** Sorts out members that cannot be what they say. */
@@ -37,22 +43,24 @@ export function accept(
       }
     });
   const own = claimsOf(self);
-  const segments = networks.map(({ network }) => Cidr.parse(network));
-  const cluster = clusterCidrs.map(Cidr.parse);
-  const claims = new Claims([own, ...read].flatMap(({ all }) => all));
-  for (const network of own.all) claims.claim(network, "this node");
+  const segments = networks.map(({ network }) => rememberedCidr(network).value);
+  const cluster = clusterCidrs.map((text) => rememberedCidr(text).value);
+  const claims = new Claims(
+    [own, ...read].flatMap(({ all }) => all).map(({ value }) => value),
+  );
+  for (const { value } of own.all) claims.claim(value, "this node");
   const names = new Set<string>([self.name]);
   const macs = new Map<string | undefined, string>([
-    [self.vxlan?.mac, "this node"],
+    [own.peer.vxlan?.mac, "this node"],
   ]);
   const problemOf = ({ peer, all }: Claimed): string | undefined => {
     const { vxlan, podCidrs, name } = peer;
     if (names.has(name)) return "another member has its name";
-    for (const network of all) {
-      const owner = claims.ownerOf(network);
-      if (owner !== undefined) return `${network} is of ${owner}`;
+    for (const { value, text } of all) {
+      const owner = claims.ownerOf(value);
+      if (owner !== undefined) return `${text} is of ${owner}`;
     }
-    for (const cidr of podCidrs) {
+    for (const { value: cidr } of podCidrs) {
       const segment = segments.find((one) => one.overlaps(cidr));
       if (segment !== undefined) {
         return `${cidr} overlaps ${segment}, a network that this node is on`;
@@ -72,7 +80,7 @@ export function accept(
       return [];
     }
     names.add(peer.name);
-    for (const network of all) claims.claim(network, peer.name);
+    for (const { value } of all) claims.claim(value, peer.name);
     if (peer.vxlan !== undefined) macs.set(peer.vxlan.mac, peer.name);
     return [peer];
   });
@@ -81,26 +89,39 @@ export function accept(
 
 interface Claimed {
   readonly peer: Peer;
-  readonly all: readonly Cidr[];
+  readonly all: readonly Remembered<Cidr>[];
 }
 
 /** @throws {RangeError} for what is no address or network, or nothing that a node can have */
-function claimsOf(member: ClusterMember): Claimed {
-  const podCidrs = member.podCidrs.map(Cidr.parse);
-  const addresses = member.addresses.map(IpAddress.parse);
-  for (const address of addresses) {
+function claimsOf({ vxlan, ...member }: ClusterMember): Claimed {
+  const podCidrs = member.podCidrs.map(rememberedCidr);
+  const addresses = member.addresses.map(rememberedAddress);
+  for (const { value: address } of addresses) {
     if (
       address.isLoopback || address.isLinkLocal || address.isMulticast ||
       address.isUnspecified || address.isBroadcast || address.isIpv4Mapped
     ) throw new RangeError(`${address} is no address of a node`);
   }
-  if (new Set(podCidrs.map(({ family }) => family)).size < podCidrs.length) {
+  const families = podCidrs.map(({ value }) => value.family);
+  if (new Set(families).size < podCidrs.length) {
     throw new RangeError("it has two pod CIDRs of one IP version");
   }
-  for (const cidr of podCidrs) {
-    if (cidr.size < 2n) throw new RangeError(`${cidr} has no room for pods`);
+  for (const { value, text } of podCidrs) {
+    if (value.size < 2n) throw new RangeError(`${text} has no room for pods`);
   }
-  if (member.vxlan !== undefined) MacAddress.parse(member.vxlan.mac);
-  const peer = { ...member, podCidrs, addresses: addresses.map(String) };
-  return { peer, all: [...podCidrs, ...addresses.map(Cidr.host)] };
+  const mac = vxlan && rememberedMac(vxlan.mac);
+  if (mac?.value.isMulticast || mac?.value.isZero) {
+    throw new RangeError(`${mac.text} is no MAC address of a node`);
+  }
+  const hosts = addresses.map(({ host }) => host);
+  return {
+    peer: {
+      ...member,
+      podCidrs,
+      addresses: addresses.map(({ text }) => text),
+      hosts,
+      ...vxlan && mac && { vxlan: { ...vxlan, mac: mac.text } },
+    },
+    all: [...podCidrs, ...hosts],
+  };
 }

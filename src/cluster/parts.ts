@@ -4,9 +4,14 @@
  * @module
  */
 import { TUNNELLED_MARK } from "../hostport/peers.ts";
-import { Cidr } from "../net/cidr.ts";
-import { IpAddress } from "../net/ip.ts";
-import { MacAddress } from "../net/mac.ts";
+import type { Cidr } from "../net/cidr.ts";
+import type { IpAddress } from "../net/ip.ts";
+import type { MacAddress } from "../net/mac.ts";
+import {
+  rememberedAddress,
+  rememberedCidr,
+  rememberedMac,
+} from "../net/remembered.ts";
 import type { Request } from "../netlink/message.ts";
 import {
   deleteForwardingEntry,
@@ -118,7 +123,7 @@ const LAST_RESORT_METRIC = 4_278_198_273;
 
 /** A route as the plan has it; `index` is the number of its link. */
 export function routePart(route: PathRoute, index: number): Part {
-  const destination = Cidr.parse(route.destination);
+  const destination = rememberedCidr(route.destination).value;
   const { hop, ofPods = false } = route;
   const reference = {
     destination,
@@ -133,17 +138,21 @@ export function routePart(route: PathRoute, index: number): Part {
       onlink: hop.onlink,
       ...hop.gateway === undefined
         ? {}
-        : { gateway: IpAddress.parse(hop.gateway) },
+        : { gateway: rememberedAddress(hop.gateway).value },
       ...hop.source === undefined
         ? {}
-        : { source: IpAddress.parse(hop.source) },
+        : { source: rememberedAddress(hop.source).value },
     },
   };
   return {
     kind: "route",
-    key: routeKey(reference),
-    value: routeValue(options),
-    text: renderRoute(route),
+    key: routeKey({ ...reference, destination: route.destination }),
+    value: hop === undefined
+      ? "unreachable"
+      : `${index} ${hop.gateway ?? "-"} ${hop.source ?? "-"}`,
+    get text() {
+      return renderRoute(route);
+    },
     put: (isNew) => newRoute({ ...options, exclusive: isNew }),
     remove: () => deleteRoute(reference),
   };
@@ -207,15 +216,17 @@ export function partsOf(plan: PathPlan, numbers: LinkNumbers): Parts {
   for (const { link, address } of plan.addresses) {
     const index = numberOf(link);
     if (index === undefined) continue;
-    parts.push(addressPart({ index, address: IpAddress.parse(address) }, link));
+    parts.push(
+      addressPart({ index, address: rememberedAddress(address).value }, link),
+    );
   }
   for (const { link, mac, remote } of plan.forwarding) {
     const index = numberOf(link);
     if (index === undefined) continue;
     const entry = {
       index,
-      mac: MacAddress.parse(mac),
-      remote: IpAddress.parse(remote),
+      mac: rememberedMac(mac).value,
+      remote: rememberedAddress(remote).value,
     };
     parts.push(forwardingPart(entry, link));
   }
@@ -224,8 +235,8 @@ export function partsOf(plan: PathPlan, numbers: LinkNumbers): Parts {
     if (index === undefined) continue;
     const neighbour = {
       index,
-      address: IpAddress.parse(address),
-      mac: MacAddress.parse(mac),
+      address: rememberedAddress(address).value,
+      mac: rememberedMac(mac).value,
     };
     parts.push(neighbourPart(neighbour, link));
   }
@@ -233,7 +244,9 @@ export function partsOf(plan: PathPlan, numbers: LinkNumbers): Parts {
     const index = route.hop === undefined ? 0 : numberOf(route.hop.link);
     if (index !== undefined) parts.push(routePart(route, index));
   }
-  for (const source of plan.rules) parts.push(rulePart(Cidr.parse(source)));
+  for (const source of plan.rules) {
+    parts.push(rulePart(rememberedCidr(source).value));
+  }
   return new Map(parts.map((part) => [part.key, part]));
 }
 

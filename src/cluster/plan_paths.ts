@@ -3,9 +3,15 @@
  *
  * @module
  */
-import { Cidr } from "../net/cidr.ts";
+import type { Cidr } from "../net/cidr.ts";
 import { IpAddress, type IpFamily } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
+import {
+  type Remembered,
+  rememberedAddress,
+  rememberedCidr,
+  remembering,
+} from "../net/remembered.ts";
 import { compareText } from "../text.ts";
 import { accept, type Peer } from "./accept.ts";
 import { firstOf, outerFamily, overhead } from "./endpoint.ts";
@@ -81,15 +87,15 @@ class Draft {
     // The longest prefix first.
     this.#networks = networks.map((one) => ({
       ...one,
-      cidr: Cidr.parse(one.network),
+      cidr: rememberedCidr(one.network).value,
     })).toSorted((a, b) => b.cidr.prefixLength - a.cidr.prefixLength);
     this.#mtu = mtu;
     this.#self = self;
     this.#options = options;
     this.#gateways = new Map(
-      self.podCidrs.map(Cidr.parse).map((cidr) => [
-        cidr.family,
-        String(cidr.at(1n)),
+      self.podCidrs.map(rememberedCidr).map((cidr) => [
+        cidr.value.family,
+        gatewayOf(cidr),
       ]),
     );
     // Others may see no common segment where this node does, and send into the tunnel.
@@ -105,7 +111,7 @@ class Draft {
     );
     // Pods reach a node as they reach its pods; a node without pods of an IP version, as its place says.
     const addresses = peer.addresses.filter((address) => {
-      const { family } = IpAddress.parse(address);
+      const { family } = rememberedAddress(address).value;
       return this.#gateways.has(family) &&
         this.#segmentOf(peer, family) === undefined;
     });
@@ -115,9 +121,9 @@ class Draft {
         "OffLink",
         peer.name,
         `no IPv${
-          distant[0]?.family
+          distant[0]?.value.family
         } address of it is on a network of this node, so ${
-          distant.join(" and ")
+          distant.map(({ text }) => text).join(" and ")
         } cannot be routed there: use backend "auto" or "vxlan"`,
       );
     }
@@ -132,16 +138,16 @@ class Draft {
     const { backend } = this.#options;
     const gateway = firstOf(family, addresses);
     if (gateway === undefined || backend === "vxlan") return undefined;
-    const address = IpAddress.parse(gateway);
+    const address = rememberedAddress(gateway).value;
     const network = this.#networks.find(({ cidr }) => cidr.contains(address));
     return network && { link: network.link, gateway };
   }
 
-  #addDirect(peer: Peer, cidr: Cidr): boolean {
-    const segment = this.#segmentOf(peer, cidr.family);
+  #addDirect(peer: Peer, { value, text }: Remembered<Cidr>): boolean {
+    const segment = this.#segmentOf(peer, value.family);
     if (segment === undefined) return false;
     this.#routes.push({
-      destination: String(cidr),
+      destination: text,
       hop: { ...segment, onlink: false },
     });
     return true;
@@ -149,7 +155,7 @@ class Draft {
 
   #addTunnel(
     peer: Peer,
-    cidrs: readonly Cidr[],
+    cidrs: readonly Remembered<Cidr>[],
     addresses: readonly string[],
   ): void {
     const { name, vxlan } = peer;
@@ -191,24 +197,24 @@ class Draft {
       this.#neighbours.push({ link, address, mac: vxlan.mac });
       return address;
     };
-    for (const cidr of cidrs) {
-      const source = this.#gateways.get(cidr.family);
+    for (const { value, text } of cidrs) {
+      const source = this.#gateways.get(value.family);
       this.#routes.push({
-        destination: String(cidr),
+        destination: text,
         hop: {
           link,
-          gateway: hopOf(cidr.family),
+          gateway: hopOf(value.family),
           onlink: true,
           ...source === undefined ? {} : { source },
         },
       });
     }
     for (const text of addresses) {
-      const address = IpAddress.parse(text);
+      const { value, host } = rememberedAddress(text);
       this.#routes.push({
-        destination: String(Cidr.host(address)),
+        destination: host.text,
         ofPods: true,
-        hop: { link, gateway: hopOf(address.family), onlink: true },
+        hop: { link, gateway: hopOf(value.family), onlink: true },
       });
     }
   }
@@ -232,12 +238,12 @@ class Draft {
     this.#wireguardPeers.push({
       publicKey,
       endpoint: { address, port },
-      allowedIps: peer.podCidrs.map(String),
+      allowedIps: peer.podCidrs.map(({ text }) => text),
     });
-    for (const cidr of peer.podCidrs) {
-      const source = this.#gateways.get(cidr.family);
+    for (const { value, text } of peer.podCidrs) {
+      const source = this.#gateways.get(value.family);
       this.#routes.push({
-        destination: String(cidr),
+        destination: text,
         hop: {
           link: WIREGUARD_LINK,
           onlink: false,
@@ -275,19 +281,16 @@ class Draft {
         networks: [
           ...new Set([
             ...clusterCidrs,
-            ...peers.flatMap(({ podCidrs, addresses }) => [
-              ...podCidrs.map(String),
-              ...addresses.map((text) =>
-                String(Cidr.host(IpAddress.parse(text)))
-              ),
-            ]),
+            ...peers.flatMap(({ podCidrs, hosts }) =>
+              [...podCidrs, ...hosts].map(({ text }) => text)
+            ),
           ]),
         ].sort(compareText),
         tunnelPorts: tunnels.length === 0 || this.#self.vxlan === undefined
           ? []
           : [this.#self.vxlan.port],
         tunnelled: this.#routes.flatMap(({ ofPods, destination }) =>
-          ofPods ? String(Cidr.parse(destination).network) : []
+          ofPods ? destination.slice(0, destination.indexOf("/")) : []
         ).sort(compareText),
         tunnelSources: tunnels.length === 0
           ? []
@@ -349,18 +352,27 @@ function nextHop(
   { podCidrs, addresses }: Peer,
   mac: string,
 ): string {
-  if (family === 6) return linkLocal(MacAddress.parse(mac));
-  const cidr = podCidrs.find((one) => one.family === 4);
-  return cidr === undefined ? firstOf(4, addresses) ?? "" : String(cidr.at(1n));
+  if (family === 6) return linkLocal(mac);
+  const cidr = podCidrs.find(({ value }) => value.family === 4);
+  return cidr === undefined ? firstOf(4, addresses) ?? "" : gatewayOf(cidr);
 }
 
-function linkLocal({ bytes }: MacAddress): string {
-  const [a = 0, ...rest] = bytes;
-  const id = [a ^ 0x02, ...rest.slice(0, 2), 0xff, 0xfe, ...rest.slice(2)];
+/** The node's own address in a pod CIDR. */
+function gatewayOf({ text }: Remembered<Cidr>): string {
+  return gateway(text);
+}
+
+const gateway = remembering((text) =>
+  String(rememberedCidr(text).value.at(1n))
+);
+
+const linkLocal = remembering((mac) => {
+  const [first = 0, ...rest] = MacAddress.parse(mac).bytes;
+  const id = [first ^ 0x02, ...rest.slice(0, 2), 0xff, 0xfe, ...rest.slice(2)];
   return String(IpAddress.fromBytes(
     Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, ...id),
   ));
-}
+});
 
 function sorted<T>(list: readonly T[], key: (one: T) => string): T[] {
   return list.map((one) => ({ one, by: key(one) }))

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { Cidr } from "../net/cidr.ts";
-import { IpAddress, type IpFamily } from "../net/ip.ts";
+import type { Cidr } from "../net/cidr.ts";
+import type { IpAddress, IpFamily } from "../net/ip.ts";
+import { rememberedAddress, rememberedCidr } from "../net/remembered.ts";
 import { encodeKey } from "../nftables/datatype.ts";
 import type { Element, NftSet, Table } from "../nftables/ruleset.ts";
 
@@ -64,10 +65,12 @@ export const tunnelledSet = (family: IpFamily): string => `tunnelled${family}`;
 export function peerSets(
   { networks, tunnelPorts, tunnelSources, tunnelled }: NodePeers,
 ): (NftSet & { readonly elements: readonly Element[] })[] {
-  const cidrs = withoutCovered(networks.map(Cidr.parse));
+  const cidrs = withoutCovered(
+    networks.map((text) => rememberedCidr(text).value),
+  );
   const addresses = {
-    sources: tunnelSources.map(IpAddress.parse),
-    tunnelled: tunnelled.map(IpAddress.parse),
+    sources: tunnelSources.map((text) => rememberedAddress(text).value),
+    tunnelled: tunnelled.map((text) => rememberedAddress(text).value),
   };
   return [
     {

@@ -72,8 +72,12 @@ async function change(
   if ((await ensureTable(context)).length > 0) isChanged = true;
   retryOnNewGeneration((generation) => {
     const transaction = new Transaction();
-    for (const set of peerSets(peers)) {
-      const found = nft.listElements(TABLE, set);
+    // What nobody has changed since need not be read.
+    const before = known?.generation === generation
+      ? peerSets(known.peers)
+      : undefined;
+    for (const [i, set] of peerSets(peers).entries()) {
+      const found = before?.[i]?.elements ?? nft.listElements(TABLE, set);
       const gone = elementsWithout(found, set.elements);
       const missing = elementsWithout(set.elements, found);
       if (gone.length > 0) transaction.deleteElements(TABLE, set, gone);

@@ -59,6 +59,8 @@ export class PeersFile {
   write(peers: NodePeers): void {
     if (!samePeers(peers, NO_PEERS)) {
       writeRecord(peersRecord, this.#record, peers, MAX_CLUSTER_RECORD_BYTES);
+      const version = versionOf(this.#record);
+      this.#known = version === undefined ? undefined : { version, peers };
       return;
     }
     removeFile(this.#record);

@@ -124,6 +124,41 @@ Deno.test("a member that changes is followed: its MAC address, its node's addres
   assertEquals(shown(node), before);
 });
 
+Deno.test("200 members at once, and then one after the other that changes, leaves or comes", async () => {
+  const before = shown(node);
+  const member = (i: number, version = 0) => ({
+    name: `synthetic-${i}`,
+    podCidrs: [`10.244.${i + 16}.0/24`, `fd00:10:244:${i + 1000}::/64`],
+    addresses: i % 2 === 0
+      ? [`192.168.50.${i + 10}`]
+      : [`192.168.60.${i}`, `fd60::${version}:${i}`],
+    vxlan: { vni: 112, port: 8472, mac: `02:00:00:00:0${version}:${hex(i)}` },
+  });
+  const hex = (i: number) => i.toString(16).padStart(2, "0");
+  const others = new Map(
+    Array.from({ length: 200 }, (_, i) => [i, member(i)]),
+  );
+  const apply = () =>
+    node.paths.apply(node.member, [...members(), ...others.values()]);
+  const { changes, refused } = await apply();
+  assertEquals(refused, []);
+  assert(changes.length > 1000);
+  assertEquals(await node.paths.check(), []);
+  assertEquals(await node.node.check(), []);
+  for (let i = 0; i < 200; i += 5) {
+    if (i % 3 === 0) others.delete(i);
+    else others.set(i, member(i, i % 3));
+    if (i % 4 === 0 && others.has(i - 10)) others.set(i - 10, member(i - 10));
+    const { changes } = await apply();
+    // What is others' is not touched.
+    assert(changes.length <= 24, changes.join("\n"));
+  }
+  assertEquals(await node.paths.check(), []);
+  assertEquals(await node.node.check(), []);
+  await node.paths.apply(node.member, members());
+  assertEquals(shown(node), before);
+});
+
 Deno.test("what others have made is left alone, the same networks included", async () => {
   const before = shown(node);
   const add = [
