@@ -20,12 +20,17 @@ import {
   readRuntimeConfig,
   resultDocument,
 } from "../../src/cni/model/mod.ts";
-import { isSandboxError } from "../../src/errors.ts";
+import { isSandboxError, SandboxError } from "../../src/errors.ts";
 import {
   type NormalisedNetworkAttachment,
   parseNetworkAttachment,
 } from "../../src/spec/network_attachment.ts";
 import { documents } from "./documents.ts";
+import type { Invocation } from "../../src/cni/plugin/invocation.ts";
+import { readWish } from "../../src/cni/plugin/wish.ts";
+import { Cidr } from "../../src/net/cidr.ts";
+import { parseNodeOptions } from "../../src/spec/node_options.ts";
+import { parseSandboxSpec } from "../../src/spec/parse.ts";
 import { damaged } from "./spec_targets.ts";
 import { attempt, type Target, target } from "./target.ts";
 
@@ -58,6 +63,57 @@ const FULL_RUNTIME_CONFIG = {
   aliases: { net: ["web"] },
   cgroupPath: "/x",
   "io.kubernetes.cri.pod-annotations": { a: "b" },
+};
+const FULL_PLUGIN = {
+  ...FULL_LIST.plugins[0],
+  type: "podnet",
+  cniVersion: "1.1.0",
+  name: "net",
+  node: "a",
+  stateDir: "/run/x",
+  podCidrs: ["10.1.0.0/16", "fd00:1::/64"],
+  ipMasq: true,
+  masquerade: true,
+  nonMasqueradeCidrs: ["10.0.0.0/8"],
+  maxConnectionsPerPod: 1,
+  mtu: 1400,
+  isDefaultGateway: true,
+  routes: [{ dst: "10.9.0.0/16", gw: "10.1.0.1" }, { dst: "0.0.0.0/0" }],
+  ingressRate: 1_000_000,
+  ingressBurst: 1,
+  sysctl: { "net/ipv4/conf/IFNAME/arp_filter": "1" },
+  ipam: {
+    type: "host-local",
+    subnet: "10.1.0.0/16",
+    ranges: [[{ subnet: "fd00:1::/64", gateway: "fd00:1::1" }]],
+    routes: [{ dst: "fd00:9::/64" }],
+  },
+  dns: { nameservers: ["192.0.2.53"], domain: "x", search: [], options: [] },
+  runtimeConfig: FULL_RUNTIME_CONFIG,
+  args: {
+    cni: { ips: ["10.1.0.9"], mac: "", labels: [{ key: "a", value: "b" }] },
+  },
+};
+const FULL_WIRED_PLUGIN = {
+  ...FULL_PLUGIN,
+  bridge: "br0",
+  isGateway: true,
+  hairpinMode: true,
+  portIsolation: true,
+  macspoofchk: true,
+  mode: "bridge",
+  vlan: 0,
+  ipam: {
+    type: "host-local",
+    ranges: [[{
+      subnet: "10.1.0.0/16",
+      rangeStart: "10.1.0.5",
+      rangeEnd: "10.1.0.9",
+      gateway: "10.1.0.1",
+    }]],
+    addresses: [{ address: "fd00:1::9/64", gateway: "fd00:1::1" }],
+    routes: [{ dst: "0.0.0.0/0" }],
+  },
 };
 const FULL_CACHE = {
   kind: "cniCacheV1",
@@ -112,6 +168,34 @@ function checkAttachment(input: unknown): void {
   assertEquals(Reflect.get({}, "polluted"), undefined);
 }
 
+/** What is not understood is told as such; what is understood has all that the library asks for. */
+function checkWish(text: string, args: string): void {
+  const request = attempt(() => parsePluginRequest(text), CniError);
+  if (request === undefined) return;
+  const invocation: Invocation = {
+    command: "ADD",
+    containerID: "c",
+    netns: "/run/netns/c",
+    ifname: "eth0",
+    args,
+    mayBeOwnNamespace: false,
+  };
+  try {
+    const { spec, node } = readWish(invocation, request, {
+      hasDefaultRoute: false,
+    });
+    assertEquals(spec.netns, invocation.netns);
+    for (const { hostPort } of spec.ports ?? []) assert(Number(hostPort) > 0);
+    attempt(() => parseNodeOptions(node, () => "name"), SandboxError);
+    const podCidrs = ["10.1.0.0/16", "fd00:1::/64"].map(Cidr.parse);
+    attempt(() => parseSandboxSpec(spec, { podCidrs }), SandboxError);
+  } catch (error) {
+    const isTold = error instanceof CniError ||
+      isSandboxError(error, "InvalidSpec");
+    if (!isTold) throw error;
+  }
+}
+
 /** The targets. */
 export const cniTargets: readonly Target[] = [
   target("CNI configuration lists", documents(FULL_LIST), (text) => {
@@ -139,6 +223,24 @@ export const cniTargets: readonly Target[] = [
       attempt(() => parseResult(request.prevResult ?? {}), CniError);
     },
     { runs: 800 },
+  ),
+  target(
+    "CNI wishes",
+    fc.tuple(
+      documents(FULL_PLUGIN),
+      documents(FULL_WIRED_PLUGIN),
+      fc.dictionary(
+        fc.constantFrom("IP", "MAC", "K8S_POD_NAME", "K8S_POD_UID", "OTHER"),
+        fc.oneof(fc.constantFrom("10.1.0.9", "web"), fc.string()),
+      ),
+    ),
+    ([own, wired, pairs]) => {
+      const args = Object.entries(pairs).map(([key, value]) =>
+        `${key}=${value}`
+      );
+      for (const text of [own, wired]) checkWish(text, args.join(";"));
+    },
+    { runs: 600 },
   ),
   target("CNI results", documents(FULL_RESULT), checkResult, { runs: 1000 }),
   target(

@@ -5,6 +5,7 @@
  */
 import { assertEquals, assertThrows } from "@std/assert";
 import { SandboxError } from "../../src/errors.ts";
+import { Cidr } from "../../src/net/cidr.ts";
 import { parseContainerSpec, parseSandboxSpec } from "../../src/spec/parse.ts";
 import { inputTargets } from "./input_targets.ts";
 import { tryInputs } from "./target.ts";
@@ -37,6 +38,7 @@ Deno.test("parseSandboxSpec() asks for each value once", () => {
       return ["web", "../x"][asked++];
     },
   };
-  assertEquals(parseSandboxSpec(spec, { podCidrs: [] }).name, "web");
+  const podCidrs = [Cidr.parse("10.244.1.0/24")];
+  assertEquals(parseSandboxSpec(spec, { podCidrs }).name, "web");
   assertEquals(asked, 1);
 });

@@ -31,6 +31,7 @@ export async function status(request: PluginRequest): Promise<void> {
       ...wiringKey(request.raw) === undefined ? {} : { podCidrs: [] },
       ...settings.node,
     });
+    requireRoom(node.stateDir);
     if (wiringKey(request.raw) !== undefined) return;
     const free = node.freeAddresses();
     const full = node.podCidrs.filter((_, i) => free[i] === 0n);
@@ -41,7 +42,6 @@ export async function status(request: PluginRequest): Promise<void> {
         } are taken: remove containers, or give the node a larger pod CIDR`,
       );
     }
-    requireRoom(node.stateDir);
   } catch (error) {
     const { message, details } = failureOf(error);
     throw unavailable(message, details);
