@@ -311,7 +311,8 @@ export class Node implements AsyncDisposable {
       removed.push(...ids.map((id) => `sandbox ${id}`));
       if (!state.exists()) return { removed };
       using lock = await lockUnlessGone(state, "exclusive");
-      if (lock === undefined) return { removed };
+      // Others were faster; the lock may be that of somebody who is about to set it up anew.
+      if (lock === undefined || !state.exists()) return { removed };
       refuseStaleNode(this.#context);
       const late = state.sandboxIds().length;
       if (late === 0) {
