@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import {
   createLab,
   type LabHost,
@@ -75,6 +81,31 @@ for (
   });
 }
 
+Deno.test("createLab() has segments with a router between them, which nodes take turns on; nodes of other IP versions than their pods", async () => {
+  await using lab = await createLab({ nodes: 3, segments: 2, underlay: [6] });
+  assertEquals(lab.nodes.map(({ addresses }) => addresses), [
+    ["fd50::1"],
+    ["fd51::2"],
+    ["fd50::3"],
+  ]);
+  assertEquals(lab.nodes[1].node.podCidrs.length, 2);
+  for (const server of [...lab.nodes, lab.outside]) {
+    for (const client of [...lab.nodes, lab.outside]) {
+      if (client === server) continue;
+      const [address = ""] = server.addresses;
+      using waiting = serve(server.name, server.namespace, {
+        transport: "tcp",
+        address,
+        port: 7000,
+      });
+      const to = { address, port: 7000 };
+      const answer = ask("tcp", client.namespace, to, [waiting]);
+      assert(typeof answer === "object", `${client.name} to ${address}`);
+    }
+  }
+  assertThrows(() => lab.nodes[0].paths, TypeError, "without paths");
+});
+
 Deno.test("createLab() leaves masquerading out when told so", async () => {
   await using lab = await createLab({ masquerade: false, families: [4] });
   assertEquals(lab.node.masquerade, false);
@@ -94,6 +125,9 @@ for (
     [{ families: [4, 4] }, /not \[4, 4\]$/],
     [{ families: [5] }, /not \[5\]$/],
     [{ families: ["4"] }, /^write families/],
+    [{ underlay: [] }, /^write families/],
+    [{ segments: 0 }, /^a lab has 1 to 8 segments, not 0$/],
+    [{ segments: 9 }, /not 9$/],
   ] as unknown as readonly (readonly [LabOptions, RegExp])[]
 ) {
   Deno.test(`createLab(${JSON.stringify(options)}) is a RangeError and makes nothing`, async () => {
