@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { ClusterEvent } from "../../src/cluster/events.ts";
 import { isSandboxError, SandboxError } from "../../src/errors.ts";
+import { command } from "../support/command.ts";
 import { Etcd } from "./etcd.ts";
 import { eventually, type Joined, Machines } from "./machines.ts";
 
@@ -173,6 +174,33 @@ Deno.test("a store that has lost everything gets it back from the nodes, who kee
   for (const { names } of one.noted.passes.slice(passes)) {
     assertEquals(names, ["n2"]);
   }
+  await one.leave();
+  await two.leave();
+});
+
+Deno.test("a node whose address changes tells the others, with the networks that it has", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints } };
+  await using one = await machines.join(1, options);
+  await using two = await machines.join(2, options);
+  await two.noted.until("n1");
+  const { podCidrs } = one.self;
+  command(
+    machines.namespace(1),
+    `ip addr del 192.168.50.1/24 dev eth0
+     ip addr add 192.168.50.77/24 dev eth0`,
+  );
+  // Any change makes a pass; without one it would be half a minute until the next.
+  await etcd.call(0, "kv/put", {
+    key: btoa("/podnet/default/members/nobody"),
+    value: btoa("{}"),
+  });
+  await eventually(() =>
+    two.members.some(({ addresses }) => addresses.includes("192.168.50.77"))
+  );
+  assertEquals(two.members.map((member) => member.podCidrs), [podCidrs]);
+  await isIn("ready", one);
   await one.leave();
   await two.leave();
 });
