@@ -5,7 +5,7 @@
  */
 import type { NodeContext } from "./context.ts";
 import type { NodeEvent, NodeWatch } from "./node_event.ts";
-import { type Report, Watchman } from "./watchman.ts";
+import type { Report, Watchman } from "./watchman.ts";
 
 /** Of somebody who never reads. */
 const MAX_QUEUED = 10_000;
@@ -13,7 +13,11 @@ const MAX_QUEUED = 10_000;
 /** Events of links and of repairs, in the order in which they were noticed. */
 export class RepairingWatch implements NodeWatch {
   readonly #links: NodeWatch;
-  readonly #watchman: Watchman;
+  readonly #loading: Promise<void>;
+  /** Once it is loaded. */
+  #watchman: Watchman | undefined;
+  /** Why there is none. */
+  #failure: { readonly error: unknown } | undefined;
   readonly #queue: NodeEvent[] = [];
   /** Whether the next event of a link is waited for: only while somebody wants one. */
   #isReading = false;
@@ -25,13 +29,22 @@ export class RepairingWatch implements NodeWatch {
   /** Takes over the watch of links, and begins to repair. */
   constructor(context: NodeContext, links: NodeWatch, pollMs: number) {
     this.#links = links;
-    this.#watchman = new Watchman(
-      context,
-      (report) => this.#push(eventOf(report)),
-      pollMs,
-    );
-    // Whoever waits for events hears that no more will come.
-    this.#watchman.done.catch(() => {}).then(() => this.#ring());
+    this.#loading = this.#begin(context, pollMs);
+  }
+
+  async #begin(context: NodeContext, pollMs: number): Promise<void> {
+    try {
+      const { Watchman } = await import("./upkeep.ts");
+      if (this.#closing !== undefined) return;
+      const tell = (report: Report) => this.#push(eventOf(report));
+      const watchman = new Watchman(context, tell, pollMs);
+      this.#watchman = watchman;
+      // Whoever waits for events hears that no more will come.
+      watchman.done.catch(() => {}).then(() => this.#ring());
+    } catch (error) {
+      this.#failure = { error };
+      this.#ring();
+    }
   }
 
   /**
@@ -45,7 +58,11 @@ export class RepairingWatch implements NodeWatch {
       if (this.#closing !== undefined) return { done: true, value: undefined };
       const event = this.#queue.shift();
       if (event !== undefined) return { done: false, value: event };
-      if (this.#watchman.hasEnded) {
+      if (this.#failure !== undefined) {
+        await this.close();
+        throw this.#failure.error;
+      }
+      if (this.#watchman?.hasEnded) {
         await this.close();
         await this.#watchman.done;
         return { done: true, value: undefined };
@@ -84,9 +101,10 @@ export class RepairingWatch implements NodeWatch {
 
   async #close(): Promise<void> {
     this.#ring();
+    await this.#loading;
     await Promise.all([
       this.#links[Symbol.asyncDispose](),
-      this.#watchman[Symbol.asyncDispose](),
+      this.#watchman?.[Symbol.asyncDispose](),
     ]);
   }
 

@@ -13,3 +13,4 @@ export { tidyNotes } from "./network_plugins.ts";
 export { attachNetwork, checkAttachment, detachNetwork } from "./networks.ts";
 export { releaseNetworks, releaseOrLeave } from "./release_networks.ts";
 export { mendSandbox } from "./sandbox_check.ts";
+export { Watchman } from "./watchman.ts";

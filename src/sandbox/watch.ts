@@ -43,11 +43,5 @@ export function watchNode(
     );
   }
   const links = watchLinks(context);
-  if (!repair) return links;
-  try {
-    return new RepairingWatch(context, links, pollMs);
-  } catch (error) {
-    void links[Symbol.asyncDispose]();
-    throw error;
-  }
+  return repair ? new RepairingWatch(context, links, pollMs) : links;
 }
