@@ -186,6 +186,7 @@ function specPlaces(
   const limits = bandwidth === undefined ? "" : "runtimeConfig.bandwidth.";
   return new Map([
     ...places,
+    ["bandwidth", `${limits}ingressRate and ${limits}egressRate`],
     ...LIMIT_KEYS.map(([path, key]) => [path, limits + key] as const),
     ...routes.flatMap(({ place }, i) => [
       [`routes[${i}].destination`, `${place}.dst`] as const,

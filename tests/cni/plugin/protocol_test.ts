@@ -271,6 +271,12 @@ Deno.test("P18, P19: what is wrong is told by the name that whoever asked for it
     ]
   ) assertStringIncludes(conventions, place);
   assertStringIncludes(await told(7, "", { ingressRate: 1 }), " ingressRate: ");
+  const onBridge = await told(7, "", {
+    bridge: "br0",
+    ipam: { addresses: [{ address: "10.88.0.9/24" }] },
+    runtimeConfig: { bandwidth: { ingressRate: 1_000_000 } },
+  });
+  assertStringIncludes(onBridge, "runtimeConfig.bandwidth.ingressRate and ");
   const ofKernel = await told(7, "", { sysctl: { "net/ipv4/none": "1" } });
   assertStringIncludes(ofKernel, "sysctl[");
   const gateway = { subnet: "10.77.0.0/24", gateway: "10.77.0.254" };
