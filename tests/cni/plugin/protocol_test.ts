@@ -84,9 +84,8 @@ Deno.test("P1–P3: input may be long, and is refused when it is no text; where 
   const del = { containerID: "c", netns: "" };
   for (
     const more of [
-      { note: "a".repeat(8_000_000) },
-      { note: '"'.repeat(4_000_000) },
-      { note: Array.from({ length: 1_000_000 }, () => [1]) },
+      { note: "a".repeat(10_000_000) },
+      { note: Array.from({ length: 200_000 }, () => [1]) },
     ]
   ) await machine.ok("DEL", del, machine.config(more));
   const { msg } = await machine.fails(
