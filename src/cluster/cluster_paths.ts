@@ -44,7 +44,8 @@ import {
   parsePathOptions,
   type PathOptions,
 } from "./path_options.ts";
-import type { PathPlan } from "./path_plan.ts";
+import { type PathPlan, tunnelName } from "./path_plan.ts";
+import { PathWatch, type WatchedLinks } from "./path_watch.ts";
 import { planPaths } from "./plan_paths.ts";
 import { type LinkChange, tunnelChanges } from "./tunnels.ts";
 import { readUnderlay, type Underlay } from "./underlay.ts";
@@ -98,6 +99,7 @@ export class ClusterPaths {
   #asked: Asked | undefined;
   #known: Known | undefined;
   #last: Promise<unknown> = Promise.resolve();
+  readonly #watches = new Set<PathWatch>();
 
   private constructor(context: NodeContext, options: NormalisedPathOptions) {
     this.#context = context;
@@ -185,9 +187,41 @@ export class ClusterPaths {
     });
   }
 
-  /** One after the other. */
+  /**
+   * Calls `tell` soon after somebody else has touched links, addresses, routes, rules or neighbours that paths are made of, or
+   * after the kernel has, as when a link goes down: {@linkcode ClusterPaths.repair} mends what it was. What others do while
+   * this object is at work itself may go unnoticed. It keeps the process alive until it is disposed.
+   */
+  watch(tell: () => void): AsyncDisposable {
+    const watch = new PathWatch(
+      this.#context.namespace,
+      () => this.#links(),
+      () => this.#last,
+      tell,
+    );
+    this.#watches.add(watch);
+    return {
+      [Symbol.asyncDispose]: () => {
+        this.#watches.delete(watch);
+        return watch[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  #links(): WatchedLinks {
+    const tunnels = new Set<number>();
+    const underlay = new Set<number>();
+    for (const [name, index] of this.#known?.numbers ?? []) {
+      (TUNNELS.has(name) ? tunnels : underlay).add(index);
+    }
+    return { tunnels, underlay };
+  }
+
+  /** One after the other. What each does itself is no news to watches. */
   #alone<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work);
+    const result = this.#last.then(work).finally(() => {
+      for (const watch of this.#watches) watch.discard();
+    });
     this.#last = result.catch(() => {});
     return result;
   }
@@ -320,6 +354,8 @@ export class ClusterPaths {
     return differences.map(findingOf);
   }
 }
+
+const TUNNELS: ReadonlySet<string> = new Set([tunnelName(4), tunnelName(6)]);
 
 const DONE = { add: "added", change: "changed", remove: "removed" } as const;
 

@@ -27,6 +27,8 @@ export interface Paths {
   }>;
   /** Looks at everything, and mends what somebody has undone. */
   repair(): Promise<{ readonly mended: readonly Finding[] }>;
+  /** Tells when somebody may have undone something; without it, that is found when everything is looked at. */
+  watch?(tell: () => void): AsyncDisposable;
 }
 
 /** What a pass found. */
@@ -68,6 +70,8 @@ export class PathKeeper {
   #doubtUntilMs = 0;
   #failures = 0;
   #isStopped = false;
+  #isDisturbed = false;
+  #watch: AsyncDisposable | undefined;
   /** The pass that is being made. */
   #running: Promise<Pass> | undefined;
 
@@ -103,7 +107,17 @@ export class PathKeeper {
   /** A pass now. None is made by itself before the first one. */
   async pass(): Promise<Pass> {
     await this.#running;
-    return await this.#run(false);
+    const pass = await this.#run(false);
+    this.#listen();
+    return pass;
+  }
+
+  /** From now on what somebody undoes is mended soon. */
+  #listen(): void {
+    this.#watch ??= this.#paths.watch?.(() => {
+      this.#isDisturbed = true;
+      this.notice(false);
+    });
   }
 
   /** No more passes; paths stay as they are. Resolves when what is being done is done. */
@@ -112,11 +126,14 @@ export class PathKeeper {
     clearTimeout(this.#timer);
     this.#dueAtMs = Infinity;
     await this.#running;
+    await this.#watch?.[Symbol.asyncDispose]();
+    this.#watch = undefined;
   }
 
   /** Passes again after {@linkcode PathKeeper.stop}. */
   resume(): void {
     this.#isStopped = false;
+    this.#listen();
     this.notice(false);
   }
 
@@ -125,7 +142,9 @@ export class PathKeeper {
     clearTimeout(this.#timer);
     this.#dueAtMs = Infinity;
     const start = performance.now();
-    this.#running = this.#make(looks).then((pass) => {
+    const isDisturbed = this.#isDisturbed;
+    this.#isDisturbed = false;
+    this.#running = this.#make(looks || isDisturbed).then((pass) => {
       this.#running = undefined;
       const end = performance.now();
       this.#restUntilMs = end + Math.max(PAUSE_MS, 3 * (end - start));

@@ -203,3 +203,50 @@ for (const { name, does, says } of DISTURBANCES) {
     assertEquals(await paths.check(), []);
   });
 }
+
+Deno.test("watch() tells of what somebody undoes, so that it is mended, and not of what was done by itself", async () => {
+  const { paths } = node;
+  await paths.repair();
+  const before = shown(node);
+  let told = 0;
+  let mends: Promise<unknown> = Promise.resolve();
+  await using _watch = paths.watch(() => {
+    told++;
+    mends = mends.then(() => paths.repair());
+  });
+  const [self] = members();
+  assert(self !== undefined);
+  for (let round = 0; round < 5; round++) {
+    await paths.apply(self, [self]);
+    await paths.apply(self, members());
+  }
+  await new Promise((done) => setTimeout(done, 60));
+  assertEquals(told, 0);
+  for (
+    const line of [
+      "ip link delete podnet-vx4",
+      "ip route flush proto 113",
+      "ip -6 route flush proto 113",
+      "ip rule delete priority 7113",
+      "ip neighbour flush dev podnet-vx4 nud permanent",
+      "bridge fdb delete $(bridge fdb show dev podnet-vx4 | cut -d' ' -f1) dev podnet-vx4 self",
+      "ip address delete 10.244.1.1/32 dev podnet-vx4",
+      "ip link set eth0 down; ip link set eth0 up; ip address replace fd50::1/64 dev eth0 nodad; ip address replace fe80::1/64 dev eth0 nodad; ip route replace default via 192.168.50.253 proto 112; ip -6 route replace default via fd50::fd proto 112 metric 1024",
+    ]
+  ) {
+    const before = told;
+    command(node.namespace, line);
+    const deadline = performance.now() + 5000;
+    while (told === before) {
+      assert(performance.now() < deadline, `nobody was told of: ${line}`);
+      await new Promise((done) => setTimeout(done, 1));
+    }
+    await mends;
+    while ((await paths.check()).length > 0) {
+      assert(performance.now() < deadline, line);
+      await new Promise((done) => setTimeout(done, 5));
+    }
+  }
+  await mends;
+  assertEquals(shown(node), before);
+});

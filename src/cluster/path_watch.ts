@@ -1,0 +1,146 @@
+/**
+ * Tells when somebody has touched what paths are made of, as the kernel tells it.
+ *
+ * @module
+ */
+import type { OwnedFd } from "../../ffi/fd.ts";
+import { eventFd, pollAsync, signalEventFd } from "../../ffi/socket.ts";
+import type { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
+import { Feed, type Glance } from "../netlink/feed.ts";
+import { NETLINK_ROUTE } from "../netlink/message.ts";
+import {
+  RTM_DELADDR,
+  RTM_DELLINK,
+  RTM_DELNEIGH,
+  RTM_DELROUTE,
+  RTM_DELRULE,
+  RTM_NEWLINK,
+  RTM_NEWNEIGH,
+  RTM_NEWROUTE,
+  RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV4_ROUTE,
+  RTNLGRP_IPV4_RULE,
+  RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV6_ROUTE,
+  RTNLGRP_IPV6_RULE,
+  RTNLGRP_LINK,
+  RTNLGRP_NEIGH,
+} from "../rtnetlink/constants.ts";
+import { LOOPBACK_INDEX } from "../rtnetlink/link.ts";
+import { PATH_PROTOCOL } from "../sandbox/path_parts.ts";
+
+/** What comes within this time is told once: a flush is many messages. */
+const GATHER_MS = 20;
+/** All routes of 5,000 nodes at once. */
+const RECEIVE_BUFFER_BYTES = 8 << 20;
+
+/** Links that paths lead over. */
+export interface WatchedLinks {
+  /** Numbers of tunnels. */
+  readonly tunnels: ReadonlySet<number>;
+  /** Numbers of links to other nodes. */
+  readonly underlay: ReadonlySet<number>;
+}
+
+/** Listens from the moment it is made, and keeps the process alive until it is disposed. */
+export class PathWatch implements AsyncDisposable {
+  readonly #feed: Feed;
+  readonly #wake: OwnedFd;
+  readonly #done: Promise<void>;
+  #isEnding = false;
+
+  /**
+   * @param links which there are at this moment
+   * @param settled resolves when nothing is being done that this would tell of
+   * @param tell is called when somebody has touched something
+   */
+  constructor(
+    namespace: NetworkNamespace,
+    links: () => WatchedLinks,
+    settled: () => Promise<unknown>,
+    tell: () => void,
+  ) {
+    using owned = new DisposableStack();
+    this.#feed = owned.use(namespace.run(() =>
+      Feed.open({
+        protocol: NETLINK_ROUTE,
+        groups: [
+          RTNLGRP_LINK,
+          RTNLGRP_NEIGH,
+          RTNLGRP_IPV4_IFADDR,
+          RTNLGRP_IPV4_ROUTE,
+          RTNLGRP_IPV4_RULE,
+          RTNLGRP_IPV6_IFADDR,
+          RTNLGRP_IPV6_ROUTE,
+          RTNLGRP_IPV6_RULE,
+        ],
+        receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+      })
+    ));
+    this.#wake = owned.use(eventFd());
+    const kept = owned.move();
+    this.#done = this.#run(links, settled, tell).finally(() => kept.dispose());
+    this.#done.catch(() => {});
+  }
+
+  /** What has come so far was by those who know of it. */
+  discard(): void {
+    if (!this.#isEnding) this.#feed.drain(() => {});
+  }
+
+  /** Ceases to listen. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#isEnding) signalEventFd(this.#wake);
+    this.#isEnding = true;
+    await this.#done;
+  }
+
+  async #run(
+    links: () => WatchedLinks,
+    settled: () => Promise<unknown>,
+    tell: () => void,
+  ): Promise<void> {
+    while (!this.#isEnding) {
+      await pollAsync([this.#feed.fd, this.#wake], -1);
+      await pollAsync([this.#wake], GATHER_MS);
+      await settled();
+      if (this.#isEnding) return;
+      const known = links();
+      let isTouched = false;
+      const isWhole = this.#feed.drain((glance) => {
+        isTouched ||= touchesPaths(glance, known);
+      });
+      if (isTouched || !isWhole) tell();
+    }
+  }
+}
+
+/** By the fixed headers alone. */
+function touchesPaths(
+  { type, from, body }: Glance,
+  { tunnels, underlay }: WatchedLinks,
+): boolean {
+  // In ifinfomsg, ifaddrmsg and ndmsg alike.
+  const index = from.view.getInt32(body + 4, HOST_LITTLE_ENDIAN);
+  switch (type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+      return tunnels.has(index) || underlay.has(index);
+    case RTM_NEWNEIGH:
+    case RTM_DELNEIGH:
+      return tunnels.has(index);
+    case RTM_DELADDR:
+      // Routes go with the address that is their source, and are not told of.
+      return index === LOOPBACK_INDEX || tunnels.has(index) ||
+        underlay.has(index);
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+      // struct rtmsg: family, dst_len, src_len, tos, table, protocol
+      return from.bytes[body + 5] === PATH_PROTOCOL;
+    case RTM_DELRULE:
+      return true;
+    default:
+      return false;
+  }
+}
