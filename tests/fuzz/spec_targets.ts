@@ -69,6 +69,22 @@ const FULL_SPEC = {
       mac: "02:00:5e:10:00:02",
     },
     { name: "net2", attachment: { type: "device", device: "eth2" } },
+    {
+      name: "net3",
+      attachment: {
+        type: "bridge",
+        bridge: "cni0",
+        nodeAddresses: ["10.88.0.1/16", "fd88::1/64"],
+        masquerade: true,
+        ranges: [
+          { network: "10.88.0.0/16", first: "10.88.0.9", last: "10.88.0.99" },
+          { network: "fd88::/64" },
+        ],
+        hairpin: true,
+        isolated: true,
+        macSpoofCheck: false,
+      },
+    },
   ],
   bandwidth: { ingress: 10_000_000, ingressBurst: 80_000, egress: 64_000 },
   routes: [
