@@ -302,7 +302,7 @@ const sandboxSchema = v.pipe(
   v.check(
     ({ spec, link }) =>
       (spec.hostNetwork || isUnrouted(spec)) === (link === undefined),
-    "it has a link where there is none, or none",
+    "only on the host network, and without an interface on the node's own, there is no link",
   ),
   v.check(
     ({ spec, link }) => link === undefined || isPodIndex(spec, link),
