@@ -8,7 +8,7 @@ import type { LabNode } from "../../src/testing/mod.ts";
 import { command, ipLinks } from "./command.ts";
 
 /** The kernel destroys the link of a namespace that is gone on its own time. */
-const SETTLE_MS = 2000;
+const SETTLE_MS = 10_000;
 
 /** Routes and elements that pods have. */
 const CLAIMS = `
