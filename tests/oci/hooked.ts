@@ -173,7 +173,10 @@ export class HookedContainer {
       files = [],
       more = [],
     } = options;
-    const bundle = await Deno.makeTempDir({ dir: runtime.directory });
+    const bundle = await Deno.makeTempDir({
+      dir: runtime.directory,
+      prefix: "bundle-",
+    });
     const { stdout } = await run(null, [
       `${directory}/bin/podnet-oci-hook`,
       ...["config", ...hookDirectories().slice(0, 2)],
@@ -203,6 +206,8 @@ export class HookedContainer {
       ],
       hooks,
       linux: {
+        // Control groups are the real machine's: of a name that no other run of the tests has.
+        cgroupsPath: `/${bundle.slice(bundle.lastIndexOf("/") + 1)}`,
         namespaces: [
           ...["mount", ...namespaces].map((type) => ({ type })),
           ...more,
