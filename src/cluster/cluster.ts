@@ -98,7 +98,12 @@ export class Cluster implements AsyncDisposable {
         return cluster;
       } catch (error) {
         await cluster.#stop();
-        throw error;
+        throw isStoreError(error)
+          ? new SandboxError("StoreUnreachable", {
+            store: parts.store.description,
+            reason: error.message,
+          }, { cause: error })
+          : error;
       }
     };
   }
@@ -204,20 +209,14 @@ export class Cluster implements AsyncDisposable {
       this.#tell({ type: "failed", reason: this.#failure });
     }
     if (joined.length + changed.length + left.length > 0) this.#noteMembers();
-    else this.#refresh();
+    else this.#attempt(() => this.#refresh());
     this.#note();
   }
 
   /** The node may have other addresses by now. */
   #refresh(): void {
     const { name, podCidrs } = this.self;
-    let self: ClusterMember;
-    try {
-      self = { name, podCidrs, ...this.#parts.endpoint() };
-    } catch (error) {
-      this.#tell({ type: "failed", reason: String(error) });
-      return;
-    }
+    const self = { name, podCidrs, ...this.#parts.endpoint() };
     // Not while there is none: the link may be coming up again.
     if (self.addresses.length === 0) return;
     if (writeMember(self) !== writeMember(this.self)) {
@@ -248,13 +247,12 @@ export class Cluster implements AsyncDisposable {
     );
   }
 
-  /** Notes are for people: what cannot be noted is no reason to stop. */
+  /** Notes are for people: what cannot be noted is told, and no reason to stop. */
   #attempt(write: () => void): void {
     try {
       write();
     } catch (error) {
-      if (!(error instanceof SandboxError)) throw error;
-      this.#tell({ type: "failed", reason: error.message });
+      this.#tell({ type: "failed", reason: String(error) });
     }
   }
 

@@ -23,6 +23,7 @@ import { ClusterNotes } from "./notes.ts";
 import type { Paths } from "./path_keeper.ts";
 import { type Place, takePlace } from "./place.ts";
 import type { ClusterSettings } from "./settings.ts";
+import { MAX_ADDRESSES } from "./record.ts";
 import { StaticStore } from "./static_store.ts";
 import { type ClusterStore, isStoreError } from "./store.ts";
 import { underlayOf } from "./underlay.ts";
@@ -147,8 +148,8 @@ function endpointReader(
   };
 }
 
-function told({ podMtu: _, ...endpoint }: OwnEndpoint) {
-  return endpoint;
+function told({ podMtu: _, addresses, ...endpoint }: OwnEndpoint) {
+  return { ...endpoint, addresses: addresses.slice(0, MAX_ADDRESSES) };
 }
 
 function reachable(endpoint: OwnEndpoint) {

@@ -33,6 +33,11 @@ export class Limit implements Disposable {
     return this.#isOver;
   }
 
+  /** Ends it for a reason of its own. */
+  end(reason: unknown): void {
+    this.#abort.abort(reason);
+  }
+
   /** Lets it run for so long from now. */
   restart(ms: number): void {
     clearTimeout(this.#timer);

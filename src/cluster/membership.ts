@@ -138,7 +138,9 @@ export class Membership implements AsyncDisposable {
       const waitMs = failures === 0
         ? Math.min(ttlMs / 3, MAX_INTERVAL_MS) * (0.9 + Math.random() / 10)
         : backoffMs(failures, Math.min(ttlMs / 6, MAX_BACKOFF_MS));
-      await pause(waitMs, this.#stop.signal, this.#kick.signal);
+      // What is in the way is not asked about again with each change that others make.
+      const kick = failures === 0 ? this.#kick.signal : undefined;
+      await pause(waitMs, this.#stop.signal, kick);
       if (this.#isStopped) return;
       this.#kick = new AbortController();
       try {
@@ -244,6 +246,7 @@ export class Membership implements AsyncDisposable {
     for (let failures = 0; !this.#isStopped;) {
       this.#watching = new AbortController();
       const { signal } = this.#watching;
+      const start = performance.now();
       try {
         if (isGap) this.#restart(await this.#list());
         isGap = false;
@@ -251,7 +254,6 @@ export class Membership implements AsyncDisposable {
           signal: AbortSignal.any([this.#stop.signal, signal]),
         });
         for await (const update of updates) {
-          failures = 0;
           this.#watchProblem = undefined;
           this.#settle();
           this.roster.apply(update);
@@ -259,13 +261,16 @@ export class Membership implements AsyncDisposable {
         }
       } catch (error) {
         if (this.#isStopped) return;
+        if (performance.now() - start > MAX_BACKOFF_MS) failures = 0;
+        const isNew = isStoreError(error, "gap") && failures === 0;
         isGap ||= isStoreError(error, "gap");
+        failures++;
         // It can be heard again at once; anything else is a state.
-        if (isStoreError(error, "gap") && failures === 0) continue;
+        if (isNew) continue;
         this.#watchProblem = messageOf(error);
         this.#settle();
       }
-      await pause(backoffMs(failures++, MAX_BACKOFF_MS), this.#stop.signal);
+      await pause(backoffMs(failures, MAX_BACKOFF_MS), this.#stop.signal);
     }
   }
 

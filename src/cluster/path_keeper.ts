@@ -69,6 +69,8 @@ export class PathKeeper {
   #restUntilMs = 0;
   #doubtUntilMs = 0;
   #failures = 0;
+  // The first pass compares all with the kernel.
+  #lookedAtMs = performance.now();
   #isStopped = false;
   #isDisturbed = false;
   #watch: AsyncDisposable | undefined;
@@ -175,6 +177,7 @@ export class PathKeeper {
         ...report.refused.map(({ member: name, reason }) => ({ name, reason })),
       ];
       if (looks) {
+        this.#lookedAtMs = performance.now();
         const { mended } = await this.#paths.repair();
         changes.push(...mended.map(({ object }) => `mended ${object}`));
       }
@@ -209,7 +212,12 @@ export class PathKeeper {
     this.#dueAtMs = due;
     // While one is being made, it is enough to know that another one is due.
     if (this.#running !== undefined) return;
-    this.#timer = setTimeout(() => void this.#run(ms === CHECK_MS), ms);
+    this.#timer = setTimeout(() => void this.#run(this.#isLookDue()), ms);
+  }
+
+  /** However much changes: what others undo is looked for now and then. */
+  #isLookDue(): boolean {
+    return performance.now() - this.#lookedAtMs >= CHECK_MS;
   }
 
   /** With those who were there before, while it is not known whether they have gone. */

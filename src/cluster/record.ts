@@ -13,7 +13,8 @@ import { type ClusterSettings, nodePrefixLengthOf } from "./settings.ts";
 
 /** A member takes some 300 bytes. */
 const MAX_LENGTH = 4096;
-const MAX_ADDRESSES = 16;
+/** A node tells of no more of its addresses. */
+export const MAX_ADDRESSES = 64;
 
 /** Texts that mean the same are the same: others compare them. */
 function canonical<T extends { toString(): string }>(

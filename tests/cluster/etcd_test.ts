@@ -184,7 +184,21 @@ Deno.test("EtcdStore asks the next member when one does not answer, and survives
   await etcd.answers();
   // Frozen: it takes connections and says nothing.
   const frozen = await etcd.leader();
+  // A watch at it would be silent: what it was is found out by the next call.
+  const [first = "", ...others] = [frozen, ...etcd.endpoints.keys()].map((i) =>
+    etcd.endpoints[i] ?? ""
+  );
+  await using watching = etcd.store({
+    endpoints: [first, ...others.filter((one) => one !== first)],
+    timeoutMs: 300,
+  });
+  const { revision } = await watching.list();
+  const watch = watching.watch(revision)[Symbol.asyncIterator]();
+  await watch.next();
+  const ended = assertRejects(() => watch.next(), StoreError);
   etcd.freeze(frozen);
+  await patiently(() => watching.renew(lease));
+  assertEquals((await ended).code, "unreachable");
   assert(await patiently(() => store.renew(lease)) !== undefined);
   assertEquals(await patiently(() => names(store)), ["a"]);
   etcd.thaw(frozen);

@@ -41,6 +41,8 @@ export class EtcdGateway implements Disposable {
   /** The endpoint that answered last. */
   #current = 0;
   #token: string | undefined;
+  /** Streams that are read, by their endpoints. */
+  readonly #streams = new Map<Limit, string>();
 
   /** Opens nothing yet. The options are checked. */
   constructor(options: EtcdOptions) {
@@ -99,6 +101,7 @@ export class EtcdGateway implements Disposable {
       using started = new DisposableStack();
       const limit = started.use(new Limit(signal, this.#timeoutMs));
       const response = await this.#post(endpoint, path, body, limit);
+      this.#streams.set(limit, endpoint);
       started.move();
       return [response, limit] as const;
     }, signal);
@@ -114,6 +117,7 @@ export class EtcdGateway implements Disposable {
         for (const line of lines.push(chunk)) yield parseJson(line);
       }
     } finally {
+      this.#streams.delete(limit);
       await reader?.cancel().catch(() => {});
     }
   }
@@ -156,6 +160,10 @@ export class EtcdGateway implements Disposable {
         }
         failures.push(error.message);
         last = error;
+        // One that hangs says nothing in its streams either.
+        for (const [limit, endpoint] of this.#streams) {
+          if (endpoint === this.#endpoint) limit.end(error);
+        }
         this.#current = (this.#current + 1) % this.#endpoints.length;
       }
     }
