@@ -1,6 +1,8 @@
 /**
  * The rules of the node's table about other nodes: who may use tunnels, and what is outside of the cluster. Pure data.
  *
+ * Of what is not about a tunnel, each hook sees a lookup and no more: the rest is in chains of its own.
+ *
  * @module
  */
 import type { IpFamily } from "../net/ip.ts";
@@ -11,6 +13,7 @@ import {
   equals,
   has,
   inSet,
+  jump,
   notInSet,
   rule,
   type Statement,
@@ -41,19 +44,25 @@ export function tunnelsBeforeHostPorts(): Rule[] {
 }
 
 /** After the pieces of packets were put together, or the port of a packet that was cut could not be seen. */
-export function tunnelsIn(fromPods: Statement): Chain {
-  return {
-    name: "tunnels_in",
-    hook: { type: "filter", hook: "input", priority: 0 },
-    rules: [
-      rule([toTunnel, fromPods, verdict("drop")]),
-      ...FAMILIES.map((family) => {
-        const { saddr } = family === 4 ? ip : ip6;
-        const isStranger = notInSet([saddr], tunnelSourcesSet(family));
-        return rule([toTunnel, isStranger, verdict("drop")]);
-      }),
-    ],
-  };
+export function tunnelsIn(fromPods: Statement): Chain[] {
+  return [
+    {
+      name: "tunnels_in",
+      hook: { type: "filter", hook: "input", priority: 0 },
+      rules: [rule([toTunnel, jump("into_tunnel")])],
+    },
+    {
+      name: "into_tunnel",
+      rules: [
+        rule([fromPods, verdict("drop")]),
+        ...FAMILIES.map((family) => {
+          const { saddr } = family === 4 ? ip : ip6;
+          const isStranger = notInSet([saddr], tunnelSourcesSet(family));
+          return rule([isStranger, verdict("drop")]);
+        }),
+      ],
+    },
+  ];
 }
 
 /**
@@ -63,38 +72,49 @@ export function tunnelsIn(fromPods: Statement): Chain {
  * By a mark and not by the source address alone: a strict reverse path filter, which looks where an answer would go before
  * it lets a question in, does not see marks, and a question to a host port comes beside the tunnel.
  */
-export function markTunnelled(fromPods: Statement): Chain {
-  return {
-    name: "tunnelled",
-    hook: { type: "filter", hook: "prerouting", priority: -150 },
-    rules: FAMILIES.flatMap((family) => {
-      const { daddr } = family === 4 ? ip : ip6;
-      const isTunnelled = inSet([daddr], tunnelledSet(family));
-      return [
+export function markTunnelled(fromPods: Statement): Chain[] {
+  return [
+    {
+      name: "tunnelled",
+      hook: { type: "filter", hook: "prerouting", priority: -150 },
+      rules: FAMILIES.map((family) => {
+        const { daddr } = family === 4 ? ip : ip6;
+        const isTunnelled = inSet([daddr], tunnelledSet(family));
+        return rule([isTunnelled, fromPods, jump("mark_tunnelled")]);
+      }),
+    },
+    {
+      name: "mark_tunnelled",
+      rules: [
         rule([
-          isTunnelled,
           equals(ct.direction, "reply"),
           has(ct.status, "dnat"),
-          verdict("accept"),
+          verdict("return"),
         ]),
-        rule([isTunnelled, fromPods, addMark(TUNNELLED_MARK)]),
-      ];
-    }),
-  };
+        rule([addMark(TUNNELLED_MARK)]),
+      ],
+    },
+  ];
 }
 
 /** A node may have addresses that others do not know of: to these, pods' packets would go as the node's own. */
 export function tunnelsOut(
   fromPods: Statement,
   families: readonly IpFamily[],
-): Chain {
-  return {
-    name: "tunnels_out",
-    hook: { type: "filter", hook: "forward", priority: 0 },
-    rules: families.map((family) =>
-      rule([toTunnel, fromPods, ...toOutside(family), verdict("drop")])
-    ),
-  };
+): Chain[] {
+  return [
+    {
+      name: "tunnels_out",
+      hook: { type: "filter", hook: "forward", priority: 0 },
+      rules: [rule([toTunnel, fromPods, jump("out_of_cluster")])],
+    },
+    {
+      name: "out_of_cluster",
+      rules: families.map((family) =>
+        rule([...toOutside(family), verdict("drop")])
+      ),
+    },
+  ];
 }
 
 /** The destination is neither in the cluster nor a multicast address. */

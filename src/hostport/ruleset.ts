@@ -180,9 +180,9 @@ export function nodeTable(options: RulesetOptions): Table {
       },
       ...connectionLimit(options),
       { name: "hostports", rules: hostPortRules() },
-      markTunnelled(fromPods),
-      tunnelsIn(fromPods),
-      tunnelsOut(
+      ...markTunnelled(fromPods),
+      ...tunnelsIn(fromPods),
+      ...tunnelsOut(
         fromPods,
         options.gateways.map(({ family }) => family),
       ),

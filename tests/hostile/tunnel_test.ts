@@ -173,8 +173,8 @@ const ATTACKS: readonly Attack[] = [
     name: "a pod sends to its own node's tunnel",
     victim: 0,
     defences: [
-      [{ node: 0, chain: "tunnels_in", words: FROM_PODS }],
-      [{ node: 0, chain: "tunnels_in", words: NO_PEER }],
+      [{ node: 0, chain: "into_tunnel", words: FROM_PODS }],
+      [{ node: 0, chain: "into_tunnel", words: NO_PEER }],
     ],
     attempt: (field, inside) =>
       field.sendAsPod(field.addressOf(field.node(0)), inside),
@@ -183,8 +183,8 @@ const ATTACKS: readonly Attack[] = [
     name: "a pod sends to its gateway, where the tunnel listens too",
     victim: 0,
     defences: [
-      [{ node: 0, chain: "tunnels_in", words: FROM_PODS }],
-      [{ node: 0, chain: "tunnels_in", words: NO_PEER }],
+      [{ node: 0, chain: "into_tunnel", words: FROM_PODS }],
+      [{ node: 0, chain: "into_tunnel", words: NO_PEER }],
     ],
     attempt: (field, inside) =>
       field.sendAsPod(
@@ -198,7 +198,7 @@ const ATTACKS: readonly Attack[] = [
     // Of IPv4 the pod's link filters reverse paths besides.
     family: 6,
     defences: [
-      [{ node: 0, chain: "tunnels_in", words: FROM_PODS }],
+      [{ node: 0, chain: "into_tunnel", words: FROM_PODS }],
       [{ node: 0, chain: "guard", words: "fib saddr . iif oif missing" }],
     ],
     attempt: (field, inside) =>
@@ -212,8 +212,8 @@ const ATTACKS: readonly Attack[] = [
     name: "a pod cuts its packet in pieces",
     victim: 0,
     defences: [
-      [{ node: 0, chain: "tunnels_in", words: FROM_PODS }],
-      [{ node: 0, chain: "tunnels_in", words: NO_PEER }],
+      [{ node: 0, chain: "into_tunnel", words: FROM_PODS }],
+      [{ node: 0, chain: "into_tunnel", words: NO_PEER }],
     ],
     attempt: (field, inside) => {
       const flow = {
@@ -227,7 +227,7 @@ const ATTACKS: readonly Attack[] = [
   {
     name: "a pod sends to another node's tunnel",
     victim: 1,
-    defences: [[{ node: 1, chain: "tunnels_in", words: NO_PEER }]],
+    defences: [[{ node: 1, chain: "into_tunnel", words: NO_PEER }]],
     attempt: (field, inside) =>
       field.sendAsPod(field.addressOf(field.node(1)), inside),
   },
@@ -253,7 +253,7 @@ const ATTACKS: readonly Attack[] = [
   {
     name: "a machine that is no member sends to a node's tunnel",
     victim: 0,
-    defences: [[{ node: 0, chain: "tunnels_in", words: NO_PEER }]],
+    defences: [[{ node: 0, chain: "into_tunnel", words: NO_PEER }]],
     attempt: (field, inside) => {
       using wire = new Wire(field.outside.namespace, ETH0);
       const packet = udpPacket({
