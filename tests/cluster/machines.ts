@@ -94,7 +94,8 @@ export class Machines implements Disposable {
   ): Promise<Joined> {
     const noted = new NotedPaths();
     const cluster = await joinWith(() => noted, {
-      leaseSeconds: 2,
+      // On a busy machine a process may not have its turn for a second or two.
+      leaseSeconds: 5,
       timeoutMs: 5000,
       cluster: { podCidrs: POD_CIDRS },
       ...options,

@@ -23,7 +23,10 @@ function isIn(state: string, ...clusters: readonly Joined[]) {
 Deno.test("without etcd a node gives addresses until its lease ends, keeps what runs, and goes on when etcd is back", async () => {
   await using etcd = await Etcd.start();
   using machines = new Machines();
-  const options = { etcd: { endpoints: etcd.endpoints, timeoutMs: 500 } };
+  const options = {
+    etcd: { endpoints: etcd.endpoints, timeoutMs: 500 },
+    leaseSeconds: 2,
+  };
   await using one = await machines.join(1, options);
   await using two = await machines.join(2, options);
   await one.noted.until("n2");
