@@ -83,9 +83,9 @@ export function refuseOverlap(
       { set: sets.wildcard, key: wildcard },
       { set: sets.hostNetwork, key: wildcard },
     ]).filter(({ set }) => set !== ownSet(owner, mapping, family));
-    for (const { set, key } of others) {
-      const found = nft.getElement(TABLE, set, key);
-      if (found === undefined) continue;
+    const found = nft.getElements(TABLE, others)
+      .find((element) => element !== undefined);
+    if (found !== undefined) {
       throw inUse(mapping, family, nameOf(found, describeOwner));
     }
   }

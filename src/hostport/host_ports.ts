@@ -47,6 +47,13 @@ export interface HostPortSockets extends SocketTables {
   readonly nft: NftablesConnection;
   /** Spares asking; belongs to `nft`. */
   readonly memory?: TableMemory;
+  /** In which those who work on the same table take turns: of two that commit at once, one has to begin anew. */
+  readonly turn?: { take(work: () => void): void };
+}
+
+function inTurn({ turn }: HostPortSockets, work: () => void): void {
+  if (turn === undefined) work();
+  else turn.take(work);
 }
 
 /** What {@linkcode claimHostPorts} asks of its caller. */
@@ -71,9 +78,10 @@ export function claimHostPorts(
     ? elementsOf(mappings, owner)
     : portsOf(mappings, owner);
   if (wanted.length === 0) return;
-  if (!sockets.memory?.tryCommit(sockets.nft, { add: wanted })) {
+  inTurn(sockets, () => {
+    if (sockets.memory?.tryCommit(sockets.nft, { add: wanted })) return;
     claimByAsking(sockets, owner, mappings, wanted, options);
-  }
+  });
   if (owner.hostNetwork) return;
   const filters = mappings.flatMap((mapping) => oldFlows(mapping, options));
   if (filters.length > 0) flushConntrack(sockets.nft.netlink, filters);
@@ -93,9 +101,10 @@ function claimByAsking(
     }
     const transaction = new Transaction();
     const missing: Placed[] = [];
-    for (const placed of wanted) {
+    const there = elementsAt(sockets.nft, wanted);
+    for (const [i, placed] of wanted.entries()) {
       const { set, element: { key } } = placed;
-      const found = sockets.nft.getElement(TABLE, set, key);
+      const found = there[i];
       if (isAsPlaced(found, placed)) continue;
       if (found?.comment === owner.id) {
         // Of an earlier life of the same sandbox, whose address was another.
@@ -106,7 +115,7 @@ function claimByAsking(
     addAll(transaction, missing);
     try {
       sockets.nft.commit(transaction, { generation });
-      sockets.memory?.committed(sockets.nft, generation, { add: missing });
+      sockets.memory?.committed(generation, { add: missing });
     } catch (error) {
       if (!isNetlinkError(error, Errno.EEXIST)) throw error;
       // Somebody was faster, who may let go of it meanwhile, or the address is another pod's by the table.
@@ -151,14 +160,16 @@ export function releaseHostPorts(
   const placed = options.withHairpin
     ? elementsOf(mappings, owner)
     : portsOf(mappings, owner);
-  if (!sockets.memory?.tryCommit(sockets.nft, { delete: placed })) {
+  inTurn(sockets, () => {
+    if (sockets.memory?.tryCommit(sockets.nft, { delete: placed })) return;
     deleteOwned(
       sockets.nft,
-      () => placed.filter((element) => has(sockets.nft, element, owner.id)),
+      placed,
+      (found) => found?.comment === owner.id,
       (generation, gone) =>
-        sockets.memory?.committed(sockets.nft, generation, { delete: gone }),
+        sockets.memory?.committed(generation, { delete: gone }),
     );
-  }
+  });
   if (owner.hostNetwork) return;
   forgetFlows(sockets, owner, mappings, options.withHairpin);
 }
@@ -228,13 +239,7 @@ export function deleteElements(
   nft: NftablesConnection,
   placed: readonly Placed[],
 ): void {
-  deleteOwned(
-    nft,
-    () =>
-      placed.filter((one) =>
-        isAsPlaced(nft.getElement(TABLE, one.set, one.element.key), one)
-      ),
-  );
+  deleteOwned(nft, placed, isAsPlaced);
   const filters = placed.flatMap(translatedFlows);
   if (filters.length > 0) flushConntrack(nft.netlink, filters);
 }
@@ -251,11 +256,13 @@ export function addAll(
 
 function deleteOwned(
   nft: NftablesConnection,
-  find: () => readonly Placed[],
+  candidates: readonly Placed[],
+  isOwned: (found: Element | undefined, placed: Placed) => boolean,
   onDone?: (generation: number, gone: readonly Placed[]) => void,
 ): void {
   retryOnNewGeneration((generation) => {
-    const placed = find();
+    const found = elementsAt(nft, candidates);
+    const placed = candidates.filter((one, i) => isOwned(found[i], one));
     if (placed.length === 0) return;
     const transaction = new Transaction();
     for (const [set, elements] of bySet(placed)) {
@@ -282,12 +289,15 @@ export function retryOnNewGeneration(
   }
 }
 
-function has(
+/** What the table has by the keys of these. */
+function elementsAt(
   nft: NftablesConnection,
-  { set, element }: Placed,
-  owner: string,
-): boolean {
-  return nft.getElement(TABLE, set, element.key)?.comment === owner;
+  placed: readonly Placed[],
+): (Element | undefined)[] {
+  return nft.getElements(
+    TABLE,
+    placed.map(({ set, element: { key } }) => ({ set, key })),
+  );
 }
 
 /** Whether what was found by a key is the same owner's, and leads to the same pod. */

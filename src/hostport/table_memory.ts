@@ -4,7 +4,7 @@
  * Who may have a port is decided by what is in the table, under its generation. As long as nobody else commits, that is
  * what this process has put there; and the kernel tells when somebody has, since it refuses a commit that expects another
  * generation. So with one process at work, claiming the ports of a pod is one message instead of thirty, and giving them
- * back one instead of eight (measured: 0.35 ms and 0.07 ms less).
+ * back one instead of eight (measured: 0.35 ms and 0.07 ms less). With several, the sets that matter are listed first.
  *
  * @module
  */
@@ -35,7 +35,7 @@ const WILDCARD: ReadonlyMap<NftSet, IpFamily> = new Map(
   ([4, 6] as const).map((family) => [SETS[family].wildcard, family]),
 );
 
-/** Of a table with more excluding elements, which are listed to find out, nothing is kept: each claim asks. */
+/** Of a table with more excluding elements, which are listed to find out, nothing is kept for a while: each claim asks. */
 const MAX_LISTED = 1000;
 
 /** What is done to the table. */
@@ -46,6 +46,12 @@ export interface TableChange {
   readonly delete?: readonly Placed[];
 }
 
+/** Of making a change while others make theirs. */
+const ATTEMPTS = 8;
+
+/** After so many commits of its own in a row this process takes itself for the only one. */
+const CALM = 32;
+
 /** See the module. One belongs to one connection. */
 export class TableMemory {
   /** Undefined when nothing is known. */
@@ -54,8 +60,10 @@ export class TableMemory {
   readonly #mine = new Map<string, string | undefined>();
   /** Ports that somebody has in one of the excluding sets. */
   readonly #excluded = new Set<string>();
-  /** How often in a row somebody else had committed. */
-  #misses = 0;
+  /** How often in a row nobody else had committed. */
+  #calm = CALM;
+  /** How often more it is not worth while to look. */
+  #crowded = 0;
 
   /**
    * Makes a change that nobody else's elements are in the way of, and that deletes only elements of this process.
@@ -65,34 +73,28 @@ export class TableMemory {
   tryCommit(nft: NftablesConnection, change: TableChange): boolean {
     // Nothing is sent then, and no generation made.
     if (isEmpty(change)) return true;
-    if (this.#generation === undefined || !this.#permits(change)) return false;
-    const generation = this.#generation;
-    try {
-      nft.commit(transactionOf(change), { generation });
-    } catch (error) {
-      if (error instanceof GenerationError) this.#forget();
-      // Somebody has one of them: the caller finds out who.
-      else if (!isNetlinkError(error, Errno.EEXIST)) throw error;
-      return false;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const generation = this.#current(nft);
+      if (generation === undefined || !this.#permits(change)) return false;
+      try {
+        nft.commit(transactionOf(change), { generation });
+        this.#note(nextGeneration(generation), change);
+        return true;
+      } catch (error) {
+        // Somebody has one of them: the caller finds out who.
+        if (isNetlinkError(error, Errno.EEXIST)) return false;
+        if (!(error instanceof GenerationError)) throw error;
+        this.#calm = 0;
+        this.#forget();
+      }
     }
-    this.#misses = 0;
-    this.#note(nextGeneration(generation), change);
-    return true;
+    return false;
   }
 
   /** Is to be called after a change that had to ask, with the generation that it was based on. */
-  committed(
-    nft: NftablesConnection,
-    generation: number,
-    change: TableChange,
-  ): void {
-    if (isEmpty(change)) return;
-    if (this.#generation !== generation) {
-      this.#learn(nft, nextGeneration(generation));
-    }
-    if (this.#generation !== undefined) {
-      this.#note(nextGeneration(generation), change);
-    }
+  committed(generation: number, change: TableChange): void {
+    if (isEmpty(change) || this.#generation !== generation) return;
+    this.#note(nextGeneration(generation), change);
   }
 
   /** Is to be called after this process has changed what is no sandbox's, with the generation that it was based on. */
@@ -100,6 +102,27 @@ export class TableMemory {
     if (this.#generation === generation) {
       this.#generation = nextGeneration(generation);
     }
+  }
+
+  /**
+   * The generation of the table, if what matters of it is known.
+   *
+   * A commit that expects another generation is refused, which takes the kernel 10 ms, and nobody can commit meanwhile
+   * (nf_tables_abort waits for RCU). So where others are at work, too, it is asked for first.
+   */
+  #current(nft: NftablesConnection): number | undefined {
+    if (this.#generation !== undefined) {
+      if (this.#calm >= CALM) return this.#generation;
+      const generation = nft.generation();
+      if (generation === this.#generation) {
+        this.#calm++;
+        return generation;
+      }
+      this.#calm = 0;
+      this.#forget();
+    }
+    this.#learn(nft);
+    return this.#generation;
   }
 
   #permits(change: TableChange): boolean {
@@ -126,16 +149,21 @@ export class TableMemory {
     }
   }
 
-  /** Begins anew if the table is of this generation; the more often somebody else commits, the rarer. */
-  #learn(nft: NftablesConnection, generation: number): void {
-    this.#forget();
-    this.#misses++;
-    if (!Number.isInteger(Math.log2(this.#misses))) return;
+  /** Begins anew. Should somebody commit meanwhile, the next commit tells. */
+  #learn(nft: NftablesConnection): void {
+    if (this.#crowded > 0) {
+      this.#crowded--;
+      return;
+    }
+    const generation = nft.generation();
     const listed = [...EXCLUDING].flatMap(([set, family]) =>
       nft.listElements(TABLE, set)
         .map((element) => portOf(family, { set, element }))
     );
-    if (listed.length > MAX_LISTED || nft.generation() !== generation) return;
+    if (listed.length > MAX_LISTED) {
+      this.#crowded = MAX_LISTED;
+      return;
+    }
     for (const port of listed) this.#excluded.add(port);
     this.#generation = generation;
   }

@@ -66,6 +66,7 @@ export class Connection implements Disposable {
    * of all. Messages that fail are answered without asking.
    *
    * @param queries sent behind the requests in the same datagram, so that they see what these have done
+   * @param absent error numbers with which the kernel says that there is none: no error, and no reply
    * @returns the replies of each query
    * @throws {NetlinkError} if the kernel refuses any of them; `failures` has them all
    * @throws {CodecError} if a value does not fit its codec; nothing is sent then
@@ -75,6 +76,7 @@ export class Connection implements Disposable {
   execute<T = never, R = T>(
     requests: readonly Request<unknown, unknown>[],
     queries: readonly Request<T, R>[] = [],
+    absent: readonly number[] = [],
   ): R[][] {
     const all = [...requests, ...queries as readonly Request<unknown>[]];
     if (all.length === 0) return [];
@@ -96,6 +98,7 @@ export class Connection implements Disposable {
         if (query === undefined) return;
         replies[index - first]?.push(replyCodec(query).read(from, body, end));
       },
+      absent,
     );
     return replies;
   }

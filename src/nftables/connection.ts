@@ -110,6 +110,7 @@ export class NftablesConnection implements Disposable {
         flags: 0,
         codec: genMessage,
         value: { header: {}, attrs: {} },
+        isAnswered: true,
       });
       return reply?.attrs.id ?? 0;
     } catch (error) {
@@ -179,26 +180,22 @@ export class NftablesConnection implements Disposable {
    * have it, or there is no such set, or one with keys of another length. Not for sets of ranges.
    */
   getElement(table: string, set: NftSet, key: Uint8Array): Element | undefined {
-    const { data: _data, ...keysOnly } = set;
-    const [reply] = this.netlink.request(
-      {
-        operation: `get element of ${table} ${set.name}`,
-        type: NftMessage.getSetElem,
-        flags: 0,
-        codec: elementMessage,
-        value: {
-          header: { family: NfFamily.inet },
-          attrs: {
-            table,
-            set: set.name,
-            elements: encodeElements(keysOnly, [{ key }]),
-          },
-        },
-      },
-      Errno.ENOENT,
-      Errno.EINVAL,
+    return this.getElements(table, [{ set, key }])[0];
+  }
+
+  /** Reads several elements by one datagram; see {@linkcode getElement}. */
+  getElements(
+    table: string,
+    wanted: readonly { readonly set: NftSet; readonly key: Uint8Array }[],
+  ): (Element | undefined)[] {
+    const found = this.netlink.execute(
+      [],
+      wanted.map(({ set, key }) => elementQuery(table, set, key)),
+      [Errno.ENOENT, Errno.EINVAL],
     );
-    return decodeElements(set, reply?.attrs.elements ?? []).at(0);
+    return wanted.map(({ set }, i) =>
+      decodeElements(set, found[i]?.[0]?.attrs.elements ?? []).at(0)
+    );
   }
 
   /** All elements of a set, in no order; none when there is no such set. */
@@ -313,6 +310,25 @@ export class NftablesConnection implements Disposable {
       dataBytes: attrs.dataLen ?? 0,
     }));
   }
+}
+
+function elementQuery(table: string, set: NftSet, key: Uint8Array) {
+  const { data: _data, ...keysOnly } = set;
+  return {
+    operation: `get element of ${table} ${set.name}`,
+    type: NftMessage.getSetElem,
+    flags: 0,
+    codec: elementMessage,
+    value: {
+      header: { family: NfFamily.inet },
+      attrs: {
+        table,
+        set: set.name,
+        elements: encodeElements(keysOnly, [{ key }]),
+      },
+    },
+    isAnswered: true,
+  };
 }
 
 function openNetfilter(): Connection {

@@ -10,6 +10,7 @@ import type { HostPortSockets } from "../hostport/host_ports.ts";
 import { TableMemory } from "../hostport/table_memory.ts";
 import type { AddressPool } from "../ipam/pool.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
+import type { Turn } from "../state/turn.ts";
 import { IpAddress } from "../net/ip.ts";
 import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE, NETLINK_SOCK_DIAG } from "../netlink/message.ts";
@@ -30,6 +31,7 @@ export class NodeSockets implements HostPortSockets, Disposable {
   readonly nft: NftablesConnection;
   readonly diag: Connection;
   readonly memory?: TableMemory = new TableMemory();
+  turn?: Turn;
 
   /** Contents of `/proc/net/sctp/eps` of the namespace; empty while the kernel has not loaded SCTP. */
   readonly sctpEndpoints?: () => string;

@@ -34,6 +34,7 @@ import { explainRefusal } from "./permission.ts";
 import { forgetNode } from "./remove.ts";
 import { prepareNamespace } from "./pod_namespace.ts";
 import { WarmPool } from "./warm_pool.ts";
+import { Turn } from "../state/turn.ts";
 import { UndoStack } from "./undo.ts";
 import { removeUnfinished } from "./unfinished_node.ts";
 
@@ -127,6 +128,7 @@ async function open(options: NodeOptions): Promise<Node> {
       changes.push(...await mendSandboxes(context));
     }
     opened.use(state.keepOpen());
+    sockets.turn = opened.use(Turn.open(state.sandboxesDirectory));
     return newNode(context, changes, opened.move());
   } catch (error) {
     throw undo.rollBack(error);

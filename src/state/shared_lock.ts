@@ -117,7 +117,7 @@ function openBoth(path: string, gate: string): [OwnedFd, OwnedFd] {
 }
 
 /** Gives up a lock, if need be with the file: what it guarded is done, and no reason to fail. */
-function unlockOrClose(file: OwnedFd): void {
+export function unlockOrClose(file: OwnedFd): void {
   try {
     unlock(file);
   } catch (error) {
