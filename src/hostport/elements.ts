@@ -20,9 +20,9 @@ export interface Placed {
 
 /** Fields of a concatenation take four bytes each, or a multiple. */
 function concatenate(...fields: readonly Uint8Array[]): Uint8Array {
-  const key = new Uint8Array(
-    fields.reduce((size, field) => size + (field.length + 3 & ~3), 0),
-  );
+  let size = 0;
+  for (const field of fields) size += field.length + 3 & ~3;
+  const key = new Uint8Array(size);
   let at = 0;
   for (const field of fields) {
     key.set(field, at);
@@ -207,8 +207,11 @@ export function portsOf(
 export function bySet(
   placed: readonly Placed[],
 ): Map<NftSet, Placed["element"][]> {
-  return new Map(
-    Map.groupBy(placed, ({ set }) => set).entries()
-      .map(([set, items]) => [set, items.map(({ element }) => element)]),
-  );
+  const sets = new Map<NftSet, Element[]>();
+  for (const { set, element } of placed) {
+    const elements = sets.get(set);
+    if (elements === undefined) sets.set(set, [element]);
+    else elements.push(element);
+  }
+  return sets;
 }

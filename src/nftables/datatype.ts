@@ -225,10 +225,18 @@ export function valueLength(type: Datatype): number {
 
 /** Length of a key of these types, in bytes. */
 export function keyLength(types: readonly Datatype[]): number {
+  const known = keyLengths.get(types);
+  if (known !== undefined) return known;
   const [only] = types;
-  if (types.length === 1 && only !== undefined) return valueLength(only);
-  return types.reduce((sum, type) => sum + padded(valueLength(type)), 0);
+  const length = types.length === 1 && only !== undefined
+    ? valueLength(only)
+    : types.reduce((sum, type) => sum + padded(valueLength(type)), 0);
+  keyLengths.set(types, length);
+  return length;
 }
+
+/** Asked for each element, of lists that are constants. */
+const keyLengths = new WeakMap<readonly Datatype[], number>();
 
 /** Lengths of a concatenation's fields in bytes, as the kernel wants them for ranges. */
 export function fieldLengths(types: readonly Datatype[]): readonly number[] {

@@ -62,14 +62,25 @@ export function encodeElementUserdata(
   comment: string | undefined,
   openEnd: boolean,
 ): Uint8Array<ArrayBuffer> | undefined {
-  if (comment === undefined && !openEnd) return undefined;
-  return triples([
-    ...(comment === undefined
-      ? []
-      : [[COMMENT, commentText(comment)] as const]),
-    ...(openEnd ? [[ELEMENT_FLAGS, u32(ELEMENT_OPEN_END)] as const] : []),
-  ]);
+  if (openEnd) {
+    const flags = [ELEMENT_FLAGS, u32(ELEMENT_OPEN_END)] as const;
+    return triples(
+      comment === undefined
+        ? [flags]
+        : [[COMMENT, commentText(comment)], flags],
+    );
+  }
+  if (comment === undefined) return undefined;
+  // Elements that are added together mostly have one owner.
+  if (comment !== last?.comment) {
+    last = { comment, userdata: encodeComment(comment) };
+  }
+  return last.userdata;
 }
+
+let last:
+  | { readonly comment: string; readonly userdata: Uint8Array<ArrayBuffer> }
+  | undefined;
 
 function commentText(comment: string): Uint8Array {
   const text = encoder.encode(`${comment}\0`);

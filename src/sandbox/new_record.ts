@@ -7,7 +7,7 @@ import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { IpAddress } from "../net/ip.ts";
 import type { NormalisedSpec } from "../spec/sandbox_spec.ts";
 import type { NodeState } from "./node_state.ts";
-import type { SandboxRecord } from "./records.ts";
+import { addressTexts, type SandboxRecord } from "./records.ts";
 import type { UndoStack } from "./undo.ts";
 
 /** Keeps the namespace at the path that containers join. */
@@ -35,7 +35,7 @@ export function recordOf(
     state: "creating",
     spec,
     netnsId: namespace.id,
-    addresses: addresses.map(String),
+    addresses: addressTexts(addresses),
     ports: spec.ports,
     ...(spec.bandwidth === undefined ? {} : { bandwidth: spec.bandwidth }),
     interfaces: [],

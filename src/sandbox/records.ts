@@ -334,11 +334,25 @@ export const sandboxRecord: RecordKind<SandboxRecord> = {
   schema: sandboxSchema,
 };
 
+/** Lists of addresses as values: reading one takes 5 µs, and a pod's life asks for it ten times. */
+const values = new WeakMap<readonly string[], readonly IpAddress[]>();
+
 /** The sandbox's addresses as values. */
 export function addressesOf(
   { addresses }: Pick<SandboxRecord, "addresses">,
-): IpAddress[] {
-  return addresses.map((text) => IpAddress.parse(text));
+): readonly IpAddress[] {
+  const known = values.get(addresses);
+  if (known !== undefined) return known;
+  const found = addresses.map((text) => IpAddress.parse(text));
+  values.set(addresses, found);
+  return found;
+}
+
+/** The other way: a list for a record. */
+export function addressTexts(addresses: readonly IpAddress[]): string[] {
+  const texts = addresses.map(String);
+  values.set(texts, addresses);
+  return texts;
 }
 
 /** The sandbox as the owner of host ports. */

@@ -286,17 +286,25 @@ export const bandwidth: field.Field<Bandwidth> = v.pipe(
   }),
 );
 
-/** All of a spec, without the rules between fields. */
-export const sandboxSpec = exactObject("an object with at least a name", {
+/** What most specs have, and no more. */
+const plainEntries = {
   name: field.name(MAX_NAME_LENGTH),
   namespace: v.exactOptional(field.name(MAX_NAME_LENGTH), "default"),
+  ports: v.exactOptional(portMappings, []),
+};
+
+/** A spec with nothing else. That it is none is no problem. */
+export const plainSpec = v.strictObject(plainEntries);
+
+/** All of a spec, without the rules between fields. */
+export const sandboxSpec = exactObject("an object with at least a name", {
+  ...plainEntries,
   id: v.exactOptional(field.name(MAX_ID_LENGTH)),
   uid: v.exactOptional(field.name(MAX_NAME_LENGTH)),
   labels: v.exactOptional(
     field.strings("an object of strings", field.line("a string on one line")),
     {},
   ),
-  ports: v.exactOptional(portMappings, []),
   containers: v.exactOptional(
     field.list("a list of containers", container),
     [],

@@ -348,3 +348,35 @@ Deno.test("parseContainerSpec() checks a container on its own", () => {
   assertEquals(paths({ name: "a/b", ports: [0] }), ["name", "ports[0]"]);
   assertEquals(paths({ name: "a", ports: [80, 80] }), ["ports[1]"]);
 });
+
+Deno.test("a spec with nothing unusual becomes the same as by the whole schema", () => {
+  const text = fc.string({ maxLength: 70 });
+  const number = fc.integer({ min: -1, max: 65536 });
+  const plain = fc.record({
+    name: fc.oneof(fc.stringMatching(/^[a-z][a-z0-9_.-]{0,66}$/), text),
+    namespace: fc.oneof(fc.stringMatching(/^[a-z]{1,9}$/), text),
+    ports: fc.array(
+      fc.record({
+        hostPort: number,
+        containerPort: number,
+        hostPortEnd: number,
+        protocol: fc.constantFrom("tcp", "udp", "sctp"),
+        hostIP: fc.constantFrom("127.0.0.1", "::1", "0.0.0.0", "10.0.0"),
+      }, { requiredKeys: ["hostPort", "containerPort"] }),
+      { maxLength: 4 },
+    ),
+  }, { requiredKeys: ["name"] });
+  const outcome = (spec: unknown) => {
+    try {
+      return parse(spec);
+    } catch (error) {
+      return problemsOf(() => {
+        throw error;
+      });
+    }
+  };
+  fc.assert(fc.property(plain, (spec) => {
+    // What is undefined is not there, and yet unusual.
+    assertEquals(outcome(spec), outcome({ ...spec, mtu: undefined }));
+  }));
+});
