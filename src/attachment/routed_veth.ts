@@ -138,8 +138,12 @@ export function prepareLink(
   podRoute: Connection,
   link: PodLink,
 ): void {
-  route.execute([hostSettings(link)]);
+  const { hostIndex, podIndex } = link;
+  route.execute([hostSettings(link), setLink({ index: hostIndex, up: true })]);
   podRoute.execute(podSettings(link));
+  // The carrier, too: see awaitReady().
+  route.execute([getLink({ index: hostIndex })]);
+  podRoute.execute([getLink({ index: podIndex })]);
 }
 
 /** While the link is down a change of its settings notifies nobody, which costs half at 2000 pods. */
@@ -186,7 +190,7 @@ export function attachHost(
       ? setLink({ index: hostIndex, alias })
       : hostSettings(link, { alias }),
     ...bandwidth === undefined ? [] : shapingRequests(link, shaperIndex()),
-    setLink({ index: hostIndex, up: true }),
+    ...isPrepared ? [] : [setLink({ index: hostIndex, up: true })],
   ]);
 }
 
@@ -238,8 +242,6 @@ export function attachPod(
   claimed: readonly ClaimedAddress[],
 ): void {
   const { podIndex, mac, isPrepared } = link;
-  // One that was up before has its carrier only now: see awaitReady().
-  if (isPrepared) podRoute.execute([getLink({ index: podIndex })]);
   podRoute.execute([
     ...isPrepared ? [setLink({ index: podIndex, mac })] : podSettings(link),
     ...claimed.flatMap(({ address, gateway }) => [

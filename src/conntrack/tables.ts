@@ -21,6 +21,7 @@ import { nfgenmsg, nfMessageType, NfSubsystem } from "../netlink/nfnetlink.ts";
 export const ConntrackMessage = {
   get: nfMessageType(NfSubsystem.conntrack, 1),
   delete: nfMessageType(NfSubsystem.conntrack, 2),
+  getStats: nfMessageType(NfSubsystem.conntrack, 5),
 } as const;
 
 const tupleIp = attrs("CTA_IP_", {
@@ -84,6 +85,16 @@ export type EntryBody = {
 /** A conntrack message. */
 export const entryMessage: Codec<EntryBody> = body(nfgenmsg, entry);
 
+const statsRows = {
+  entries: [1, be32, "connections of the namespace"],
+} as const;
+const stats: Attrs<typeof statsRows> = attrs("CTA_STATS_GLOBAL_", statsRows);
+
+/** Numbers of a namespace. */
+export const statsMessage: Codec<
+  { header: Infer<typeof nfgenmsg>; attrs: AttrsOf<typeof statsRows> }
+> = body(nfgenmsg, stats);
+
 /** The tables by name, for checks against the kernel's headers. */
 export const conntrackTables = {
   tupleIp,
@@ -91,4 +102,5 @@ export const conntrackTables = {
   tuple,
   filter,
   entry,
+  stats,
 } as const;

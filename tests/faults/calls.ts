@@ -84,8 +84,8 @@ export function messagesOf({ args, subject }: Call): SentMessage[] {
 const BATCH_ENDS: readonly number[] = [16, 17];
 const CTNETLINK = 1;
 const NFTABLES = 10;
-/** IPCTNL_MSG_CT_GET. */
-const CONNTRACK_GET = 1;
+/** IPCTNL_MSG_CT_GET and IPCTNL_MSG_CT_GET_STATS. */
+const CONNTRACK_GETS: readonly number[] = [1, 5];
 /** NFT_MSG_GETTABLE, GETCHAIN, GETRULE, GETSET, GETSETELEM and GETGEN. */
 const NFTABLES_GETS: readonly number[] = [1, 4, 7, 10, 13, 16];
 
@@ -99,7 +99,7 @@ function isQuestion(protocol: number, type: number): boolean {
   if (BATCH_ENDS.includes(type)) return true;
   const [subsystem, number] = [type >> 8, type & 0xff];
   return subsystem === CTNETLINK
-    ? number === CONNTRACK_GET
+    ? CONNTRACK_GETS.includes(number)
     : subsystem === NFTABLES && NFTABLES_GETS.includes(number);
 }
 
