@@ -41,7 +41,9 @@ import { explained } from "./permission.ts";
 import { podSysctl, type SandboxSysctl } from "./pod_sysctl.ts";
 import { addressesOf, type SandboxRecord } from "./records.ts";
 import { type RemoveOptions, removeSandbox } from "./remove.ts";
+import type { PortContext } from "../spec/rules.ts";
 import {
+  checkPortMappings,
   parseBandwidthSpec,
   parseContainerSpec,
   parsePortMappings,
@@ -279,10 +281,11 @@ export class Sandbox implements AsyncDisposable {
    */
   async addPorts(mappings: readonly PortMapping[]): Promise<void> {
     await this.#change((record) => {
-      const wanted = this.#parse(mappings, record);
+      const context = portContext(record);
+      const wanted = parsePortMappings(mappings, context);
       const added = wanted.filter((port) => !hasPort(record, port));
       // Ports of this very sandbox that lead elsewhere are as taken as any.
-      this.#parse([...record.ports, ...added], record);
+      checkPortMappings([...record.ports, ...added], context);
       return openPorts(this.#context, record, wanted);
     });
   }
@@ -294,7 +297,7 @@ export class Sandbox implements AsyncDisposable {
    */
   async removePorts(mappings: readonly PortMapping[]): Promise<void> {
     await this.#change((record) => {
-      const unwanted = this.#parse(mappings, record);
+      const unwanted = parsePortMappings(mappings, portContext(record));
       return closePorts(this.#context, record, unwanted);
     });
   }
@@ -413,16 +416,6 @@ export class Sandbox implements AsyncDisposable {
     return this.#opened ??= NetworkNamespace.open(this.netnsPath);
   }
 
-  #parse(
-    mappings: readonly PortMapping[],
-    record: SandboxRecord,
-  ): readonly SinglePortMapping[] {
-    return parsePortMappings(mappings, {
-      families: addressesOf(record).map(({ family }) => family),
-      hostNetwork: record.spec.hostNetwork,
-    });
-  }
-
   #keep(record: SandboxRecord): SandboxRecord {
     this.#context.state.writeSandbox(record);
     return record;
@@ -445,4 +438,11 @@ export class Sandbox implements AsyncDisposable {
       this.#record = change(record);
     });
   }
+}
+
+function portContext(record: SandboxRecord): PortContext {
+  return {
+    families: addressesOf(record).map(({ family }) => family),
+    hostNetwork: record.spec.hostNetwork,
+  };
 }

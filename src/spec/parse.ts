@@ -14,7 +14,7 @@ import {
 import type { Cidr } from "../net/cidr.ts";
 import { address } from "./fields.ts";
 import { plainCopy } from "./plain.ts";
-import { isObject, Problems, wellFormed } from "./problems.ts";
+import { isObject, type Placed, Problems, wellFormed } from "./problems.ts";
 import {
   checkAddresses,
   checkContainers,
@@ -134,8 +134,7 @@ function parsePlainSpec(
   if (!result.success || podCidrs.length === 0) return undefined;
   const families = podCidrs.map((cidr) => cidr.family);
   const { name, namespace, ports } = result.output;
-  const placed = ports.map((value, i) => ({ path: `ports[${i}]`, value }));
-  checkPorts(problems, placed, { families, hostNetwork: false });
+  checkPorts(problems, placedPorts(ports), { families, hostNetwork: false });
   usual ??= frozen(normalise(v.parse(sandboxSpec, { name: "a" })));
   return problems.finish({
     ...usual,
@@ -194,6 +193,23 @@ export function parsePortMappings(
   const ports = problems.parse(portMappings, input, "ports");
   checkPorts(problems, wellFormed(portMapping, input, "ports"), context);
   return normalisePorts(problems.finish(ports));
+}
+
+/**
+ * Checks mappings that are valid by themselves against each other.
+ * @throws {SandboxError} InvalidSpec with every problem
+ */
+export function checkPortMappings(
+  ports: readonly SinglePortMapping[],
+  context: PortContext,
+): void {
+  const problems = new Problems();
+  checkPorts(problems, placedPorts(ports), context);
+  problems.finish(ports);
+}
+
+function placedPorts(ports: readonly PortMapping[]): Placed<PortMapping>[] {
+  return ports.map((value, i) => ({ path: `ports[${i}]`, value }));
 }
 
 /**

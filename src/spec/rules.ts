@@ -9,6 +9,7 @@ import {
   lastHostPort,
   type PortMapping,
 } from "../hostport/mapping.ts";
+import { compareText } from "../text.ts";
 import { AddressPool } from "../ipam/pool.ts";
 import { Cidr } from "../net/cidr.ts";
 import { IpAddress, type IpFamily } from "../net/ip.ts";
@@ -89,7 +90,7 @@ export function checkPorts(
     return;
   }
   entries.sort((a, b) =>
-    a.protocol.localeCompare(b.protocol) || a.value.hostPort - b.value.hostPort
+    compareText(a.protocol, b.protocol) || a.value.hostPort - b.value.hostPort
   );
   for (const [i, entry] of entries.entries()) {
     for (let j = i + 1; j < entries.length; j++) {
