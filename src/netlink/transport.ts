@@ -36,7 +36,7 @@ export interface Transport extends Disposable {
    */
   send(datagram: Uint8Array<ArrayBuffer>): void;
   /**
-   * The next datagram, or `undefined` if none is there. The bytes are valid until the next call.
+   * The next datagram, or `undefined` if none is there. The bytes are valid until the next call, also of another transport.
    *
    * @throws {IncompleteReplyError} if the datagram was longer than expected and is lost
    * @throws {SyscallError} ENOBUFS if datagrams before the next one are lost
@@ -49,7 +49,6 @@ export interface Transport extends Disposable {
  */
 export class SocketTransport implements Transport {
   readonly #fd: OwnedFd;
-  #buffer: Uint8Array<ArrayBuffer> = new Uint8Array(FIRST_BUFFER_BYTES);
 
   private constructor(fd: OwnedFd) {
     this.#fd = fd;
@@ -112,18 +111,18 @@ export class SocketTransport implements Transport {
 
   /** The next datagram, or `undefined`. */
   receive(): Uint8Array<ArrayBuffer> | undefined {
-    const length = receive(this.#fd, this.#buffer);
+    const length = receive(this.#fd, buffer);
     if (length === undefined) return undefined;
-    if (length > this.#buffer.length) {
-      const had = this.#buffer.length;
+    if (length > buffer.length) {
+      const had = buffer.length;
       // The next one like it fits.
-      this.#buffer = new Uint8Array(length);
+      buffer = new Uint8Array(length);
       throw new IncompleteReplyError(
         "truncated",
         `a datagram of ${length} bytes did not fit ${had}`,
       );
     }
-    return this.#buffer.subarray(0, length);
+    return buffer.subarray(0, length);
   }
 
   /** Closes the socket. */
@@ -152,6 +151,8 @@ export class SocketTransport implements Transport {
 
 /** Dumps come in datagrams of at most 32 KiB (netlink_dump), as long as one object is not larger. */
 const FIRST_BUFFER_BYTES = 32 * 1024;
+/** Of all sockets: what is received is read before anything else happens, and each pod has a socket of its own for a moment. */
+let buffer: Uint8Array<ArrayBuffer> = new Uint8Array(FIRST_BUFFER_BYTES);
 const SEND_OVERHEAD_BYTES = 4096;
 const MAX_INT32 = 0x7fffffff;
 /** Family, pad, port, groups: all zero but the family means the kernel. */

@@ -183,19 +183,26 @@ export class NftablesConnection implements Disposable {
     return this.getElements(table, [{ set, key }])[0];
   }
 
-  /** Reads several elements by one datagram; see {@linkcode getElement}. */
+  /** Reads several elements by few datagrams; see {@linkcode getElement}. */
   getElements(
     table: string,
     wanted: readonly { readonly set: NftSet; readonly key: Uint8Array }[],
   ): (Element | undefined)[] {
-    const found = this.netlink.execute(
-      [],
-      wanted.map(({ set, key }) => elementQuery(table, set, key)),
-      [Errno.ENOENT, Errno.EINVAL],
-    );
-    return wanted.map(({ set }, i) =>
-      decodeElements(set, found[i]?.[0]?.attrs.elements ?? []).at(0)
-    );
+    const elements: (Element | undefined)[] = [];
+    for (let at = 0; at < wanted.length; at += QUERIES_AT_ONCE) {
+      const some = wanted.slice(at, at + QUERIES_AT_ONCE);
+      const found = this.netlink.execute(
+        [],
+        some.map(({ set, key }) => elementQuery(table, set, key)),
+        [Errno.ENOENT, Errno.EINVAL],
+      );
+      for (const [i, { set }] of some.entries()) {
+        elements.push(
+          decodeElements(set, found[i]?.[0]?.attrs.elements ?? []).at(0),
+        );
+      }
+    }
+    return elements;
   }
 
   /** All elements of a set, in no order; none when there is no such set. */
@@ -311,6 +318,9 @@ export class NftablesConnection implements Disposable {
     }));
   }
 }
+
+/** An answer takes up to 8 KiB of the socket's receive buffer, which has 208 KiB by default. */
+const QUERIES_AT_ONCE = 16;
 
 function elementQuery(table: string, set: NftSet, key: Uint8Array) {
   const { data: _data, ...keysOnly } = set;

@@ -121,14 +121,15 @@ async function open(options: NodeOptions): Promise<Node> {
       state.writeNode(settings);
     }
     const changes = await ensureBaseline(context);
+    // While there is a node.
+    opened.use(state.keepOpen());
+    sockets.turn = opened.use(Turn.open(state.sandboxesDirectory));
     // What was lost may have taken pods' routes along: the kernel drops those whose source address goes.
     if (!isNew && changes.length > 0) {
       // Mending may need the node alone.
       lock[Symbol.dispose]();
       changes.push(...await mendSandboxes(context));
     }
-    opened.use(state.keepOpen());
-    sockets.turn = opened.use(Turn.open(state.sandboxesDirectory));
     return newNode(context, changes, opened.move());
   } catch (error) {
     throw undo.rollBack(error);
