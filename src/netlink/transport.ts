@@ -133,7 +133,10 @@ export class SocketTransport implements Transport {
   /** The kernel refuses a datagram larger than the send buffer with EMSGSIZE (netlink_sendmsg). */
   #accept(bytes: number): void {
     // The kernel doubles the value, and takes its own overhead from it.
-    const size = Math.min(bytes + SEND_OVERHEAD_BYTES, MAX_INT32 >> 1);
+    const size = Math.min(
+      Math.max(bytes + SEND_OVERHEAD_BYTES, USUAL_BYTES),
+      MAX_INT32 >> 1,
+    );
     this.#grow(SO_SNDBUFFORCE, SO_SNDBUF, size);
     // A failing batch is answered with one datagram a message.
     this.#grow(SO_RCVBUFFORCE, SO_RCVBUF, size);
@@ -154,6 +157,8 @@ const FIRST_BUFFER_BYTES = 32 * 1024;
 /** Of all sockets: what is received is read before anything else happens, and each pod has a socket of its own for a moment. */
 let buffer: Uint8Array<ArrayBuffer> = new Uint8Array(FIRST_BUFFER_BYTES);
 const SEND_OVERHEAD_BYTES = 4096;
+/** What a socket has by default (net.core.rmem_default), so that no buffer becomes smaller. */
+const USUAL_BYTES = 212_992;
 const MAX_INT32 = 0x7fffffff;
 /** Family, pad, port, groups: all zero but the family means the kernel. */
 const SIZE_OF_SOCKADDR_NL = 12;
