@@ -107,7 +107,7 @@ function adopt(node: Node, { sandbox, adopted }: Scene): Promise<Sandbox> {
     name: sandbox,
     ports: PORTS,
     netns: adopted,
-    interfaceName: "net0",
+    interfaceName: "net1",
     defaultRoute: false,
     routes: [{ destination: "198.51.100.0/24" }],
     bandwidth: { egress: 8_000_000 },
