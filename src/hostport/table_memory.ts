@@ -73,6 +73,8 @@ export class TableMemory {
   tryCommit(nft: NftablesConnection, change: TableChange): boolean {
     // Nothing is sent then, and no generation made.
     if (isEmpty(change)) return true;
+    // Not worth a look at the table then.
+    if (!this.#isMine(change)) return false;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const generation = this.#current(nft);
       if (generation === undefined || !this.#permits(change)) return false;
@@ -131,7 +133,11 @@ export class TableMemory {
       const family = WILDCARD.get(placed.set);
       return family === undefined ||
         !this.#excluded.has(portOf(family, placed));
-    }) && (change.delete ?? []).every((placed) => {
+    }) && this.#isMine(change);
+  }
+
+  #isMine({ delete: gone = [] }: TableChange): boolean {
+    return gone.every((placed) => {
       const { comment } = placed.element;
       return comment !== undefined &&
         this.#mine.get(nameOf(placed)) === comment;
