@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readFile, writeFile } from "../../ffi/file.ts";
 import { Cidr } from "../net/cidr.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Connection } from "../netlink/connection.ts";
@@ -74,6 +75,10 @@ export function podDifferences(
     }));
   }
   const mend = mending((route) => {
+    if (claimed.some(({ address }) => address.family === 6)) {
+      using pod = openPod();
+      pod.run(() => switchIpv6On(link.interfaceName));
+    }
     if (!link.defaultRoute) releasePodRules(route, link.podIndex);
     attachPod(route, link, claimed);
     awaitReady(hostRoute, route, link, claimed);
@@ -88,6 +93,12 @@ export function podDifferences(
       mend,
     })),
   ];
+}
+
+/** Somebody in the pod may have switched it off, and then no address can be added. Call it inside the pod. */
+function switchIpv6On(link: string): void {
+  const path = `/proc/sys/net/ipv6/conf/${link}/disable_ipv6`;
+  if (readFile(path)[0] === 0x31) writeFile(path, "0");
 }
 
 /** Addresses, routes and gateway neighbours that are not as they should be. */

@@ -334,6 +334,11 @@ export const ON_POD: readonly Disturbance[] = [
     ],
   },
   {
+    title: "the pod's IPv6 switched off",
+    pod: "echo 1 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6",
+    found: [/^pod's address fd00:\S+ is missing$/],
+  },
+  {
     title: "the pod's default routes removed",
     pod: "ip route del default; ip -6 route del default",
     found: [
