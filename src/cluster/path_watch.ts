@@ -6,7 +6,6 @@
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { eventFd, pollAsync, signalEventFd } from "../../ffi/socket.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
-import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
 import { Feed, type Glance } from "../netlink/feed.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import {
@@ -28,6 +27,7 @@ import {
   RTNLGRP_NEIGH,
 } from "../rtnetlink/constants.ts";
 import { LOOPBACK_INDEX } from "../rtnetlink/link.ts";
+import { indexOf } from "../sandbox/glances.ts";
 import { PATH_PROTOCOL } from "../sandbox/path_parts.ts";
 
 /** What comes within this time is told once: a flush is many messages. */
@@ -118,11 +118,11 @@ export class PathWatch implements AsyncDisposable {
 
 /** By the fixed headers alone. */
 function touchesPaths(
-  { type, from, body }: Glance,
+  glance: Glance,
   { tunnels, underlay }: WatchedLinks,
 ): boolean {
-  // In ifinfomsg, ifaddrmsg and ndmsg alike.
-  const index = from.view.getInt32(body + 4, HOST_LITTLE_ENDIAN);
+  const { type, from, body } = glance;
+  const index = indexOf(glance);
   switch (type) {
     case RTM_NEWLINK:
     case RTM_DELLINK:
