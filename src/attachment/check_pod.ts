@@ -74,15 +74,18 @@ export function podDifferences(
       mending((route) => route.execute([change]))();
     }));
   }
-  const mend = mending((route) => {
-    if (claimed.some(({ address }) => address.family === 6)) {
-      using pod = openPod();
-      pod.run(() => switchIpv6On(link.interfaceName));
-    }
+  const mend = () => {
+    using pod = openPod();
+    using route = pod.run(() => {
+      if (claimed.some(({ address }) => address.family === 6)) {
+        switchIpv6On(link.interfaceName);
+      }
+      return Connection.open(NETLINK_ROUTE);
+    });
     if (!link.defaultRoute) releasePodRules(route, link.podIndex);
     attachPod(route, link, claimed);
     awaitReady(hostRoute, route, link, claimed);
-  });
+  };
   const missing = missingFrom(podRoute, link, claimed);
   return [
     ...found,
