@@ -3,21 +3,16 @@
  *
  * @module
  */
-import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
 import { IpAddress } from "../net/ip.ts";
 import { LOOPBACK_INDEX, setLink } from "../rtnetlink/link.ts";
 import type { NormalisedSpec } from "../spec/sandbox_spec.ts";
-import {
-  describeOwner,
-  hostNetworkAddresses,
-  nodeAddresses,
-  type NodeContext,
-} from "./context.ts";
+import { hostNetworkAddresses, type NodeContext } from "./context.ts";
 import { newDnsFiles } from "./dns_files.ts";
 import { attachInterfaces } from "./interfaces.ts";
+import { claimNewPorts } from "./live_ports.ts";
 import { pinFor, recordOf } from "./new_record.ts";
 import { adoptPodNamespace, newPodNamespace } from "./pod_namespace.ts";
-import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
+import type { SandboxRecord } from "./records.ts";
 import { writeSpecSysctls } from "./spec_sysctls.ts";
 import type { UndoStack } from "./undo.ts";
 
@@ -59,7 +54,7 @@ export function buildOnHostNetwork(
   spec: NormalisedSpec,
   undo: UndoStack,
 ): SandboxRecord {
-  const { state, sockets, settings, namespace } = context;
+  const { state, settings, namespace } = context;
   const addresses = hostNetworkAddresses(context);
   const record: SandboxRecord = {
     ...recordOf(id, spec, namespace, addresses),
@@ -67,18 +62,9 @@ export function buildOnHostNetwork(
   };
   pinFor(state, id, namespace, undo);
   newDnsFiles(state, record);
-  const ports = hostPortsOf(record);
-  if (ports.length === 0) return record;
+  if (record.ports.length === 0) return record;
   // A claim must not outlive its maker unnoticed.
   state.writeSandbox(record);
-  const owner = portOwner(record);
-  undo.push(() =>
-    releaseHostPorts(sockets, owner, ports, { withHairpin: true })
-  );
-  claimHostPorts(sockets, owner, ports, {
-    nodeAddresses: () => nodeAddresses(context),
-    describeOwner: (other) => describeOwner(context, other),
-    withHairpin: true,
-  });
+  claimNewPorts(context, record, undo);
   return record;
 }

@@ -19,7 +19,6 @@ import {
 import { podAt } from "../attachment/check_host.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { ofFamily } from "../hostport/elements.ts";
-import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
 import { TABLE } from "../hostport/sets.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
@@ -27,7 +26,7 @@ import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { removeIfEmpty } from "../state/store.ts";
 import { ensureBaseline } from "./baseline.ts";
 import { bridgesOf, sweptIfItFails } from "./bridges.ts";
-import { describeOwner, nodeAddresses, type NodeContext } from "./context.ts";
+import { describeOwner, type NodeContext } from "./context.ts";
 import { expectDescriptors } from "./descriptors.ts";
 import { newDnsFiles } from "./dns_files.ts";
 import { freeAddresses, ownerOfAddress } from "./free_addresses.ts";
@@ -42,10 +41,11 @@ import {
 } from "./identity.ts";
 import { buildOnHostNetwork, buildUnrouted } from "./build_unrouted.ts";
 import { attachInterfaces } from "./interfaces.ts";
+import { claimNewPorts } from "./live_ports.ts";
 import { pinFor, recordOf } from "./new_record.ts";
 import { hasNetworks } from "./network_notes.ts";
 import { refuseStaleNode } from "./node_settings.ts";
-import { hostPortsOf, portOwner, type SandboxRecord } from "./records.ts";
+import type { SandboxRecord } from "./records.ts";
 import { explained } from "./permission.ts";
 import { routingOf } from "./recorded_wiring.ts";
 import { leaveNamespace, removeOrphans, removeRemains } from "./remove.ts";
@@ -308,16 +308,7 @@ function build(
   // Until here all goes with the pin, or bears the sandbox's mark. Who has a host port is told by its record.
   state.writeSandbox(record);
   record = attachInterfaces(context, record, { namespace, podRoute }, undo);
-  const ports = hostPortsOf(record);
-  const owner = portOwner(record);
-  undo.push(() =>
-    releaseHostPorts(sockets, owner, ports, { withHairpin: true })
-  );
-  claimHostPorts(sockets, owner, ports, {
-    nodeAddresses: () => nodeAddresses(context),
-    describeOwner: (other) => describeOwner(context, other),
-    withHairpin: true,
-  });
+  claimNewPorts(context, record, undo);
   awaitReady(sockets.route, podRoute, link, claimed);
   return record;
 }

@@ -1,8 +1,9 @@
 /**
- * Host ports of a sandbox that exists, opened and closed.
+ * Host ports of a sandbox: claimed when it is made, opened and closed while it lives.
  *
  * @module
  */
+import type { ConflictOptions } from "../hostport/conflicts.ts";
 import { claimHostPorts, releaseHostPorts } from "../hostport/host_ports.ts";
 import { elementsOf } from "../hostport/elements.ts";
 import {
@@ -13,7 +14,12 @@ import {
 } from "../hostport/mapping.ts";
 import { TABLE } from "../hostport/sets.ts";
 import { describeOwner, nodeAddresses, type NodeContext } from "./context.ts";
-import { addressesOf, portOwner, type SandboxRecord } from "./records.ts";
+import {
+  addressesOf,
+  hostPortsOf,
+  portOwner,
+  type SandboxRecord,
+} from "./records.ts";
 import { UndoStack } from "./undo.ts";
 
 /** Whether the record names the port. */
@@ -22,6 +28,32 @@ export function hasPort(
   port: SinglePortMapping,
 ): boolean {
   return ports.some((other) => comparePortMappings(other, port) === 0);
+}
+
+/**
+ * Claims all ports of a sandbox that is being made, and that it may reach itself by them.
+ *
+ * @throws {SandboxError} `HostPortInUse`, `HostAddressUnknown`
+ */
+export function claimNewPorts(
+  context: NodeContext,
+  record: SandboxRecord,
+  undo: UndoStack,
+): void {
+  const { sockets } = context;
+  const ports = hostPortsOf(record);
+  const owner = portOwner(record);
+  const withHairpin = true;
+  undo.push(() => releaseHostPorts(sockets, owner, ports, { withHairpin }));
+  claimHostPorts(sockets, owner, ports, { ...asks(context), withHairpin });
+}
+
+/** What claiming asks of the node. */
+function asks(context: NodeContext): ConflictOptions {
+  return {
+    nodeAddresses: () => nodeAddresses(context),
+    describeOwner: (id) => describeOwner(context, id),
+  };
 }
 
 /**
@@ -103,11 +135,7 @@ function claim(
     context.sockets,
     portOwner(record),
     hostPorts(record, ports),
-    {
-      nodeAddresses: () => nodeAddresses(context),
-      describeOwner: (id: string) => describeOwner(context, id),
-      withHairpin: false,
-    },
+    { ...asks(context), withHairpin: false },
   );
 }
 
