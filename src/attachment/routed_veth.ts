@@ -280,16 +280,16 @@ export function awaitReady(
  * @throws {SandboxError} `Timeout`
  */
 export function awaitAddresses(
-  podRoute: Connection,
+  route: Connection,
   all: readonly IpAddress[],
 ): void {
   const addresses = all.filter(({ family }) => family === 6);
   const start = performance.now();
   // The kernel installs an address's local route last: when it ceases to be tentative, packets to it are not yet taken.
-  while (!addresses.every((address) => isLocal(podRoute, address))) {
+  while (!addresses.every((address) => isLocal(route, address))) {
     if (performance.now() - start > READY_TIMEOUT_MS) {
       throw new SandboxError("Timeout", {
-        operation: "waiting for the pod's IPv6 address",
+        operation: "waiting for an IPv6 address",
         timeoutMs: READY_TIMEOUT_MS,
       });
     }

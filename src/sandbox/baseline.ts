@@ -7,6 +7,7 @@
  */
 import { readFile } from "../../ffi/file.ts";
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import { awaitAddresses } from "../attachment/routed_veth.ts";
 import { SandboxError } from "../errors.ts";
 import { TABLE } from "../hostport/sets.ts";
 import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";
@@ -216,8 +217,9 @@ function gatewayDifferences(context: NodeContext): BaselineDifference[] {
       object: `address ${object} of lo`,
       problem: "is missing",
       change: `added ${object} to lo`,
-      mend: () =>
-        context.sockets.route.execute([
+      mend: () => {
+        const { route } = context.sockets;
+        route.execute([
           newAddress({
             index: LOOPBACK_INDEX,
             address: gateway,
@@ -228,7 +230,10 @@ function gatewayDifferences(context: NodeContext): BaselineDifference[] {
               ? { scope: RT_SCOPE_LINK, label: GATEWAY_LABEL }
               : {}),
           }),
-        ]),
+        ]);
+        // Until then packets to it meet the route that answers for the pod CIDR.
+        awaitAddresses(route, [gateway]);
+      },
     };
   });
 }

@@ -10,6 +10,10 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { NetworkNamespace, type NodeOptions, openNode } from "../../mod.ts";
+import { isLocal } from "../../src/attachment/address_claims.ts";
+import { IpAddress } from "../../src/net/ip.ts";
+import { Connection } from "../../src/netlink/connection.ts";
+import { NETLINK_ROUTE } from "../../src/netlink/message.ts";
 import { loopbackUp } from "../namespace/helpers.ts";
 import { command, ipLinks } from "../support/command.ts";
 import {
@@ -44,6 +48,17 @@ Deno.test("openNode() tells what it changed, and changes nothing the second time
   assertEquals(third.gateways, ["10.99.0.1", "fd00:10:99::1"]);
   assertEquals(third.netnsId, bare.namespace.id);
   assertEquals(await third.check(), []);
+});
+
+Deno.test("packets reach the gateways as soon as openNode() returns", async () => {
+  for (let round = 0; round < 20; round++) {
+    await using bare = new BareNode();
+    using route = bare.namespace.run(() => Connection.open(NETLINK_ROUTE));
+    await using node = await bare.open();
+    for (const gateway of node.gateways) {
+      assert(isLocal(route, IpAddress.parse(gateway)), gateway);
+    }
+  }
 });
 
 Deno.test("openNode() sets lo up in a namespace that was just made", async () => {
