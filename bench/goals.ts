@@ -6,6 +6,7 @@
  */
 import type { Conditions, Results, Row } from "./results.ts";
 import { LIMIT } from "./subjects.ts";
+import type { Cells } from "./table.ts";
 
 /** A goal and what was measured. */
 export interface Verdict {
@@ -13,9 +14,22 @@ export interface Verdict {
   /** What was measured, with its unit. */
   readonly reached: string;
   readonly met: boolean;
+  /**
+   * What no podnet could get beyond in the same run: C in its place, or, where a process is started, a program of Deno that
+   * does nothing.
+   */
+  readonly floor?: string;
 }
 
 type Statistic = (row: Row) => number | undefined;
+
+/** The columns of a table of goals. */
+export const GOAL_HEAD: Cells = ["goal", "reached", "floor", "met"];
+
+/** One line of such a table. */
+export function goalCells({ goal, reached, floor = "", met }: Verdict): Cells {
+  return [goal, reached, floor, met ? "yes" : "no"];
+}
 
 const median: Statistic = ({ summary }) => summary.median;
 const p99: Statistic = ({ summary }) => summary.p99;
@@ -30,18 +44,29 @@ function verdict(
   bound: "at most" | "at least",
   limit: number,
   unit: string,
+  floor?: number,
 ): Verdict | undefined {
   if (value === undefined) return undefined;
   const met = bound === "at most" ? value <= limit : value >= limit;
-  return {
-    goal: `${goal}: ${bound} ${limit}${unit}`,
-    reached: `${
+  const text = (value: number) =>
+    `${
       value.toLocaleString("en", {
         maximumSignificantDigits: value >= 1000 ? 4 : 3,
       })
-    }${unit}`,
+    }${unit}`;
+  return {
+    goal: `${goal}: ${bound} ${limit}${unit}`,
+    reached: text(value),
     met,
+    ...(floor === undefined ? {} : { floor: text(floor) }),
   };
+}
+
+function quotient(
+  value: number | undefined,
+  by: number | undefined,
+): number | undefined {
+  return value === undefined || by === undefined ? undefined : value / by;
 }
 
 function value(
@@ -57,12 +82,12 @@ function value(
 
 /** podnet's number divided by another's under the same conditions. */
 function ratioTo(
-  { goal, measure, its = measure, other = LIMIT, subject = "podnet" }: {
+  { goal, measure, other = LIMIT, subject = "podnet", floor }: {
     readonly goal: string;
     readonly measure: string;
-    readonly its?: string;
     readonly other?: string;
     readonly subject?: string;
+    readonly floor?: string;
   },
   conditions: Conditions,
   statistic: Statistic,
@@ -70,12 +95,11 @@ function ratioTo(
   limit: number,
 ): Goal {
   return (results) => {
-    const mine = value(results, measure, subject, conditions, statistic);
-    const theirs = value(results, its, other, conditions, statistic);
-    const ratio = mine === undefined || theirs === undefined
-      ? undefined
-      : mine / theirs;
-    return verdict(goal, ratio, bound, limit, "×");
+    const of = (subject: string) =>
+      value(results, measure, subject, conditions, statistic);
+    const its = of(other);
+    const lowest = floor === undefined ? undefined : quotient(of(floor), its);
+    return verdict(goal, quotient(of(subject), its), bound, limit, "×", lowest);
   };
 }
 
@@ -88,13 +112,11 @@ function fasterThan(
 ): Goal {
   const measure = `${verb}, among peers`;
   return (results) => {
-    const mine = value(results, measure, "podnet", { pods }, median);
-    const theirs = value(results, measure, other, { pods }, median);
-    const ratio = mine === undefined || theirs === undefined
-      ? undefined
-      : theirs / mine;
+    const of = (subject: string) =>
+      value(results, measure, subject, { pods }, median);
     const goal = `${verb} with ${pods} pods, faster than ${other}`;
-    return verdict(goal, ratio, "at least", limit, "×");
+    const times = (subject: string) => quotient(of(other), of(subject));
+    return verdict(goal, times("podnet"), "at least", limit, "×", times(LIMIT));
   };
 }
 
@@ -143,12 +165,12 @@ function connectionGoal(
   return (results) => {
     const mine = value(results, name, "podnet", measure, median);
     const its = value(results, name, "podnet", other, median);
-    const ratio = mine === undefined || its === undefined
-      ? undefined
-      : mine / its;
-    return verdict(goal, ratio, bound, limit, "×");
+    return verdict(goal, quotient(mine, its), bound, limit, "×");
   };
 }
+
+/** What a process costs in which Deno has nothing to do. */
+const IDLE_DENO = "Deno, empty program";
 
 const goals: readonly Goal[] = [
   ...createGoals(),
@@ -184,6 +206,7 @@ const goals: readonly Goal[] = [
       measure: "create, one process",
       subject: "podnet command",
       other: "CNI bridge",
+      floor: IDLE_DENO,
     },
     {},
     median,
@@ -196,6 +219,7 @@ const goals: readonly Goal[] = [
       measure: "create, one process",
       subject: "podnet CNI plugin",
       other: "CNI bridge",
+      floor: IDLE_DENO,
     },
     {},
     median,

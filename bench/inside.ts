@@ -16,6 +16,7 @@ import { measureFootprint } from "./parts/footprint.ts";
 import { measureOnce } from "./parts/once.ts";
 import { measurePeers } from "./parts/peers.ts";
 import { measurePorts } from "./parts/ports.ts";
+import { measureProfile } from "./parts/profile.ts";
 import { measureRate } from "./parts/rate.ts";
 import { measureStorm } from "./parts/storm.ts";
 import { measureTraffic } from "./parts/traffic.ts";
@@ -34,6 +35,7 @@ const parts: Record<string, (bench: Bench) => Promise<void>> = {
   storm: measureStorm,
   traffic: measureTraffic,
   footprint: measureFootprint,
+  profile: measureProfile,
 };
 
 const options = parseArgs(Deno.args, {

@@ -6,8 +6,9 @@
  *
  * @module
  */
-import type { Verdict } from "./goals.ts";
+import { GOAL_HEAD, goalCells, type Verdict } from "./goals.ts";
 import { type Machine, sentence } from "./machine.ts";
+import { PROFILED, profileOf } from "./parts/profile.ts";
 import { charts } from "./plots.ts";
 import { type Conditions, phrase, Results, type Row } from "./results.ts";
 import { LIMIT, run } from "./subjects.ts";
@@ -261,6 +262,27 @@ const SECTIONS: readonly {
   },
 ];
 
+/** A table for each operation: what its calls of the C library took, and what else. */
+function* profileTables(results: Results): Generator<string> {
+  for (const verb of PROFILED) {
+    const rows = results.rows.filter(({ measure }) =>
+      measure === profileOf(verb)
+    );
+    if (rows.length === 0) continue;
+    yield `**${verb}**, µs:`;
+    yield "";
+    yield markdownTable(
+      ["what", "times", "µs"],
+      rows.map(({ subject, conditions: { times }, summary }) => [
+        subject === LIMIT ? "all of it in C" : subject,
+        times === undefined ? "" : String(times),
+        number(summary.median),
+      ]),
+    );
+    yield "";
+  }
+}
+
 /** What docs/performance.md says of the run. */
 export function performanceSection({ machine, goals, rows }: Run): string {
   const results = new Results(rows);
@@ -270,21 +292,19 @@ export function performanceSection({ machine, goals, rows }: Run): string {
     "",
     "### Goals",
     "",
-    markdownTable(
-      ["goal", "reached", "met"],
-      goals.map((
-        { goal, reached, met },
-      ) => [goal, reached, met ? "yes" : "no"]),
-    ),
+    markdownTable(GOAL_HEAD, goals.map(goalCells)),
     "",
   ];
+  const add = (title: string, parts: readonly string[]) => {
+    if (parts.length > 0) lines.push(`### ${title}`, "", ...parts);
+  };
   for (const { title, charts, measures } of SECTIONS) {
-    const parts = [
+    add(title, [
       ...charts.flatMap((chart) => picture(drawn, chart, "../")),
       ...measureTables(results, measures),
-    ];
-    if (parts.length > 0) lines.push(`### ${title}`, "", ...parts);
+    ]);
   }
+  add("Where the time goes", [...profileTables(results)]);
   return lines.join("\n").trimEnd();
 }
 

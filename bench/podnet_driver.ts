@@ -3,7 +3,9 @@
  * library, and some more. Started by the harness, in a network and mount
  * namespace of its own:
  *
- *     podnet_driver.ts STATE_DIR [WARM]
+ *     podnet_driver.ts STATE_DIR [WARM | calls]
+ *
+ * With `calls` its answers tell what the C library's functions took instead of the laps.
  *
  * @module
  */
@@ -18,7 +20,10 @@ import { cpuNs, wallNs } from "./clock.ts";
 import { FirstPackets } from "./first_packets.ts";
 import { StallSampler } from "./stall.ts";
 
-const [stateDir = "/run/podnet", warm] = Deno.args;
+const [stateDir = "/run/podnet", mode] = Deno.args;
+/** First of all, so that it sees all sockets being opened. */
+const calls = mode === "calls" ? await import("./calls.ts") : undefined;
+const warm = calls === undefined ? mode : undefined;
 
 /** How many namespaces are kept ready; a podnet that cannot says so. */
 const options: NodeOptions & { readonly warm?: number } = {
@@ -73,14 +78,24 @@ const operations: Record<string, Operation> = {
   removePorts: (number, ports) => pod(number).removePorts(ports),
 };
 
-async function time(operation: Operation, numbers: readonly number[]) {
+/** The operation for each of the pods, by the numbers of a command. */
+function each(
+  operation: Operation,
+  numbers: readonly number[],
+): (() => Promise<void>)[] {
   const [first = 0, count = 0, ports = 0, base = 0] = numbers;
-  const laps = { wall: [] as number[], cpu: [] as number[] };
-  for (let at = 0; at < count; at++) {
+  return Array.from({ length: count }, (_, at) => {
     const mappings = portsFrom(base + at * ports, ports);
+    return () => operation(first + at, mappings);
+  });
+}
+
+async function time(operation: Operation, numbers: readonly number[]) {
+  const laps = { wall: [] as number[], cpu: [] as number[] };
+  for (const act of each(operation, numbers)) {
     const cpu = cpuNs();
     const wall = wallNs();
-    await operation(first + at, mappings);
+    await act();
     laps.wall.push(wallNs() - wall);
     laps.cpu.push(cpuNs() - cpu);
   }
@@ -152,7 +167,11 @@ async function answer(line: string): Promise<unknown> {
   const [verb = "", ...words] = line.split(" ");
   const numbers = words.map(Number);
   const operation = operations[verb];
-  if (operation !== undefined) return await time(operation, numbers);
+  if (operation !== undefined) {
+    return calls === undefined
+      ? await time(operation, numbers)
+      : await calls.timeCalls(each(operation, numbers));
+  }
   const command = commands[verb];
   if (command === undefined) throw new RangeError(`unknown command ${verb}`);
   return await command(...numbers);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { judge, type Verdict } from "./goals.ts";
+import { GOAL_HEAD, goalCells, judge } from "./goals.ts";
 import { type Machine, sentence } from "./machine.ts";
 import { charts } from "./plots.ts";
 import { phrase, type Results, type Row } from "./results.ts";
@@ -50,12 +50,6 @@ function cells(results: Results, row: Row): string[] {
     against(cpu?.median, limit?.cpu?.median),
     String(summary.n),
   ];
-}
-
-const GOAL_HEAD = ["goal", "reached", "met"];
-
-function goalCells({ goal, reached, met }: Verdict): string[] {
-  return [goal, reached, met ? "yes" : "no"];
 }
 
 /** Prints everything. */

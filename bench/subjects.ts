@@ -123,6 +123,8 @@ export interface StartOptions {
   readonly join?: Driver;
   /** podnet: how many namespaces it keeps ready. */
   readonly warm?: number;
+  /** podnet: answers with what calls took instead of laps. */
+  readonly calls?: boolean;
 }
 
 let started = 0;
@@ -134,14 +136,14 @@ let started = 0;
  */
 export async function start(
   subject: string,
-  { join, warm }: StartOptions = {},
+  { join, warm, calls }: StartOptions = {},
 ): Promise<Driver> {
   const command = subjects[subject];
   if (command === undefined) throw new RangeError(`no subject ${subject}`);
   const directory = join?.directory ?? `${WORK}/${started++}`;
   await Deno.mkdir(directory, { recursive: true });
   const joins = join !== undefined && subject === LIMIT ? ["join"] : [];
-  const options = warm === undefined ? [] : [String(warm)];
+  const options = calls ? ["calls"] : warm === undefined ? [] : [String(warm)];
   const driver = new Driver({
     name: subject,
     command: [...command(directory), ...joins, ...options],

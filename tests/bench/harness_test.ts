@@ -74,6 +74,16 @@ Deno.test("start() lets a second process work on the node of the first", () =>
     }
   }));
 
+Deno.test("podnet started to tell its calls says what each took, once for each operation", () =>
+  built(async () => {
+    await using podnet = await start("podnet", { calls: true });
+    const told = JSON.parse(await podnet.ask("create", 0, 3, 1, 5000));
+    assertEquals(told.unshare.ns.length, 3);
+    assertEquals(Math.round(told.unshare.times), 1);
+    assertEquals(told.unshare.ns.every((ns: number) => ns > 0), true);
+    assertEquals(Object.keys(told).includes("send: nf_tables"), true);
+  }));
+
 Deno.test("ask() says which program ended when one does", () =>
   built(async () => {
     await using limit = await start(LIMIT);
