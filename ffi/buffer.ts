@@ -39,6 +39,28 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** PATH_MAX: the kernel takes no longer one. */
+const PATH = new Uint8Array(4096);
+
+/**
+ * As {@linkcode cString}, in memory that the next call overwrites: for the path of a call that is made at once. An array of
+ * more than 64 bytes is memory outside of the runtime's heap, and making one takes longer than most calls (measured: with
+ * that of a status, 3 µs of 4).
+ *
+ * @throws {TypeError} if the string contains a zero character
+ */
+export function cPath(text: string): Uint8Array<ArrayBuffer> {
+  const size = text.length;
+  if (size >= PATH.length) return cString(text);
+  for (let i = 0; i < size; i++) {
+    const code = text.charCodeAt(i);
+    if (code === 0 || code > 0x7f) return cString(text);
+    PATH[i] = code;
+  }
+  PATH[size] = 0;
+  return PATH;
+}
+
 /** The string that begins at `offset` and ends before the next zero byte, or with the buffer. */
 export function fromCString(bytes: Uint8Array, offset = 0): string {
   const end = bytes.indexOf(0, offset);

@@ -2,7 +2,7 @@
  * Mounts of the mount namespace that the process is in.
  * @module
  */
-import { cString } from "./buffer.ts";
+import { cPath, cString } from "./buffer.ts";
 import { check } from "./errno.ts";
 import { libc } from "./libc.ts";
 
@@ -47,13 +47,13 @@ export interface UnmountOptions {
  */
 export function unmount(target: string, options: UnmountOptions = {}): void {
   const flags = UMOUNT_NOFOLLOW | (options.detach === true ? MNT_DETACH : 0);
-  const name = cString(target);
+  const name = cPath(target);
   const c = libc();
   check("umount", c.umount2(name, flags), c.errno[0], target);
 }
 
 function mount(source: string, target: string, flags: bigint): void {
-  const from = cString(source);
+  const from = cPath(source);
   const to = cString(target);
   const c = libc();
   check("mount", c.mount(from, to, null, flags, null), c.errno[0], target);

@@ -4,7 +4,8 @@
  * @module
  */
 import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
-import { lstat, mkdir, readDirectory, rmdir } from "../../ffi/file.ts";
+import { lstatOrNone, mkdir, readDirectory, rmdir } from "../../ffi/file.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
 import { removeFile, removeIfEmpty, unusable } from "./store.ts";
 
 /**
@@ -13,11 +14,13 @@ import { removeFile, removeIfEmpty, unusable } from "./store.ts";
  * @throws {SandboxError} `StateUnusable`
  */
 export function present(path: string): boolean {
+  return statusOf(path) !== undefined;
+}
+
+function statusOf(path: string): FileStatus | undefined {
   try {
-    lstat(path);
-    return true;
+    return lstatOrNone(path);
   } catch (error) {
-    if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return false;
     throw unusable(path, error);
   }
 }
@@ -101,11 +104,6 @@ function removeEntry(path: string): void {
  * apart that somebody else has put there within one tick.
  */
 export function versionOf(path: string): string | undefined {
-  try {
-    const { ino, size, changed } = lstat(path);
-    return `${ino} ${size} ${changed}`;
-  } catch (error) {
-    if (isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) return undefined;
-    throw unusable(path, error);
-  }
+  const status = statusOf(path);
+  return status && `${status.ino} ${status.size} ${status.changed}`;
 }

@@ -5,7 +5,7 @@
  */
 import {
   fstat,
-  lstat,
+  lstatOrNone,
   O_CREAT,
   O_NOFOLLOW,
   O_NONBLOCK,
@@ -151,10 +151,5 @@ function openIfPresent(path: string): OwnedFd | undefined {
 
 /** Whether the path still leads to the open file. */
 export function isStill(path: string, file: OwnedFd): boolean {
-  try {
-    return lstat(path).ino === fstat(file).ino;
-  } catch (error) {
-    if (isSyscallError(error, Errno.ENOENT)) return false;
-    throw error;
-  }
+  return lstatOrNone(path)?.ino === fstat(file).ino;
 }

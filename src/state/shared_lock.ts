@@ -5,7 +5,7 @@
  */
 import {
   fstat,
-  lstat,
+  lstatOrNone,
   O_NOFOLLOW,
   O_NONBLOCK,
   O_RDONLY,
@@ -13,7 +13,7 @@ import {
   tryLock,
   unlock,
 } from "../../ffi/file.ts";
-import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
+import { SyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 
 /**
@@ -83,12 +83,7 @@ export class SharedLock implements Disposable {
   }
 
   #isStill(): boolean {
-    try {
-      return lstat(this.#path).ino === this.#inode;
-    } catch (error) {
-      if (isSyscallError(error, Errno.ENOENT)) return false;
-      throw error;
-    }
+    return lstatOrNone(this.#path)?.ino === this.#inode;
   }
 
   #release(): void {

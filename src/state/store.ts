@@ -19,6 +19,7 @@ import {
   rename,
   rmdir,
   unlink,
+  unlinkIfPresent,
   writeAll,
 } from "../../ffi/file.ts";
 import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
@@ -291,13 +292,7 @@ const OF_THE_FILE: readonly number[] = [
 
 /** Removes a file; absent is fine. */
 export function removeFile(path: string): void {
-  try {
-    unlink(path);
-  } catch (error) {
-    if (!(error instanceof SyscallError && error.errno === Errno.ENOENT)) {
-      throw error;
-    }
-  }
+  unlinkIfPresent(path);
 }
 
 function refuse(path: string, reason: string, cause?: unknown): never {

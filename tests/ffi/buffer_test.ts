@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { cInt, cString, fromCString } from "../../ffi/buffer.ts";
+import { cInt, cPath, cString, fromCString } from "../../ffi/buffer.ts";
 
 Deno.test("cString() ends UTF-8 with a zero byte", () => {
   assertEquals(cString("é"), new Uint8Array([0xc3, 0xa9, 0]));
@@ -11,6 +11,14 @@ Deno.test("cString() refuses a zero character, at which C would cut the path off
     TypeError,
     "zero character",
   );
+});
+
+Deno.test("cPath() ends a path after a longer one, and takes what is no path as cString() does", () => {
+  cPath("/a/longer/path");
+  for (const path of ["/short", "", "/é", "x".repeat(5000)]) {
+    assertEquals(fromCString(cPath(path)), path);
+  }
+  assertThrows(() => cPath("/run/x\0/etc/passwd"), TypeError);
 });
 
 Deno.test("fromCString() ends at the zero byte or with the buffer", () => {

@@ -3,6 +3,7 @@ import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import {
   fstat,
   lstat,
+  lstatOrNone,
   makeTempDirectory,
   mkdir,
   O_CREAT,
@@ -21,6 +22,7 @@ import {
   stat,
   tryLock,
   unlink,
+  unlinkIfPresent,
   writeAll,
   writeFile,
 } from "../../ffi/file.ts";
@@ -205,6 +207,21 @@ Deno.test("stat(), lstat() and fstat() agree with the runtime", () => {
   assertEquals(lstat(`${directory.path}/link`).kind, "symlink");
   assertEquals(stat("/dev/null").kind, "character");
   assertEquals(stat("/proc").dev === stat("/tmp").dev, false);
+});
+
+Deno.test("lstatOrNone() and unlinkIfPresent() tell what is not there from what cannot be had", () => {
+  using directory = temporaryDirectory();
+  const file = `${directory.path}/file`;
+  create(file, "");
+  assertEquals(lstatOrNone(file), lstat(file));
+  assertEquals(lstatOrNone(`${file}/below`), undefined);
+  assertEquals(unlinkIfPresent(file), true);
+  assertEquals(unlinkIfPresent(file), false);
+  assertEquals(lstatOrNone(file), undefined);
+  const long = `${directory.path}/${"x".repeat(300)}`;
+  assertErrno(Errno.ENAMETOOLONG, () => lstatOrNone(long));
+  assertErrno(Errno.ENAMETOOLONG, () => unlinkIfPresent(long));
+  assertErrno(Errno.EISDIR, () => unlinkIfPresent(directory.path));
 });
 
 Deno.test("tryLock() keeps others out until they are closed", () => {
