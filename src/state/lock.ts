@@ -11,8 +11,8 @@ import {
   O_NONBLOCK,
   O_RDONLY,
   open,
-  tryLock,
 } from "../../ffi/file.ts";
+import { tryLock } from "../../ffi/file_lock.ts";
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";

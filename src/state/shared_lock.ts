@@ -10,9 +10,8 @@ import {
   O_NONBLOCK,
   O_RDONLY,
   open,
-  tryLock,
-  unlock,
 } from "../../ffi/file.ts";
+import { tryLock, unlock } from "../../ffi/file_lock.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { O_DIRECTORY, O_RDONLY, open, tryLock } from "../../ffi/file.ts";
+import { O_DIRECTORY, O_RDONLY, open } from "../../ffi/file.ts";
+import { tryLock } from "../../ffi/file_lock.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { poll } from "../../ffi/socket.ts";
 import { unlockOrClose } from "./shared_lock.ts";

@@ -14,9 +14,9 @@ import {
   open,
   readDirectory,
   rmdir,
-  tryLock,
   unlink,
 } from "../../ffi/file.ts";
+import { tryLock } from "../../ffi/file_lock.ts";
 import { unmount } from "../../ffi/mount.ts";
 import { geteuid } from "../../ffi/process.ts";
 

@@ -20,12 +20,12 @@ import {
   rename,
   rmdir,
   stat,
-  tryLock,
   unlink,
   unlinkIfPresent,
   writeAll,
   writeFile,
 } from "../../ffi/file.ts";
+import { tryLock } from "../../ffi/file_lock.ts";
 
 /** A directory that is empty, and gone at the end of the block. */
 function temporaryDirectory(): Disposable & { readonly path: string } {

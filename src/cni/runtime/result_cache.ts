@@ -11,6 +11,7 @@ import {
   readDirectory,
   readTextFile,
 } from "../../../ffi/file.ts";
+
 import {
   acquireFairLock,
   type LockMode,
