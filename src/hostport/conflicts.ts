@@ -15,7 +15,7 @@ import {
   specificKey,
   wildcardKey,
 } from "./elements.ts";
-import { listenerOn, type SocketTables } from "./listeners.ts";
+import { listenersOn, type SocketTables } from "./listeners.ts";
 import type { HostPort } from "./mapping.ts";
 import { SETS, TABLE } from "./sets.ts";
 
@@ -28,30 +28,34 @@ export interface ConflictOptions {
 }
 
 /**
- * Refuses an address that the node does not have, and a port that a socket of the node waits on.
+ * Refuses addresses that the node does not have, and ports that a socket of the node waits on.
  *
  * @throws {SandboxError} `HostAddressUnknown`, `HostPortInUse`
  */
 export function refuseUnusable(
   sockets: SocketTables,
-  mapping: HostPort,
+  mappings: readonly HostPort[],
   { nodeAddresses }: Pick<ConflictOptions, "nodeAddresses">,
 ): void {
-  const { hostIP } = mapping;
-  if (
-    !isWildcard(mapping) && hostIP !== undefined &&
-    !nodeAddresses().some((address) => address.equals(hostIP))
-  ) {
-    throw new SandboxError("HostAddressUnknown", { hostIP: String(hostIP) });
+  for (const mapping of mappings) {
+    const { hostIP } = mapping;
+    if (
+      !isWildcard(mapping) && hostIP !== undefined &&
+      !nodeAddresses().some((address) => address.equals(hostIP))
+    ) {
+      throw new SandboxError("HostAddressUnknown", { hostIP: String(hostIP) });
+    }
   }
-  const listener = listenerOn(sockets, mapping);
-  if (listener === undefined) return;
-  const { address, port } = listener;
-  throw inUse(
-    mapping,
-    address.family,
-    `a socket of the node on ${bracketed(String(address))}:${port}`,
-  );
+  for (const [i, listener] of listenersOn(sockets, mappings).entries()) {
+    const mapping = mappings[i];
+    if (listener === undefined || mapping === undefined) continue;
+    const { address, port } = listener;
+    throw inUse(
+      mapping,
+      address.family,
+      `a socket of the node on ${bracketed(String(address))}:${port}`,
+    );
+  }
 }
 
 /**

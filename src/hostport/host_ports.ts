@@ -7,6 +7,7 @@
 import { Errno } from "../../ffi/errno.ts";
 import {
   type ConntrackFilter,
+  countConnections,
   flushConntrack,
 } from "../conntrack/conntrack.ts";
 import type { IpAddress } from "../net/ip.ts";
@@ -51,8 +52,8 @@ export interface HostPortSockets extends SocketTables {
   readonly turn?: { take(work: () => void): void };
 }
 
-function inTurn({ turn }: HostPortSockets, work: () => void): void {
-  if (turn === undefined) work();
+function inTurn({ turn, memory }: HostPortSockets, work: () => void): void {
+  if (turn === undefined || memory?.isAlone === true) work();
   else turn.take(work);
 }
 
@@ -71,9 +72,10 @@ export function claimHostPorts(
   sockets: HostPortSockets,
   owner: PortOwner,
   mappings: readonly HostPort[],
-  options: ClaimOptions,
+  asked: ClaimOptions,
 ): void {
-  for (const mapping of mappings) refuseUnusable(sockets, mapping, options);
+  const options = { ...asked, nodeAddresses: once(asked.nodeAddresses) };
+  if (mappings.length > 0) refuseUnusable(sockets, mappings, options);
   const wanted = options.withHairpin
     ? elementsOf(mappings, owner)
     : portsOf(mappings, owner);
@@ -85,6 +87,12 @@ export function claimHostPorts(
   if (owner.hostNetwork) return;
   const filters = mappings.flatMap((mapping) => oldFlows(mapping, options));
   if (filters.length > 0) flushConntrack(sockets.nft.netlink, filters);
+}
+
+/** Asked for at most once in a claim. */
+function once<T>(ask: () => T): () => T {
+  let answer: { readonly value: T } | undefined;
+  return () => (answer ??= { value: ask() }).value;
 }
 
 /** Asks for all that could be in the way, and names it. */
@@ -187,7 +195,8 @@ function forgetFlows(
   const ended = mappings.filter(({ protocol }) =>
     !isGone || protocol !== "tcp"
   );
-  if (ended.length === 0) return;
+  // With nothing tracked there is no need to know whose the addresses are.
+  if (ended.length === 0 || countConnections(nft.netlink) === 0) return;
   const filters = addresses.filter((a) => isFreeOr(nft, a, id)).flatMap((
     address,
   ) =>

@@ -12,7 +12,7 @@ import {
 } from "../sockdiag/listeners.ts";
 import { parseSctpEndpoints } from "../sockdiag/sctp_endpoints.ts";
 import { isWildcard } from "./elements.ts";
-import type { HostPort } from "./mapping.ts";
+import type { HostPort, PortProtocol } from "./mapping.ts";
 
 /** Where to learn of the node's sockets. */
 export interface SocketTables {
@@ -24,29 +24,72 @@ export interface SocketTables {
   readonly mayShadow?: (socket: ListeningSocket) => boolean;
 }
 
-/** A socket that listens on what the mapping asks for, an IPv6 socket on an IPv4 address shown as what it is. */
-export function listenerOn(
-  { diag, sctpEndpoints, mayShadow = () => false }: SocketTables,
-  mapping: HostPort,
-): ListeningSocket | undefined {
-  const { protocol, hostPort } = mapping;
-  const isInTheWay = (socket: ListeningSocket) =>
-    shadows(mapping, socket) && !mayShadow(socket);
-  if (protocol === "sctp") {
-    return parseSctpEndpoints(sctpEndpoints?.() ?? "")
-      .map((socket) => ({ ...socket, address: plain(socket.address) }))
-      .find((socket) => socket.port === hostPort && isInTheWay(socket));
-  }
-  // An IPv6 socket may take IPv4 clients as well, so those are always looked at.
-  const found = protocol === "tcp"
-    ? listTcpListeners(diag, hostPort)
-    : ([6, 4] as const).flatMap((family) =>
-      family === 6 || mapping.families.includes(4)
-        ? listListeners(diag, { protocol, family, port: hostPort })
-        : []
+/**
+ * For each of the mappings a socket that listens on what it asks for, an IPv6 socket on an IPv4 address shown as what it
+ * is. Neighbouring ports are one question: the kernel looks through all of its places for listeners for each, 15 µs.
+ */
+export function listenersOn(
+  tables: SocketTables,
+  mappings: readonly HostPort[],
+): (ListeningSocket | undefined)[] {
+  const { mayShadow = () => false } = tables;
+  const waiting = new Map<PortProtocol, readonly ListeningSocket[]>();
+  for (const { protocol } of mappings) {
+    if (waiting.has(protocol)) continue;
+    const asked = mappings.filter((other) => other.protocol === protocol);
+    const found = protocol === "sctp"
+      ? parseSctpEndpoints(tables.sctpEndpoints?.() ?? "")
+      : rangesOf(asked).flatMap((ports) =>
+        ask(tables.diag, protocol, asked, ports)
+      );
+    waiting.set(
+      protocol,
+      found.map((one) => ({ ...one, address: plain(one.address) })),
     );
-  return found.map((socket) => ({ ...socket, address: plain(socket.address) }))
-    .find(isInTheWay);
+  }
+  return mappings.map((mapping) =>
+    waiting.get(mapping.protocol)?.find((socket) =>
+      socket.port === mapping.hostPort && shadows(mapping, socket) &&
+      !mayShadow(socket)
+    )
+  );
+}
+
+function ask(
+  diag: Connection,
+  protocol: "tcp" | "udp",
+  mappings: readonly HostPort[],
+  ports: PortRange,
+): readonly ListeningSocket[] {
+  if (protocol === "tcp") return listTcpListeners(diag, ports);
+  // An IPv6 socket may take IPv4 clients as well, so those are always looked at.
+  return ([6, 4] as const).flatMap((family) =>
+    family === 6 || mappings.some(({ families }) => families.includes(4))
+      ? listListeners(diag, { protocol, family, ...ports })
+      : []
+  );
+}
+
+interface PortRange {
+  readonly port: number;
+  readonly lastPort: number;
+}
+
+/** Ports so near to each other are asked for together, and those between them with them. */
+const NEAR = 32;
+
+function rangesOf(mappings: readonly HostPort[]): PortRange[] {
+  const ranges: PortRange[] = [];
+  const ports = mappings.map(({ hostPort }) => hostPort).sort((a, b) => a - b);
+  for (const port of ports) {
+    const last = ranges.at(-1);
+    if (last === undefined || port - last.lastPort > NEAR) {
+      ranges.push({ port, lastPort: port });
+    } else {
+      ranges[ranges.length - 1] = { port: last.port, lastPort: port };
+    }
+  }
+  return ranges;
 }
 
 function shadows(mapping: HostPort, socket: ListeningSocket): boolean {

@@ -66,6 +66,14 @@ export class TableMemory {
   #crowded = 0;
 
   /**
+   * Whether nobody else seems to be at work on the table: there is no need to take turns then. Should that be wrong, one of
+   * two who commit at the same time begins anew, and knows from then on.
+   */
+  get isAlone(): boolean {
+    return this.#generation !== undefined && this.#calm >= CALM;
+  }
+
+  /**
    * Makes a change that nobody else's elements are in the way of, and that deletes only elements of this process.
    *
    * @returns false when nothing was done, because that cannot be told without asking

@@ -38,6 +38,11 @@ export interface ListenerQuery {
    * @default those on all ports
    */
   readonly port?: number;
+  /**
+   * Only those on ports from `port` to this one.
+   * @default port
+   */
+  readonly lastPort?: number;
 }
 
 const AF = { 4: 2, 6: 10 } as const;
@@ -55,9 +60,9 @@ export function listListeners(
   connection: Connection,
   query: ListenerQuery,
 ): readonly ListeningSocket[] {
-  const { protocol, family, port } = query;
+  const { protocol, family } = query;
   return connection.dump({
-    operation: `list ${protocol} listeners${onPort(port)}`,
+    operation: `list ${protocol} listeners${onPorts(query)}`,
     type: SOCK_DIAG_BY_FAMILY,
     flags: 0,
     codec: socketRequest,
@@ -68,7 +73,7 @@ export function listListeners(
         states: STATES[protocol],
         ...NO_COOKIE,
       },
-      attrs: portFilter(port),
+      attrs: portFilter(query),
     },
     reply: socketMessage,
   }).map(toSocket);
@@ -82,16 +87,16 @@ export function listListeners(
  */
 export function listTcpListeners(
   connection: Connection,
-  port?: number,
+  ports: PortQuery = {},
 ): readonly ListeningSocket[] {
   return connection.dump({
-    operation: `list tcp listeners${onPort(port)}`,
+    operation: `list tcp listeners${onPorts(ports)}`,
     type: TCPDIAG_GETSOCK,
     flags: 0,
     codec: tcpRequest,
     value: {
       header: { states: STATES.tcp, ...NO_COOKIE },
-      attrs: portFilter(port),
+      attrs: portFilter(ports),
     },
     reply: socketMessage,
   }).map(toSocket);
@@ -100,12 +105,21 @@ export function listTcpListeners(
 /** INET_DIAG_NOCOOKIE. */
 const NO_COOKIE = { cookie0: 0xffffffff, cookie1: 0xffffffff } as const;
 
-function onPort(port: number | undefined): string {
-  return port === undefined ? "" : ` on port ${port}`;
+type PortQuery = Pick<ListenerQuery, "port" | "lastPort">;
+
+function onPorts({ port, lastPort = port }: PortQuery): string {
+  if (port === undefined) return "";
+  return port === lastPort
+    ? ` on port ${port}`
+    : ` on ports ${port} to ${lastPort}`;
 }
 
-function portFilter(port: number | undefined): { bytecode?: Uint8Array } {
-  return port === undefined ? {} : { bytecode: sourcePortIs(port) };
+function portFilter(
+  { port, lastPort = port }: PortQuery,
+): { bytecode?: Uint8Array } {
+  return port === undefined || lastPort === undefined
+    ? {}
+    : { bytecode: sourcePortIn(port, lastPort) };
 }
 
 function toSocket(
@@ -125,25 +139,36 @@ function toSocket(
   };
 }
 
+/** `struct inet_diag_bc_op`: u8 code, u8 yes, u16 no. */
+const INSTRUCTION_BYTES = 4;
+/** Codes of instructions that compare the source port: it is at least, at most, the number in the slot after it. */
+const INET_DIAG_BC_S_GE = 2;
+const INET_DIAG_BC_S_LE = 3;
+
 /**
- * A filter program: one instruction, which compares the source port with the number in the slot after it. `yes` leads
- * to the end of the program, which accepts; `no` leads 4 bytes beyond it, which rejects (net/ipv4/inet_diag.c,
- * inet_diag_bc_run).
+ * A filter program of two comparisons. `yes` leads to the next instruction, and at last to the end of the program, which
+ * accepts; `no` leads 4 bytes beyond that, which rejects (net/ipv4/inet_diag.c, inet_diag_bc_run).
  */
-function sourcePortIs(port: number): Uint8Array {
-  if (!Number.isInteger(port) || port < 0 || port > 0xffff) {
-    throw new RangeError(`${port} is not a port`);
-  }
-  /** `struct inet_diag_bc_op`: u8 code, u8 yes, u16 no. */
-  const INSTRUCTION_BYTES = 4;
-  const INET_DIAG_BC_S_EQ = 11;
-  const length = 2 * INSTRUCTION_BYTES;
-  const program = new Uint8Array(length);
+function sourcePortIn(first: number, last: number): Uint8Array {
+  const compare = 2 * INSTRUCTION_BYTES;
+  const program = new Uint8Array(2 * compare);
   const view = new DataView(program.buffer);
-  view.setUint8(0, INET_DIAG_BC_S_EQ);
-  view.setUint8(1, length);
-  view.setUint16(2, length + INSTRUCTION_BYTES, true);
-  view.setUint16(INSTRUCTION_BYTES + 2, port, true);
+  let at = 0;
+  for (
+    const [code, port] of [
+      [INET_DIAG_BC_S_GE, first],
+      [INET_DIAG_BC_S_LE, last],
+    ] as const
+  ) {
+    if (!Number.isInteger(port) || port < 0 || port > 0xffff) {
+      throw new RangeError(`${port} is not a port`);
+    }
+    view.setUint8(at, code);
+    view.setUint8(at + 1, compare);
+    view.setUint16(at + 2, program.length - at + INSTRUCTION_BYTES, true);
+    view.setUint16(at + INSTRUCTION_BYTES + 2, port, true);
+    at += compare;
+  }
   return program;
 }
 

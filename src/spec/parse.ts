@@ -191,7 +191,13 @@ export function parsePortMappings(
   const problems = new Problems();
   const input = plainCopy(given, problems, "ports");
   const ports = problems.parse(portMappings, input, "ports");
-  checkPorts(problems, wellFormed(portMapping, input, "ports"), context);
+  checkPorts(
+    problems,
+    ports === undefined
+      ? wellFormed(portMapping, input, "ports")
+      : placedPorts(ports),
+    context,
+  );
   return normalisePorts(problems.finish(ports));
 }
 

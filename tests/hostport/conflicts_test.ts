@@ -322,6 +322,31 @@ Deno.test("HP17 a socket that may be shadowed is in nobody's way, and others are
   );
 });
 
+Deno.test("HP17 of many ports the one that a socket of the node waits on is named, and sockets between them are in nobody's way", async () => {
+  const near = Array.from({ length: 10 }, (_, i) => PORT + 2 * i);
+  const wanted = [...near, 30_000].flatMap((hostPort) =>
+    (["tcp", "udp"] as const).map((protocol) =>
+      mapping(undefined, { protocol, hostPort })
+    )
+  );
+  const listen = (port: number) =>
+    node.namespace.run(() => Deno.listen({ hostname: "127.0.0.1", port }));
+  using _between = listen(PORT + 1);
+  for (const hostPort of [PORT, PORT + 18, 30_000]) {
+    using _socket = listen(hostPort);
+    const context = await refused(() => two.sandbox.addPorts(wanted));
+    assertEquals(context, {
+      protocol: "tcp",
+      hostIP: "0.0.0.0",
+      hostPort,
+      owner: `a socket of the node on 127.0.0.1:${hostPort}`,
+    });
+    assertEquals(two.sandbox.ports, []);
+  }
+  await two.sandbox.addPorts(wanted);
+  await two.sandbox.removePorts(wanted);
+});
+
 Deno.test("HP17 sockets that wait for nobody are in nobody's way", async () => {
   // A client of another machine's port, from this port.
   for (const kind of TRANSPORTS) {

@@ -16,6 +16,7 @@ import {
   type ListenerQuery,
   type ListeningSocket,
   listListeners,
+  listTcpListeners,
 } from "../../src/sockdiag/listeners.ts";
 
 function find(query: ListenerQuery): readonly ListeningSocket[] {
@@ -91,6 +92,29 @@ Deno.test("listListeners() finds bound UDP sockets on the port, by family", () =
   assertEquals(show({ ...udp, family: 6 }), ["::1 4303 v6only"]);
   assertEquals(show({ ...udp, family: 4, port: 4304 }), ["0.0.0.0 4304"]);
   assertEquals(show({ protocol: "tcp", family: 4, port: 4303 }), []);
+});
+
+Deno.test("listListeners() finds sockets on the ports of a range, its ends among them, and on no others", () => {
+  const bound = [4309, 4310, 4312, 4313, 4314];
+  using _tcp = new DisposableStack();
+  for (const port of bound) {
+    _tcp.use(Deno.listen({ hostname: "127.0.0.1", port }));
+    _tcp.use(bindUdp("::1", port));
+  }
+  const range = { port: 4310, lastPort: 4313 };
+  assertEquals(
+    show({ protocol: "tcp", family: 4, ...range }),
+    ["127.0.0.1 4310", "127.0.0.1 4312", "127.0.0.1 4313"],
+  );
+  assertEquals(
+    show({ protocol: "udp", family: 6, ...range }),
+    ["::1 4310 v6only", "::1 4312 v6only", "::1 4313 v6only"],
+  );
+  using connection = Connection.open(NETLINK_SOCK_DIAG);
+  assertEquals(
+    listTcpListeners(connection, range).map(({ port }) => port).sort(),
+    [4310, 4312, 4313],
+  );
 });
 
 Deno.test("listListeners() tells whether an IPv6 socket takes IPv4 too", () => {
