@@ -99,6 +99,7 @@ const layers: Record<
   "src/diagnosis": {
     layers: [
       "ffi",
+      "src/cni/model",
       "src/conntrack",
       "src/errors.ts",
       "src/hostport",
@@ -210,6 +211,7 @@ const layers: Record<
       "ffi",
       "mod.ts",
       "src/cni/install",
+      "src/cni/model",
       "src/cni/plugin",
       "src/cni/runtime",
       "src/cli/library.ts",

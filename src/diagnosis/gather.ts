@@ -62,7 +62,7 @@ export async function gatherFacts(subject: Subject): Promise<Facts> {
     podCidrs: (node?.podCidrs ?? subject.podCidrs).map((text) =>
       Cidr.parse(text)
     ),
-    listeners: listenerFacts(witness, diag),
+    listeners: listenerFacts(witness, diag, node?.hostPorts ?? []),
     unseen: witness.unseen,
   };
 }

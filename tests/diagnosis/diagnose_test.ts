@@ -178,6 +178,29 @@ Deno.test("diagnose() tells of a process that has the port of a pod", async () =
   assertEquals(about, "host port 8080/tcp of default/web");
 });
 
+Deno.test("diagnose() bears a socket by which a runtime keeps a port for the pod's container, and no other's", async () => {
+  const container = crypto.randomUUID();
+  const labels = {
+    "cni.network": "podnet",
+    "cni.containerID": container,
+    "cni.ifname": "eth0",
+  };
+  await using patient = await Patient.admit({ labels });
+  for (const keptFor of [container, crypto.randomUUID()]) {
+    // Like podman's conmon: the container's id is among its arguments.
+    const [pid] = patient.run(`
+      busybox nc -l -p 8080 -e ${keptFor} < /dev/null > /dev/null 2>&1 &
+      while ! ss -Hltn sport = :8080 | grep -q .; do sleep 0.01; done
+      echo $!`).trim().split("\n");
+    try {
+      const found = await patient.findings("host-port-has-listener");
+      assertEquals(found.length, keptFor === container ? 0 : 1);
+    } finally {
+      patient.run(`kill ${pid}`);
+    }
+  }
+});
+
 Deno.test("diagnose() tells of a host port that Docker has published too", async () => {
   await using patient = await Patient.admit();
   const publish = (port: number) =>

@@ -167,6 +167,43 @@ export const rulesetCases: readonly Case[] = [
     },
   ],
   [
+    "a listener that keeps the port for the pod's container",
+    {
+      ...node({
+        hostPorts: [{
+          protocol: "tcp",
+          port: 80,
+          sandbox: "default/web",
+          containerID: "one",
+        }],
+      }),
+      listeners: [{
+        protocol: "tcp",
+        port: 80,
+        uid: 0,
+        address: IpAddress.parse("::"),
+        keptFor: "one",
+      }],
+    },
+  ],
+  [
+    "a listener that keeps the port for another container",
+    {
+      ...node({
+        hostPorts: [{ protocol: "tcp", port: 80, sandbox: "default/web" }],
+      }),
+      listeners: [{
+        protocol: "tcp",
+        port: 80,
+        uid: 0,
+        address: IpAddress.parse("::"),
+        keptFor: "one",
+      }],
+    },
+    "host-port-has-listener",
+    "warning",
+  ],
+  [
     "masquerading of all",
     {
       ruleset: [table({}, {

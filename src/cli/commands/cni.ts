@@ -99,7 +99,9 @@ export const cniUninstall = defineUninstall({
   ],
   async load() {
     const { CNI_PLUGIN } = await import("../../cni/install/conflist.ts");
-    const { attachmentOf } = await import("../../cni/plugin/attachment_id.ts");
+    const { attachmentOf } = await import(
+      "../../cni/model/attachment_labels.ts"
+    );
     return {
       kind: CNI_PLUGIN,
       isIts: (labels) => attachmentOf(labels) !== undefined,

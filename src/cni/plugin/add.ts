@@ -4,6 +4,7 @@
  * @module
  */
 import { isSandboxError } from "../../errors.ts";
+import { isKeptFor } from "../../hostport/kept_sockets.ts";
 import { createAdopted } from "../../sandbox/adopted.ts";
 import type { Node } from "../../sandbox/node.ts";
 import { openNode } from "../../sandbox/open_node.ts";
@@ -13,7 +14,6 @@ import { EMPTY_RESULT, parseResult } from "../model/result.ts";
 import { resultDocument } from "../model/result_document.ts";
 import { explained } from "./explain.ts";
 import type { Invocation } from "./invocation.ts";
-import { isKeptFor } from "./kept_ports.ts";
 import { lookInto, refuseExisting } from "./netns.ts";
 import { resultOf } from "./result.ts";
 import { createSharing } from "./shared_ports.ts";

@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { isKeptFor } from "../../hostport/kept_sockets.ts";
 import { openIfKnown, removeWhole } from "../../sandbox/adopted.ts";
 import { attachmentId } from "./attachment_id.ts";
 import type { Invocation } from "./invocation.ts";
-import { isKeptFor } from "./kept_ports.ts";
 import { refuseOwnNamespace } from "./netns.ts";
 import type { PluginRequest } from "../model/network.ts";
 import { readNodeReference } from "./settings.ts";

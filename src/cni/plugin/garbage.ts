@@ -6,7 +6,7 @@
 import type { Node } from "../../sandbox/node.ts";
 import { CniError } from "../model/error.ts";
 import type { Attachment, PluginRequest } from "../model/network.ts";
-import { attachmentOf } from "./attachment_id.ts";
+import { attachmentOf } from "../model/attachment_labels.ts";
 import { openIfKnown, removeWhole } from "../../sandbox/adopted.ts";
 import { failureOf } from "./failure.ts";
 import { readNodeReference } from "./settings.ts";

@@ -12,7 +12,10 @@ import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import type { SandboxSummary } from "../../sandbox/description.ts";
 import type { Node } from "../../sandbox/node.ts";
 import type { Sandbox } from "../../sandbox/sandbox.ts";
-import { type AttachmentKey, attachmentOf } from "./attachment_id.ts";
+import {
+  type AttachmentKey,
+  attachmentOf,
+} from "../model/attachment_labels.ts";
 import { linkNames } from "./netns.ts";
 import type { Wish } from "./wish.ts";
 

@@ -13,7 +13,8 @@ import {
 } from "../model/capabilities.ts";
 import type { PluginRequest } from "../model/network.ts";
 import type { ResultDns } from "../model/result.ts";
-import { attachmentId, attachmentLabels } from "./attachment_id.ts";
+import { attachmentLabels } from "../model/attachment_labels.ts";
+import { attachmentId } from "./attachment_id.ts";
 import { LIMIT_KEYS, limitsOf } from "./bandwidth.ts";
 import { type ContainerWish, readContainer } from "./container.ts";
 import { readDns } from "./dns.ts";

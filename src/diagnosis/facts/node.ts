@@ -21,6 +21,8 @@ import { collectGarbage } from "../../sandbox/garbage.ts";
 import { LeaseGate } from "../../sandbox/node_lease.ts";
 import { NodeState } from "../../sandbox/node_state.ts";
 import type { NodeRecord } from "../../sandbox/records.ts";
+import { attachmentOf } from "../../cni/model/attachment_labels.ts";
+import { keptSockets } from "../../hostport/kept_sockets.ts";
 import { listListeners } from "../../sockdiag/listeners.ts";
 import { acquireLock } from "../../state/lock.ts";
 import type { HostPortFacts, ListenerFacts, NodeFacts } from "./node_facts.ts";
@@ -134,22 +136,31 @@ function hostPortsOf(
     ids.flatMap((id) => {
       const record = state.readableSandbox(id);
       if (record === undefined) return [];
-      const { spec: { namespace, name } } = record;
+      const { spec: { namespace, name, labels } } = record;
+      const containerID = attachmentOf(labels)?.containerID;
       return record.ports.map(({ protocol, hostPort, hostIP }) => ({
         protocol,
         port: hostPort,
         ...(hostIP === undefined ? {} : { address: hostIP }),
         sandbox: `${namespace}/${name}`,
+        ...(containerID === undefined ? {} : { containerID }),
       }));
     })) ?? [];
 }
 
-/** Processes that wait on a port. */
+/** Processes that wait on a port, and for which of the sandboxes' containers. */
 export function listenerFacts(
   witness: Witness,
   diag: Connection | undefined,
+  hostPorts: readonly HostPortFacts[],
 ): ListenerFacts[] {
   if (diag === undefined) return [];
+  const containers = new Set(
+    hostPorts.flatMap(({ containerID }) => containerID ?? []),
+  );
+  const kept = containers.size === 0
+    ? undefined
+    : witness.see("processes", () => keptSockets(containers));
   const protocols = ["tcp", "udp"] as const;
   return protocols.flatMap((protocol) =>
     ([4, 6] as const).flatMap((family) =>
@@ -157,8 +168,17 @@ export function listenerFacts(
         `${protocol} sockets of IPv${family}`,
         () =>
           listListeners(diag, { protocol, family }).map((
-            { address, port, uid },
-          ) => ({ protocol, address, port, uid })),
+            { address, port, uid, inode },
+          ) => {
+            const keptFor = kept?.get(inode);
+            return {
+              protocol,
+              address,
+              port,
+              uid,
+              ...(keptFor === undefined ? {} : { keptFor }),
+            };
+          }),
       ) ?? []
     )
   );

@@ -16,6 +16,8 @@ export interface HostPortFacts {
   readonly address?: string;
   /** `namespace/name` of the sandbox. */
   readonly sandbox: string;
+  /** The container that a CNI runtime made the sandbox for. */
+  readonly containerID?: string;
 }
 
 /** A process of the node that waits on a port. */
@@ -25,6 +27,8 @@ export interface ListenerFacts {
   readonly port: number;
   /** User id of its owner. */
   readonly uid: number;
+  /** The container of a CNI runtime for which it keeps the port from others. */
+  readonly keptFor?: string;
 }
 
 /** Something of the node, or of a sandbox, that is not in the kernel as it should be. */

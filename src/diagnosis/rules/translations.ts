@@ -100,8 +100,12 @@ function replacedSources(given: Given): DiagnosisFinding[] {
 /** The socket was there first, or its owner did not mind: podnet refuses a port that a socket has. */
 function listeningProcesses({ node, listeners }: Given): DiagnosisFinding[] {
   return (node?.hostPorts ?? []).flatMap((port) => {
-    const listener = listeners.find(({ protocol, address, port: number }) =>
+    const listener = listeners.find((
+      { protocol, address, port: number, keptFor },
+    ) =>
       protocol === port.protocol && number === port.port &&
+      // A runtime keeps the port for this pod.
+      (keptFor === undefined || keptFor !== port.containerID) &&
       (port.address === undefined || address.isUnspecified ||
         String(address) === port.address)
     );
