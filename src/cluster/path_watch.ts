@@ -9,11 +9,13 @@ import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Feed, type Glance } from "../netlink/feed.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
 import {
+  RT_SCOPE_UNIVERSE,
   RTM_DELADDR,
   RTM_DELLINK,
   RTM_DELNEIGH,
   RTM_DELROUTE,
   RTM_DELRULE,
+  RTM_NEWADDR,
   RTM_NEWLINK,
   RTM_NEWNEIGH,
   RTM_NEWROUTE,
@@ -48,6 +50,8 @@ export class PathWatch implements AsyncDisposable {
   readonly #feed: Feed;
   readonly #wake: OwnedFd;
   readonly #done: Promise<void>;
+  /** Numbers of links to other nodes, also of those that are down: nothing leads over them until they are up again. */
+  readonly #underlay = new Set<number>();
   #isEnding = false;
 
   /**
@@ -79,6 +83,7 @@ export class PathWatch implements AsyncDisposable {
       })
     ));
     this.#wake = owned.use(eventFd());
+    this.#learn(links());
     const kept = owned.move();
     this.#done = this.#run(links, settled, tell).finally(() => kept.dispose());
     this.#done.catch(() => {});
@@ -107,40 +112,50 @@ export class PathWatch implements AsyncDisposable {
       await settled();
       if (this.#isEnding) return;
       const known = links();
+      this.#learn(known);
       let isTouched = false;
       const isWhole = this.#feed.drain((glance) => {
-        isTouched ||= touchesPaths(glance, known);
+        if (this.#touchesPaths(glance, known)) isTouched = true;
       });
       if (isTouched || !isWhole) tell();
     }
   }
-}
 
-/** By the fixed headers alone. */
-function touchesPaths(
-  glance: Glance,
-  { tunnels, underlay }: WatchedLinks,
-): boolean {
-  const { type, from, body } = glance;
-  const index = indexOf(glance);
-  switch (type) {
-    case RTM_NEWLINK:
-    case RTM_DELLINK:
-      return tunnels.has(index) || underlay.has(index);
-    case RTM_NEWNEIGH:
-    case RTM_DELNEIGH:
-      return tunnels.has(index);
-    case RTM_DELADDR:
-      // Routes go with the address that is their source, and are not told of.
-      return index === LOOPBACK_INDEX || tunnels.has(index) ||
-        underlay.has(index);
-    case RTM_NEWROUTE:
-    case RTM_DELROUTE:
-      // struct rtmsg: family, dst_len, src_len, tos, table, protocol
-      return from.bytes[body + 5] === PATH_PROTOCOL;
-    case RTM_DELRULE:
-      return true;
-    default:
-      return false;
+  #learn({ underlay }: WatchedLinks): void {
+    for (const index of underlay) this.#underlay.add(index);
+  }
+
+  /** By the fixed headers alone. */
+  #touchesPaths(glance: Glance, { tunnels }: WatchedLinks): boolean {
+    const { type, from, body } = glance;
+    const index = indexOf(glance);
+    switch (type) {
+      case RTM_NEWLINK:
+      case RTM_DELLINK:
+        return tunnels.has(index) || this.#underlay.has(index);
+      case RTM_NEWNEIGH:
+      case RTM_DELNEIGH:
+        return tunnels.has(index);
+      case RTM_NEWADDR:
+        // struct ifaddrmsg: family, prefixlen, flags, scope. Of the node, for other nodes to reach it by.
+        if (
+          index === LOOPBACK_INDEX ||
+          from.bytes[body + 3] !== RT_SCOPE_UNIVERSE
+        ) return false;
+        this.#underlay.add(index);
+        return true;
+      case RTM_DELADDR:
+        // Routes go with the address that is their source, and are not told of.
+        return index === LOOPBACK_INDEX || tunnels.has(index) ||
+          this.#underlay.has(index);
+      case RTM_NEWROUTE:
+      case RTM_DELROUTE:
+        // struct rtmsg: family, dst_len, src_len, tos, table, protocol
+        return from.bytes[body + 5] === PATH_PROTOCOL;
+      case RTM_DELRULE:
+        return true;
+      default:
+        return false;
+    }
   }
 }

@@ -231,7 +231,11 @@ Deno.test("watch() tells of what somebody undoes, so that it is mended, and not 
       "ip neighbour flush dev podnet-vx4 nud permanent",
       "bridge fdb delete $(bridge fdb show dev podnet-vx4 | cut -d' ' -f1) dev podnet-vx4 self",
       "ip address delete 10.244.1.1/32 dev podnet-vx4",
-      "ip link set eth0 down; ip link set eth0 up; ip address replace fd50::1/64 dev eth0 nodad; ip address replace fe80::1/64 dev eth0 nodad; ip route replace default via 192.168.50.253 proto 112; ip -6 route replace default via fd50::fd proto 112 metric 1024",
+      "ip address add 192.168.50.88/24 dev eth0",
+      "ip address delete 192.168.50.88/24 dev eth0",
+      "ip link set eth0 down",
+      "ip link set eth0 up",
+      "ip address replace fd50::1/64 dev eth0 nodad; ip address replace fe80::1/64 dev eth0 nodad; ip route replace default via 192.168.50.253 proto 112; ip -6 route replace default via fd50::fd proto 112 metric 1024",
     ]
   ) {
     const before = told;
