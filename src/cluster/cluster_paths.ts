@@ -3,14 +3,8 @@
  *
  * @module
  */
-import { Errno } from "../../ffi/errno.ts";
-import { SandboxError } from "../errors.ts";
 import { NO_PEERS, samePeers } from "../hostport/peers.ts";
-import { NetworkNamespace } from "../namespace/network_namespace.ts";
-import { Connection } from "../netlink/connection.ts";
-import { NETLINK_ROUTE } from "../netlink/message.ts";
-import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
-import { newLink } from "../rtnetlink/link.ts";
+import { NetlinkError } from "../netlink/netlink_error.ts";
 import { repairNode } from "../sandbox/check.ts";
 import type { NodeContext } from "../sandbox/context.ts";
 import { knownPeers } from "../sandbox/current_table.ts";
@@ -30,6 +24,13 @@ import {
 } from "../sandbox/path_parts.ts";
 import { setPeers } from "../sandbox/peers.ts";
 import { findParts } from "./found_parts.ts";
+import {
+  explain,
+  failuresOf,
+  refusalOf,
+  type Refused,
+  refuseWireguard,
+} from "./kernel_refusal.ts";
 import type { ClusterMember } from "./member.ts";
 import {
   type Change,
@@ -38,7 +39,7 @@ import {
   type Parts,
   partsOf,
 } from "./parts.ts";
-import { PathError } from "./path_error.ts";
+import type { PathError } from "./path_error.ts";
 import {
   type NormalisedPathOptions,
   parsePathOptions,
@@ -98,6 +99,8 @@ export class ClusterPaths {
   readonly #options: NormalisedPathOptions;
   #asked: Asked | undefined;
   #known: Known | undefined;
+  /** What the kernel did not take the last time, as text. */
+  #refused: ReadonlySet<string> = new Set();
   #last: Promise<unknown> = Promise.resolve();
   readonly #watches = new Set<PathWatch>();
 
@@ -132,7 +135,8 @@ export class ClusterPaths {
    * @param members all nodes, in any order
    * @throws {PathError} `LinkTaken`
    * @throws {SandboxError} `UnsupportedKernel`, `NodeNotFound`, `NodeConflict`
-   * @throws {NetlinkError} when the kernel refuses something though it was tried again; what it did not refuse is in place
+   * @throws {NetlinkError} when the kernel refuses something that is not of one member though it was tried again; what it did
+   * not refuse is in place
    */
   apply(
     self: ClusterMember,
@@ -246,20 +250,35 @@ export class ClusterPaths {
             `told the packet rules of ${plan.peers.networks.length} networks of other nodes`,
           );
         }
-        this.#converge(plan, underlay, changes);
-        return { changes, refused: plan.refused };
+        const refused = this.#converge(plan, underlay, changes);
+        // What it does not take twice is not tried again at once: of a member, it keeps nobody else from their paths.
+        const isLasting = round === ROUNDS ||
+          refused.every(({ text }) => this.#refused.has(text));
+        if (isLasting) {
+          this.#refused = new Set(refused.map(({ text }) => text));
+          return {
+            changes,
+            refused: [...plan.refused, ...refused.map(refusalOf)],
+          };
+        }
+        this.#known = undefined;
       } catch (error) {
         this.#known = undefined;
         if (!(error instanceof NetlinkError) || round === ROUNDS) {
           throw explain(error, plan, asked.self.name);
         }
-        // A route's source address is part of the node itself.
-        await repairNode(this.#context, { ids: [], wiring: false });
       }
+      // A route's source address is part of the node itself.
+      await repairNode(this.#context, { ids: [], wiring: false });
     }
   }
 
-  #converge(plan: PathPlan, underlay: Underlay, changes: string[]): void {
+  /** @returns what the kernel did not take, of single members */
+  #converge(
+    plan: PathPlan,
+    underlay: Underlay,
+    changes: string[],
+  ): Refused[] {
     const { sockets: { route } } = this.#context;
     const tunnels = JSON.stringify(plan.tunnels);
     let late: LinkChange[] = [];
@@ -288,23 +307,35 @@ export class ClusterPaths {
     }
     const wanted = partsOf(plan, numbers);
     const needed = changesBetween(this.#known.parts, wanted);
+    const refused: Refused[] = [];
     for (let at = 0; at < needed.length; at += REQUESTS_A_SEND) {
       const some = needed.slice(at, at + REQUESTS_A_SEND);
-      try {
-        route.execute(some.map(({ request }) => request()));
-        changes.push(...some.map(textOf));
-      } catch (error) {
-        if (error instanceof NetlinkError) {
-          // The kernel has carried out all others.
-          const failed = error.failures.map(({ index }) => index);
-          const done = some.filter((_, i) => !failed.includes(i));
-          changes.push(...done.map(textOf));
-        }
-        throw error;
+      const failures = failuresOf(() =>
+        route.execute(some.map(({ request }) => request()))
+      );
+      // The kernel has carried out all others.
+      changes.push(...some.filter((_, i) => !failures.has(i)).map(textOf));
+      for (const [index, error] of failures) {
+        const { part, does } = some[index] ?? {};
+        if (part?.member === undefined || does === "remove") throw error;
+        refused.push({
+          part,
+          member: part.member,
+          error,
+          text: `${part.key} ${part.value}`,
+        });
       }
     }
-    this.#known = { tunnels, numbers, parts: wanted };
+    const parts = new Map(wanted);
+    for (const { part: { key } } of refused) {
+      const before = this.#known.parts.get(key);
+      // What could not be changed is as it was.
+      if (before === undefined) parts.delete(key);
+      else parts.set(key, before);
+    }
+    this.#known = { tunnels, numbers, parts };
     for (const change of late) this.#changeLink(change, changes);
+    return refused;
   }
 
   #tunnelChanges({ tunnels }: PathPlan): LinkChange[] {
@@ -367,49 +398,4 @@ const PROBLEMS = {
 
 function textOf({ does, part }: Change): string {
   return `${DONE[does]} ${part.text}`;
-}
-
-/** What the kernel's refusal means. */
-function explain(error: unknown, plan: PathPlan, name: string): unknown {
-  if (!(error instanceof NetlinkError)) return error;
-  const tunnel = plan.tunnels.find(({ name }) =>
-    error.operation === `create vxlan ${name}`
-  );
-  if (tunnel === undefined) return error;
-  if (isNetlinkError(error, Errno.EOPNOTSUPP)) {
-    return new SandboxError("UnsupportedKernel", { feature: "VXLAN" }, {
-      cause: error,
-    });
-  }
-  return isNetlinkError(error, Errno.EEXIST)
-    ? new PathError(
-      "LinkTaken",
-      name,
-      `somebody else has link ${tunnel.name}, or a tunnel with identifier ${tunnel.vni} and port ${tunnel.port}: remove that, or use another identifier or port`,
-    )
-    : error;
-}
-
-/** WireGuard is planned for; that the plan is carried out could not be tried, so it is not. */
-function refuseWireguard(): never {
-  using namespace = NetworkNamespace.create();
-  using route = namespace.run(() => Connection.open(NETLINK_ROUTE));
-  try {
-    route.execute([
-      newLink({ name: "wg0", info: { $other: { name: "wireguard" } } }),
-    ]);
-  } catch (error) {
-    if (!isNetlinkError(error, Errno.EOPNOTSUPP)) throw error;
-    throw new SandboxError("UnsupportedKernel", { feature: "WireGuard" }, {
-      cause: error,
-    });
-  }
-  throw new SandboxError("InvalidSpec", {
-    problems: [{
-      path: "backend",
-      message:
-        'wireguard can be planned and not yet be carried out: write "auto", "host-gw" or "vxlan"',
-      received: "wireguard",
-    }],
-  });
 }

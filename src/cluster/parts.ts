@@ -56,6 +56,8 @@ export interface Part {
   readonly value: string;
   /** For people. */
   readonly text: string;
+  /** Name of the member that a route leads to. */
+  readonly member?: string;
   /** @param isNew whether it must not be there: what is there is somebody else's then */
   readonly put: (isNew: boolean) => Request<unknown>;
   readonly remove: () => Request<unknown>;
@@ -150,6 +152,7 @@ export function routePart(route: PathRoute, index: number): Part {
     value: hop === undefined
       ? "unreachable"
       : `${index} ${hop.gateway ?? "-"} ${hop.source ?? "-"}`,
+    ...route.member !== undefined && { member: route.member },
     get text() {
       return renderRoute(route);
     },

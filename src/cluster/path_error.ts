@@ -13,6 +13,7 @@ import { printable } from "../text.ts";
  * - `OffLink`: backend `host-gw`, and it is on no network of this node.
  * - `NoTunnel`: it must be reached by a tunnel, and one of the two nodes has none, or another kind.
  * - `NoCommonFamily`: the two have no addresses of the same IP version.
+ * - `KernelRefused`: the kernel does not take a route to it, as when its address is a broadcast address of this node's network.
  * - `LinkTaken`: the node has a link of the tunnel's name, or a tunnel with its identifier and port, that is not podnet's.
  */
 export type PathErrorCode =
@@ -21,6 +22,7 @@ export type PathErrorCode =
   | "OffLink"
   | "NoTunnel"
   | "NoCommonFamily"
+  | "KernelRefused"
   | "LinkTaken";
 
 /** There is no path to a member, or not to all of its pods. */

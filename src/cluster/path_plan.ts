@@ -27,6 +27,8 @@ export interface TunnelLink {
 export interface PathRoute {
   /** A network. */
   readonly destination: string;
+  /** Name of the member that has the destination; missing for what nobody has. */
+  readonly member?: string;
   /** Only for packets of the node's own pods, by a table that {@linkcode PathPlan.rules} lead to. */
   readonly ofPods?: true;
   /** Missing when packets are refused: nobody has the destination. */

@@ -148,6 +148,7 @@ class Draft {
     if (segment === undefined) return false;
     this.#routes.push({
       destination: text,
+      member: peer.name,
       hop: { ...segment, onlink: false },
     });
     return true;
@@ -201,6 +202,7 @@ class Draft {
       const source = this.#gateways.get(value.family);
       this.#routes.push({
         destination: text,
+        member: name,
         hop: {
           link,
           gateway: hopOf(value.family),
@@ -213,6 +215,7 @@ class Draft {
       const { value, host } = rememberedAddress(text);
       this.#routes.push({
         destination: host.text,
+        member: name,
         ofPods: true,
         hop: { link, gateway: hopOf(value.family), onlink: true },
       });
@@ -244,6 +247,7 @@ class Draft {
       const source = this.#gateways.get(value.family);
       this.#routes.push({
         destination: text,
+        member: peer.name,
         hop: {
           link: WIREGUARD_LINK,
           onlink: false,

@@ -91,15 +91,9 @@ function routesOf(
     members,
     options: { backend, vni, vxlanPort, clusterCidrs },
   });
-  const owners = new Map(
-    members.flatMap(({ name, podCidrs }) =>
-      podCidrs.map((podCidr) => [podCidr, name] as const)
-    ),
-  );
   return plan.routes.filter(({ ofPods }) => ofPods === undefined).map(
     (route) => {
-      const { destination, hop } = route;
-      const node = owners.get(destination);
+      const { destination, member: node, hop } = route;
       return {
         ...node !== undefined && { node },
         destination,

@@ -291,6 +291,37 @@ Deno.test("X8 host-gw refuses a node behind a router by a typed error, and has p
   assertEquals(typeof ask("tcp", client.namespace, to, [waiting]), "object");
 });
 
+Deno.test("a member whose route the kernel does not take is refused, and keeps nobody else from their paths", async () => {
+  const before = shown(node);
+  const bad = {
+    name: "bad",
+    podCidrs: ["10.244.99.0/24"],
+    // Of the node's own network: everybody.
+    addresses: ["192.168.50.255"],
+  };
+  const codes = ({ refused }: Awaited<ReturnType<ClusterPaths["apply"]>>) =>
+    refused.map(({ code, member }) => [code, member]);
+  const refused = [["KernelRefused", "bad"]];
+  const others = members().slice(0, 2);
+  assertEquals(
+    codes(await node.paths.apply(node.member, [bad, ...others])),
+    refused,
+  );
+  // Others come and go meanwhile, also by the eyes of another process.
+  const all = [bad, ...members()];
+  assertEquals(codes(await node.paths.apply(node.member, all)), refused);
+  const paths = ClusterPaths.open(node.node, CLUSTER);
+  assertEquals(codes(await paths.apply(node.member, all)), refused);
+  assert(shown(node).includes("10.244.3.0/24 via 192.168.50.3 "));
+  // One that had a path, and whose new one is not taken, leaves nothing when it goes.
+  const good = { ...bad, addresses: ["192.168.50.99"] };
+  await node.paths.apply(node.member, [good, ...members()]);
+  assertEquals(codes(await node.paths.apply(node.member, all)), refused);
+  await node.paths.apply(node.member, members());
+  assertEquals(shown(node), before);
+  assertEquals(await node.paths.check(), []);
+});
+
 Deno.test("a link or tunnel of somebody else's is in the way: a typed error, and it is left as it was", async () => {
   await using lab = await createLab({ nodes: 2, segments: 2, paths: {} });
   const [first] = lab.nodes;
