@@ -36,10 +36,10 @@ import {
 } from "../rtnetlink/policy_rule.ts";
 import { deleteRoute, newRoute } from "../rtnetlink/route.ts";
 import {
-  PATH_METRIC,
   PATH_PROTOCOL,
   PATH_RULE_PRIORITY,
   PATH_TABLE,
+  pathMetric,
 } from "../sandbox/path_parts.ts";
 import type { PathPlan, PathRoute } from "./path_plan.ts";
 import { renderRoute } from "./path_text.ts";
@@ -130,7 +130,7 @@ export function routePart(route: PathRoute, index: number): Part {
   const reference = {
     destination,
     table: ofPods ? PATH_TABLE : RT_TABLE_MAIN,
-    priority: hop === undefined ? LAST_RESORT_METRIC : PATH_METRIC,
+    priority: hop === undefined ? LAST_RESORT_METRIC : pathMetric(destination),
     protocol: PATH_PROTOCOL,
   };
   const options = {

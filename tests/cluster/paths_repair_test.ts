@@ -90,7 +90,7 @@ const DISTURBANCES: readonly Disturbance[] = [
   {
     name: "a route leads elsewhere",
     does: onNode(
-      "ip route replace 10.244.3.0/24 via 192.168.50.253 proto 113 metric 113",
+      "ip route replace $(ip route show 10.244.3.0/24 | sed 's/via [^ ]*/via 192.168.50.253/')",
     ),
     says:
       /^route 10\.244\.3\.0\/24 via 192\.168\.50\.3 dev eth0 leads elsewhere$/,
