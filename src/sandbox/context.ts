@@ -105,9 +105,11 @@ export function kernelHasIpv6(route: Connection): boolean {
     .some(({ addrGenMode }) => addrGenMode !== undefined);
 }
 
-const LOOPBACK: readonly IpAddress[] = ["127.0.0.1", "::1"].map((text) =>
-  IpAddress.parse(text)
-);
+/** 127.0.0.1 and ::1. */
+const LOOPBACK: readonly IpAddress[] = [
+  IpAddress.fromBigInt(0x7f00_0001n, 4),
+  IpAddress.fromBigInt(1n, 6),
+];
 
 /** Every address of the node, loopback included. Links of pods have none, so this does not grow with them. */
 export function nodeAddresses({ sockets }: NodeContext): IpAddress[] {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import { parseIp } from "ip-bigint";
 import { IpAddress } from "../../src/net/ip.ts";
 
 /** Addresses with runs of zeros, where the canonical text is hard. */
@@ -215,3 +216,46 @@ for (const [text, kinds] of Object.entries(OF_KIND)) {
     assertEquals(KINDS.filter((kind) => address[kind]), [...kinds]);
   });
 }
+
+/** What is nearly an address: its parts in any order, and addresses with a mistake in them. */
+const nearly = fc.oneof(
+  fc.array(
+    fc.constantFrom(
+      ...["::", ":", ".", "0", "1", "00", "01", "f", "G", "ffff", "10000"],
+      ...["255", "256", "1.2.3.4", "01.2.3.4", "%", "%lo", "/64", "[", "]"],
+      ...["@", "#", "?", "\\", " ", "\t", "\n", "\0", "0x1", "-1", "\uff11"],
+    ),
+    { maxLength: 17 },
+  ).map((parts) => parts.join("")),
+  fc.array(fc.constantFrom("1", "0", "abcd", "", "1.2.3.4"), {
+    minLength: 7,
+    maxLength: 9,
+  }).map((groups) => groups.join(":")),
+  fc.tuple(fc.ipV6(), fc.nat(), fc.constantFrom(":", ".", "0", "", "g", "%"))
+    .map(([text, at, other]) =>
+      text.slice(0, at % text.length) + other +
+      text.slice(at % text.length + 1)
+    ),
+);
+
+Deno.test("IpAddress.parse() takes what a second parser takes, and reads the same in it", () => {
+  fc.assert(
+    fc.property(nearly, (text) => {
+      let mine: bigint | undefined;
+      let its: bigint | undefined;
+      try {
+        mine = IpAddress.parse(text).toBigInt();
+      } catch (error) {
+        assert(error instanceof RangeError);
+      }
+      try {
+        const { number, scopeid } = parseIp(text);
+        if (scopeid === undefined) its = number;
+      } catch {
+        // No address.
+      }
+      assertEquals(mine, its, text);
+    }),
+    { numRuns: 20_000 },
+  );
+});
