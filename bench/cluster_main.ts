@@ -133,6 +133,7 @@ async function store(watchers: number): Promise<void> {
     name: `n${number}`,
     wanted: { podCidrs: ["10.0.0.0/8"].map(Cidr.parse) },
     held: [],
+    networks: [],
     formerLease: undefined,
     endpoint: () => ({ addresses: [`172.16.${number >> 8}.${number & 255}`] }),
   });

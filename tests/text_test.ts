@@ -8,8 +8,8 @@ import {
 
 Deno.test("printable() escapes what moves a terminal's cursor, and leaves other characters alone", () => {
   assertEquals(
-    printable("a\nb\x1b[31m\x9b\u2028"),
-    "a\\u000ab\\u001b[31m\\u009b\\u2028",
+    printable("a\nb\x1b[31m\x9b\u2028\u202ec"),
+    "a\\u000ab\\u001b[31m\\u009b\\u2028\\u202ec",
   );
   assertEquals(printable("Ünïcødé … ok"), "Ünïcødé … ok");
 });

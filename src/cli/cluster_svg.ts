@@ -4,7 +4,7 @@
  * @module
  */
 import type { ClusterView } from "../../mod.ts";
-import { printable } from "../text.ts";
+import { printable, shortened } from "../text.ts";
 import {
   ownLines,
   type PicturedNode,
@@ -44,11 +44,8 @@ function heightOf(lines: readonly string[]): number {
   return 2 * PADDING + LINE * (lines.length + 1);
 }
 
-/** What does not fit into a box is cut. */
-function shortened(text: string): string {
-  const room = Math.floor((WIDTH - 2 * PADDING) / 7.3);
-  return text.length > room ? `${text.slice(0, room - 1)}…` : text;
-}
+/** Letters in a line of a box. */
+const ROOM = Math.floor((WIDTH - 2 * PADDING) / 7.3);
 
 function drawBox(
   { x, y, height }: Box,
@@ -58,7 +55,7 @@ function drawBox(
 ): string {
   const text = (row: number, line: string, style: string) =>
     `<text${style} x="${x + PADDING}" y="${y + PADDING + LINE * (row + 0.8)}">${
-      escape(shortened(line))
+      escape(shortened(line, ROOM))
     }</text>`;
   return [
     `<g><title>${escape([name, ...lines].join("\n"))}</title>`,

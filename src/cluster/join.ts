@@ -4,6 +4,7 @@
  * @module
  */
 import { SandboxError } from "../errors.ts";
+import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { Node } from "../sandbox/node.ts";
 import { readNodeLease } from "../sandbox/node_lease.ts";
 import { openNamespace } from "../sandbox/node_settings.ts";
@@ -26,7 +27,7 @@ import type { ClusterSettings } from "./settings.ts";
 import { MAX_ADDRESSES } from "./record.ts";
 import { StaticStore } from "./static_store.ts";
 import { type ClusterStore, isStoreError } from "./store.ts";
-import { underlayOf } from "./underlay.ts";
+import { allAddresses, underlayOf } from "./underlay.ts";
 
 /** Makes what programs the kernel, once the node is open. */
 export type MakePaths = (
@@ -66,17 +67,23 @@ export async function joinWith(
   if (known === undefined) undo.push(() => notes.remove());
   try {
     const former = readNodeLease(state);
-    const endpoint = endpointReader(options, opened);
+    const namespace = openNamespace(
+      opened.use(new DisposableStack()),
+      nodeOptions.netns,
+    );
+    const endpoint = endpointReader(options, namespace);
     const place = await takePlace(store, {
       cluster,
       name,
       wanted: options.wanted,
       held: known?.podCidrs ?? [],
+      networks: underlayOf(namespace).networks.map(({ network }) => network),
       formerLease: former?.cluster === cluster ? former.id : undefined,
-      endpoint: (settings) => reachable(endpoint(settings)),
+      endpoint: (settings, addresses) =>
+        reachable(endpoint(settings, addresses), namespace),
     }, { ...options, leaseMs: leaseSeconds * 1000 });
     undo.push(() => giveUp(store, place, leaseSeconds));
-    const { podMtu } = endpoint(place.settings);
+    const { podMtu } = endpoint(place.settings, place.addresses);
     const node = opened.use(
       await openNode({
         ...nodeOptions,
@@ -96,7 +103,7 @@ export async function joinWith(
       node,
       paths: makePaths(node, place.settings),
       notes,
-      endpoint: () => told(endpoint(place.settings)),
+      endpoint: () => told(endpoint(place.settings, place.addresses)),
     };
     return await newCluster(parts, opened);
   } catch (error) {
@@ -133,16 +140,17 @@ function storeOf(options: NormalisedJoinOptions): ClusterStore {
 
 /** What the node has to tell of itself, looked up anew each time. */
 function endpointReader(
-  { node, addresses }: NormalisedJoinOptions,
-  opened: AsyncDisposableStack,
-): (settings: ClusterSettings) => OwnEndpoint {
-  const namespaces = opened.use(new DisposableStack());
-  const namespace = openNamespace(namespaces, node.netns);
-  return ({ backend, vni, vxlanPort, podCidrs }) => {
+  { node, addresses: given }: NormalisedJoinOptions,
+  namespace: NetworkNamespace,
+): (
+  settings: ClusterSettings,
+  stored: readonly string[] | undefined,
+) => OwnEndpoint {
+  return ({ backend, vni, vxlanPort, podCidrs }, stored) => {
     const underlay = underlayOf(namespace);
     return ownEndpoint(
       node.name,
-      { mtu: underlay.mtu, addresses: addresses ?? underlay.addresses },
+      { mtu: underlay.mtu, addresses: given ?? stored ?? underlay.addresses },
       { backend, vni, vxlanPort, clusterCidrs: podCidrs },
     );
   };
@@ -152,14 +160,18 @@ function told({ podMtu: _, addresses, ...endpoint }: OwnEndpoint) {
   return { ...endpoint, addresses: addresses.slice(0, MAX_ADDRESSES) };
 }
 
-function reachable(endpoint: OwnEndpoint) {
-  if (endpoint.addresses.length > 0) return told(endpoint);
+/** @throws {SandboxError} `InvalidSpec` when others could not reach the node: tunnels begin at these addresses, too */
+function reachable(endpoint: OwnEndpoint, namespace: NetworkNamespace) {
+  const has = allAddresses(namespace);
+  const message = endpoint.addresses.length === 0
+    ? "are missing: the node has none that others could reach it by, so write them, or give it one"
+    : endpoint.addresses.filter((address) => !has.includes(address))
+      .map((address) =>
+        `${address} is no address of this node: it has ${has.join(", ")}`
+      )[0];
+  if (message === undefined) return told(endpoint);
   throw new SandboxError("InvalidSpec", {
-    problems: [{
-      path: "addresses",
-      message:
-        "are missing: the node has none that others could reach it by, so write them, or give it one",
-    }],
+    problems: [{ path: "addresses", message }],
   });
 }
 

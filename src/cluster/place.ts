@@ -11,8 +11,8 @@ import { readMember, writeMember } from "./record.ts";
 import {
   type ClusterSettings,
   complete,
+  differences,
   readSettings,
-  refuseDifferences,
   type WantedSettings,
 } from "./settings.ts";
 import {
@@ -36,11 +36,18 @@ export interface PlaceWish {
   readonly wanted: WantedSettings;
   /** Networks that the node has set up. */
   readonly held: readonly string[];
+  /** Networks that the node is on. */
+  readonly networks: readonly string[];
   /** The lease that the node had until now, when it is known. */
   readonly formerLease: string | undefined;
-  /** What the node tells the others of itself, once the settings are known. */
+  /**
+   * What the node tells the others of itself, once the settings are known.
+   *
+   * @param addresses by which the others know it whatever it tells
+   */
   endpoint(
     settings: ClusterSettings,
+    addresses: readonly string[] | undefined,
   ): Omit<ClusterMember, "name" | "podCidrs">;
 }
 
@@ -50,6 +57,8 @@ export interface Place {
   /** The text of the settings in the store. */
   readonly settingsText: string;
   readonly self: ClusterMember;
+  /** By which the others know the node whatever it tells, as the store says. */
+  readonly addresses?: readonly string[];
   readonly lease: Lease;
   /** When the lease ends, by `uptimeMs()`. */
   readonly endsAtMs: number;
@@ -62,7 +71,7 @@ const GRACE_MS = 5000;
  * Takes a place. A node of the same name that is another one has the time of a lease to end.
  *
  * @throws {SandboxError} `ClusterConflict`, `InvalidSpec` when nobody has said what the cluster is to be, `NodeNameInUse`,
- * `PodCidrInUse`, `PodCidrsExhausted`, `StoreRefused`; `StoreUnreachable` when the store is silent for too long
+ * `NodeConflict`, `PodCidrInUse`, `PodCidrsExhausted`, `StoreRefused`; `StoreUnreachable` when the store is silent for too long
  */
 export async function takePlace(
   store: ClusterStore,
@@ -84,14 +93,20 @@ export async function takePlace(
       const basis = await store.list({ signal });
       limit.restart(timeoutMs);
       const { settings, settingsText } = settle(store, basis, wish);
-      const member = { name: wish.name, ...wish.endpoint(settings) };
       const other = basis.members.find(({ name }) => name === wish.name);
+      const addresses = other !== undefined && other.lease === undefined
+        ? addressesOf(other, settings)
+        : undefined;
+      const member = {
+        name: wish.name,
+        ...wish.endpoint(settings, addresses),
+      };
       if (other !== undefined && !isOwn(other, member, settings, wish)) {
         if (uptimeMs() > nameUntil) {
           throw new SandboxError("NodeNameInUse", {
             name: wish.name,
             cluster: wish.cluster,
-            addresses: addressesOf(other, settings),
+            addresses: addressesOf(other, settings) ?? [],
           });
         }
         await pause(500, signal);
@@ -113,7 +128,14 @@ export async function takePlace(
       }, { signal });
       if (lease !== undefined) {
         const endsAtMs = askedAt + lease.ttlMs;
-        return { settings, settingsText, self, lease, endsAtMs };
+        return {
+          settings,
+          settingsText,
+          self,
+          ...addresses !== undefined && { addresses },
+          lease,
+          endsAtMs,
+        };
       }
       if (refusedAt === basis.revision) {
         throw new SandboxError("StoreRefused", {
@@ -177,7 +199,10 @@ function settle(
       reason: `the settings of cluster "${cluster}" are damaged: ${settings}`,
     });
   }
-  refuseDifferences(cluster, wanted, settings);
+  const found = differences(wanted, settings);
+  if (found.length > 0) {
+    throw new SandboxError("ClusterConflict", { cluster, differences: found });
+  }
   return { settings, settingsText: stored.text };
 }
 
@@ -190,14 +215,14 @@ function isOwn(
 ): boolean {
   if (other.lease === undefined || other.lease === formerLease) return true;
   // After a reboot the lease is forgotten; two machines that work have no address in common.
-  const known = addressesOf(other, settings);
+  const known = addressesOf(other, settings) ?? [];
   return known.some((address) => addresses.includes(address));
 }
 
 function addressesOf(
   { name, text }: StoredMember,
   settings: ClusterSettings,
-): readonly string[] {
+): readonly string[] | undefined {
   const member = readMember(name, text, settings);
-  return typeof member === "string" ? [] : member.addresses;
+  return typeof member === "string" ? undefined : member.addresses;
 }

@@ -3,21 +3,26 @@
  *
  * @module
  */
-import { compareText } from "../text.ts";
+import { MAX_NODE_NAME_LENGTH } from "../spec/limits.ts";
+import { compareText, shortened } from "../text.ts";
 import { ownEndpoint } from "./endpoint.ts";
 import type { ClusterMember } from "./member.ts";
 import { readMember } from "./record.ts";
-import type { ClusterSettings } from "./settings.ts";
+import { type ClusterSettings, differences, readSettings } from "./settings.ts";
 import type {
   Reservation,
   StoredMember,
+  StoredText,
   StoreListing,
   StoreUpdate,
 } from "./store.ts";
 
+/** What is wrong is told with what was written, which may be of any length. */
+const MAX_REASON_LENGTH = 500;
+
 /** A record that is none, and is ignored. */
 export interface RefusedMember {
-  /** The name it is stored under. */
+  /** The name it is stored under, or the beginning of one that is too long for a node; `settings` for the cluster's. */
   readonly name: string;
   /** What is wrong with it. */
   readonly reason: string;
@@ -35,6 +40,8 @@ export interface RosterView {
 export class Roster {
   readonly #settings: ClusterSettings;
   #revision = "";
+  /** Why the settings are not what the node goes by. */
+  #settingsProblem: string | undefined;
   readonly #stored = new Map<string, StoredMember>();
   readonly #reservations = new Map<string, Reservation>();
   /** What stored members say, which is read once: valid for the revision. */
@@ -59,8 +66,9 @@ export class Roster {
   }
 
   /** Forgets what was, and takes a listing. */
-  reset({ revision, members, reservations }: StoreListing): void {
+  reset({ revision, settings, members, reservations }: StoreListing): void {
     this.#revision = revision;
+    this.#look(settings);
     this.#stored.clear();
     this.#reservations.clear();
     for (const member of members) this.#stored.set(member.name, member);
@@ -80,17 +88,40 @@ export class Roster {
           this.#stored.delete(change.name);
           this.#read.delete(change.name);
         }
-      } else if (change.kind === "reservation") {
-        if (change.now === undefined) this.#reservations.delete(change.podCidr);
-        else this.#reservations.set(change.podCidr, change.now);
-      }
+      } else if (change.kind === "settings") this.#look(change.now);
+      else if (change.now === undefined) {
+        this.#reservations.delete(change.podCidr);
+      } else this.#reservations.set(change.podCidr, change.now);
     }
+  }
+
+  /** When there are none, the next who claims writes his own. */
+  #look(stored: StoredText | undefined): void {
+    const now = stored && readSettings(stored.text);
+    const found = now === undefined
+      ? []
+      : typeof now === "string"
+      ? [`damaged: ${now}`]
+      : differences(this.#settings, now);
+    this.#settingsProblem = found.length === 0
+      ? undefined
+      : `of the cluster are others by now: ${
+        found.join("; ")
+      }: let this node join again to go by them`;
   }
 
   /** What it comes to. A member that has a network of another's reservation is refused. */
   view(): RosterView {
     const members: ClusterMember[] = [];
     const refused: RefusedMember[] = [];
+    const refuse = (name: string, reason: string) =>
+      refused.push({
+        name: shortened(name, MAX_NODE_NAME_LENGTH + 1),
+        reason: shortened(reason, MAX_REASON_LENGTH),
+      });
+    if (this.#settingsProblem !== undefined) {
+      refuse("settings", this.#settingsProblem);
+    }
     for (const stored of this.#stored.values()) {
       const member = this.#memberOf(stored);
       const problem = typeof member === "string"
@@ -99,7 +130,7 @@ export class Roster {
       if (typeof member !== "string" && problem === undefined) {
         members.push(member);
       } else if (problem !== undefined) {
-        refused.push({ name: stored.name, reason: problem });
+        refuse(stored.name, problem);
       }
     }
     return { members: members.sort(byName), refused: refused.sort(byName) };

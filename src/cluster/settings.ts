@@ -4,7 +4,6 @@
  * @module
  */
 import * as v from "valibot";
-import { SandboxError } from "../errors.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { addressBits, type IpFamily } from "../net/ip.ts";
 import * as field from "../spec/fields.ts";
@@ -161,24 +160,16 @@ const LABELS: Readonly<Record<keyof ClusterSettings, string>> = {
   vxlanPort: "UDP port of tunnels",
 };
 
-/**
- * Does nothing if what is wanted is what the cluster has.
- *
- * @throws {SandboxError} `ClusterConflict`
- */
-export function refuseDifferences(
-  cluster: string,
-  wanted: WantedSettings,
+/** What settings are, and are not as wanted, in plain words; nothing when all that is wanted is so. */
+export function differences(
+  wanted: { readonly [key in keyof ClusterSettings]?: unknown },
   settings: ClusterSettings,
-): void {
+): readonly string[] {
   const keys = Object.keys(LABELS) as (keyof ClusterSettings)[];
-  const differences = keys.flatMap((key) => {
+  return keys.flatMap((key) => {
     const [want, have] = [wanted[key], settings[key]];
     return want === undefined || String(want) === String(have)
       ? []
       : [`${LABELS[key]} ${have}, not ${want}`];
   });
-  if (differences.length > 0) {
-    throw new SandboxError("ClusterConflict", { cluster, differences });
-  }
 }

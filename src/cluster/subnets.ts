@@ -6,6 +6,7 @@
 import { SandboxError } from "../errors.ts";
 import { Cidr } from "../net/cidr.ts";
 import { addressBits } from "../net/ip.ts";
+import { rememberedCidr } from "../net/remembered.ts";
 import { type ClusterSettings, nodePrefixLengthOf } from "./settings.ts";
 import type { StoreListing } from "./store.ts";
 
@@ -17,6 +18,8 @@ export interface SubnetWish {
   readonly name: string;
   /** Networks that the node has set up, with pods that may have addresses of them. */
   readonly held: readonly string[];
+  /** Networks that the node is on: their addresses are its neighbours'. */
+  readonly networks: readonly string[];
   /** From 0 to below 1; so that nodes that choose at the same instant choose differently. */
   random(): number;
 }
@@ -25,12 +28,12 @@ export interface SubnetWish {
  * Chooses one network of each of the cluster's: that which the node has, or had by the store's memory, or else a free one,
  * or else one of a node that is not there.
  *
- * @throws {SandboxError} `PodCidrInUse`, `PodCidrsExhausted`
+ * @throws {SandboxError} `PodCidrInUse`, `PodCidrsExhausted`; `NodeConflict` when all of it are addresses of its neighbours
  */
 export function chooseSubnets(
   settings: ClusterSettings,
   { members, reservations }: StoreListing,
-  { cluster, name, held, random }: SubnetWish,
+  { cluster, name, held, networks, random }: SubnetWish,
 ): string[] {
   const owners = new Map(reservations.map((r) => [r.podCidr, r.owner]));
   const present = new Set(members.map((member) => member.name));
@@ -40,18 +43,24 @@ export function chooseSubnets(
       throw new SandboxError("PodCidrInUse", { cluster, podCidr, owner });
     }
   }
-  const own = [
-    ...reservations.filter(({ owner }) => owner === name)
-      .map(({ podCidr }) => podCidr),
-    ...held,
-  ];
+  const neighbours = networks.map((text) => rememberedCidr(text).value);
+  const reserved = reservations.filter(({ owner }) => owner === name)
+    .map(({ podCidr }) => podCidr);
   return settings.podCidrs.map((text) => {
-    const networks = new NodeNetworks(text, settings);
-    const kept = own.find((podCidr) => networks.has(podCidr));
+    const all = new NodeNetworks(text, settings, neighbours);
+    const kept = reserved.find((podCidr) => all.has(podCidr, neighbours)) ??
+      held.find((podCidr) => all.has(podCidr));
+    if (kept === undefined && all.coveredBy !== undefined) {
+      throw new SandboxError("NodeConflict", {
+        name,
+        reason:
+          `${text} of cluster "${cluster}" overlaps ${all.coveredBy}, a network that the node is on: begin a cluster with another`,
+      });
+    }
     const isFree = (podCidr: string) => !owners.has(podCidr);
     const isLeft = (podCidr: string) => !present.has(owners.get(podCidr) ?? "");
-    const found = kept ?? networks.find(isFree, owners.size, random()) ??
-      networks.find(isLeft, owners.size, random());
+    const found = kept ?? all.find(isFree, owners.size, random()) ??
+      all.find(isLeft, owners.size, random());
     if (found !== undefined) return found;
     throw new SandboxError("PodCidrsExhausted", { cluster, cidr: text });
   });
@@ -61,18 +70,31 @@ export function chooseSubnets(
 class NodeNetworks {
   readonly #cidr: Cidr;
   readonly #prefixLength: number;
+  /** Networks that none of them may overlap. */
+  readonly #neighbours: readonly Cidr[];
 
-  constructor(text: string, settings: ClusterSettings) {
+  constructor(
+    text: string,
+    settings: ClusterSettings,
+    neighbours: readonly Cidr[],
+  ) {
     this.#cidr = Cidr.parse(text);
     this.#prefixLength = nodePrefixLengthOf(settings, this.#cidr.family);
+    this.#neighbours = neighbours;
   }
 
-  /** Whether it is one of them. */
-  has(podCidr: string): boolean {
+  /** A network that leaves none of them. */
+  get coveredBy(): Cidr | undefined {
+    return this.#neighbours.find((one) => one.contains(this.#cidr));
+  }
+
+  /** Whether it is one of them, and overlaps none of these. */
+  has(podCidr: string, others: readonly Cidr[] = []): boolean {
     try {
       const cidr = Cidr.parse(podCidr);
       return cidr.prefixLength === this.#prefixLength &&
-        String(cidr) === podCidr && this.#cidr.contains(cidr);
+        String(cidr) === podCidr && this.#cidr.contains(cidr) &&
+        !others.some((other) => other.overlaps(cidr));
     } catch (error) {
       if (error instanceof RangeError) return false;
       throw error;
@@ -85,16 +107,25 @@ class NodeNetworks {
     unfit: number,
     random: number,
   ): string | undefined {
-    const { family, prefixLength } = this.#cidr;
+    const { family, prefixLength, network } = this.#cidr;
     const count = 1n << BigInt(this.#prefixLength - prefixLength);
     const size = 1n << BigInt(addressBits(family) - this.#prefixLength);
     // A double has 53 bits: enough for a start.
     const start = BigInt(Math.floor(random * 2 ** 53)) * count >> 53n;
-    const tries = count < BigInt(unfit) + 1n ? count : BigInt(unfit) + 1n;
-    for (let i = 0n; i < tries; i++) {
-      const network = this.#cidr.at((start + i) % count * size);
-      const podCidr = String(Cidr.of(network, this.#prefixLength));
-      if (fits(podCidr)) return podCidr;
+    let tries = unfit + 1;
+    for (let i = 0n; i < count && tries > 0; i++) {
+      const position = (start + i) % count;
+      const cidr = Cidr.of(this.#cidr.at(position * size), this.#prefixLength);
+      const other = this.#neighbours.find((one) => one.overlaps(cidr));
+      if (other !== undefined) {
+        // On behind it: it may have room for more of them than there is time to look at.
+        const behind = other.network.toBigInt() + other.size -
+          network.toBigInt();
+        i += (behind - 1n) / size - position;
+        continue;
+      }
+      tries--;
+      if (fits(String(cidr))) return String(cidr);
     }
     return undefined;
   }

@@ -94,6 +94,12 @@ export function underlayOf(namespace: NetworkNamespace): Underlay {
   return readUnderlay(route);
 }
 
+/** All addresses of a namespace, of whatever link. */
+export function allAddresses(namespace: NetworkNamespace): readonly string[] {
+  using route = namespace.run(() => Connection.open(NETLINK_ROUTE));
+  return route.dump(dumpAddresses()).map(({ address }) => String(address));
+}
+
 function isNodeAddress({ index, scope, duplicate, family, flags }: Address) {
   return index !== LOOPBACK_INDEX && scope === RT_SCOPE_UNIVERSE &&
     !duplicate && (flags & IFA_F_DEPRECATED) === 0 &&

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { isSandboxError, SandboxError } from "../../src/errors.ts";
+import { command } from "../support/command.ts";
 import { Etcd } from "./etcd.ts";
 import { eventually, Machines, POD_CIDRS } from "./machines.ts";
 
@@ -151,6 +152,51 @@ Deno.test("joinCluster() tells when the store is silent, when it refuses, and en
   assertEquals(
     await code(machines.join(1, { peers: path, cluster: {} })),
     "StoreRefused",
+  );
+});
+
+Deno.test("joinCluster() refuses an address that the node has not, and takes those that a file says", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints } };
+  assertEquals(
+    await code(
+      machines.join(1, { ...options, addresses: ["192.168.50.9"] }),
+    ),
+    "InvalidSpec",
+  );
+  command(
+    machines.namespace(1),
+    "ip address add 10.255.0.1/32 dev lo; ip address add 192.168.50.101/24 dev eth0",
+  );
+  const loopback = await machines.join(1, {
+    ...options,
+    addresses: ["10.255.0.1"],
+  });
+  assertEquals(loopback.self.addresses, ["10.255.0.1"]);
+  await loopback.leave();
+  const path = `${machines.stateDir()}/peers.json`;
+  const write = (address: string) =>
+    Deno.writeTextFile(
+      path,
+      JSON.stringify({
+        podCidrs: ["10.244.0.0/16"],
+        nodes: [{
+          name: "n1",
+          podCidrs: ["10.244.1.0/24"],
+          addresses: [address],
+        }],
+      }),
+    );
+  await write("192.168.50.101");
+  const one = await machines.join(1, { peers: path, cluster: {} });
+  // The others take its tunnel's packets from there only.
+  assertEquals(one.self.addresses, ["192.168.50.101"]);
+  await one.leave();
+  await write("192.168.50.102");
+  assertEquals(
+    await code(machines.join(1, { peers: path, cluster: {} })),
+    "InvalidSpec",
   );
 });
 

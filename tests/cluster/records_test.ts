@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { SandboxError } from "../../src/errors.ts";
 import { ownEndpoint } from "../../src/cluster/endpoint.ts";
 import type { ClusterMember } from "../../src/cluster/member.ts";
@@ -125,6 +125,46 @@ Deno.test("Roster refuses who has a network that is reserved for another, whatev
   }
 });
 
+Deno.test("Roster tells of names and settings that others have written, and of neither at length", () => {
+  const roster = new Roster(settings);
+  const long = "x".repeat(100_000);
+  const listing = (now: unknown) => ({
+    revision: "1",
+    settings: { text: JSON.stringify(now), revision: "1" },
+    members: [{ name: long, text: "{}", revision: "1", lease: "1" }],
+    reservations: [],
+  });
+  const told = () =>
+    roster.view().refused.map(({ name, reason }) =>
+      `${name.slice(0, 10)} ${name.length} ${reason}`
+    );
+  assertEquals(told(), []);
+  roster.reset(listing(settings));
+  assertEquals(told().length, 1);
+  assertEquals(told()[0]?.slice(0, 14), "xxxxxxxxxx 65 ");
+  const change = (text: string | undefined) =>
+    roster.apply({
+      revision: "2",
+      changes: [{
+        kind: "settings",
+        ...text !== undefined && { now: { text, revision: "2" } },
+      }],
+    });
+  change(JSON.stringify({ ...settings, backend: "vxlan", vni: 7 }));
+  assertEquals(
+    told()[0],
+    "settings 8 of the cluster are others by now: backend vxlan, not auto; VXLAN network identifier 7, not 112: let this node join again to go by them",
+  );
+  change(`"${long}"`);
+  assertEquals(roster.view().refused[0]?.name, "settings");
+  // Others come, or the first node writes them again.
+  change(undefined);
+  assertEquals(told().length, 1);
+  roster.reset(listing({ podCidrs: ["10.0.0.0/8"] }));
+  assertEquals(told().length, 2);
+  for (const { reason } of roster.view().refused) assert(reason.length <= 500);
+});
+
 Deno.test("Roster knows the tunnel of a node in a file by its name, as the node itself does", () => {
   const { vxlan: _, wireguard: __, ...plain } = member;
   const roster = new Roster(settings);
@@ -144,7 +184,13 @@ Deno.test("Roster knows the tunnel of a node in a file by its name, as the node 
 
 Deno.test("chooseSubnets() takes what is the node's, then what is free, then what nobody uses", () => {
   const small = settingsOf("10.244.0.0/22", "fd00:10:244::/62");
-  const wish = { cluster: "c", name: "a", held: [], random: () => 0.99 };
+  const wish = {
+    cluster: "c",
+    name: "a",
+    held: [],
+    networks: [],
+    random: () => 0.99,
+  };
   const reserved = (owner: string, ...podCidrs: readonly string[]) =>
     podCidrs.map((podCidr) => ({ podCidr, owner, revision: "1" }));
   const listing: StoreListing = {
@@ -169,6 +215,35 @@ Deno.test("chooseSubnets() takes what is the node's, then what is free, then wha
     "fd00:10:244::/64",
   ]);
   assertEquals(choose([], { held: ["10.244.1.0/24"] })[0], "10.244.1.0/24");
+  // A network that the node is on is none for pods, also when it was reserved; but what it has set up stays.
+  const on = { networks: ["10.244.0.0/23", "192.168.50.0/24"] };
+  assertEquals(choose([], on)[0], "10.244.2.0/24");
+  assertEquals(
+    choose([], { ...on, held: ["10.244.1.0/24"] })[0],
+    "10.244.1.0/24",
+  );
+  assertEquals(
+    choose(reserved("a", "10.244.1.0/24"), on)[0],
+    "10.244.2.0/24",
+  );
+  const covered = assertThrows(
+    () => choose([], { networks: ["10.0.0.0/8"] }),
+    SandboxError,
+    '10.244.0.0/22 of cluster "c" overlaps 10.0.0.0/8, a network that the node is on',
+  );
+  assertEquals(covered.code, "NodeConflict");
+  // Half of a cluster with more networks than there is time for.
+  const huge = {
+    ...settingsOf("fd00:10:244::/48"),
+    nodePrefixLength6: 126,
+  };
+  assertEquals(
+    chooseSubnets(huge, { revision: "1", members: [], reservations: [] }, {
+      ...wish,
+      networks: ["fd00:10:244:8000::/49"],
+    }),
+    ["fd00:10:244::/126"],
+  );
   // What is reserved for one that is not there is taken when nothing else is left.
   const full = [
     ...reserved("c", "10.244.0.0/24"),
