@@ -55,6 +55,28 @@ export function open(path: string, flags: number, mode = 0): OwnedFd {
 }
 
 /**
+ * Opens a file whose path begins at an open directory (openat(2)): wherever the thread is, and with fewer steps for the kernel.
+ *
+ * @throws {SyscallError}
+ */
+export function openAt(
+  directory: OwnedFd,
+  path: string,
+  flags: number,
+): OwnedFd {
+  const at = directory.fd;
+  const name = cPath(path);
+  const c = libc();
+  for (;;) {
+    const result = c.openat(at, name, flags | O_CLOEXEC, 0);
+    const errno = result < 0 ? c.errno[0] : 0;
+    if (errno !== Errno.EINTR) {
+      return new OwnedFd(check("openat", result, errno, path));
+    }
+  }
+}
+
+/**
  * Reads what is there, once (read(2)). Retries when a signal interrupts.
  *
  * @returns how many bytes were read, 0 at the end
@@ -91,7 +113,7 @@ export function writeAll(
   const c = libc();
   let written = 0;
   do {
-    const rest = data.subarray(written);
+    const rest = written === 0 ? data : data.subarray(written);
     const size = BigInt(rest.length);
     const result = c.write(number, rest, size);
     const errno = result < 0 ? c.errno[0] : 0;
@@ -326,20 +348,29 @@ export function readDirectory(path: string): DirectoryEntry[] {
  * @throws {SyscallError}
  */
 export function isEmptyDirectory(fd: OwnedFd): boolean {
-  // Room for both of them and any third one.
-  const buffer = new Uint8Array(512);
-  const view = new DataView(buffer.buffer);
+  const buffer = FEW_ENTRIES;
   const c = libc();
   const end = check(
     "getdents64",
-    c.getdents64(fd.fd, buffer, BigInt(buffer.length)),
+    c.getdents64(fd.fd, buffer, SIZE_OF_FEW_ENTRIES),
     c.errno[0],
   );
+  const view = new DataView(buffer.buffer);
   for (let at = 0; at < end; at += view.getUint16(at + 16, true)) {
-    const name = fromCString(buffer, at + 19);
-    if (name !== "." && name !== "..") return false;
+    if (!isSelfOrParent(buffer, at + 19)) return false;
   }
   return true;
+}
+
+/** Room for both of them and any third one. */
+const FEW_ENTRIES = new Uint8Array(512);
+const SIZE_OF_FEW_ENTRIES = BigInt(FEW_ENTRIES.length);
+
+/** Whether the name at an offset is `.` or `..`. */
+function isSelfOrParent(bytes: Uint8Array, at: number): boolean {
+  const dot = 0x2e;
+  return bytes[at] === dot &&
+    (bytes[at + 1] === 0 || bytes[at + 1] === dot && bytes[at + 2] === 0);
 }
 
 /**

@@ -8,6 +8,7 @@
 import { cString, fromUtf8 } from "./buffer.ts";
 import { check } from "./errno.ts";
 import type { OwnedFd } from "./fd.ts";
+import { fstat } from "./file.ts";
 import { libc } from "./libc.ts";
 
 const CLONE_NEWNET = 0x40000000;
@@ -32,6 +33,15 @@ export function unshareNetwork(): void {
 export function setNetworkNamespace(fd: OwnedFd): void {
   const c = libc();
   check("setns", c.setns(fd.fd, CLONE_NEWNET), c.errno[0]);
+}
+
+/**
+ * Names an open network namespace, as {@linkcode threadNetworkNamespace} does: by its inode.
+ *
+ * @throws {SyscallError}
+ */
+export function namespaceId(fd: OwnedFd): string {
+  return `net:[${fstat(fd).ino}]`;
 }
 
 /**

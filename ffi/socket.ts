@@ -2,7 +2,6 @@
  * Sockets: what netlink needs of them, and waiting for them.
  * @module
  */
-import { cInt } from "./buffer.ts";
 import { check, Errno } from "./errno.ts";
 import { OwnedFd } from "./fd.ts";
 import { libc } from "./libc.ts";
@@ -93,7 +92,9 @@ export function setSocketOption(
   name: number,
   value: number | Uint8Array<ArrayBuffer>,
 ): void {
-  const bytes = typeof value === "number" ? cInt(value) : value;
+  let bytes = INT_BYTES;
+  if (typeof value === "number") INT[0] = value;
+  else bytes = value;
   const c = libc();
   check(
     "setsockopt",
@@ -101,6 +102,9 @@ export function setSocketOption(
     c.errno[0],
   );
 }
+
+const INT = new Int32Array(1);
+const INT_BYTES = new Uint8Array(INT.buffer);
 
 /**
  * The address a socket is bound to, a `struct sockaddr_*` (getsockname(2)).

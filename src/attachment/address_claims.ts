@@ -7,11 +7,12 @@
 import { Errno } from "../../ffi/errno.ts";
 import type { SandboxError } from "../errors.ts";
 import { Cidr } from "../net/cidr.ts";
-import type { IpAddress } from "../net/ip.ts";
+import { IpAddress } from "../net/ip.ts";
 import type { MacAddress } from "../net/mac.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Request } from "../netlink/message.ts";
 import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
+import { Template } from "../netlink/template.ts";
 import { RTN_LOCAL } from "../rtnetlink/constants.ts";
 import { deleteNeighbour, newNeighbour } from "../rtnetlink/neighbour.ts";
 import {
@@ -49,7 +50,7 @@ export interface ClaimedAddress {
 /**
  * Claims one address for each wish. When it throws, the caller gives back with {@linkcode releaseLink} what was claimed.
  *
- * @param before is done first, in the same datagram: mostly the first candidates are free
+ * @param first how the first candidates are claimed, which mostly are free: with what has to be done before
  * @throws {SandboxError} what a wish's `exhausted` makes
  * @throws {NetlinkError}
  */
@@ -57,19 +58,19 @@ export function claimAddresses(
   route: Connection,
   link: ClaimingLink,
   wishes: readonly AddressWish[],
-  before: readonly Request<unknown, unknown>[] = [],
+  first?: FirstClaim,
 ): ClaimedAddress[] {
   const tries = wishes.map((wish) => ({
     ...wish,
     candidates: Iterator.from(wish.candidates),
   }));
-  const first = tries.flatMap(({ gateway, candidates }) => {
+  const wanted = tries.flatMap(({ gateway, candidates }) => {
     const { value: address } = candidates.next();
     return address === undefined ? [] : [{ address, gateway }];
   });
-  const taken = claim(route, link, first, before);
+  const taken = claim(route, link, wanted, first);
   return tries.map((wish) => {
-    const tried = first.find(({ gateway }) => gateway === wish.gateway);
+    const tried = wanted.find(({ gateway }) => gateway === wish.gateway);
     return tried === undefined || taken.includes(tried)
       ? claimNext(route, link, wish, tried?.address)
       : tried;
@@ -91,8 +92,39 @@ function claimNext(
   throw exhausted(last);
 }
 
+/** How addresses are claimed together. */
+export interface FirstClaim {
+  /** How many other messages there are before the claims. */
+  readonly before: number;
+  /** Sends them, and returns the answers of {@linkcode claimQueries}. */
+  readonly send: (wanted: readonly ClaimedAddress[]) => number[][];
+}
+
+function claimsAlone(route: Connection, link: ClaimingLink): FirstClaim {
+  const send = (wanted: readonly ClaimedAddress[]) =>
+    route.execute(claimsOf(link, wanted), claimQueries(wanted));
+  return { before: 0, send };
+}
+
+/** The messages that claim addresses. */
+export function claimsOf(
+  link: ClaimingLink,
+  wanted: readonly ClaimedAddress[],
+): Request<unknown, unknown>[] {
+  return wanted.flatMap(({ address, gateway }) =>
+    claimRequests(link, address, gateway)
+  );
+}
+
+/** What is asked with the claims: whether an address is the node's own. */
+export function claimQueries(
+  wanted: readonly ClaimedAddress[],
+): Request<unknown, number>[] {
+  return wanted.map(({ address }) => getRouteType(address));
+}
+
 /**
- * Claims addresses, in one datagram with what has to be done before.
+ * Claims addresses.
  *
  * @returns those that somebody has already
  */
@@ -100,29 +132,25 @@ function claim(
   route: Connection,
   link: ClaimingLink,
   wanted: readonly ClaimedAddress[],
-  before: readonly Request<unknown, unknown>[] = [],
+  { before, send }: FirstClaim = claimsAlone(route, link),
 ): ClaimedAddress[] {
-  const queries = wanted.map(({ address }) => getRouteType(address));
   const taken: ClaimedAddress[] = [];
   let found: number[][];
   try {
-    found = route.execute([
-      ...before,
-      ...wanted.flatMap(({ address, gateway }) =>
-        claimRequests(link, address, gateway)
-      ),
-    ], queries);
+    found = send(wanted);
   } catch (error) {
     if (!(error instanceof NetlinkError)) throw error;
-    const firstQuery = before.length + wanted.length * CLAIM_REQUESTS;
+    const firstQuery = before + wanted.length * CLAIM_REQUESTS;
     for (const { index, errno } of error.failures) {
       // The link has no carrier yet, and the node leaves such routes out (ignore_routes_with_linkdown).
       if (index >= firstQuery && NO_ROUTE.includes(errno)) continue;
-      const loser = wanted[(index - before.length) / CLAIM_REQUESTS];
+      const loser = wanted[(index - before) / CLAIM_REQUESTS];
       if (loser === undefined || errno !== Errno.EEXIST) throw error;
       taken.push(loser);
     }
-    found = queries.map((query) => route.request(query, ...NO_ROUTE));
+    found = claimQueries(wanted).map((query) =>
+      route.request(query, ...NO_ROUTE)
+    );
   }
   // An address of the node itself has no host route in the main table, yet is as taken as any.
   const local = wanted.filter((_, i) => found[i]?.includes(RTN_LOCAL));
@@ -160,9 +188,16 @@ export function claimRequests(
 
 /** Whether the kernel takes packets to the address for its own. */
 export function isLocal(route: Connection, address: IpAddress): boolean {
-  return route.request(getRouteType(address), ...NO_ROUTE)
-    .includes(RTN_LOCAL);
+  const question = routeTypeOf.with({ bytes: address.bytes });
+  const [types] = route.executeBatch(question, NO_ROUTE);
+  return types?.includes(RTN_LOCAL) ?? false;
 }
+
+const routeTypeOf = new Template(
+  ({ bytes }: { readonly bytes: Uint8Array }) => ({
+    queries: [getRouteType(IpAddress.fromBytes(bytes))],
+  }),
+);
 
 /** How the kernel says that no route leads to an address: none at all, or one that refuses (fib_props, ip6_null_entry). */
 export const NO_ROUTE: readonly number[] = [

@@ -26,7 +26,7 @@ import {
   setLink,
 } from "../rtnetlink/link.ts";
 import { endDifferences, orNone, type WiringDifference } from "./difference.ts";
-import { HOST_IPV4, ipv6Switches } from "./routed_veth.ts";
+import { HOST_IPV4, ipv6Switches } from "./pod_link.ts";
 
 /** Group numbers of podnet's bridges (`ip link show group 28782`). */
 export const BridgeGroup = {

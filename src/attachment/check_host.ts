@@ -25,7 +25,7 @@ import {
 } from "./difference.ts";
 import { shapingDifferences } from "./bandwidth.ts";
 import { type ClaimedAddress, NO_ROUTE } from "./address_claims.ts";
-import { HOST_IPV4, HOST_MAC, type PodLink } from "./routed_veth.ts";
+import { HOST_IPV4, HOST_MAC, type PodLink } from "./pod_link.ts";
 
 /**
  * Compares the node's end of a link that is there, and what of the node leads to it.

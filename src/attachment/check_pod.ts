@@ -23,12 +23,8 @@ import {
   releasePodRules,
   routedRoutes,
 } from "./pod_routes.ts";
-import {
-  attachPod,
-  awaitReady,
-  HOST_MAC,
-  type PodLink,
-} from "./routed_veth.ts";
+import { HOST_MAC, type PodLink } from "./pod_link.ts";
+import { attachPod, awaitReady } from "./routed_veth.ts";
 
 /**
  * Compares the pod's side of a link whose host end is there.

@@ -7,95 +7,40 @@
  * @module
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
-import { writeFile } from "../../ffi/file.ts";
+import { utf8 } from "../../ffi/buffer.ts";
+import type { OwnedFd } from "../../ffi/fd.ts";
+import { O_WRONLY, openAt, writeAll } from "../../ffi/file.ts";
 import { poll } from "../../ffi/socket.ts";
 import { SandboxError } from "../errors.ts";
-import { Cidr } from "../net/cidr.ts";
 import type { IpAddress } from "../net/ip.ts";
-import { MacAddress } from "../net/mac.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { Connection } from "../netlink/connection.ts";
-import type { Request } from "../netlink/message.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
-import { newAddress } from "../rtnetlink/address.ts";
-import type { Ipv4Devconf } from "../rtnetlink/devconf.ts";
-import {
-  deleteLink,
-  getLink,
-  type LinkChanges,
-  LOOPBACK_INDEX,
-  newVeth,
-  setLink,
-} from "../rtnetlink/link.ts";
-import { newNeighbour } from "../rtnetlink/neighbour.ts";
+import { deleteLink, getLink, setLink } from "../rtnetlink/link.ts";
 import {
   type AddressWish,
   claimAddresses,
   type ClaimedAddress,
+  claimQueries,
+  claimsOf,
   isLocal,
 } from "./address_claims.ts";
-import type { Bandwidth } from "../net/bandwidth.ts";
 import { shapingRequests } from "./bandwidth.ts";
+import { ipv6Switches, type PodLink } from "./pod_link.ts";
 import {
-  podRouteRequests,
-  type PodRouting,
-  routedRoutes,
-} from "./pod_routes.ts";
-
-/** Every host end has this MAC: it is seen by its own pod only, and a constant needs no resolution. */
-export const HOST_MAC: MacAddress = MacAddress.parse("ee:ee:ee:ee:ee:ee");
-
-/**
- * net.ipv4.conf of the host end: it routes, and believes neither foreign sources nor redirects. `arpfilter` is the reverse
- * path check of ARP, which a node whose `all.rp_filter` is 2 has no other of: a pod could fill the node's neighbour table.
- */
-export const HOST_IPV4 = {
-  forwarding: 1,
-  rpFilter: 1,
-  arpfilter: 1,
-  acceptRedirects: 0,
-  acceptSourceRoute: 0,
-} as const satisfies Ipv4Devconf;
-
-/** net.ipv6.conf of the host end, which exist in /proc only: it believes no router, and without IPv6 addresses has no IPv6. */
-export function ipv6Switches(
-  hasIpv6: boolean,
-): readonly (readonly [name: string, value: string])[] {
-  return hasIpv6
-    ? [["accept_ra", "0"], ["accept_redirects", "0"]]
-    : [["disable_ipv6", "1"]];
-}
+  beforeClaims,
+  carrierMessages,
+  hostMessages,
+  hostSettings,
+  linkMessages,
+  type PodEnd,
+  podMessages,
+  podRequests,
+  podSettings,
+} from "./pod_messages.ts";
 
 /** The kernel takes 0–0.5 ms; a second is a broken kernel. */
 const READY_TIMEOUT_MS = 1000;
-
-/** What both ends of a pod's link are given. */
-export interface PodLink extends PodRouting {
-  /** Name of the host end, at most 15 characters. */
-  readonly hostInterface: string;
-  /** Interface index of the host end. */
-  readonly hostIndex: number;
-  /** IFLA_IFALIAS of the host end: which sandbox it belongs to. */
-  readonly alias: string;
-  readonly interfaceName: string;
-  readonly mac: MacAddress;
-  /** Bytes. */
-  readonly mtu: number;
-  /** Whether its ends have IPv6: see {@linkcode hasIpv6}. */
-  readonly ipv6: boolean;
-  /** @default no limits */
-  readonly bandwidth?: Bandwidth;
-  /**
-   * Whether {@linkcode prepareLink} has seen to it.
-   * @default false
-   */
-  readonly isPrepared?: boolean;
-}
-
-/** Whether a link has IPv6, on which it is an error to configure it otherwise: the kernel has, and the MTU is enough (RFC 8200, 5). */
-export function hasIpv6(kernelHas: boolean, mtu: number): boolean {
-  return kernelHas && mtu >= 1280;
-}
 
 /**
  * Makes the veth pair, down. It goes with the pod's namespace, which the caller drops.
@@ -110,21 +55,7 @@ export function makeLink(
   pod: NetworkNamespace,
   link: PodLink,
 ): void {
-  route.execute([
-    newVeth({
-      name: link.hostInterface,
-      index: link.hostIndex,
-      mac: HOST_MAC,
-      mtu: link.mtu,
-      peer: {
-        name: link.interfaceName,
-        index: link.podIndex,
-        mac: link.mac,
-        mtu: link.mtu,
-        namespaceFd: pod.fd,
-      },
-    }),
-  ]);
+  route.executeBatch(linkMessages(link, pod.fd));
 }
 
 /**
@@ -146,29 +77,6 @@ export function prepareLink(
   podRoute.execute([getLink({ index: podIndex })]);
 }
 
-/** While the link is down a change of its settings notifies nobody, which costs half at 2000 pods. */
-function hostSettings(
-  link: PodLink,
-  changes: LinkChanges = {},
-): Request<unknown, unknown> {
-  return setLink({
-    index: link.hostIndex,
-    ...withoutLinkLocal(link),
-    ipv4: HOST_IPV4,
-    ...changes,
-  });
-}
-
-function podSettings(
-  link: Pick<PodLink, "podIndex" | "ipv6">,
-): Request<unknown, unknown>[] {
-  return [
-    setLink({ index: LOOPBACK_INDEX, up: true }),
-    setLink({ index: link.podIndex, ...withoutLinkLocal(link) }),
-    setLink({ index: link.podIndex, up: true }),
-  ];
-}
-
 /**
  * Configures the node's end of the link, and claims one address for each wish. When it throws, the caller gives back with
  * {@linkcode releaseLink} what was claimed.
@@ -183,42 +91,58 @@ export function attachHost(
   wishes: readonly AddressWish[],
   shaperIndex: () => number,
 ): ClaimedAddress[] {
-  const { hostIndex, alias, isPrepared, bandwidth } = link;
-  return claimAddresses(route, link, wishes, [
-    // Not at creation: the kernel ignores an alias there (rtnl_create_link).
-    isPrepared
-      ? setLink({ index: hostIndex, alias })
-      : hostSettings(link, { alias }),
-    ...bandwidth === undefined ? [] : shapingRequests(link, shaperIndex()),
-    ...isPrepared ? [] : [setLink({ index: hostIndex, up: true })],
-  ]);
-}
-
-/** A link-local address takes the kernel a second to check, and nobody uses it. */
-function withoutLinkLocal(
-  { ipv6 }: Pick<PodLink, "ipv6">,
-): { readonly addrGenMode?: "none" } {
-  return ipv6 ? { addrGenMode: "none" } : {};
+  const { isPrepared, bandwidth } = link;
+  if (bandwidth === undefined) {
+    return claimAddresses(route, link, wishes, {
+      before: isPrepared ? 1 : 2,
+      send: (wanted) => route.executeBatch(hostMessages(link, wanted)),
+    });
+  }
+  const before = beforeClaims(link, shapingRequests(link, shaperIndex()));
+  return claimAddresses(route, link, wishes, {
+    before: before.length,
+    send: (wanted) =>
+      route.execute(
+        [...before, ...claimsOf(link, wanted)],
+        claimQueries(wanted),
+      ),
+  });
 }
 
 /**
  * The host end believes no router advertisements or redirects (CVE-2020-10749), and that of a pod without an IPv6 address
  * has no IPv6.
  *
- * Call it inside the node's namespace, before the pod's end comes up, since until then nothing can arrive.
+ * Call it before the pod's end comes up, since until then nothing can arrive.
  *
+ * @param settings `/proc/sys/net/ipv6/conf` of the node's namespace; undefined if its kernel has no IPv6
  * @throws {SyscallError}
  */
-export function guardIpv6(link: string, hasIpv6: boolean): void {
-  for (const [name, value] of ipv6Switches(hasIpv6)) {
+export function guardIpv6(
+  settings: OwnedFd | undefined,
+  link: string,
+  hasIpv6: boolean,
+): void {
+  if (settings === undefined) return;
+  for (const [name, value] of hasIpv6 ? WITH_IPV6 : WITHOUT_IPV6) {
     try {
-      writeFile(`/proc/sys/net/ipv6/conf/${link}/${name}`, value);
+      using file = openAt(settings, `${link}/${name}`, O_WRONLY);
+      writeAll(file, value);
     } catch (error) {
-      // The kernel has no IPv6, or none on a link with an MTU below 1280.
+      // There is no IPv6 on a link with an MTU below 1280.
       if (hasIpv6 || !isSyscallError(error, Errno.ENOENT)) throw error;
     }
   }
 }
+
+function encodedSwitches(hasIpv6: boolean) {
+  return ipv6Switches(hasIpv6).map(([name, value]) =>
+    [name, utf8(value)] as const
+  );
+}
+
+const WITH_IPV6 = encodedSwitches(true);
+const WITHOUT_IPV6 = encodedSwitches(false);
 
 /** Deletes the link at once, which takes 31–44 ms: for a pod whose namespace outlives it. A link that is gone is no error. */
 export function detachHost(
@@ -238,23 +162,12 @@ export function detachHost(
 /** Configures the pod's end: lo, addresses, gateway neighbours, routes. */
 export function attachPod(
   podRoute: Connection,
-  link: Pick<PodLink, "podIndex" | "ipv6" | "mac" | "isPrepared"> & PodRouting,
+  end: PodEnd,
   claimed: readonly ClaimedAddress[],
 ): void {
-  const { podIndex, mac, isPrepared } = link;
-  podRoute.execute([
-    ...isPrepared ? [setLink({ index: podIndex, mac })] : podSettings(link),
-    ...claimed.flatMap(({ address, gateway }) => [
-      newAddress({
-        index: podIndex,
-        address,
-        prefixLength: Cidr.host(address).prefixLength,
-        noDad: true,
-      }),
-      newNeighbour({ index: podIndex, address: gateway, mac: HOST_MAC }),
-    ]),
-    ...podRouteRequests(routedRoutes(link, claimed)),
-  ]);
+  if (end.defaultRoute && end.routes.length === 0) {
+    podRoute.executeBatch(podMessages(end, claimed));
+  } else podRoute.execute(podRequests(end, claimed));
 }
 
 /**
@@ -269,8 +182,7 @@ export function awaitReady(
   link: PodLink,
   claimed: readonly ClaimedAddress[],
 ): void {
-  // Asking for a link makes the kernel run its pending carrier work at once (since 6.8). What it says is not read.
-  route.execute([getLink({ index: link.hostIndex })]);
+  route.executeBatch(carrierMessages(link.hostIndex));
   awaitAddresses(podRoute, claimed.map(({ address }) => address));
 }
 

@@ -9,6 +9,7 @@
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { O_RDONLY, open, readLink } from "../../ffi/file.ts";
 import {
+  namespaceId,
   setNetworkNamespace,
   THREAD_NETWORK_NAMESPACE_PATH,
   threadNetworkNamespace,
@@ -83,6 +84,8 @@ function failureToReturn(fd: OwnedFd, id: string): unknown {
   let failure: unknown;
   try {
     setNetworkNamespace(fd);
+    // The thread is in what the descriptor is: asking that takes 1 µs, to look where the thread is 6.
+    if (namespaceId(fd) === id) return undefined;
   } catch (error) {
     failure = error;
   }

@@ -7,6 +7,7 @@ import type { OwnedFd } from "../../ffi/fd.ts";
 import { fstat, O_NONBLOCK, O_RDONLY, open, stat } from "../../ffi/file.ts";
 import {
   isNetworkNamespace,
+  namespaceId,
   setNetworkNamespace,
   THREAD_NETWORK_NAMESPACE_PATH,
   threadNetworkNamespace,
@@ -35,7 +36,7 @@ export class NetworkNamespace implements Disposable {
 
   private constructor(fd: OwnedFd) {
     this.#fd = fd;
-    this.id = `net:[${fstat(fd).ino}]`;
+    this.id = namespaceId(fd);
   }
 
   /**

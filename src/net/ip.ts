@@ -13,11 +13,15 @@ export function addressBits(family: IpFamily): 32 | 128 {
   return family === 4 ? 32 : 128;
 }
 
-function toBigInt({ buffer, length }: Uint8Array<ArrayBuffer>): bigint {
-  const view = new DataView(buffer);
-  return length === 4
-    ? BigInt(view.getUint32(0))
-    : view.getBigUint64(0) << 64n | view.getBigUint64(8);
+/** Small arrays live in the heap of JavaScript until somebody asks for their buffer, which takes a microsecond. So numbers are made here. */
+const SCRATCH = new DataView(new ArrayBuffer(16));
+const SCRATCH_BYTES = new Uint8Array(SCRATCH.buffer);
+
+function toBigInt(bytes: Uint8Array): bigint {
+  SCRATCH_BYTES.set(bytes);
+  return bytes.length === 4
+    ? BigInt(SCRATCH.getUint32(0))
+    : SCRATCH.getBigUint64(0) << 64n | SCRATCH.getBigUint64(8);
 }
 
 /** An IPv4 or IPv6 address without a zone. */
@@ -72,14 +76,13 @@ export class IpAddress {
         `${value} is outside the IPv${family} address space`,
       );
     }
-    const view = new DataView(new ArrayBuffer(bits / 8));
     if (family === 4) {
-      view.setUint32(0, Number(value));
+      SCRATCH.setUint32(0, Number(value));
     } else {
-      view.setBigUint64(0, value >> 64n);
-      view.setBigUint64(8, value & 0xffff_ffff_ffff_ffffn);
+      SCRATCH.setBigUint64(0, value >> 64n);
+      SCRATCH.setBigUint64(8, value & 0xffff_ffff_ffff_ffffn);
     }
-    return new IpAddress(new Uint8Array(view.buffer));
+    return new IpAddress(SCRATCH_BYTES.slice(0, bits / 8));
   }
 
   /** The IP version. */
@@ -139,7 +142,10 @@ export class IpAddress {
 
   /** The canonical text (RFC 5952 for IPv6): equal addresses have equal texts. */
   toString(): string {
-    if (this.family === 4) return this.bytes.join(".");
+    if (this.family === 4) {
+      const [a, b, c, d] = this.bytes;
+      return `${a}.${b}.${c}.${d}`;
+    }
     return stringifyIp({
       number: this.toBigInt(),
       version: this.family,

@@ -57,6 +57,11 @@ export class MacAddress {
 
   /** Lower-case hexadecimal groups separated by colons. */
   toString(): string {
-    return this.bytes.toHex().replace(/..(?!$)/g, "$&:");
+    const hex = this.bytes.toHex();
+    let text = hex.slice(0, 2);
+    for (let at = 2; at < hex.length; at += 2) {
+      text += `:${hex.slice(at, at + 2)}`;
+    }
+    return text;
   }
 }

@@ -5,7 +5,13 @@
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { ByteWindow, ByteWriter } from "./bytes.ts";
-import { type Codec, CodecError } from "./codec.ts";
+import {
+  encodeBatch,
+  type EncodedBatch,
+  replyCodec,
+  setSequence,
+} from "./batch.ts";
+import { CodecError } from "./codec.ts";
 import {
   HEADER_SIZE,
   type Message,
@@ -18,7 +24,6 @@ import {
   NLMSG_OVERRUN,
   readMessages,
   type Request,
-  writeMessage,
 } from "./message.ts";
 import {
   IncompleteReplyError,
@@ -26,6 +31,7 @@ import {
   type NetlinkFailure,
   readErrno,
   readFailure,
+  type RefusedMessage,
 } from "./netlink_error.ts";
 import { SocketTransport, type Transport } from "./transport.ts";
 
@@ -38,7 +44,6 @@ import { SocketTransport, type Transport } from "./transport.ts";
  */
 export class Connection implements Disposable {
   readonly #transport: Transport;
-  readonly #out = new ByteWriter(4096);
   #sequence = 1;
 
   /** Takes ownership of a transport. */
@@ -78,28 +83,23 @@ export class Connection implements Disposable {
     queries: readonly Request<T, R>[] = [],
     absent: readonly number[] = [],
   ): R[][] {
-    const all = [...requests, ...queries as readonly Request<unknown>[]];
-    if (all.length === 0) return [];
-    let last = all.length - 1;
-    for (let i = last; i >= 0; i--) {
-      if (((all[i]?.flags ?? 0) & NLM_F_ACK) !== 0) {
-        last = i;
-        break;
-      }
-    }
-    const replies: R[][] = queries.map(() => []);
-    const first = requests.length;
-    this.#exchange(
-      all,
-      last,
-      NLM_F_ACK,
-      queries.length === 0 ? undefined : (from, { body, end }, index) => {
-        const query = queries[index - first];
-        if (query === undefined) return;
-        replies[index - first]?.push(replyCodec(query).read(from, body, end));
-      },
-      absent,
-    );
+    if (requests.length + queries.length === 0) return [];
+    return this.executeBatch(encodeBatch(OUT, { requests, queries }), absent);
+  }
+
+  /** As {@linkcode execute}, of what is encoded already: see `Template`. */
+  executeBatch<R>(
+    batch: EncodedBatch<R>,
+    absent: readonly number[] = [],
+  ): R[][] {
+    const { firstQuery, replies: codecs } = batch;
+    const replies: R[][] = codecs.map(() => []);
+    const onReply: OnReply = (from, { body, end }, index) => {
+      const at = index - firstQuery;
+      const codec = codecs[at];
+      if (codec !== undefined) replies[at]?.push(codec.read(from, body, end));
+    };
+    this.#exchange(batch, absent, codecs.length === 0 ? undefined : onReply);
     return replies;
   }
 
@@ -152,7 +152,8 @@ export class Connection implements Disposable {
         const onReply: OnReply = (from, { body, end }) => {
           replies.push(codec.read(from, body, end));
         };
-        this.#exchange([request], 0, flags, onReply, absent);
+        const batch = encodeBatch(OUT, { queries: [request] }, flags);
+        this.#exchange(batch, absent, onReply);
         return replies;
       } catch (error) {
         const repeat = error instanceof IncompleteReplyError &&
@@ -162,41 +163,27 @@ export class Connection implements Disposable {
     }
   }
 
-  /** Sends the requests and reads until the answer to number `last`. */
+  /** Sends the requests and reads until the answer to the last one that has an answer. */
   #exchange(
-    requests: readonly Request<unknown, unknown>[],
-    last: number,
-    lastFlags: number,
-    onReply?: OnReply,
-    absent: readonly number[] = [],
+    batch: EncodedBatch<unknown>,
+    absent: readonly number[],
+    onReply: OnReply | undefined,
   ): void {
-    const out = this.#out;
-    out.reset();
+    const { out, starts, last, endsByReply } = batch;
     const first = this.#sequence;
-    this.#sequence = (first + requests.length) >>> 0;
-    const starts: number[] = [];
-    const endsByReply = lastFlags === NLM_F_ACK &&
-      requests[last]?.isAnswered === true;
-    for (let i = 0; i < requests.length; i++) {
-      starts.push(writeMessage(
-        out,
-        requests[i] as Request<unknown>,
-        (first + i) >>> 0,
-        i === last && !endsByReply ? lastFlags : 0,
-      ));
-    }
+    this.#sequence = (first + starts.length) >>> 0;
+    setSequence(batch, first);
     this.#transport.send(out.written());
 
     const failures: NetlinkFailure[] = [];
     // What goes wrong with one reply is kept until the others are read: the kernel refuses the next dump otherwise.
     let trouble: IncompleteReplyError | CodecError | undefined;
     let done = false;
-    const operation = () => requests[last]?.operation ?? "";
+    const operation = () => batch.requestAt(last)?.operation ?? "";
     const onMessage = (from: ByteWindow, message: Message) => {
       const index = (message.sequence - first) >>> 0;
-      const request = requests[index];
       // Left over from an earlier call that threw, or addressed to nobody.
-      if (request === undefined) return;
+      if (index >= starts.length) return;
       if ((message.flags & NLM_F_DUMP_INTR) !== 0) {
         trouble ??= new IncompleteReplyError(
           "interrupted",
@@ -213,14 +200,7 @@ export class Connection implements Disposable {
         case NLMSG_DONE: {
           const errno = readErrno(from, message);
           if (errno !== 0 && !absent.includes(errno)) {
-            const start = starts[index] ?? 0;
-            const end = starts[index + 1] ?? out.length;
-            failures.push(readFailure(from, message, {
-              operation: request.operation,
-              index,
-              codec: request.codec,
-              body: out.written().subarray(start + HEADER_SIZE, end),
-            }));
+            failures.push(readFailure(from, message, refused(batch, index)));
           }
           if (index === last) done = true;
           return;
@@ -274,9 +254,14 @@ export class Connection implements Disposable {
 /** What is done with a reply; `index` is the position of its request. */
 type OnReply = (from: ByteWindow, message: Message, index: number) => void;
 
-function replyCodec<T, R>(request: Request<T, R>): Codec<R> {
-  // Without a reply codec R is T.
-  return request.reply ?? request.codec as Codec<unknown> as Codec<R>;
+/** For the error: which message it was. */
+function refused(batch: EncodedBatch<unknown>, index: number): RefusedMessage {
+  const { out, starts } = batch;
+  const { operation, codec } = batch.requestAt(index);
+  const start = starts[index] ?? 0;
+  const end = starts[index + 1] ?? out.length;
+  const body = out.written().subarray(start + HEADER_SIZE, end);
+  return { operation, index, codec, body };
 }
 
 function overrun(operation: string, cause?: unknown): IncompleteReplyError {
@@ -286,6 +271,9 @@ function overrun(operation: string, cause?: unknown): IncompleteReplyError {
     { cause },
   );
 }
+
+/** Of all connections: what is encoded is sent before anything else happens, and each pod has a socket of its own for a moment. */
+const OUT = new ByteWriter(4096);
 
 /** A table that changes during this many dumps in a row changes all the time. */
 const DUMP_ATTEMPTS = 32;

@@ -6,15 +6,14 @@
 import { Errno } from "../../ffi/errno.ts";
 import { type AddressWish, releaseLink } from "../attachment/address_claims.ts";
 import { removeShaper } from "../attachment/bandwidth.ts";
+import { hasIpv6, type PodLink } from "../attachment/pod_link.ts";
 import {
   attachHost,
   attachPod,
   awaitReady,
   detachHost,
   guardIpv6,
-  hasIpv6,
   makeLink,
-  type PodLink,
 } from "../attachment/routed_veth.ts";
 import { podAt } from "../attachment/check_host.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
@@ -297,8 +296,10 @@ function build(
   );
   const addresses = claimed.map(({ address }) => address);
   if (warm === undefined) {
-    context.namespace.run(() =>
-      guardIpv6(hostInterface, addresses.some(({ family }) => family === 6))
+    guardIpv6(
+      sockets.ipv6Settings,
+      hostInterface,
+      addresses.some(({ family }) => family === 6),
     );
   }
   attachPod(podRoute, link, claimed);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HOST_MAC } from "../attachment/routed_veth.ts";
+import { HOST_MAC } from "../attachment/pod_link.ts";
 import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
 import type { Glance } from "../netlink/feed.ts";
 import {

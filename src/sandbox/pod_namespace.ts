@@ -3,13 +3,8 @@
  *
  * @module
  */
-import {
-  guardIpv6,
-  hasIpv6,
-  makeLink,
-  type PodLink,
-  prepareLink,
-} from "../attachment/routed_veth.ts";
+import { hasIpv6, type PodLink } from "../attachment/pod_link.ts";
+import { guardIpv6, makeLink, prepareLink } from "../attachment/routed_veth.ts";
 import { SandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { MacAddress } from "../net/mac.ts";
@@ -106,7 +101,13 @@ export function adoptPodNamespace(
  * kernel takes it away.
  */
 export function prepareNamespace(
-  { sockets: { route }, namespace: node, settings: { mtu }, pools, ipv6 }: Pick<
+  {
+    sockets: { route, ipv6Settings },
+    namespace: node,
+    settings: { mtu },
+    pools,
+    ipv6,
+  }: Pick<
     NodeContext,
     "sockets" | "namespace" | "settings" | "pools" | "ipv6"
   >,
@@ -127,8 +128,10 @@ export function prepareNamespace(
     ...routingOf({ defaultRoute: true, routes: [] }),
   };
   makeLink(route, namespace, link);
-  node.run(() =>
-    guardIpv6(hostLink.name, pools.some(({ cidr }) => cidr.family === 6))
+  guardIpv6(
+    ipv6Settings,
+    hostLink.name,
+    pools.some(({ cidr }) => cidr.family === 6),
   );
   prepareLink(route, podRoute, link);
   const owned = opened.move();

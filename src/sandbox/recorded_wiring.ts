@@ -4,7 +4,7 @@
  * @module
  */
 import type { ClaimedAddress } from "../attachment/address_claims.ts";
-import { hasIpv6, type PodLink } from "../attachment/routed_veth.ts";
+import { hasIpv6, type PodLink } from "../attachment/pod_link.ts";
 import type { PodRouting } from "../attachment/pod_routes.ts";
 import { Cidr } from "../net/cidr.ts";
 import { MacAddress } from "../net/mac.ts";

@@ -69,8 +69,10 @@ export function relink(context: NodeContext, id: string): void {
     }));
     makeLink(route, pod, link);
     const claimed = attachHost(route, link, wishes, newIndex);
-    context.namespace.run(() =>
-      guardIpv6(hostInterface, wishes.some((w) => w.gateway.family === 6))
+    guardIpv6(
+      context.sockets.ipv6Settings,
+      hostInterface,
+      wishes.some((w) => w.gateway.family === 6),
     );
     attachPod(podRoute, link, claimed);
     awaitReady(route, podRoute, link, claimed);

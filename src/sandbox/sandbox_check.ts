@@ -13,7 +13,7 @@ import {
   findLink,
   type WiringDifference,
 } from "../attachment/difference.ts";
-import { ipv6Switches } from "../attachment/routed_veth.ts";
+import { ipv6Switches } from "../attachment/pod_link.ts";
 import { isSandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { sysctlPath, writeSysctl } from "../namespace/sysctl.ts";

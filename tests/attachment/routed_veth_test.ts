@@ -9,13 +9,13 @@ import {
   releaseAddresses,
   releaseLink,
 } from "../../src/attachment/address_claims.ts";
+import type { PodLink } from "../../src/attachment/pod_link.ts";
 import {
   attachHost,
   attachPod,
   awaitReady,
   detachHost,
   makeLink,
-  type PodLink,
 } from "../../src/attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../../src/errors.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";

@@ -43,6 +43,8 @@ export function changesSomething(call: Call): boolean {
   if (call.name === "open") {
     return (Number(call.args[1]) & (O_CREAT | O_TRUNC)) !== 0;
   }
+  // What is opened from a directory on is there already.
+  if (call.name === "openat") return false;
   if (call.name === "send") {
     return messagesOf(call).some(({ reads }) => !reads);
   }
@@ -110,8 +112,8 @@ export function describe(call: Call): string {
     const types = messagesOf(call).map(({ type }) => type).join(",");
     return `send ${subject} ${types}`;
   }
-  const about = subject === ""
-    ? pathOf(args[name === "statx" ? 1 : 0])
+  const about = subject === "" || name === "openat"
+    ? pathOf(args[name === "statx" || name === "openat" ? 1 : 0])
     : subject;
   return `${name} ${neutral(about)}`.trim();
 }

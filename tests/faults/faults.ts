@@ -39,6 +39,7 @@ export interface Fault {
  */
 const FAILURES: Readonly<Record<string, readonly ErrnoName[]>> = {
   open: ["EMFILE", "ENFILE", "ENOMEM", "EACCES", "EIO"],
+  openat: ["EMFILE", "ENFILE", "ENOMEM", "EACCES", "EIO"],
   read: ["EIO", "ENOMEM"],
   write: ["ENOSPC", "EIO", "EDQUOT", "ENOMEM"],
   flock: ["ENOLCK"],
@@ -70,6 +71,7 @@ const O_CREAT = 0o100;
  */
 const DELAYS: Readonly<Record<string, readonly ErrnoName[]>> = {
   open: ["EINTR"],
+  openat: ["EINTR"],
   read: ["EINTR"],
   write: ["EINTR"],
   flock: ["EINTR", "EAGAIN"],

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { fromCString } from "../../ffi/buffer.ts";
 import { FUNCTIONS, libc } from "../../ffi/libc.ts";
 
 /** A call of the C library that is about to happen. */
@@ -51,9 +52,7 @@ export async function intercepting<T>(
 
 /** A path argument, as it was given. */
 export function pathOf(argument: unknown): string {
-  return argument instanceof Uint8Array
-    ? new TextDecoder().decode(argument.subarray(0, argument.length - 1))
-    : "";
+  return argument instanceof Uint8Array ? fromCString(argument) : "";
 }
 
 function install(): void {
@@ -80,7 +79,9 @@ function install(): void {
         : interceptor({ name, args, subject }, carryOut);
       if (result < 0) cell[0] = errno;
       else if (name === "open") subjects.set(result, pathOf(args[0]));
-      else if (name === "socket" && args[0] === NETLINK) {
+      else if (name === "openat") {
+        subjects.set(result, `${subject}/${pathOf(args[1])}`);
+      } else if (name === "socket" && args[0] === NETLINK) {
         subjects.set(result, `netlink ${args[2]}`);
       }
       if (name === "close") subjects.delete(args[0]);

@@ -5,7 +5,7 @@
  */
 import { assertEquals } from "@std/assert";
 import type { InterfaceSpec } from "../../mod.ts";
-import { HOST_MAC } from "../../src/attachment/routed_veth.ts";
+import { HOST_MAC } from "../../src/attachment/pod_link.ts";
 import type { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { MacAddress } from "../../src/net/mac.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";

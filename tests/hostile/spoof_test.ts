@@ -4,7 +4,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { HOST_MAC } from "../../src/attachment/routed_veth.ts";
+import { HOST_MAC } from "../../src/attachment/pod_link.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import {
   gatewayAddress,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HOST_MAC } from "../../src/attachment/routed_veth.ts";
+import { HOST_MAC } from "../../src/attachment/pod_link.ts";
 import { IpAddress } from "../../src/net/ip.ts";
 import { MacAddress } from "../../src/net/mac.ts";
 import type { Endpoint, Family } from "./sockets.ts";

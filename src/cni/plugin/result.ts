@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HOST_MAC } from "../../attachment/routed_veth.ts";
+import { HOST_MAC } from "../../attachment/pod_link.ts";
 import { Cidr } from "../../net/cidr.ts";
 import { IpAddress } from "../../net/ip.ts";
 import type { Node } from "../../sandbox/node.ts";

@@ -223,6 +223,8 @@ async function inspect(
   });
   if (free === undefined) return {};
   const sockets: NodeSockets = {
+    // Nothing is made here.
+    ipv6Settings: undefined,
     route,
     nft,
     diag,

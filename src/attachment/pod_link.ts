@@ -1,0 +1,61 @@
+/**
+ * What the link between a pod and its node is like.
+ *
+ * @module
+ */
+import type { Bandwidth } from "../net/bandwidth.ts";
+import { MacAddress } from "../net/mac.ts";
+import type { Ipv4Devconf } from "../rtnetlink/devconf.ts";
+import type { PodRouting } from "./pod_routes.ts";
+
+/** Every host end has this MAC: it is seen by its own pod only, and a constant needs no resolution. */
+export const HOST_MAC: MacAddress = MacAddress.parse("ee:ee:ee:ee:ee:ee");
+
+/**
+ * net.ipv4.conf of the host end: it routes, and believes neither foreign sources nor redirects. `arpfilter` is the reverse
+ * path check of ARP, which a node whose `all.rp_filter` is 2 has no other of: a pod could fill the node's neighbour table.
+ */
+export const HOST_IPV4 = {
+  forwarding: 1,
+  rpFilter: 1,
+  arpfilter: 1,
+  acceptRedirects: 0,
+  acceptSourceRoute: 0,
+} as const satisfies Ipv4Devconf;
+
+/** net.ipv6.conf of the host end, which exist in /proc only: it believes no router, and without IPv6 addresses has no IPv6. */
+export function ipv6Switches(
+  hasIpv6: boolean,
+): readonly (readonly [name: string, value: string])[] {
+  return hasIpv6
+    ? [["accept_ra", "0"], ["accept_redirects", "0"]]
+    : [["disable_ipv6", "1"]];
+}
+
+/** What both ends of a pod's link are given. */
+export interface PodLink extends PodRouting {
+  /** Name of the host end, at most 15 characters. */
+  readonly hostInterface: string;
+  /** Interface index of the host end. */
+  readonly hostIndex: number;
+  /** IFLA_IFALIAS of the host end: which sandbox it belongs to. */
+  readonly alias: string;
+  readonly interfaceName: string;
+  readonly mac: MacAddress;
+  /** Bytes. */
+  readonly mtu: number;
+  /** Whether its ends have IPv6: see {@linkcode hasIpv6}. */
+  readonly ipv6: boolean;
+  /** @default no limits */
+  readonly bandwidth?: Bandwidth;
+  /**
+   * Whether {@linkcode prepareLink} has seen to it.
+   * @default false
+   */
+  readonly isPrepared?: boolean;
+}
+
+/** Whether a link has IPv6, on which it is an error to configure it otherwise: the kernel has, and the MTU is enough (RFC 8200, 5). */
+export function hasIpv6(kernelHas: boolean, mtu: number): boolean {
+  return kernelHas && mtu >= 1280;
+}

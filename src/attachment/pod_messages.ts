@@ -1,0 +1,273 @@
+/**
+ * What is sent for a pod. Its names, numbers and addresses are put into messages that were encoded for an earlier one.
+ *
+ * @module
+ */
+import { Cidr } from "../net/cidr.ts";
+import { IpAddress } from "../net/ip.ts";
+import { MacAddress } from "../net/mac.ts";
+import type { EncodedBatch } from "../netlink/batch.ts";
+import type { Request } from "../netlink/message.ts";
+import { Template } from "../netlink/template.ts";
+import { newAddress } from "../rtnetlink/address.ts";
+import {
+  getLink,
+  type LinkChanges,
+  LOOPBACK_INDEX,
+  newVeth,
+  setLink,
+} from "../rtnetlink/link.ts";
+import { newNeighbour } from "../rtnetlink/neighbour.ts";
+import {
+  type ClaimedAddress,
+  claimQueries,
+  claimsOf,
+} from "./address_claims.ts";
+import { HOST_IPV4, HOST_MAC, type PodLink } from "./pod_link.ts";
+import {
+  podRouteRequests,
+  type PodRouting,
+  routedRoutes,
+} from "./pod_routes.ts";
+
+/** The pair, down. */
+export function linkMessages(
+  link: PodLink,
+  namespaceFd: number,
+): EncodedBatch<unknown> {
+  const { hostInterface: name, hostIndex: index, podIndex, mac } = link;
+  return LINK.with(
+    { name, index, podIndex, mac: mac.bytes, namespaceFd },
+    link.interfaceName,
+    link.mtu,
+  );
+}
+
+interface LinkFields {
+  readonly name: string;
+  readonly index: number;
+  readonly podIndex: number;
+  readonly mac: Uint8Array;
+  readonly namespaceFd: number;
+}
+
+const LINK = new Template(
+  (
+    { name, index, podIndex, mac, namespaceFd }: LinkFields,
+    interfaceName: string,
+    mtu: number,
+  ) => ({
+    requests: [
+      newVeth({
+        name,
+        index,
+        mac: HOST_MAC,
+        mtu,
+        peer: {
+          name: interfaceName,
+          index: podIndex,
+          mac: MacAddress.fromBytes(mac),
+          mtu,
+          namespaceFd,
+        },
+      }),
+    ],
+  }),
+);
+
+/** While the link is down a change of its settings notifies nobody, which costs half at 2000 pods. */
+export function hostSettings(
+  { hostIndex, ipv6 }: Pick<PodLink, "hostIndex" | "ipv6">,
+  changes: LinkChanges = {},
+): Request<unknown, unknown> {
+  return setLink({
+    index: hostIndex,
+    ...withoutLinkLocal(ipv6),
+    ipv4: HOST_IPV4,
+    ...changes,
+  });
+}
+
+/** What comes before the claims at the node's end. */
+export function beforeClaims(
+  link: Pick<PodLink, "hostIndex" | "ipv6" | "alias" | "isPrepared">,
+  more: readonly Request<unknown, unknown>[] = [],
+): Request<unknown, unknown>[] {
+  const { hostIndex, alias, isPrepared } = link;
+  // Not at creation: the kernel ignores an alias there (rtnl_create_link).
+  return isPrepared ? [setLink({ index: hostIndex, alias }), ...more] : [
+    hostSettings(link, { alias }),
+    ...more,
+    setLink({ index: hostIndex, up: true }),
+  ];
+}
+
+/** Those, the claims, and the questions that go with these. */
+export function hostMessages(
+  { hostIndex, alias, mac, ipv6, isPrepared = false }: PodLink,
+  wanted: readonly ClaimedAddress[],
+): EncodedBatch<number> {
+  return HOST.with(
+    { index: hostIndex, alias, mac: mac.bytes, ...addressFields(wanted) },
+    ipv6,
+    isPrepared,
+    familiesOf(wanted),
+  );
+}
+
+interface HostFields extends AddressFields {
+  readonly index: number;
+  readonly alias: string;
+  readonly mac: Uint8Array;
+}
+
+const HOST = new Template(
+  (
+    fields: HostFields,
+    ipv6: boolean,
+    isPrepared: boolean,
+    families: string,
+  ) => {
+    const { index: hostIndex, alias } = fields;
+    const mac = MacAddress.fromBytes(fields.mac);
+    const wanted = addressesOf(fields, families);
+    return {
+      requests: [
+        ...beforeClaims({ hostIndex, alias, ipv6, isPrepared }),
+        ...claimsOf({ hostIndex, mac }, wanted),
+      ],
+      queries: claimQueries(wanted),
+    };
+  },
+);
+
+/** What the pod's end has before it has addresses. */
+export function podSettings(
+  { podIndex: index, ipv6 }: Pick<PodLink, "podIndex" | "ipv6">,
+): Request<unknown, unknown>[] {
+  return [
+    setLink({ index: LOOPBACK_INDEX, up: true }),
+    setLink({ index, ...withoutLinkLocal(ipv6) }),
+    setLink({ index, up: true }),
+  ];
+}
+
+/** A pod's end as far as it is told of. */
+export type PodEnd =
+  & Pick<PodLink, "podIndex" | "ipv6" | "mac" | "isPrepared">
+  & PodRouting;
+
+/** All that the pod's end gets. */
+export function podRequests(
+  end: PodEnd,
+  claimed: readonly ClaimedAddress[],
+): Request<unknown, unknown>[] {
+  const { podIndex: index, mac, isPrepared } = end;
+  return [
+    ...isPrepared ? [setLink({ index, mac })] : podSettings(end),
+    ...claimed.flatMap(({ address, gateway }) => [
+      newAddress({
+        index,
+        address,
+        prefixLength: Cidr.host(address).prefixLength,
+        noDad: true,
+      }),
+      newNeighbour({ index, address: gateway, mac: HOST_MAC }),
+    ]),
+    ...podRouteRequests(routedRoutes(end, claimed)),
+  ];
+}
+
+/** The same of one that has the default routes and no others. */
+export function podMessages(
+  { podIndex: index, mac, ipv6, isPrepared = false }: PodEnd,
+  claimed: readonly ClaimedAddress[],
+): EncodedBatch<unknown> {
+  return POD.with(
+    { index, mac: mac.bytes, ...addressFields(claimed) },
+    ipv6,
+    isPrepared,
+    familiesOf(claimed),
+  );
+}
+
+interface PodFields extends AddressFields {
+  readonly index: number;
+  readonly mac: Uint8Array;
+}
+
+const POD = new Template(
+  (
+    fields: PodFields,
+    ipv6: boolean,
+    isPrepared: boolean,
+    families: string,
+  ) => ({
+    requests: podRequests({
+      podIndex: fields.index,
+      mac: MacAddress.fromBytes(fields.mac),
+      ipv6,
+      isPrepared,
+      defaultRoute: true,
+      routes: [],
+    }, addressesOf(fields, families)),
+  }),
+);
+
+/** Asking for a link makes the kernel run its pending carrier work at once (since 6.8). What it says is not read. */
+export function carrierMessages(index: number): EncodedBatch<unknown> {
+  return CARRIER.with({ index });
+}
+
+const CARRIER = new Template(({ index }: { readonly index: number }) => ({
+  requests: [getLink({ index })],
+}));
+
+/** A link-local address takes the kernel a second to check, and nobody uses it. */
+function withoutLinkLocal(ipv6: boolean): { readonly addrGenMode?: "none" } {
+  return ipv6 ? { addrGenMode: "none" } : {};
+}
+
+/** Of each IP version; without any bytes if there is none. */
+interface AddressFields {
+  readonly address4: Uint8Array;
+  readonly gateway4: Uint8Array;
+  readonly address6: Uint8Array;
+  readonly gateway6: Uint8Array;
+}
+
+const NONE = new Uint8Array();
+
+function addressFields(all: readonly ClaimedAddress[]): AddressFields {
+  let address4 = NONE, gateway4 = NONE, address6 = NONE, gateway6 = NONE;
+  for (const { address, gateway } of all) {
+    if (address.family === 4) {
+      [address4, gateway4] = [address.bytes, gateway.bytes];
+    } else {
+      [address6, gateway6] = [address.bytes, gateway.bytes];
+    }
+  }
+  return { address4, gateway4, address6, gateway6 };
+}
+
+/** In their order. */
+function familiesOf(all: readonly ClaimedAddress[]): string {
+  let families = "";
+  for (const { address } of all) families += address.family;
+  return families;
+}
+
+function addressesOf(
+  { address4, gateway4, address6, gateway6 }: AddressFields,
+  families: string,
+): ClaimedAddress[] {
+  return [...families].map((family) => {
+    const [address, gateway] = family === "4"
+      ? [address4, gateway4]
+      : [address6, gateway6];
+    return {
+      address: IpAddress.fromBytes(address),
+      gateway: IpAddress.fromBytes(gateway),
+    };
+  });
+}

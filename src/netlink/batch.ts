@@ -1,0 +1,92 @@
+/**
+ * Several requests as one datagram.
+ *
+ * @module
+ */
+import type { ByteWriter } from "./bytes.ts";
+import type { Codec } from "./codec.ts";
+import { NLM_F_ACK, type Request, writeMessage } from "./message.ts";
+
+/** Requests that are sent together: what is to be done, then what is asked. */
+export interface Batch<T = unknown, R = unknown> {
+  /** Without replies. */
+  readonly requests?: readonly Request<unknown, unknown>[];
+  /** Behind the requests, so that they see what these have done. */
+  readonly queries?: readonly Request<T, R>[];
+}
+
+/** A batch as bytes. */
+export interface EncodedBatch<R> {
+  /** Holds all messages. */
+  readonly out: ByteWriter;
+  /** Where each message begins. */
+  readonly starts: readonly number[];
+  /** Position of the message whose answer is the end of it all. */
+  readonly last: number;
+  /** Whether that answer is its reply, and not an acknowledgement. */
+  readonly endsByReply: boolean;
+  /** Position of the first query. */
+  readonly firstQuery: number;
+  /** How the replies to each query are read. */
+  readonly replies: readonly Codec<R>[];
+  /** The request at a position: what errors say of it. */
+  requestAt(index: number): Request<unknown, unknown>;
+}
+
+/**
+ * Encodes a batch. One message asks for an acknowledgement: the last one that has NLM_F_ACK among its flags, or else the
+ * last one of all, unless it is answered anyway.
+ *
+ * @param out is written from its beginning
+ * @param lastFlags what the last message asks for
+ * @throws {CodecError} if a value does not fit its codec
+ */
+export function encodeBatch<T, R>(
+  out: ByteWriter,
+  { requests = [], queries = [] }: Batch<T, R>,
+  lastFlags: number = NLM_F_ACK,
+): EncodedBatch<R> {
+  const all = [...requests, ...queries as readonly Request<unknown>[]];
+  let last = all.length - 1;
+  for (let i = last; i >= 0; i--) {
+    if (((all[i]?.flags ?? 0) & NLM_F_ACK) !== 0) {
+      last = i;
+      break;
+    }
+  }
+  const endsByReply = lastFlags === NLM_F_ACK && all[last]?.isAnswered === true;
+  out.reset();
+  const starts: number[] = [];
+  for (const request of all) {
+    const isLast = starts.length === last;
+    const flags = isLast && !endsByReply ? lastFlags : 0;
+    starts.push(writeMessage(out, request as Request<unknown>, 0, flags));
+  }
+  return {
+    out,
+    starts,
+    last,
+    endsByReply,
+    firstQuery: requests.length,
+    replies: queries.map(replyCodec),
+    requestAt: (index) => all[index] as Request<unknown>,
+  };
+}
+
+/** Numbers the messages. */
+export function setSequence(
+  { out, starts }: EncodedBatch<unknown>,
+  first: number,
+): void {
+  for (let i = 0; i < starts.length; i++) {
+    out.setU32((starts[i] as number) + SEQUENCE_OFFSET, (first + i) >>> 0);
+  }
+}
+
+/** Of `nlmsg_seq` in `struct nlmsghdr`. */
+const SEQUENCE_OFFSET = 8;
+
+/** How a reply is read: without a codec for it, as the request. */
+export function replyCodec<T, R>(request: Request<T, R>): Codec<R> {
+  return request.reply ?? request.codec as Codec<unknown> as Codec<R>;
+}
