@@ -38,6 +38,8 @@ const MAX_INTERVAL_MS = 60_000;
 /** A listing of the largest cluster takes some seconds. */
 const LIST_LIMIT_MS = 60_000;
 const MAX_BACKOFF_MS = 5000;
+/** A longer timer would run out at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** A place that is being kept. */
 export class Membership implements AsyncDisposable {
@@ -143,11 +145,11 @@ export class Membership implements AsyncDisposable {
       await pause(waitMs, this.#stop.signal, kick);
       if (this.#isStopped) return;
       this.#kick = new AbortController();
+      using limit = new Limit(
+        this.#stop.signal,
+        Math.max(500, Math.min(ttlMs / 3, LIST_LIMIT_MS)),
+      );
       try {
-        using limit = new Limit(
-          this.#stop.signal,
-          Math.max(500, Math.min(ttlMs / 3, LIST_LIMIT_MS)),
-        );
         await this.#renew(limit.signal);
         this.#renewProblem = undefined;
         failures = this.#lost === undefined ? 0 : failures + 1;
@@ -156,7 +158,9 @@ export class Membership implements AsyncDisposable {
         this.#renewProblem = messageOf(error);
         failures++;
         // It may be that nothing comes any more from there.
-        if (isStoreError(error, "unreachable")) this.#watching.abort();
+        if (limit.isOver || isStoreError(error, "unreachable")) {
+          this.#watching.abort();
+        }
       }
       this.#settle();
     }
@@ -300,7 +304,10 @@ export class Membership implements AsyncDisposable {
     clearTimeout(this.#end);
     const remaining = this.#endsAtMs - uptimeMs();
     if (!this.#isStopped && remaining > 0 && Number.isFinite(remaining)) {
-      this.#end = setTimeout(() => this.#settle(), remaining + 1);
+      this.#end = setTimeout(
+        () => this.#settle(),
+        Math.min(remaining + 1, MAX_TIMER_MS),
+      );
     }
     const state = this.#isStopped
       ? "left"

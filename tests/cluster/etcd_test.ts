@@ -208,6 +208,25 @@ Deno.test("EtcdStore asks the next member when one does not answer, and survives
   etcd.thaw(frozen);
 });
 
+Deno.test("EtcdStore asks the next member after a call that had no time to wait for one", async () => {
+  await using etcd = await Etcd.start();
+  using silent = Deno.listen({ hostname: "127.0.7.203", port: 2379 });
+  const { hostname, port } = silent.addr as Deno.NetAddr;
+  await using store = etcd.store({
+    endpoints: [`http://${hostname}:${port}`, ...etcd.endpoints],
+    timeoutMs: 60_000,
+  });
+  const enough = new RangeError("enough");
+  // Several at once leave it once.
+  const calls = [1, 2].map(() => {
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(enough), 100);
+    return assertRejects(() => store.list({ signal: abort.signal }));
+  });
+  assertEquals(await Promise.all(calls), [enough, enough]);
+  assertEquals(await names(store), []);
+});
+
 Deno.test("EtcdStore's watch ends when its member has lost the others", async () => {
   await using etcd = await Etcd.start({ members: 3 });
   const [endpoint = ""] = etcd.endpoints;
@@ -281,6 +300,13 @@ Deno.test("EtcdStore refuses what is no etcd", async () => {
     '{"header":{"revision":"1"},"kvs":[{"key":"*"}]}',
     '{"header":{"revision":"x"}}',
   ];
+  const basis = { revision: "1", members: [], reservations: [] };
+  for (const TTL of ["0", "-1", "1e3"]) {
+    answer = Response.json({ ID: "1", TTL });
+    const claim = { name: "a", podCidrs: [], text: "", settings: "", basis };
+    const error = await assertRejects(() => store.claim(claim), StoreError);
+    assertEquals(error.code, "refused", TTL);
+  }
   for (const body of answers) {
     answer = new Response(body);
     const error = await assertRejects(() => store.list(), StoreError);

@@ -70,6 +70,28 @@ Deno.test("without etcd a node gives addresses until its lease ends, keeps what 
   ]);
 });
 
+Deno.test("a node whose etcd member hangs asks another one, however short its lease, and hears of others from there", async () => {
+  await using etcd = await Etcd.start({ members: 3 });
+  using machines = new Machines();
+  const [first = "", ...others] = etcd.endpoints;
+  const join = (number: number, endpoints: readonly string[]) =>
+    machines.join(number, {
+      // A member has five seconds for an answer, a renewal only two.
+      etcd: { endpoints },
+      leaseSeconds: 6,
+      timeoutMs: 20_000,
+    });
+  await using one = await join(1, etcd.endpoints);
+  etcd.freeze(etcd.endpoints.indexOf(first));
+  await using two = await join(2, others);
+  await one.noted.until("n2");
+  await isIn("ready", one);
+  await two.leave();
+  await one.noted.until();
+  await one.leave();
+  etcd.thaw(0);
+});
+
 Deno.test("a node whose lease somebody has revoked has its place again at once", async () => {
   await using etcd = await Etcd.start();
   using machines = new Machines();

@@ -4,7 +4,7 @@
  * @module
  */
 import * as v from "valibot";
-import { StoreError } from "../store.ts";
+import { isStoreError, StoreError } from "../store.ts";
 import type { EtcdOptions } from "./options.ts";
 import { Lines } from "./lines.ts";
 import { Limit } from "../limit.ts";
@@ -151,20 +151,25 @@ export class EtcdGateway implements Disposable {
     const failures: string[] = [];
     let last: unknown;
     for (let attempt = 0; attempt < this.#endpoints.length; attempt++) {
+      const endpoint = this.#endpoint;
       try {
-        return await ask(this.#endpoint);
+        return await ask(endpoint);
       } catch (error) {
-        signal?.throwIfAborted();
-        if (!(error instanceof StoreError) || error.code !== "unreachable") {
-          throw error;
+        const isSilent = isStoreError(error, "unreachable");
+        // Also when whoever asks has no more time for this one: the next call is not to wait for it again.
+        const isLeft = isSilent || signal?.aborted === true;
+        // Another call may have left it meanwhile.
+        if (isLeft && endpoint === this.#endpoint) {
+          this.#current = (this.#current + 1) % this.#endpoints.length;
         }
+        signal?.throwIfAborted();
+        if (!isSilent) throw error;
         failures.push(error.message);
         last = error;
         // One that hangs says nothing in its streams either.
-        for (const [limit, endpoint] of this.#streams) {
-          if (endpoint === this.#endpoint) limit.end(error);
+        for (const [limit, of] of this.#streams) {
+          if (of === endpoint) limit.end(error);
         }
-        this.#current = (this.#current + 1) % this.#endpoints.length;
       }
     }
     throw new StoreError("unreachable", failures.join("; "), last);

@@ -69,7 +69,10 @@ export const rangeResponse = v.object({
 export type RangeResponse = v.InferOutput<typeof rangeResponse>;
 
 /** `LeaseGrantResponse` */
-export const grantResponse = v.object({ ID: int64, TTL: int64 });
+export const grantResponse = v.object({
+  ID: int64,
+  TTL: v.pipe(int64, v.regex(/^[1-9]\d{0,9}$/, "is no time to live")),
+});
 
 /** `LeaseKeepAliveResponse`, as a stream has it; without TTL when the lease has ended. */
 export const keepAliveResponse = v.object({
