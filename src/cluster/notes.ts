@@ -18,7 +18,6 @@ import {
   O_RDONLY,
   open,
 } from "../../ffi/file.ts";
-
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
 import { present, removeDirectory } from "../state/directory.ts";

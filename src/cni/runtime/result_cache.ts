@@ -11,7 +11,6 @@ import {
   readDirectory,
   readTextFile,
 } from "../../../ffi/file.ts";
-
 import {
   acquireFairLock,
   type LockMode,
