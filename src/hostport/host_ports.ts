@@ -81,7 +81,8 @@ export function claimHostPorts(
     : portsOf(mappings, owner);
   if (wanted.length === 0) return;
   inTurn(sockets, () => {
-    if (sockets.memory?.tryCommit(sockets.nft, { add: wanted })) return;
+    const change = { add: wanted, isAll: options.withHairpin };
+    if (sockets.memory?.tryCommit(sockets.nft, change)) return;
     claimByAsking(sockets, owner, mappings, wanted, options);
   });
   if (owner.hostNetwork) return;
@@ -158,28 +159,31 @@ function oldFlows(
 /**
  * Gives ports back: those of the mappings that are still this owner's, whatever else is in the table.
  * Connections through them end.
+ *
+ * @param options `withHairpin`: all that the owner has
  */
 export function releaseHostPorts(
   sockets: HostPortSockets,
   owner: PortOwner,
   mappings: readonly HostPort[],
-  options: { readonly withHairpin: boolean },
+  { withHairpin }: { readonly withHairpin: boolean },
 ): void {
-  const placed = options.withHairpin
-    ? elementsOf(mappings, owner)
-    : portsOf(mappings, owner);
+  const { nft, memory } = sockets;
   inTurn(sockets, () => {
-    if (sockets.memory?.tryCommit(sockets.nft, { delete: placed })) return;
+    if (withHairpin && memory?.tryRelease(nft, owner.id)) return;
+    const placed = withHairpin
+      ? elementsOf(mappings, owner)
+      : portsOf(mappings, owner);
+    if (memory?.tryCommit(nft, { delete: placed })) return;
     deleteOwned(
-      sockets.nft,
+      nft,
       placed,
       (found) => found?.comment === owner.id,
-      (generation, gone) =>
-        sockets.memory?.committed(generation, { delete: gone }),
+      (generation, gone) => memory?.committed(generation, { delete: gone }),
     );
   });
   if (owner.hostNetwork) return;
-  forgetFlows(sockets, owner, mappings, options.withHairpin);
+  forgetFlows(sockets, owner, mappings, withHairpin);
 }
 
 /**

@@ -42,6 +42,11 @@ const MAX_LISTED = 1000;
 export interface TableChange {
   /** Fails if one of them is there. */
   readonly add?: readonly Placed[];
+  /**
+   * Whether what is added is all that its owner has.
+   * @default false
+   */
+  readonly isAll?: boolean;
   /** Fails if one of them is not there. */
   readonly delete?: readonly Placed[];
 }
@@ -56,8 +61,8 @@ const CALM = 32;
 export class TableMemory {
   /** Undefined when nothing is known. */
   #generation: number | undefined;
-  /** Owners of the elements that this process has added and not deleted, by their names. */
-  readonly #mine = new Map<string, string | undefined>();
+  /** The elements that this process has added and not deleted, by their owner. */
+  readonly #mine = new Map<string, OwnElements>();
   /** Ports that somebody has in one of the excluding sets. */
   readonly #excluded = new Set<string>();
   /** How often in a row nobody else had committed. */
@@ -83,12 +88,47 @@ export class TableMemory {
     if (isEmpty(change)) return true;
     // Not worth a look at the table then.
     if (!this.#isMine(change)) return false;
+    return this.#attempt(
+      nft,
+      () => this.#permits(change) ? transactionOf(change) : undefined,
+      () => this.#note(change),
+    );
+  }
+
+  /**
+   * Deletes all elements of an owner, if this process knows them all: what a record says is not asked then.
+   *
+   * @returns false when nothing was done, because that cannot be told without asking
+   */
+  tryRelease(nft: NftablesConnection, owner: string): boolean {
+    const known = () => {
+      const own = this.#mine.get(owner);
+      return own?.isAll === true ? own : undefined;
+    };
+    if (known() === undefined) return false;
+    return this.#attempt(
+      nft,
+      () => {
+        const own = known();
+        return own && transactionOf({ delete: placedOf(own) });
+      },
+      () => this.#mine.delete(owner),
+    );
+  }
+
+  #attempt(
+    nft: NftablesConnection,
+    plan: () => Transaction | undefined,
+    onDone: () => void,
+  ): boolean {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const generation = this.#current(nft);
-      if (generation === undefined || !this.#permits(change)) return false;
+      const transaction = generation === undefined ? undefined : plan();
+      if (generation === undefined || transaction === undefined) return false;
       try {
-        nft.commit(transactionOf(change), { generation });
-        this.#note(nextGeneration(generation), change);
+        nft.commit(transaction, { generation });
+        this.#generation = nextGeneration(generation);
+        onDone();
         return true;
       } catch (error) {
         // Somebody has one of them: the caller finds out who.
@@ -104,7 +144,8 @@ export class TableMemory {
   /** Is to be called after a change that had to ask, with the generation that it was based on. */
   committed(generation: number, change: TableChange): void {
     if (isEmpty(change) || this.#generation !== generation) return;
-    this.#note(nextGeneration(generation), change);
+    this.#generation = nextGeneration(generation);
+    this.#note(change);
   }
 
   /** Is to be called after this process has changed what is no sandbox's, with the generation that it was based on. */
@@ -148,15 +189,28 @@ export class TableMemory {
     return gone.every((placed) => {
       const { comment } = placed.element;
       return comment !== undefined &&
-        this.#mine.get(nameOf(placed)) === comment;
+        this.#mine.get(comment)?.sets.has(nameOf(placed)) === true;
     });
   }
 
-  #note(generation: number, change: TableChange): void {
-    this.#generation = generation;
-    for (const placed of change.delete ?? []) this.#mine.delete(nameOf(placed));
-    for (const placed of change.add ?? []) {
-      this.#mine.set(nameOf(placed), placed.element.comment);
+  #note({ add = [], delete: gone = [], isAll = false }: TableChange): void {
+    for (const placed of gone) {
+      const owner = placed.element.comment ?? "";
+      const sets = this.#mine.get(owner)?.sets;
+      if (sets?.delete(nameOf(placed)) && sets.size === 0) {
+        this.#mine.delete(owner);
+      }
+    }
+    for (const placed of add) {
+      const { comment } = placed.element;
+      if (comment !== undefined) {
+        let own = this.#mine.get(comment);
+        if (own === undefined) {
+          own = { isAll, sets: new Map() };
+          this.#mine.set(comment, own);
+        }
+        own.sets.set(nameOf(placed), placed.set);
+      }
       const family = EXCLUDING.get(placed.set);
       // Kept when the element goes: to ask in vain is harmless.
       if (family !== undefined) this.#excluded.add(portOf(family, placed));
@@ -187,6 +241,21 @@ export class TableMemory {
     this.#mine.clear();
     this.#excluded.clear();
   }
+}
+
+/** Elements of one owner. */
+interface OwnElements {
+  /** Whether it has no others. */
+  readonly isAll: boolean;
+  /** The set of each, by its name. */
+  readonly sets: Map<string, NftSet>;
+}
+
+function placedOf({ sets }: OwnElements): Placed[] {
+  return Array.from(sets, ([name, set]) => {
+    const key = Uint8Array.fromHex(name.slice(set.name.length));
+    return { set, element: { key } };
+  });
 }
 
 function isEmpty({ add = [], delete: gone = [] }: TableChange): boolean {

@@ -9,7 +9,7 @@ import { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { NfFamily } from "../netlink/nfnetlink.ts";
 import { NETLINK_NETFILTER } from "../netlink/message.ts";
-import { decodeElements, encodeElements } from "./element.ts";
+import { decodeElements, encodeKeys } from "./element.ts";
 import type { LiveChain, LiveRule, LiveSet, LiveTable } from "./live.ts";
 import type { Element, Hook, NftSet } from "./ruleset.ts";
 import {
@@ -323,7 +323,6 @@ export class NftablesConnection implements Disposable {
 const QUERIES_AT_ONCE = 16;
 
 function elementQuery(table: string, set: NftSet, key: Uint8Array) {
-  const { data: _data, ...keysOnly } = set;
   return {
     operation: `get element of ${table} ${set.name}`,
     type: NftMessage.getSetElem,
@@ -334,7 +333,7 @@ function elementQuery(table: string, set: NftSet, key: Uint8Array) {
       attrs: {
         table,
         set: set.name,
-        elements: encodeElements(keysOnly, [{ key }]),
+        elements: encodeKeys(set, [{ key }]),
       },
     },
     isAnswered: true,

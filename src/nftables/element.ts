@@ -56,6 +56,28 @@ export function encodeElements(
 }
 
 /**
+ * The kernel's elements by which these are looked for or deleted: data and comment are not looked at.
+ * @throws {RangeError} as {@linkcode encodeElements}
+ */
+export function encodeKeys(
+  set: NftSet,
+  elements: readonly Element[],
+): readonly ElementAttrs[] {
+  const size = keyLength(set.key);
+  const isPlain = set.interval !== true &&
+    elements.every(({ key, keyEnd }) =>
+      key.length === size && keyEnd === undefined
+    );
+  // Mostly so, and in a third of the time.
+  if (isPlain) return elements.map(({ key }) => ({ key: { value: key } }));
+  const { data: _data, ...keysOnly } = set;
+  const ranges = elements.map(({ data: _data, comment: _comment, ...range }) =>
+    range
+  );
+  return encodeElements(keysOnly, ranges);
+}
+
+/**
  * The elements that the kernel's stand for. Ranges come in order.
  * @throws {CodecError} when a key is none of the set's: somebody has made another set of that name
  */

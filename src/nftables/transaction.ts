@@ -18,7 +18,7 @@ import {
   keyLength,
   typeNumber,
 } from "./datatype.ts";
-import { encodeElements } from "./element.ts";
+import { encodeElements, encodeKeys } from "./element.ts";
 import type { Chain, Element, Hook, NftSet, Rule, Table } from "./ruleset.ts";
 import {
   BatchMessage,
@@ -218,17 +218,13 @@ export class Transaction {
     set: NftSet,
     elements: readonly Element[],
   ): void {
-    const { data: _data, ...keysOnly } = set;
     this.#elements(
       NftMessage.delSetElem,
       0,
       `delete elements of ${table} ${set.name}`,
       table,
       set.name,
-      encodeElements(
-        keysOnly,
-        elements.map(({ data: _data, comment: _comment, ...range }) => range),
-      ),
+      encodeKeys(set, elements),
     );
   }
 
@@ -309,7 +305,9 @@ export class Transaction {
     set: string,
     elements: readonly ElementAttrs[],
   ): void {
-    for (const part of parts(elements)) {
+    const lists = elements.length <= SURELY_FIT ? [elements] : parts(elements);
+    for (const part of lists) {
+      if (part.length === 0) continue;
       this.#add(type, flags, elementMessage, operation, {
         table,
         set,
@@ -364,6 +362,9 @@ function bracket(
 
 /** A list of elements is one attribute, whose length has 16 bits. */
 const MAX_LIST_BYTES = 0xffff - 4;
+
+/** So many fit, whatever they are: keys and data have 64 bytes at most (NFT_DATA_VALUE_MAXLEN), userdata 256. */
+const SURELY_FIT = 128;
 
 /** Cuts elements into lists that each fit one attribute. */
 function* parts(

@@ -165,6 +165,25 @@ function interfered(
   body({ nft: sockets, diag }, sockets);
 }
 
+Deno.test("HP26 what this process has added is not taken away when another has given it to somebody else since", async () => {
+  await using stale = await Pod.create(node, { ports: MAPPINGS });
+  const mapping = toHostPort(
+    { protocol: "tcp", hostPort: 8080, containerPort: 80 },
+    [4, 6],
+  );
+  loseElements(stale);
+  interfered([], (sockets) => claimHostPorts(sockets, FRESH, [mapping], CLAIM));
+  const isFresh = (id: string) => id === FRESH.id;
+  const elements = findElementsOf(nft, isFresh);
+  await stale.sandbox.remove();
+  assertEquals(findElementsOf(nft, isFresh), elements);
+  assertEquals(findElementsOf(nft, isOf(stale)), []);
+  interfered([], (sockets) => {
+    releaseHostPorts(sockets, FRESH, [mapping], WITHOUT_HAIRPIN);
+  });
+  assertEquals(findElementsOf(nft, isFresh), []);
+});
+
 Deno.test("HP26 an owner that changes between the look and the deletion is seen", () => {
   interfered([], (sockets) => claimHostPorts(sockets, STALE, [PORT], CLAIM));
   const takeOver = () =>
