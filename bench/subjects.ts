@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { CNI_PLUGIN } from "../src/cni/install/conflist.ts";
+import { launcherText } from "../src/install/launcher.ts";
 import { Driver, inside } from "./driver.ts";
 
 const here = new URL(".", import.meta.url).pathname;
@@ -40,40 +42,31 @@ export async function buildPrograms(
   }
 }
 
-/** Builds podnet's command, and installs its CNI plugin, as users do. */
+/** Installs podnet's command and its CNI plugin, as users do; and a program that does nothing, in the same way. */
 export async function buildCommand(): Promise<void> {
-  const cli = `${here}../src/cli`;
-  const bundle = ["bundle", "--quiet", "--code-splitting", "--outdir", BUNDLE];
+  const directories = (where: string, ...names: string[]) =>
+    names.flatMap((name) => [`--${name}-dir`, `${where}/${name}`]);
   await output(Deno.execPath(), [
-    ...bundle,
-    `${cli}/main.ts`,
-    `${cli}/cni_plugin.ts`,
+    ...[...DENO_RUN, "--allow-all", `${here}../src/cli/main.ts`, "install"],
+    ...directories(COMMAND, "bin", "lib", "cache"),
   ]);
-  await output(Deno.execPath(), [
-    ...COMMAND.slice(1),
+  await output(`${COMMAND}/bin/podnet`, [
     ...["cni", "install", "--pod-cidr", "10.64.0.0/10"],
-    ...["bin", "conf", "lib", "cache"].flatMap((what) => [
-      `--${what}-dir`,
-      `${CNI}/${what}`,
-    ]),
+    ...directories(CNI, "bin", "conf", "lib", "cache"),
   ]);
+  const empty = `${WORK}/empty`;
+  await Deno.writeTextFile(`${empty}.js`, "Deno.exit(0);\n");
+  const deno = Deno.execPath();
+  await Deno.writeTextFile(
+    empty,
+    launcherText(CNI_PLUGIN, { deno, entry: `${empty}.js`, cache: CNI }),
+    { mode: 0o755 },
+  );
 }
 
-const BUNDLE = `${WORK}/podnet`;
+const COMMAND = `${WORK}/podnet`;
 const CNI = `${WORK}/cni`;
 const DENO_RUN = ["run", "--quiet", "--no-check", "--cached-only"];
-
-/** What `deno install` writes into the script that it makes of the README's line. */
-const COMMAND = [
-  Deno.execPath(),
-  ...DENO_RUN,
-  "--no-config",
-  "--no-lock",
-  "--allow-ffi",
-  "--allow-run",
-  "--v8-flags=--no-lazy,--min-semi-space-size=16",
-  `${BUNDLE}/main.js`,
-];
 
 /** podnet of a checkout, as a library in a program that lives on. */
 function library(checkout: string, args: readonly string[] = []) {
@@ -108,6 +101,8 @@ const subjects: Record<string, (directory: string) => string[]> = {
   "ip and nft": peer("script", `${here}reference/pod.sh`),
   "podnet command": peer("script", `${here}reference/podnet.sh`),
   "podnet CNI plugin": peer("cni", `${CNI}/bin/podnet`),
+  // What no program of Deno's can go below: it is started like the plugin, and ends.
+  "Deno, empty program": peer("cni", `${WORK}/empty`),
 };
 
 /** Another checkout of podnet to be measured beside this one. */
@@ -149,7 +144,7 @@ export async function start(
     command: [...command(directory), ...joins, ...options],
     directory,
     env: {
-      PODNET: COMMAND.join(" "),
+      PODNET: `${COMMAND}/bin/podnet`,
       STATE: directory,
       // Deno looks for a newer Deno half a second after its start.
       DENO_NO_UPDATE_CHECK: "1",

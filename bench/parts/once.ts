@@ -41,6 +41,7 @@ async function measureCommand(bench: Bench): Promise<void> {
   const subjects = [
     "podnet command",
     "podnet CNI plugin",
+    "Deno, empty program",
     "CNI bridge",
     "ip and nft",
   ];

@@ -4,9 +4,9 @@
  * @module
  */
 import { type Command, usage } from "./command.ts";
-import { commands } from "./commands.ts";
 import { exitCodes } from "./errors.ts";
 import { globalOptions, type Option, type OptionTable } from "./options.ts";
+import { summaries, summaryOf } from "./summaries.ts";
 
 const WIDTH = 80;
 
@@ -17,7 +17,7 @@ export function generalHelp(): string {
     "",
     "Usage: podnet COMMAND [OPTION…] [ARGUMENT…]",
     "",
-    ...commandList([...commands.keys()]),
+    ...commandList(Object.keys(summaries)),
     "",
     "Options of every command, before or after its name:",
     ...optionLines(globalOptions),
@@ -47,14 +47,14 @@ export function groupHelp(word: string): string {
 
 /** The commands that begin with `word`: `node up`, `node show`, `node down`. */
 export function groupMembers(word: string): string[] {
-  return [...commands.keys()].filter((name) => name.startsWith(`${word} `));
+  return Object.keys(summaries).filter((name) => name.startsWith(`${word} `));
 }
 
 /** `podnet create --help`. */
 export function commandHelp(name: string, command: Command): string {
   const others = groupMembers(name);
   return [
-    `${commands.get(name)?.summary ?? name}.`,
+    `${summaryOf(name) ?? name}.`,
     "",
     `Usage: ${usage(name, command)}`,
     ...others.map((other) => `       podnet ${other} …`),
@@ -79,9 +79,7 @@ function commandList(names: readonly string[]): string[] {
   const width = Math.max(...names.map((name) => name.length));
   return [
     "Commands:",
-    ...names.map((name) =>
-      `  ${name.padEnd(width)}  ${commands.get(name)?.summary ?? ""}`
-    ),
+    ...names.map((name) => `  ${name.padEnd(width)}  ${summaryOf(name) ?? ""}`),
   ];
 }
 

@@ -17,6 +17,21 @@ export interface LauncherKind {
   readonly permissions: readonly string[];
   /** Arguments of the program that come before those of the caller. */
   readonly words: readonly string[];
+  /**
+   * For a command of people: it runs where they are, as long as it takes, and what it starts finds their environment. Of its
+   * arguments, the first that has a program of its own leads to that.
+   */
+  readonly shortcut?: Shortcut;
+}
+
+/** A program that is started instead, because it starts faster. */
+export interface Shortcut {
+  /** The first arguments that lead to it; words of letters. */
+  readonly words: readonly string[];
+  /** The name of its first module. */
+  readonly entry: string;
+  /** What Deno has to allow besides FFI, as options of `deno run`. */
+  readonly permissions: readonly string[];
 }
 
 /** What the script is made of; all of them absolute paths. */
@@ -30,25 +45,53 @@ export interface LauncherPaths {
 }
 
 /** The script. */
-export function launcherText(
-  kind: LauncherKind,
-  { deno, entry, cache }: LauncherPaths,
-): string {
-  const variables = [
-    `DENO_DIR=${quoted(cache)}`,
-    "DENO_NO_UPDATE_CHECK=1",
-    "NO_COLOR=1",
-  ];
-  const words = [
-    ...[deno, "run", ...DENO_FLAGS, ...kind.permissions, entry, ...kind.words]
-      .map(quoted),
-    '"$@"',
-  ];
-  return `#!/bin/sh
+export function launcherText(kind: LauncherKind, paths: LauncherPaths): string {
+  const head = `#!/bin/sh
 ${mark(kind)}, taken away by ${kind.command} uninstall.
-cd / # Deno does not start in a directory that was removed
-${variables.join(" ")} exec ${words.join(" ")}
 `;
+  const { permissions, words, shortcut } = kind;
+  const { deno, entry, cache } = paths;
+  const own = [`DENO_DIR=${quoted(cache)}`, "DENO_NO_UPDATE_CHECK=1"];
+  if (shortcut === undefined) {
+    return `${head}cd / # Deno does not start in a directory that was removed
+${
+      becoming([...own, "NO_COLOR=1"], deno, [
+        ...[...DENO_FLAGS, RUNS_ONCE, ...permissions],
+        ...[entry, ...words],
+      ])
+    }
+`;
+  }
+  const short = entry.replace(/[^/]*$/, shortcut.entry);
+  return `${head}case $1 in
+${shortcut.words.join("|")}) ${
+    becoming(own, deno, [
+      ...DENO_FLAGS,
+      RUNS_ONCE,
+      ...shortcut.permissions,
+      short,
+    ])
+  } ;;
+*) ${
+    becoming(["DENO_NO_UPDATE_CHECK=1"], deno, [
+      ...DENO_FLAGS,
+      RUNS_ON,
+      ...permissions,
+      ...[entry, ...words],
+    ])
+  } ;;
+esac
+`;
+}
+
+/** The shell becomes Deno. */
+function becoming(
+  variables: readonly string[],
+  deno: string,
+  words: readonly string[],
+): string {
+  const command = [deno, "run", ...words].map(quoted);
+  return [...variables, "exec", ...command, '"$@"'].join(" ");
 }
 
 /** Whether a file of this text may be replaced and removed. */
@@ -69,10 +112,13 @@ const DENO_FLAGS: readonly string[] = [
   "--no-npm",
   "--no-prompt",
   "--allow-ffi",
-  // The cache then holds all of the code compiled. A young generation that never fills is never collected. What runs once
-  // is not worth optimising, nor are its regular expressions: 3 ms of 50.
-  "--v8-flags=--no-lazy,--min-semi-space-size=16,--max-opt=0,--regexp-interpret-all",
 ];
+
+/** The cache then holds all of the code compiled. A young generation that never fills is never collected. */
+const RUNS_ON = "--v8-flags=--no-lazy,--min-semi-space-size=16";
+
+/** What runs once is not worth optimising, nor are its regular expressions: 3 ms of 50. */
+const RUNS_ONCE = `${RUNS_ON},--max-opt=0,--regexp-interpret-all`;
 
 /** As one word of sh(1). */
 function quoted(text: string): string {

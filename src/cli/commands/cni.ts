@@ -73,7 +73,7 @@ export const cniInstall = defineCommand({
       ...chooseNode(nodeSelection(global), options["pod-cidr"]),
     });
     const written = await install(CNI_PLUGIN, paths, {
-      module: "cni_plugin",
+      entries: ["cni_plugin"],
       deno: denoPath(options),
       configuration,
       trial: [],

@@ -154,7 +154,7 @@ export const ociHookInstall = defineCommand({
     const { install } = await import("../program_setup.ts");
     const invocation = await hookInvocation(options, global);
     const written = await install(OCI_HOOK, hookPaths(options), {
-      module: "main",
+      entries: ["main"],
       deno: denoPath(options),
       configuration: hooksFileText(invocation, ANNOTATION_PREFIX),
       trial: ["config"],

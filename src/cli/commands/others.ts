@@ -20,6 +20,7 @@ export { exec } from "./exec.ts";
 export { gc } from "./gc.ts";
 export { help } from "./help.ts";
 export { inspect } from "./inspect.ts";
+export { install, uninstall } from "./install.ts";
 export { ls } from "./ls.ts";
 export { nodeDown, nodeShow, nodeUp, nodeWatch } from "./node.ts";
 export {

@@ -1,0 +1,28 @@
+/**
+ * The commands that scripts run for each pod, as a program of their own: the runtime looks at every file that a program may
+ * ever load before it runs the first line, and all commands are 60 files. The launcher starts this one for these commands.
+ *
+ * @module
+ */
+import { perform } from "./perform.ts";
+import { POD_COMMANDS } from "./summaries.ts";
+
+/** Runs `create …` or `rm …`; the result is the exit code. */
+async function pods([name = "", ...args]: readonly string[]): Promise<number> {
+  const known = POD_COMMANDS.find((known) => known === name);
+  if (known === undefined) throw new RangeError(`no command ${name} here`);
+  const code = await perform(args, () => ({
+    name,
+    args,
+    load: async () => (await import("./commands/pods.ts"))[known],
+  }));
+  // Asked for by an installation, so that the runtime's cache has all of the code.
+  if (args.includes("--help")) await import("./library.ts");
+  return code;
+}
+
+if (import.meta.main) {
+  // Where there is a Buffer, cbor-x uses it, and then the runtime loads its Node modules: 4 ms.
+  Reflect.deleteProperty(globalThis, "Buffer");
+  Deno.exit(await pods(Deno.args));
+}

@@ -1,0 +1,166 @@
+/** `podnet install` and `uninstall`: a command that does what a checkout's does, and what is installed by it. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { launcherText } from "../../src/install/launcher.ts";
+import config from "../../deno.json" with { type: "json" };
+import { Host, type Outcome } from "./host.ts";
+
+/** A host on which the command is installed. */
+class InstalledHost implements AsyncDisposable {
+  readonly host: Host;
+  readonly directory = Deno.makeTempDirSync({ prefix: "podnet-install-" });
+
+  private constructor(host: Host) {
+    this.host = host;
+  }
+
+  static async start(): Promise<InstalledHost> {
+    const machine = new InstalledHost(await Host.start());
+    await machine.host.ok("install", ...machine.directories());
+    return machine;
+  }
+
+  /** The options that say where everything goes. */
+  directories(where = "podnet", ...more: readonly string[]): string[] {
+    return ["bin", "lib", "cache", ...more]
+      .flatMap((
+        name,
+      ) => [`--${name}-dir`, `${this.directory}/${where}/${name}`]);
+  }
+
+  /** Runs the installed command, with hardly any environment. */
+  async podnet(...args: readonly string[]): Promise<Outcome> {
+    const podnet = `${this.directory}/podnet/bin/podnet`;
+    const home = `HOME=${this.directory}`;
+    return await this.host.run("env", "-i", home, podnet, ...args);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.host[Symbol.asyncDispose]();
+    await Deno.remove(this.directory, { recursive: true });
+  }
+}
+
+Deno.test("podnet install is repeatable, and uninstall takes everything away", async () => {
+  await using machine = await InstalledHost.start();
+  const { host, directory } = machine;
+  assertEquals(await host.ok("install", ...machine.directories()), "");
+  // What is installed can install itself: the same.
+  const again = await machine.podnet("install", ...machine.directories());
+  assertEquals(again, { code: 0, stdout: "", stderr: "" });
+  for (const { name } of Deno.readDirSync(`${directory}/podnet/lib`)) {
+    for (const file of Deno.readDirSync(`${directory}/podnet/lib/${name}`)) {
+      const text = await Deno.readTextFile(
+        `${directory}/podnet/lib/${name}/${file.name}`,
+      );
+      assertEquals(/[^\0-\x7f]/.exec(text), null, file.name);
+    }
+  }
+  const path = `${directory}/podnet/bin/podnet`;
+  const text = await Deno.readTextFile(path);
+  await Deno.writeTextFile(path, "somebody's");
+  for (const command of ["install", "uninstall"]) {
+    const { code, stderr } = await host.podnet(
+      command,
+      ...machine.directories(),
+    );
+    assert(code !== 0);
+    assertStringIncludes(stderr, path);
+  }
+  await Deno.writeTextFile(path, text);
+  const removed = await host.ok("uninstall", ...machine.directories());
+  assertEquals(removed.trim().split("\n").length, 3);
+  assertEquals([...Deno.readDirSync(`${directory}/podnet/bin`)], []);
+  assertEquals(await host.ok("uninstall", ...machine.directories()), "");
+});
+
+Deno.test("the installed command does what a checkout's does, whichever of its programs that is", async () => {
+  await using machine = await InstalledHost.start();
+  const { host } = machine;
+  const select = ["--node", "test", "--state-dir", host.stateDir];
+  const cidr = ["--pod-cidr", "10.79.0.0/24"];
+  assertEquals(await machine.podnet("--version"), {
+    code: 0,
+    stdout: `podnet ${config.version}\n`,
+    stderr: "",
+  });
+  const create = ["create", ...select, "web", ...cidr, "-p", "8080:80"];
+  const made = await machine.podnet(...create, "-o", "json");
+  assertEquals({ ...made, stdout: "" }, { code: 0, stdout: "", stderr: "" });
+  assertEquals(
+    JSON.parse(made.stdout),
+    await host.json("create", "web", "-p", "8080:80"),
+  );
+  // Options of the node before the command lead to the program that has all commands.
+  const found = await machine.podnet(
+    ...select,
+    "create",
+    "web",
+    "-p",
+    "8080:80",
+  );
+  assertEquals([found.code, found.stderr], [0, ""]);
+  const listed = await machine.podnet("ls", ...select, "-o", "json");
+  assertEquals(JSON.parse(listed.stdout), await host.json("ls"));
+  for (
+    const words of [
+      ["create", "--help"],
+      ["rm", "-h"],
+      ["create"],
+      ["rm", "--forse", "x"],
+      ["create", ...select, "web", "-p", "8080:81"],
+      ["rm", ...select, "nobody"],
+      ["create", "--node", "none", "--state-dir", host.stateDir, "x"],
+    ]
+  ) {
+    assertEquals(await machine.podnet(...words), await host.podnet(...words));
+  }
+  assertEquals(await machine.podnet("rm", ...select, "web"), {
+    code: 0,
+    stdout: "web\n",
+    stderr: "",
+  });
+  await host.ok("node", "down");
+});
+
+Deno.test("the installed command installs the CNI plugin", async () => {
+  await using machine = await InstalledHost.start();
+  const directories = machine.directories("cni", "conf");
+  const { code, stderr } = await machine.podnet(
+    "cni",
+    "install",
+    ...directories,
+  );
+  assertEquals([code, stderr], [0, ""]);
+  const asked = await machine.host.run(
+    ...["env", "-i", "CNI_COMMAND=VERSION"],
+    `${machine.directory}/cni/bin/podnet`,
+  );
+  assertStringIncludes(asked.stdout, "supportedVersions");
+  await machine.podnet("cni", "uninstall", ...directories);
+});
+
+Deno.test("a launcher with a shortcut leads some words to a program of their own", () => {
+  const text = launcherText({
+    title: "podnet",
+    command: "podnet",
+    permissions: ["--allow-net"],
+    words: [],
+    shortcut: {
+      words: ["create", "rm"],
+      entry: "pods.js",
+      permissions: ["--allow-run"],
+    },
+  }, { deno: "/opt/my deno", entry: "/lib/it's/main.js", cache: "/cache" });
+  assertEquals(
+    text.split("\n").map((line) => line.replace(/ run .*--v8-flags=\S+/, " …")),
+    [
+      "#!/bin/sh",
+      "# podnet: made by podnet install, taken away by podnet uninstall.",
+      "case $1 in",
+      "create|rm) DENO_DIR=/cache DENO_NO_UPDATE_CHECK=1 exec '/opt/my deno' … --allow-run '/lib/it'\\''s/pods.js' \"$@\" ;;",
+      "*) DENO_NO_UPDATE_CHECK=1 exec '/opt/my deno' … --allow-net '/lib/it'\\''s/main.js' \"$@\" ;;",
+      "esac",
+      "",
+    ],
+  );
+});
