@@ -27,6 +27,8 @@ export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
 /** Cut the file to length 0. */
 export const O_TRUNC = 0o1000;
+/** Write at the end of the file, wherever that is by then. */
+export const O_APPEND = 0o2000;
 /** Do not wait, such as for the other end of a FIFO. */
 export const O_NONBLOCK = 0o4000;
 /** Fail with ENOTDIR if the file is no directory. */

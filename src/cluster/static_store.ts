@@ -7,7 +7,7 @@ import { SyscallError } from "../../ffi/errno.ts";
 import { readTextFile } from "../../ffi/file.ts";
 import { SandboxError } from "../errors.ts";
 import { isObject } from "../spec/problems.ts";
-import { versionOf } from "../state/directory.ts";
+import { versionOf } from "../state/version.ts";
 import {
   type CallOptions,
   type Claim,

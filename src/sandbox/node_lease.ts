@@ -7,7 +7,7 @@
 import * as v from "valibot";
 import { uptimeMs } from "../../ffi/process.ts";
 import { SandboxError } from "../errors.ts";
-import { versionOf } from "../state/directory.ts";
+import { versionOf } from "../state/version.ts";
 import type { RecordKind } from "../state/record.ts";
 import { readRecord, removeFile, writeRecord } from "../state/store.ts";
 import { bootId } from "./boot.ts";

@@ -28,7 +28,6 @@ import {
   present,
   removeDirectory,
   removeWith,
-  versionOf,
 } from "../state/directory.ts";
 import { Reserve } from "../state/reserve.ts";
 import { SharedLock } from "../state/shared_lock.ts";
@@ -47,6 +46,7 @@ import {
   unusable,
   writeRecord,
 } from "../state/store.ts";
+import { versionOf } from "../state/version.ts";
 import { type NodeRecord, nodeRecord, type SandboxRecord } from "./records.ts";
 import { DNS_FILES } from "./dns.ts";
 import { RECORD_FILES, SandboxRecords } from "./sandbox_records.ts";

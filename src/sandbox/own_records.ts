@@ -3,21 +3,33 @@
  *
  * @module
  */
-import { versionOf } from "../state/directory.ts";
+import { SyscallError } from "../../ffi/errno.ts";
+import { encodeChange } from "../state/record.ts";
+import { appendIfStill, versionOf } from "../state/version.ts";
 import type { SandboxRecord } from "./records.ts";
 
 /** Some 2 KB each. */
 const MAX_RECORDS = 10_000;
+
+/** A file with more changes than this is written anew, and so is a long one at each change. */
+const MAX_CHANGES_BYTES = 4096;
+const MAX_FILE_BYTES = 1 << 16;
+
+/** What this process has written to a file. */
+interface Own {
+  readonly record: SandboxRecord;
+  /** Undefined when the file was gone at once. */
+  readonly version: string | undefined;
+  /** How much of it are changes. */
+  readonly changesBytes: number;
+}
 
 /**
  * Records as they were written, each with the state of its file: as long as that is the same, reading it again would take
  * 0.1 ms to tell the same. What that state relies on, {@linkcode versionOf} tells.
  */
 export class OwnRecords {
-  readonly #records = new Map<
-    string,
-    { readonly record: SandboxRecord; readonly version: string | undefined }
-  >();
+  readonly #records = new Map<string, Own>();
 
   /** The record of a sandbox, unless its file is another one by now. */
   find(id: string, path: string): SandboxRecord | undefined {
@@ -29,7 +41,31 @@ export class OwnRecords {
   /** Notes what was written to the file. */
   add(record: SandboxRecord, path: string): void {
     if (this.#records.size >= MAX_RECORDS) this.#records.clear();
-    this.#records.set(record.id, { record, version: versionOf(path) });
+    this.#records.set(record.id, {
+      record,
+      version: versionOf(path),
+      changesBytes: 0,
+    });
+  }
+
+  /**
+   * Adds to the file what has changed since this process wrote it. The caller has the sandbox's lock.
+   *
+   * @returns false when the record is to be written whole
+   */
+  tryToChange(record: SandboxRecord, path: string): boolean {
+    const own = this.#records.get(record.id);
+    if (own?.version === undefined) return false;
+    const change = encodeChange(own.record, record);
+    if (change === undefined) return false;
+    const changesBytes = own.changesBytes + change.length;
+    if (changesBytes > MAX_CHANGES_BYTES) return false;
+    // Whatever becomes of the file.
+    this.#records.delete(record.id);
+    const version = append(path, own.version, change);
+    if (version === undefined) return false;
+    this.#records.set(record.id, { record, version, changesBytes });
+    return true;
   }
 
   /** Whether it is this very record that was written last. */
@@ -40,5 +76,19 @@ export class OwnRecords {
   /** Forgets a sandbox. */
   delete(id: string): void {
     this.#records.delete(id);
+  }
+}
+
+/** After a failure the file is written whole; what hinders that, too, is the failure to know. */
+function append(
+  path: string,
+  version: string,
+  change: Uint8Array<ArrayBuffer>,
+): string | undefined {
+  try {
+    return appendIfStill(path, version, change, MAX_FILE_BYTES);
+  } catch (error) {
+    if (error instanceof SyscallError) return undefined;
+    throw error;
   }
 }

@@ -5,11 +5,7 @@
  */
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { NO_PEERS, type NodePeers, samePeers } from "../hostport/peers.ts";
-import {
-  ensureDirectory,
-  removeDirectory,
-  versionOf,
-} from "../state/directory.ts";
+import { ensureDirectory, removeDirectory } from "../state/directory.ts";
 import { acquireLock } from "../state/lock.ts";
 import {
   MAX_CLUSTER_RECORD_BYTES,
@@ -18,6 +14,7 @@ import {
   UNFINISHED,
   writeRecord,
 } from "../state/store.ts";
+import { versionOf } from "../state/version.ts";
 import { peersRecord } from "./records.ts";
 
 /** The record of other nodes. */

@@ -332,6 +332,7 @@ export const sandboxRecord: RecordKind<SandboxRecord> = {
   kind: "sandbox",
   version: 1,
   schema: sandboxSchema,
+  isChanged: true,
 };
 
 /** Lists of addresses as values: reading one takes 5 µs, and a pod's life asks for it ten times. */

@@ -90,6 +90,7 @@ export class SandboxRecords {
   write(record: SandboxRecord): void {
     if (record.state === "creating") return this.#writeNote(record);
     const path = this.path(record.id);
+    if (this.#own.tryToChange(record, path)) return;
     writeRecord(sandboxRecord, path, record);
     this.#own.add(record, path);
   }

@@ -45,10 +45,14 @@ export class CborError extends Error {
   /** Where, in bytes from the start. */
   readonly offset: number;
 
+  /** Whether the bytes end where more are needed. */
+  readonly isTruncated: boolean;
+
   /** Makes the error. */
-  constructor(reason: string, offset: number) {
+  constructor(reason: string, offset: number, isTruncated = false) {
     super(`${reason} at byte ${offset}`);
     this.offset = offset;
+    this.isTruncated = isTruncated;
   }
 }
 
@@ -64,6 +68,23 @@ export function decodeCbor(bytes: Uint8Array): unknown {
     throw new CborError("there is more than one item", reader.at);
   }
   return value;
+}
+
+/**
+ * Decodes one item after the other (RFC 8742). The last of several may be cut off, and is left out then: whoever added it
+ * has died.
+ *
+ * @throws {CborError}
+ */
+export function decodeCborSequence(bytes: Uint8Array): unknown[] {
+  const reader = new Reader(bytes);
+  const items = [reader.item(0)];
+  try {
+    while (reader.at < bytes.length) items.push(reader.item(0));
+  } catch (error) {
+    if (!(error instanceof CborError) || !error.isTruncated) throw error;
+  }
+  return items;
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -105,7 +126,7 @@ class Reader {
 
   #byte(): number {
     const byte = this.#bytes[this.at];
-    if (byte === undefined) throw new CborError("is truncated", this.at);
+    if (byte === undefined) throw new CborError("is truncated", this.at, true);
     this.at++;
     return byte;
   }
@@ -145,7 +166,7 @@ class Reader {
 
   #skip(size: number): void {
     if (size > this.#bytes.length - this.at) {
-      throw new CborError("is truncated", this.#bytes.length);
+      throw new CborError("is truncated", this.#bytes.length, true);
     }
     this.at += size;
   }
@@ -192,7 +213,7 @@ class Reader {
   /** Each item takes a byte at least. */
   #assertRoom(items: number, start: number): void {
     if (items > this.#bytes.length - this.at) {
-      throw new CborError("is truncated, or lies about a length", start);
+      throw new CborError("is truncated, or lies about a length", start, true);
     }
   }
 }

@@ -17,7 +17,11 @@ export function present(path: string): boolean {
   return statusOf(path) !== undefined;
 }
 
-function statusOf(path: string): FileStatus | undefined {
+/** What the kernel knows of what has this name; undefined when nothing has.
+ *
+ * @throws {SandboxError} `StateUnusable`
+ */
+export function statusOf(path: string): FileStatus | undefined {
   try {
     return lstatOrNone(path);
   } catch (error) {
@@ -94,16 +98,4 @@ function removeEntry(path: string): void {
     if (!isSyscallError(error, Errno.EISDIR)) throw error;
     removeIfEmpty(path);
   }
-}
-
-/**
- * Tells one state of a file from the others; undefined when there is none.
- *
- * Files are replaced here, never rewritten, and tmpfs, on which `/run` is, gives no inode number twice. A file system
- * that does, such as ext4, needs change times finer than a clock tick (Linux 6.13) to tell two files of the same size
- * apart that somebody else has put there within one tick.
- */
-export function versionOf(path: string): string | undefined {
-  const status = statusOf(path);
-  return status && `${status.ino} ${status.size} ${status.changed}`;
 }

@@ -7,7 +7,7 @@
 import { Encoder } from "cbor-x/encode";
 import * as v from "valibot";
 import { SandboxError } from "../errors.ts";
-import { CborError, decodeCbor } from "./cbor.ts";
+import { CborError, decodeCbor, decodeCborSequence } from "./cbor.ts";
 
 /** One kind of record: its envelope and the schema of its body. */
 export interface RecordKind<T> {
@@ -16,6 +16,11 @@ export interface RecordKind<T> {
   /** Raised when an older reader could misread the body. */
   readonly version: number;
   readonly schema: v.GenericSchema<unknown, T>;
+  /**
+   * Whether changes may follow the record in its file; see {@linkcode encodeChange}.
+   * @default false
+   */
+  readonly isChanged?: boolean;
 }
 
 // Plain maps: no structure extension that another CBOR reader would not know.
@@ -33,6 +38,34 @@ export function encodeRecord<T>(
 }
 
 /**
+ * Encodes what has become of a body, to be added to its record: those of its fields that have changed, whole.
+ *
+ * @returns undefined when a field is gone, which no change can say
+ */
+export function encodeChange<T extends object>(
+  before: T,
+  after: T,
+): Uint8Array<ArrayBuffer> | undefined {
+  const change: Partial<T> = {};
+  for (const field of Object.keys(before) as (keyof T)[]) {
+    if (!Object.hasOwn(after, field)) return undefined;
+  }
+  for (const field of Object.keys(after) as (keyof T)[]) {
+    if (after[field] !== before[field]) change[field] = after[field];
+  }
+  return new Uint8Array(cbor.encode(change));
+}
+
+/** The body with the changes that follow it. */
+function changed(body: unknown, changes: readonly unknown[]): unknown {
+  return changes.length === 0 ? body : Object.assign({}, body, ...changes);
+}
+
+function isMap(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
  * Decodes and validates a record.
  *
  * @param path named in the error
@@ -44,13 +77,16 @@ export function decodeRecord<T>(
   path: string,
 ): T {
   let envelope: unknown;
+  let changes: readonly unknown[] = [];
   try {
-    envelope = decodeCbor(bytes);
+    if (kind.isChanged === true) {
+      [envelope, ...changes] = decodeCborSequence(bytes);
+    } else envelope = decodeCbor(bytes);
   } catch (error) {
     if (!(error instanceof CborError)) throw error;
     throw invalid(path, `is damaged: ${error.message}`, error);
   }
-  if (typeof envelope !== "object" || envelope === null) {
+  if (!isMap(envelope)) {
     throw invalid(path, "is not a podnet record");
   }
   const { podnet, version, body } = envelope as Record<string, unknown>;
@@ -65,7 +101,10 @@ export function decodeRecord<T>(
         : "has no version",
     );
   }
-  const result = v.safeParse(kind.schema, body);
+  if (changes.length > 0 && ![body, ...changes].every(isMap)) {
+    throw invalid(path, "has a change that is none");
+  }
+  const result = v.safeParse(kind.schema, changed(body, changes));
   if (result.success) return result.output;
   const [issue] = result.issues;
   throw invalid(path, `${v.getDotPath(issue) ?? "body"}: ${issue.message}`);

@@ -13,7 +13,11 @@ import {
   peersRecord,
   sandboxRecord,
 } from "../../src/sandbox/records.ts";
-import { CborError, decodeCbor } from "../../src/state/cbor.ts";
+import {
+  CborError,
+  decodeCbor,
+  decodeCborSequence,
+} from "../../src/state/cbor.ts";
 import { decodeRecord } from "../../src/state/record.ts";
 import { mutated, mutations } from "./mutation.ts";
 import { attempt, type Target, target } from "./target.ts";
@@ -48,6 +52,7 @@ export function recordTargets(): readonly Target[] {
   });
   const read = (bytes: Uint8Array) => {
     attempt(() => decodeCbor(bytes), CborError);
+    attempt(() => decodeCborSequence(bytes), CborError);
     for (
       const kind of [sandboxRecord, nodeRecord, peersRecord, networksRecord]
     ) {
@@ -63,6 +68,23 @@ export function recordTargets(): readonly Target[] {
     target("CBOR that another program wrote", plain, (value) => {
       assertEquals(decodeCbor(new Uint8Array(cbor.encode(value))), value);
     }, { runs: 800 }),
+    target(
+      "CBOR in a row, cut off",
+      fc.tuple(fc.array(plain, { minLength: 1, maxLength: 4 }), fc.nat()),
+      ([values, cut]) => {
+        const items = values.map((value) => [...cbor.encode(value)]);
+        const first = items[0]?.length ?? 0;
+        const bytes = new Uint8Array(items.flat());
+        const size = first + cut % (bytes.length - first + 1);
+        let whole = 0;
+        for (let at = 0; at < size; whole++) at += items[whole]?.length ?? 0;
+        const ends = items.slice(0, whole).flat().length === size;
+        assertEquals(
+          decodeCborSequence(bytes.subarray(0, size)),
+          values.slice(0, ends ? whole : whole - 1),
+        );
+      },
+    ),
     target("records of noise", fc.uint8Array({ maxLength: 64 }), read, {
       runs: 1500,
     }),
@@ -71,6 +93,9 @@ export function recordTargets(): readonly Target[] {
       fc.tuple(
         fc.oneof(
           fc.constant(new Uint8Array(good)),
+          plain.map((change) =>
+            new Uint8Array([...good, ...cbor.encode({ mtu: change })])
+          ),
           plain.map((value) => new Uint8Array(cbor.encode(value))),
           plain.map((body) =>
             new Uint8Array(cbor.encode({ podnet: "sandbox", version: 1, body }))

@@ -1,0 +1,59 @@
+/**
+ * Files that are looked at again only when they have changed.
+ *
+ * @module
+ */
+import type { FileStatus } from "../../ffi/file_status.ts";
+import {
+  fstat,
+  O_APPEND,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_WRONLY,
+  open,
+  writeAll,
+} from "../../ffi/file.ts";
+import { statusOf } from "./directory.ts";
+
+/**
+ * Tells one state of a file from the others; undefined when there is none.
+ *
+ * Files are replaced here or become longer, and are never rewritten, and tmpfs, on which `/run` is, gives no inode number
+ * twice. A file system that does, such as ext4, needs change times finer than a clock tick (Linux 6.13) to tell two files
+ * of the same size apart that somebody else has put there within one tick.
+ *
+ * @throws {SandboxError} `StateUnusable`
+ */
+export function versionOf(path: string): string | undefined {
+  const status = statusOf(path);
+  return status && textOf(status);
+}
+
+function textOf({ ino, size, changed }: FileStatus): string {
+  return `${ino} ${size} ${changed}`;
+}
+
+/**
+ * Adds to the end of a file, if it is still what `version` says. The caller keeps other writers out by a lock.
+ *
+ * Readers see it with what is added or without, and after a crash in the middle perhaps with a part of it. Costs 5 µs where
+ * {@linkcode writeFileAtomic} costs 18.
+ *
+ * @param maxBytes that it may have then
+ * @returns the version that it is now; undefined when it is another file, was changed, or is too long: nothing was added
+ * @throws {SyscallError} a part may have been added
+ */
+export function appendIfStill(
+  path: string,
+  version: string,
+  data: Uint8Array<ArrayBuffer>,
+  maxBytes: number,
+): string | undefined {
+  using file = open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK);
+  const status = fstat(file);
+  if (
+    textOf(status) !== version || status.size + data.length > maxBytes
+  ) return undefined;
+  writeAll(file, data, path);
+  return textOf(fstat(file));
+}
