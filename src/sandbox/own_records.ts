@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { SyscallError } from "../../ffi/errno.ts";
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { encodeChange } from "../state/record.ts";
-import { appendIfStill, versionOf } from "../state/version.ts";
-import type { SandboxRecord } from "./records.ts";
+import { appendIfStill, versionIfTold, versionOf } from "../state/version.ts";
+import { unusable, writeRecord } from "../state/store.ts";
+import { type SandboxRecord, sandboxRecord } from "./records.ts";
 
 /** Some 2 KB each. */
 const MAX_RECORDS = 10_000;
@@ -18,7 +19,7 @@ const MAX_FILE_BYTES = 1 << 16;
 /** What this process has written to a file. */
 interface Own {
   readonly record: SandboxRecord;
-  /** Undefined when the file was gone at once. */
+  /** Undefined when the file was gone at once, or nobody told. */
   readonly version: string | undefined;
   /** How much of it are changes. */
   readonly changesBytes: number;
@@ -41,17 +42,14 @@ export class OwnRecords {
   /** Notes what was written to the file. */
   add(record: SandboxRecord, path: string): void {
     if (this.#records.size >= MAX_RECORDS) this.#records.clear();
-    this.#records.set(record.id, {
-      record,
-      version: versionOf(path),
-      changesBytes: 0,
-    });
+    this.#note(record, path, 0);
   }
 
   /**
    * Adds to the file what has changed since this process wrote it. The caller has the sandbox's lock.
    *
    * @returns false when the record is to be written whole
+   * @throws {SandboxError} `StateUnusable`; the record is as it was
    */
   tryToChange(record: SandboxRecord, path: string): boolean {
     const own = this.#records.get(record.id);
@@ -62,10 +60,23 @@ export class OwnRecords {
     if (changesBytes > MAX_CHANGES_BYTES) return false;
     // Whatever becomes of the file.
     this.#records.delete(record.id);
-    const version = append(path, own.version, change);
-    if (version === undefined) return false;
-    this.#records.set(record.id, { record, version, changesBytes });
+    try {
+      if (!appendIfStill(path, own.version, change, MAX_FILE_BYTES)) {
+        return false;
+      }
+    } catch (error) {
+      if (isSyscallError(error, Errno.ENOENT)) return false;
+      restore(own.record, path);
+      throw unusable(path, error);
+    }
+    this.#note(record, path, changesBytes);
     return true;
+  }
+
+  /** What is written is written, also when nobody tells in which state the file is. */
+  #note(record: SandboxRecord, path: string, changesBytes: number): void {
+    const version = versionIfTold(path);
+    this.#records.set(record.id, { record, version, changesBytes });
   }
 
   /** Whether it is this very record that was written last. */
@@ -79,16 +90,11 @@ export class OwnRecords {
   }
 }
 
-/** After a failure the file is written whole; what hinders that, too, is the failure to know. */
-function append(
-  path: string,
-  version: string,
-  change: Uint8Array<ArrayBuffer>,
-): string | undefined {
+/** After a failure, which is the one to know: what was to be added may be there, or a part of it. */
+function restore(record: SandboxRecord, path: string): void {
   try {
-    return appendIfStill(path, version, change, MAX_FILE_BYTES);
-  } catch (error) {
-    if (error instanceof SyscallError) return undefined;
-    throw error;
+    writeRecord(sandboxRecord, path, record);
+  } catch {
+    // Then it is there in vain: a note without what it is of.
   }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { SyscallError } from "../../ffi/errno.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import {
   fstat,
@@ -13,6 +14,7 @@ import {
   open,
   writeAll,
 } from "../../ffi/file.ts";
+import { isSandboxError } from "../errors.ts";
 import { statusOf } from "./directory.ts";
 
 /**
@@ -29,6 +31,18 @@ export function versionOf(path: string): string | undefined {
   return status && textOf(status);
 }
 
+/** As {@linkcode versionOf}; undefined also when that cannot be told, so that the file will be read again. */
+export function versionIfTold(path: string): string | undefined {
+  try {
+    return versionOf(path);
+  } catch (error) {
+    if (isSandboxError(error) || error instanceof SyscallError) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
 function textOf({ ino, size, changed }: FileStatus): string {
   return `${ino} ${size} ${changed}`;
 }
@@ -40,7 +54,7 @@ function textOf({ ino, size, changed }: FileStatus): string {
  * {@linkcode writeFileAtomic} costs 18.
  *
  * @param maxBytes that it may have then
- * @returns the version that it is now; undefined when it is another file, was changed, or is too long: nothing was added
+ * @returns false when it is another file, was changed, or is too long: nothing was added
  * @throws {SyscallError} a part may have been added
  */
 export function appendIfStill(
@@ -48,12 +62,12 @@ export function appendIfStill(
   version: string,
   data: Uint8Array<ArrayBuffer>,
   maxBytes: number,
-): string | undefined {
+): boolean {
   using file = open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK);
   const status = fstat(file);
   if (
     textOf(status) !== version || status.size + data.length > maxBytes
-  ) return undefined;
+  ) return false;
   writeAll(file, data, path);
-  return textOf(fstat(file));
+  return true;
 }

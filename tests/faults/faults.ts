@@ -108,7 +108,7 @@ export function faultsOf(call: Call): Fault[] {
       ? [SHORT_WRITE]
       : [],
     // Only a file that was written has anything left to do when it is closed.
-    ...call.name === "close" && call.subject.endsWith(".tmp")
+    ...call.name === "close" && /(\.tmp|record\.cbor)$/.test(call.subject)
       ? [FAILED_CLOSE, INTERRUPTED_CLOSE]
       : [],
     ...call.name === "send" ? messageFaults(call) : [],

@@ -105,8 +105,10 @@ for (const c of CASES) {
         } catch (cause) {
           throw new Error(where, { cause });
         }
+        // The next whole record takes it away, but what the operation does again may be a change that is added.
         const unfinished = world.state().filter((line) =>
-          line.includes(".tmp")
+          line.includes(".tmp") &&
+          !(way === "again" && line.includes("record.cbor.tmp"))
         );
         assertEquals(unfinished, [], where);
         await world.clear();

@@ -102,7 +102,9 @@ for (const c of CASES.filter((c) => UNDOING.includes(c.operation))) {
     const run = runner(world, c);
     let failures = 0;
     let told = 0;
-    const [from, step] = EVERY ? [0, 1] : [3, 8];
+    // Adding ports is not much more than the note and the claim.
+    const all = EVERY || operation === "addPorts";
+    const [from, step] = all ? [0, 1] : [3, 8];
     for (let first = from, ended = false; !ended; first += step) {
       for (let second = 0, both = true; both; second++) {
         await c.prepare(world);

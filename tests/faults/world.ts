@@ -3,8 +3,8 @@
  *
  * @module
  */
+import { decodeCborSequence } from "../../src/state/cbor.ts";
 import { assertEquals } from "@std/assert";
-import { decode } from "cbor-x/encode";
 import type { Node } from "../../mod.ts";
 import { findElementsOf } from "../../src/hostport/host_ports.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
@@ -210,12 +210,16 @@ esac
   return directory;
 }
 
-/** A record is the same in whatever order its fields are written. */
+/** A record is the same in whatever order its fields are written, and whether changes are in it or follow it. */
 function inOrder(line: string): string {
   const [path = "", contents = ""] = line.split(" ");
   if (!path.endsWith("record.cbor") || contents === "") return line;
-  const body: unknown = decode(Uint8Array.fromHex(contents));
-  return `${path} ${JSON.stringify(body, (_, value) => sorted(value))}`;
+  const [record, ...changes] = decodeCborSequence(
+    Uint8Array.fromHex(contents),
+  ) as [{ readonly body: object }, ...object[]];
+  const body = Object.assign({}, record.body, ...changes);
+  const whole = { ...record, body };
+  return `${path} ${JSON.stringify(whole, (_, value) => sorted(value))}`;
 }
 
 function sorted(value: unknown): unknown {
