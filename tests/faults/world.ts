@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { decodeCborSequence } from "../../src/state/cbor.ts";
 import { assertEquals } from "@std/assert";
 import type { Node } from "../../mod.ts";
 import { findElementsOf } from "../../src/hostport/host_ports.ts";
@@ -122,7 +121,7 @@ export class World implements AsyncDisposable {
     return [
       ...[...routes, ...elements].sort(),
       ...mountsBelow(stateDir),
-      ...filesBelow(stateDir).map(inOrder),
+      ...filesBelow(stateDir),
     ];
   }
 
@@ -208,25 +207,4 @@ esac
     { mode: 0o755 },
   );
   return directory;
-}
-
-/** A record is the same in whatever order its fields are written, and whether changes are in it or follow it. */
-function inOrder(line: string): string {
-  const [path = "", contents = ""] = line.split(" ");
-  if (!path.endsWith("record.cbor") || contents === "") return line;
-  const [record, ...changes] = decodeCborSequence(
-    Uint8Array.fromHex(contents),
-  ) as [{ readonly body: object }, ...object[]];
-  const body = Object.assign({}, record.body, ...changes);
-  const whole = { ...record, body };
-  return `${path} ${JSON.stringify(whole, (_, value) => sorted(value))}`;
-}
-
-function sorted(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return value;
-  }
-  return Object.fromEntries(
-    Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1),
-  );
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { openNode } from "../../mod.ts";
 import { isSandboxError } from "../../src/errors.ts";
 import { sandboxId } from "../../src/sandbox/identity.ts";
 import { createLab, type LabNode } from "../../src/testing/mod.ts";
@@ -55,12 +56,16 @@ async function refusal(
 }
 
 /** Writes every file of a sandbox, the record anew, too. */
-async function create({ node }: LabNode): Promise<void> {
+async function create({ node, namespace }: LabNode): Promise<void> {
   await using sandbox = await node.createSandbox({
     name: NAME,
     dns: { nameservers: ["192.0.2.53"] },
   });
-  await sandbox.addContainer({ name: "app" });
+  const { name, stateDir } = node;
+  // One who has not written the record does not add to it.
+  await using other = await openNode({ name, stateDir, netns: namespace });
+  const again = await other.openSandbox(sandbox.id);
+  await again.addContainer({ name: "app" });
 }
 
 for (const { path, code } of PLANTS) {

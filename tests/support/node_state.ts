@@ -4,6 +4,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
+import { decodeCborSequence } from "../../src/state/cbor.ts";
 import type { LabNode } from "../../src/testing/mod.ts";
 import { command, ipLinks } from "./command.ts";
 
@@ -107,7 +108,30 @@ export function filesBelow(path: string): string[] {
     const file = `${path}/${name}`;
     if (isDirectory) return [file, ...filesBelow(file)];
     // A pin has no contents to read.
-    const contents = name === "netns" ? "" : Deno.readFileSync(file).toHex();
+    const bytes = name === "netns" ? new Uint8Array() : Deno.readFileSync(file);
+    const contents = name === "record.cbor" ? textOf(bytes) : bytes.toHex();
     return [`${file} ${contents}`];
   }).sort();
+}
+
+/** A record is the same in whatever order its fields are written, and whether changes are in it or follow it. */
+function textOf(bytes: Uint8Array): string {
+  let items: [{ readonly body: object }, ...object[]];
+  try {
+    items = decodeCborSequence(bytes) as typeof items;
+  } catch {
+    return bytes.toHex();
+  }
+  const [record, ...changes] = items;
+  const whole = { ...record, body: Object.assign({}, record.body, ...changes) };
+  return JSON.stringify(whole, (_, value) => sorted(value));
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return value;
+  }
+  return Object.fromEntries(
+    Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1),
+  );
 }
