@@ -9,6 +9,7 @@ import type { SandboxError } from "../errors.ts";
 import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
 import type { MacAddress } from "../net/mac.ts";
+import type { EncodedBatch } from "../netlink/batch.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Request } from "../netlink/message.ts";
 import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
@@ -238,14 +239,13 @@ export function releaseAddresses(
   hostIndex: number,
   addresses: readonly IpAddress[],
 ): void {
+  if (addresses.length === 0) return;
   try {
-    route.execute(addresses.map((address) =>
-      deleteRoute({
-        destination: Cidr.host(address),
-        index: hostIndex,
-        protocol: ROUTE_PROTOCOL,
-      })
-    ));
+    if (addresses.length > USUAL_ADDRESSES) {
+      route.execute(releaseRequests(hostIndex, addresses));
+    } else {
+      route.executeBatch(releaseMessages(hostIndex, addresses));
+    }
   } catch (error) {
     const isGone = error instanceof NetlinkError &&
       error.failures.every(({ errno }) =>
@@ -254,3 +254,44 @@ export function releaseAddresses(
     if (!isGone) throw error;
   }
 }
+
+function releaseRequests(
+  index: number,
+  addresses: readonly IpAddress[],
+): Request<unknown, unknown>[] {
+  return addresses.map((address) =>
+    deleteRoute({
+      destination: Cidr.host(address),
+      index,
+      protocol: ROUTE_PROTOCOL,
+    })
+  );
+}
+
+/** Of a pod: one of each IP version. */
+const USUAL_ADDRESSES = 2;
+
+/** Encoded; valid until the next ones are asked for. */
+function releaseMessages(
+  index: number,
+  addresses: readonly IpAddress[],
+): EncodedBatch<unknown> {
+  const fields: ReleaseFields = { index };
+  addresses.forEach(({ bytes }, i) => fields[`address${i}`] = bytes);
+  return RELEASE.with(fields, addresses.length);
+}
+
+interface ReleaseFields {
+  readonly index: number;
+  [bytes: `address${number}`]: Uint8Array;
+}
+
+const RELEASE = new Template((fields: ReleaseFields, count: number) => ({
+  requests: releaseRequests(
+    fields.index,
+    Array.from(
+      { length: count },
+      (_, i) => IpAddress.fromBytes(fields[`address${i}`] ?? new Uint8Array()),
+    ),
+  ),
+}));

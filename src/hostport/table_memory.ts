@@ -17,9 +17,13 @@ import {
   type NftablesConnection,
 } from "../nftables/connection.ts";
 import type { NftSet } from "../nftables/ruleset.ts";
-import { Transaction } from "../nftables/transaction.ts";
-import { bySet, type Placed } from "./elements.ts";
+import type { Placed } from "./elements.ts";
 import { SETS, TABLE } from "./sets.ts";
+import {
+  type ElementChange,
+  transactionOf,
+  usualChange,
+} from "./table_messages.ts";
 
 /** Sets whose elements exclude an element of the wildcard maps, each with its family. */
 const EXCLUDING: ReadonlyMap<NftSet, IpFamily> = new Map(
@@ -39,16 +43,12 @@ const WILDCARD: ReadonlyMap<NftSet, IpFamily> = new Map(
 const MAX_LISTED = 1000;
 
 /** What is done to the table. */
-export interface TableChange {
-  /** Fails if one of them is there. */
-  readonly add?: readonly Placed[];
+export interface TableChange extends ElementChange {
   /**
    * Whether what is added is all that its owner has.
    * @default false
    */
   readonly isAll?: boolean;
-  /** Fails if one of them is not there. */
-  readonly delete?: readonly Placed[];
 }
 
 /** Of making a change while others make theirs. */
@@ -90,7 +90,7 @@ export class TableMemory {
     if (!this.#isMine(change)) return false;
     return this.#attempt(
       nft,
-      () => this.#permits(change) ? transactionOf(change) : undefined,
+      () => this.#permits(change) ? change : undefined,
       () => this.#note(change),
     );
   }
@@ -110,7 +110,7 @@ export class TableMemory {
       nft,
       () => {
         const own = known();
-        return own && transactionOf({ delete: placedOf(own) });
+        return own && { delete: placedOf(own) };
       },
       () => this.#mine.delete(owner),
     );
@@ -118,15 +118,17 @@ export class TableMemory {
 
   #attempt(
     nft: NftablesConnection,
-    plan: () => Transaction | undefined,
+    plan: () => ElementChange | undefined,
     onDone: () => void,
   ): boolean {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const generation = this.#current(nft);
-      const transaction = generation === undefined ? undefined : plan();
-      if (generation === undefined || transaction === undefined) return false;
+      const change = generation === undefined ? undefined : plan();
+      if (generation === undefined || change === undefined) return false;
       try {
-        nft.commit(transaction, { generation });
+        const usual = usualChange(change, generation);
+        if (usual !== undefined) nft.commitEncoded(usual, generation);
+        else nft.commit(transactionOf(change), { generation });
         this.#generation = nextGeneration(generation);
         onDone();
         return true;
@@ -260,19 +262,6 @@ function placedOf({ sets }: OwnElements): Placed[] {
 
 function isEmpty({ add = [], delete: gone = [] }: TableChange): boolean {
   return add.length === 0 && gone.length === 0;
-}
-
-function transactionOf(
-  { add = [], delete: gone = [] }: TableChange,
-): Transaction {
-  const transaction = new Transaction();
-  for (const [set, elements] of bySet(gone)) {
-    transaction.deleteElements(TABLE, set, elements);
-  }
-  for (const [set, elements] of bySet(add)) {
-    transaction.addElements(TABLE, set, elements, { exclusive: true });
-  }
-  return transaction;
 }
 
 function nameOf({ set, element }: Placed): string {

@@ -5,6 +5,7 @@
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
+import type { EncodedBatch } from "../netlink/batch.ts";
 import { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { NfFamily } from "../netlink/nfnetlink.ts";
@@ -127,8 +128,23 @@ export class NftablesConnection implements Disposable {
    */
   commit(transaction: Transaction, options: CommitOptions = {}): void {
     const { generation } = options;
+    const requests = transaction.requests(generation);
+    if (requests.length === 0) return;
+    this.#commit(generation, () => this.netlink.execute(requests));
+  }
+
+  /**
+   * As {@linkcode commit}, of a transaction that is encoded already, with the generation that it expects.
+   * @throws {GenerationError}
+   * @throws {NetlinkError}
+   */
+  commitEncoded(batch: EncodedBatch<unknown>, generation: number): void {
+    this.#commit(generation, () => this.netlink.executeBatch(batch));
+  }
+
+  #commit(generation: number | undefined, send: () => void): void {
     try {
-      this.netlink.execute(transaction.requests(generation));
+      send();
     } catch (error) {
       if (generation !== undefined && isNetlinkError(error, Errno.ERESTART)) {
         throw new GenerationError(generation, { cause: error });
