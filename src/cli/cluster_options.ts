@@ -69,11 +69,31 @@ export const clusterOptions = {
     field: "cluster.podCidrs",
     help: "The cluster's pod network, one a family; needed by its first node",
   },
+  "node-prefix4": {
+    value: "LENGTH",
+    field: "cluster.nodePrefixLength4",
+    help: "Prefix length of a node's part of the IPv4 one (default: 24)",
+  },
+  "node-prefix6": {
+    value: "LENGTH",
+    field: "cluster.nodePrefixLength6",
+    help: "Prefix length of a node's part of the IPv6 one (default: 64)",
+  },
   "backend": {
     value: "NAME",
     choices: ["auto", "host-gw", "vxlan", "wireguard"],
     field: "cluster.backend",
     help: "How packets get to other nodes (default: auto, or as the cluster)",
+  },
+  "vni": {
+    value: "NUMBER",
+    field: "cluster.vni",
+    help: "VXLAN network identifier of tunnels (default: 112)",
+  },
+  "vxlan-port": {
+    value: "PORT",
+    field: "cluster.vxlanPort",
+    help: "UDP port of tunnels (default: 8472)",
   },
   "address": {
     value: "ADDRESS",
@@ -113,7 +133,10 @@ export function joinOptions(
     );
   }
   const podCidrs = options["cluster-cidr"];
-  const { address, lease, peers, cluster: name } = options;
+  const { address, lease, peers, cluster: name, vni } = options;
+  const length4 = options["node-prefix4"];
+  const length6 = options["node-prefix6"];
+  const port = options["vxlan-port"];
   const backend = options.backend as ClusterOptions["backend"];
   return {
     ...options.etcd.length > 0 && { etcd: etcdOptions(options) },
@@ -121,7 +144,15 @@ export function joinOptions(
     cluster: {
       ...name !== undefined && { name },
       ...podCidrs.length > 0 && { podCidrs },
+      ...length4 !== undefined && {
+        nodePrefixLength4: integer("node-prefix4", length4),
+      },
+      ...length6 !== undefined && {
+        nodePrefixLength6: integer("node-prefix6", length6),
+      },
       ...backend !== undefined && { backend },
+      ...vni !== undefined && { vni: integer("vni", vni) },
+      ...port !== undefined && { vxlanPort: integer("vxlan-port", port) },
     },
     node: { ...nodeSelection(global), ...settings },
     ...address.length > 0 && { addresses: address },

@@ -20,7 +20,8 @@ export function picturedNodes(
   { members, routes, status }: ClusterView,
 ): PicturedNode[] {
   const reasons = new Map(
-    status.refused.map(({ name, reason }) => [name, reason]),
+    status.refused.filter(({ name }) => name !== status.node)
+      .map(({ name, reason }) => [name, reason]),
   );
   const nodes = members.map(({ name, podCidrs, addresses }): PicturedNode => {
     const ways = routes.filter(({ node }) => node === name);

@@ -26,6 +26,8 @@ export interface ClusterParts {
   readonly store: ClusterStore;
   readonly place: Place;
   readonly node: Node;
+  /** What fits into every path, in bytes. */
+  readonly podMtu: number;
   readonly paths: Paths;
   readonly notes: ClusterNotes;
   /** What the node tells the others of itself now. */
@@ -133,9 +135,17 @@ export class Cluster implements AsyncDisposable {
     return this.#keeper.members.filter(({ name }) => name !== this.self.name);
   }
 
-  /** Records of the store that are ignored, and nodes that cannot be reached, or not wholly. */
+  /** Records of the store that are ignored, and nodes that cannot be reached, or not wholly; this one among them. */
   get refused(): readonly RefusedMember[] {
-    return this.#keeper.refused;
+    const { node: { name, mtu }, podMtu } = this.#parts;
+    return [
+      ...mtu <= podMtu ? [] : [{
+        name,
+        reason:
+          `its pods have an MTU of ${mtu} bytes, and not more than ${podMtu} fit into every path: larger packets are lost or sent twice, until it is taken down and joins again`,
+      }],
+      ...this.#keeper.refused,
+    ];
   }
 
   /** How the node stands. */

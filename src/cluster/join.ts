@@ -88,9 +88,8 @@ export async function joinWith(
       await openNode({
         ...nodeOptions,
         podCidrs: place.self.podCidrs,
-        // A node that is set up keeps its MTU as long as it fits.
-        ...nodeOptions.mtu === undefined &&
-            (known === undefined || known.mtu > podMtu)
+        // A node that is set up keeps its MTU: its pods have it.
+        ...nodeOptions.mtu === undefined && known === undefined
           ? { mtu: podMtu }
           : {},
       }),
@@ -101,6 +100,7 @@ export async function joinWith(
       store,
       place,
       node,
+      podMtu,
       paths: makePaths(node, place.settings),
       notes,
       endpoint: () => told(endpoint(place.settings, place.addresses)),

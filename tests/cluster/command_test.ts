@@ -10,7 +10,10 @@ Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", 
   // On the first machine: the other one reaches it over the segment.
   await using etcd = await Etcd.start({ netns: one.pid, host: "192.168.50.1" });
   const cluster = ["--etcd", `${etcd.endpoints}`, "--lease", "3"];
-  const cidrs = ["--cluster-cidr", "10.244.0.0/16"];
+  const cidrs = [
+    ...["--cluster-cidr", "10.244.0.0/16", "--node-prefix4", "26"],
+    ...["--vni", "7", "--vxlan-port", "4789"],
+  ];
   const services = [
     one.start("--node", "a", "node", "up", ...cluster, ...cidrs, "-o", "json"),
   ];
@@ -25,9 +28,11 @@ Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", 
   const status = await one.json("--node", "a", "node", "status") as {
     state: string;
     isKept: boolean;
-    self: { podCidrs: string[] };
+    self: { podCidrs: string[]; vxlan: object };
   };
   assertEquals([status.state, status.isKept], ["ready", true]);
+  const { mac: _, ...tunnel } = { mac: "", ...status.self.vxlan };
+  assertEquals(tunnel, { vni: 7, port: 4789 });
   await eventually(async () => {
     const nodes = await one.json("--node", "a", "node", "ls") as {
       name: string;
@@ -36,11 +41,11 @@ Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", 
   });
   assertMatch(
     await two.ok("--node", "b", "node", "routes"),
-    /^NETWORK +NODE +PATH +LINK +NEXT HOP\n(?:.+\n)*10\.244\.\d+\.0\/24 +a +route +eth0 +192\.168\.50\.1\n/,
+    /^NETWORK +NODE +PATH +LINK +NEXT HOP\n(?:.+\n)*10\.244\.\d+\.\d+\/26 +a +route +eth0 +192\.168\.50\.1\n/,
   );
   assertMatch(
     await one.ok("--node", "a", "node", "picture"),
-    /└── route +── b {2}10\.244\.\d+\.0\/24\n/,
+    /└── route +── b {2}10\.244\.\d+\.\d+\/26\n/,
   );
   assertMatch(
     await one.ok("--node", "a", "node", "picture", "--format", "svg"),

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { isSandboxError, SandboxError } from "../../src/errors.ts";
 import { command } from "../support/command.ts";
 import { Etcd } from "./etcd.ts";
@@ -198,6 +198,32 @@ Deno.test("joinCluster() refuses an address that the node has not, and takes tho
     await code(machines.join(1, { peers: path, cluster: {} })),
     "InvalidSpec",
   );
+});
+
+Deno.test("joinCluster() takes a node with pods that have a larger MTU than the network has by now, and tells of it (X6)", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = {
+    etcd: { endpoints: etcd.endpoints },
+    node: { stateDir: machines.stateDir() },
+  };
+  {
+    await using one = await machines.join(1, options);
+    assertEquals([one.node.mtu, one.refused], [1450, []]);
+    await one.node.createSandbox({ name: "web" });
+  }
+  command(machines.namespace(1), "ip link set eth0 mtu 1400");
+  await using one = await machines.join(1, options);
+  assertEquals(one.node.mtu, 1450);
+  assertEquals(one.refused.map(({ name }) => name), ["n1"]);
+  assertMatch(
+    one.refused[0]?.reason ?? "",
+    /^its pods have an MTU of 1450 bytes, and not more than 1350 fit/,
+  );
+  await one.leave({ force: true });
+  await using again = await machines.join(1, options);
+  assertEquals([again.node.mtu, again.refused], [1350, []]);
+  await again.leave();
 });
 
 Deno.test("Cluster.leave() refuses while there are pods, and goes on then", async () => {
