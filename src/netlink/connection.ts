@@ -4,6 +4,7 @@
  * @module
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import { poll } from "../../ffi/socket.ts";
 import { ByteWindow, ByteWriter } from "./bytes.ts";
 import {
   encodeBatch,
@@ -131,6 +132,26 @@ export class Connection implements Disposable {
    */
   dump<T, R = T>(request: Request<T, R>): R[] {
     return this.#collect(request, NLM_F_DUMP, DUMP_ATTEMPTS);
+  }
+
+  /**
+   * Waits until something is so: asked now, whenever the kernel tells the group of anything, and each millisecond besides.
+   * Blocks the thread meanwhile, so that the kernel has the CPU for what is waited for.
+   *
+   * @returns whether it is so
+   * @throws {SyscallError}
+   */
+  waitUntil(isSo: () => boolean, group: number, timeoutMs: number): boolean {
+    if (isSo()) return true;
+    const deadline = performance.now() + timeoutMs;
+    using hearing = this.#transport.hear?.(group);
+    for (;;) {
+      // Also right now: it may have become so before the group was heard.
+      if (isSo()) return true;
+      if (performance.now() > deadline) return false;
+      if (hearing === undefined) poll([], 1);
+      else hearing.wait(1);
+    }
   }
 
   /** Closes the socket. */

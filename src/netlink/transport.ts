@@ -8,6 +8,7 @@ import type { OwnedFd } from "../../ffi/fd.ts";
 import {
   AF_NETLINK,
   connect,
+  poll,
   receive,
   send,
   setSocketOption,
@@ -23,6 +24,7 @@ import { IncompleteReplyError } from "./netlink_error.ts";
 
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_DROP_MEMBERSHIP = 2;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
@@ -42,6 +44,18 @@ export interface Transport extends Disposable {
    * @throws {SyscallError} ENOBUFS if datagrams before the next one are lost
    */
   receive(): Uint8Array<ArrayBuffer> | undefined;
+  /**
+   * Receives the multicasts of a group too, until what it returns is disposed.
+   *
+   * @throws {SyscallError}
+   */
+  hear?(group: number): Hearing;
+}
+
+/** What a multicast group is told is heard. */
+export interface Hearing extends Disposable {
+  /** Blocks the thread until there is something, which is dropped then, and for no longer than this. */
+  wait(timeoutMs: number): void;
 }
 
 /**
@@ -90,6 +104,33 @@ export class SocketTransport implements Transport {
    */
   join(group: number): void {
     setSocketOption(this.#fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+  }
+
+  /** Receives the multicasts of a group for a while. */
+  hear(group: number): Hearing {
+    this.join(group);
+    const drain = () => {
+      try {
+        while (receive(this.#fd, buffer) !== undefined);
+      } catch (error) {
+        // There were more than it has room for.
+        if (!isSyscallError(error, Errno.ENOBUFS)) throw error;
+      }
+    };
+    return {
+      wait: (timeoutMs) => {
+        if (poll([this.#fd], timeoutMs)[0]) drain();
+      },
+      [Symbol.dispose]: () => {
+        setSocketOption(
+          this.#fd,
+          SOL_NETLINK,
+          NETLINK_DROP_MEMBERSHIP,
+          group,
+        );
+        drain();
+      },
+    };
   }
 
   /** Makes room for datagrams that are not received yet, in bytes of kernel memory. */

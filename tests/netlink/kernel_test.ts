@@ -26,7 +26,16 @@ import {
   newVeth,
   setLink,
 } from "../../src/rtnetlink/link.ts";
-import { dumpRoutes, newRoute } from "../../src/rtnetlink/route.ts";
+import { deleteAddress, newAddress } from "../../src/rtnetlink/address.ts";
+import {
+  RTN_LOCAL,
+  RTNLGRP_IPV6_IFADDR,
+} from "../../src/rtnetlink/constants.ts";
+import {
+  dumpRoutes,
+  getRouteType,
+  newRoute,
+} from "../../src/rtnetlink/route.ts";
 import { inNewNamespace } from "./isolated.ts";
 
 const LO = 1;
@@ -227,5 +236,28 @@ Deno.test("execute() throws EPERM and dump() works when CAP_NET_ADMIN is missing
     message: "set link #1: EPERM",
     // A send buffer grows without the capability too, up to net.core.wmem_max.
     large: "EPERM",
+  });
+});
+
+Deno.test("waitUntil() waits for what the kernel does on its own time, and the connection is good for more", () => {
+  withKernel((connection) => {
+    const address = IpAddress.parse("fd00::7");
+    let asked = 0;
+    const isLocal = () => {
+      asked++;
+      return connection.request(getRouteType(address), Errno.ENETUNREACH)
+        .includes(RTN_LOCAL);
+    };
+    for (let round = 0; round < 20; round++) {
+      const reference = { index: LO, address, prefixLength: 128 };
+      connection.execute([newAddress({ ...reference, noDad: true })]);
+      assert(connection.waitUntil(isLocal, RTNLGRP_IPV6_IFADDR, 1000));
+      // What was heard is no answer to anything.
+      assertEquals(connection.dump(dumpLinks()).length, 1);
+      connection.execute([deleteAddress(reference)]);
+    }
+    asked = 0;
+    assert(!connection.waitUntil(isLocal, RTNLGRP_IPV6_IFADDR, 5));
+    assert(asked > 1 && asked < 20, `asked ${asked} times in 5 ms`);
   });
 });
