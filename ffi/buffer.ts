@@ -10,8 +10,19 @@ const DECODER = new TextDecoder();
 
 /** The bytes of a string in UTF-8. */
 export function utf8(text: string): Uint8Array<ArrayBuffer> {
-  return ENCODER.encode(text);
+  // What is written is short and mostly ASCII; asking the runtime takes a microsecond.
+  const size = text.length;
+  if (size > MAX_SHORT) return ENCODER.encode(text);
+  const bytes = new Uint8Array(size);
+  for (let i = 0; i < size; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return ENCODER.encode(text);
+    bytes[i] = code;
+  }
+  return bytes;
 }
+
+const MAX_SHORT = 512;
 
 /** The string of UTF-8 bytes; what is not UTF-8 becomes U+FFFD. */
 export function fromUtf8(bytes: Uint8Array): string {

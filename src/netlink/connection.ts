@@ -237,10 +237,10 @@ export class Connection implements Disposable {
         const datagram = this.#transport.receive();
         if (datagram === undefined) break;
         // Decoded values may be views, and the transport reuses its buffer.
-        const from = new ByteWindow(
-          onReply === undefined ? datagram : datagram.slice(),
-        );
-        for (const message of readMessages(from)) {
+        const from = onReply === undefined
+          ? windowOf(datagram)
+          : new ByteWindow(datagram.slice());
+        for (const message of readMessages(from, datagram.length)) {
           try {
             onMessage(from, message);
           } catch (error) {
@@ -292,6 +292,18 @@ function overrun(operation: string, cause?: unknown): IncompleteReplyError {
     { cause },
   );
 }
+
+/** A window on a datagram that is at the beginning of its memory, which mostly is that of the one before. */
+function windowOf(datagram: Uint8Array<ArrayBuffer>): ByteWindow {
+  const { buffer, byteOffset } = datagram;
+  if (byteOffset !== 0) return new ByteWindow(datagram);
+  if (last?.bytes.buffer !== buffer) {
+    last = new ByteWindow(new Uint8Array(buffer));
+  }
+  return last;
+}
+
+let last: ByteWindow | undefined;
 
 /** Of all connections: what is encoded is sent before anything else happens, and each pod has a socket of its own for a moment. */
 const OUT = new ByteWriter(4096);

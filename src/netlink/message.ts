@@ -125,11 +125,13 @@ export interface Message {
 /**
  * Cuts a datagram into its messages.
  *
+ * @param total how many bytes it has
  * @throws {CodecError} if a length does not fit
  */
-export function readMessages(from: ByteWindow): Message[] {
-  const { view } = from;
-  const total = view.byteLength;
+export function readMessages(
+  { view }: ByteWindow,
+  total: number = view.byteLength,
+): Message[] {
   const messages: Message[] = [];
   for (let at = 0; at < total;) {
     const size = total - at < HEADER_SIZE

@@ -82,9 +82,7 @@ export class SocketTransport implements Transport {
       // Dumps honour the filters they are given, and refuse those they cannot honour (4.20).
       setSocketOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
       // A connected socket takes unicasts from the kernel only (netlink_getsockbyportid, net/netlink/af_netlink.c).
-      const kernel = new Uint8Array(SIZE_OF_SOCKADDR_NL);
-      kernel[0] = AF_NETLINK;
-      connect(fd, kernel);
+      connect(fd, KERNEL);
       return new SocketTransport(fd);
     } catch (error) {
       fd[Symbol.dispose]();
@@ -202,4 +200,5 @@ const SEND_OVERHEAD_BYTES = 4096;
 const USUAL_BYTES = 212_992;
 const MAX_INT32 = 0x7fffffff;
 /** Family, pad, port, groups: all zero but the family means the kernel. */
-const SIZE_OF_SOCKADDR_NL = 12;
+const KERNEL = new Uint8Array(12);
+KERNEL[0] = AF_NETLINK;

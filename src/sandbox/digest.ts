@@ -4,6 +4,7 @@
  * @module
  */
 import { sha256 } from "@noble/hashes/sha2.js";
+import { utf8 } from "../../ffi/buffer.ts";
 
 /**
  * SHA-256 of a text, 32 bytes.
@@ -12,5 +13,10 @@ import { sha256 } from "@noble/hashes/sha2.js";
  * be loaded.
  */
 export function digest(text: string): Uint8Array {
-  return sha256(new TextEncoder().encode(text));
+  FRESH._cloneInto(HASH);
+  return HASH.update(utf8(text)).digest();
 }
+
+/** A hash has memory outside of JavaScript's heap, which takes as long to make as a text to digest. */
+const HASH = sha256.create();
+const FRESH = sha256.create();

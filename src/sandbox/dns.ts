@@ -17,24 +17,35 @@ export interface DnsFiles {
   readonly hosts: string;
 }
 
+/** What a node's resolv.conf hands on to pods. */
+export type Resolver = Required<
+  Pick<NormalisedDns, "nameservers" | "searches" | "options">
+>;
+
+/** Nothing. */
+export const NO_RESOLVER: Resolver = {
+  nameservers: [],
+  searches: [],
+  options: [],
+};
+
 /**
  * Makes the resolver's files.
  * @param addresses the pod's addresses
- * @param nodeResolvConf the node's own resolv.conf, for what the spec leaves out
+ * @param node what the node's own resolv.conf says, for what the spec leaves out
  */
 export function dnsFiles(
   spec: Pick<NormalisedSpec, "dns">,
   addresses: readonly string[],
-  nodeResolvConf = "",
+  node: Resolver = NO_RESOLVER,
 ): DnsFiles {
   return {
-    resolvConf: resolvConf(spec.dns, nodeResolvConf),
+    resolvConf: resolvConf(spec.dns, node),
     hosts: hosts(spec.dns, addresses),
   };
 }
 
-function resolvConf(dns: NormalisedDns, nodeResolvConf: string): string {
-  const node = readResolvConf(nodeResolvConf);
+function resolvConf(dns: NormalisedDns, node: Resolver): string {
   const searches = dns.searches ?? node.searches;
   const options = dns.options ?? node.options;
   return [
@@ -48,9 +59,7 @@ function resolvConf(dns: NormalisedDns, nodeResolvConf: string): string {
  * Reads resolv.conf(5): of several search lists the last counts, options add up.
  * A resolver on the node's loopback, such as systemd-resolved's 127.0.0.53, is out of a pod's reach: it is left out.
  */
-function readResolvConf(
-  text: string,
-): Required<Pick<NormalisedDns, "nameservers" | "searches" | "options">> {
+export function readResolvConf(text: string): Resolver {
   const nameservers: string[] = [];
   let searches: string[] = [];
   const options: string[] = [];
@@ -79,14 +88,16 @@ function isLoopback(text: string): boolean {
 
 /** hosts(5), as kubelet writes it: localhost, the pod under its own name, the aliases. */
 function hosts(dns: NormalisedDns, addresses: readonly string[]): string {
-  return [
-    "127.0.0.1\tlocalhost",
-    "::1\tlocalhost ip6-localhost ip6-loopback",
-    "ff02::1\tip6-allnodes",
-    "ff02::2\tip6-allrouters",
-    ...addresses.map((address) => `${address}\t${dns.hostname}`),
-    ...dns.hostAliases.map(({ ip, hostnames }) =>
-      `${ip}\t${hostnames.join(" ")}`
-    ),
-  ].map((line) => `${line}\n`).join("");
+  let text = HOSTS;
+  for (const address of addresses) text += `${address}\t${dns.hostname}\n`;
+  for (const { ip, hostnames } of dns.hostAliases) {
+    text += `${ip}\t${hostnames.join(" ")}\n`;
+  }
+  return text;
 }
+
+const HOSTS = `127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+`;

@@ -29,11 +29,10 @@ export function sandboxId(namespace: string, name: string): string {
 /** Derives the constants of a sandbox. */
 export function identity(id: string): Identity {
   const seed = digest(id);
-  // 02: locally administered, unicast.
-  const mac = MacAddress.fromBytes(
-    Uint8Array.of(0x02, ...seed.subarray(27, 32)),
-  );
-  return { seed, mac };
+  const mac = seed.slice(26, 32);
+  // Locally administered, unicast.
+  mac[0] = 0x02;
+  return { seed, mac: MacAddress.fromBytes(mac) };
 }
 
 /**
@@ -41,14 +40,16 @@ export function identity(id: string): Identity {
  * a sandbox of this id had a moment ago may still bear its name.
  */
 export function newHostLink(): { name: string; index: number } {
-  const random = crypto.getRandomValues(new Uint8Array(10));
-  const view = new DataView(random.buffer);
+  crypto.getRandomValues(RANDOM);
   return {
-    name: HOST_INTERFACE_PREFIX + random.subarray(0, 6).toHex(),
+    name: HOST_INTERFACE_PREFIX + RANDOM.toHex().slice(0, 12),
     // Far above the indices that the kernel counts up from 1, below 2^31.
-    index: MIN_INDEX + view.getUint32(6) % (MAX_INDEX - MIN_INDEX),
+    index: MIN_INDEX + RANDOM_VIEW.getUint32(6) % (MAX_INDEX - MIN_INDEX),
   };
 }
+
+const RANDOM = new Uint8Array(10);
+const RANDOM_VIEW = new DataView(RANDOM.buffer);
 
 /** A number for another link of the node's. */
 export function newIndex(): number {

@@ -27,61 +27,92 @@ export function plainCopy(
   maxDepth = MAX_DEPTH,
 ): unknown {
   let values = 0;
+  const noteAt = (place: Place | undefined, message: string) =>
+    problems.add(pathOf(place, basePath), message);
 
-  function copy(value: unknown, path: string, depth: number): unknown {
+  function copy(
+    value: unknown,
+    place: Place | undefined,
+    depth: number,
+  ): unknown {
     if (typeof value !== "object" || value === null) return value;
     if (values > MAX_VALUES) return undefined;
     if (depth > maxDepth) {
-      problems.add(path, "is nested too deeply: write plain data");
+      noteAt(place, "is nested too deeply: write plain data");
       return undefined;
     }
     try {
       if (value instanceof NetworkNamespace) return value;
       return Array.isArray(value)
-        ? copyList(value, path, depth)
-        : Object.fromEntries(
-          Object.keys(value).map((key) => {
-            const member = Reflect.get(value, key);
-            return [key, next(member, joinPath(path, key), depth)];
-          }),
-        );
+        ? copyList(value, place, depth)
+        : copyObject(value, place, depth);
     } catch (error) {
       // A getter or a proxy of the caller's.
-      problems.add(path, `cannot be read: write plain data (${text(error)})`);
+      noteAt(place, `cannot be read: write plain data (${text(error)})`);
       return undefined;
     }
   }
 
+  function copyObject(
+    object: object,
+    place: Place | undefined,
+    depth: number,
+  ): Record<string, unknown> {
+    const members: Record<string, unknown> = {};
+    for (const key of Object.keys(object)) {
+      const value = next(Reflect.get(object, key), { place, key }, depth);
+      if (key !== "__proto__") members[key] = value;
+      else Object.defineProperty(members, key, { ...OWN, value });
+    }
+    return members;
+  }
+
   function copyList(
     list: readonly unknown[],
-    path: string,
+    place: Place | undefined,
     depth: number,
   ): unknown[] {
     const { length } = list;
-    if (values + length > MAX_VALUES) return tooMany(path) ?? [];
-    return Array.from(
-      { length },
-      (_, i) => next(list[i], joinPath(path, i), depth),
-    );
+    if (values + length > MAX_VALUES) return tooMany(place) ?? [];
+    const members: unknown[] = [];
+    for (let key = 0; key < length; key++) {
+      members.push(next(list[key], { place, key }, depth));
+    }
+    return members;
   }
 
-  function next(value: unknown, path: string, depth: number): unknown {
+  function next(value: unknown, place: Place, depth: number): unknown {
     values++;
-    if (values > MAX_VALUES) return tooMany(path);
-    return copy(value, path, depth + 1);
+    if (values > MAX_VALUES) return tooMany(place);
+    return copy(value, place, depth + 1);
   }
 
   /** Said once. */
-  function tooMany(path: string): undefined {
+  function tooMany(place: Place | undefined): undefined {
     if (values <= MAX_VALUES + 1) {
-      problems.add(path, `write at most ${MAX_VALUES} values altogether`);
+      noteAt(place, `write at most ${MAX_VALUES} values altogether`);
     }
     values = MAX_VALUES + 2;
     return undefined;
   }
 
-  return copy(input, basePath, 0);
+  return copy(input, undefined, 0);
 }
+
+/** Where a value stands: a text when there is something to say of it, which takes longer than to copy it. */
+interface Place {
+  readonly place: Place | undefined;
+  readonly key: string | number;
+}
+
+function pathOf(place: Place | undefined, basePath: string): string {
+  return place === undefined
+    ? basePath
+    : joinPath(pathOf(place.place, basePath), place.key);
+}
+
+/** A field like any other. */
+const OWN = { writable: true, enumerable: true, configurable: true } as const;
 
 /** Whatever was thrown. */
 function text(error: unknown): string {

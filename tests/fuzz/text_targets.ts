@@ -12,7 +12,7 @@ import { sysctlPath } from "../../src/namespace/sysctl.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import { IpAddress } from "../../src/net/ip.ts";
 import { MacAddress } from "../../src/net/mac.ts";
-import { dnsFiles } from "../../src/sandbox/dns.ts";
+import { dnsFiles, readResolvConf } from "../../src/sandbox/dns.ts";
 import { idOfAlias } from "../../src/sandbox/identity.ts";
 import { mutated, mutations } from "./mutation.ts";
 import { attempt, type Target, target } from "./target.ts";
@@ -151,7 +151,7 @@ export const textTargets: readonly Target[] = [
       const { resolvConf } = dnsFiles(
         { dns: { hostname: "web", hostAliases: [] } },
         ["10.244.1.7"],
-        text,
+        readResolvConf(text),
       );
       for (const line of resolvConf.split("\n").slice(0, -1)) {
         assert(/^(nameserver|search|options) \S/.test(line), line);

@@ -1,11 +1,11 @@
 import { assertEquals } from "@std/assert";
-import { dnsFiles } from "../../src/sandbox/dns.ts";
+import { dnsFiles, readResolvConf } from "../../src/sandbox/dns.ts";
 import type { DnsSpec } from "../../src/spec/sandbox_spec.ts";
 import { parse } from "../spec/cases.ts";
 
 const spec = (dns: DnsSpec = {}) => parse({ name: "web_0", dns });
 
-const NODE = `# made by hand
+const NODE = readResolvConf(`# made by hand
 search corp.example lab.example
 domain old.example
 search  example.net	example.org
@@ -16,7 +16,7 @@ nameserver fe80::1%eth0
 options edns0
 options trust-ad
 sortlist 10.0.0.0
-`;
+`);
 
 Deno.test("dnsFiles() writes resolv.conf of the spec alone when the spec says everything (DN1)", () => {
   const { resolvConf } = dnsFiles(
