@@ -23,7 +23,12 @@ import {
   newAddress,
 } from "../rtnetlink/address.ts";
 import { RT_SCOPE_LINK, RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
-import { getLink, LOOPBACK_INDEX, setLink } from "../rtnetlink/link.ts";
+import {
+  getLink,
+  type Link,
+  LOOPBACK_INDEX,
+  setLink,
+} from "../rtnetlink/link.ts";
 import {
   deleteRoute,
   dumpRoutes,
@@ -31,7 +36,7 @@ import {
   type Route,
   ROUTE_PROTOCOL,
 } from "../rtnetlink/route.ts";
-import type { NodeContext, NodeSockets } from "./context.ts";
+import { loopback, type NodeContext, type NodeSockets } from "./context.ts";
 import { ensureTable, isOf } from "./node_table.ts";
 
 /** Marks the IPv4 gateway address for people, and for kernels that do not keep who added an address (before 5.18). */
@@ -68,12 +73,16 @@ export interface BaselineDifference {
 /**
  * Makes the node ready. Several processes may do so at once.
  *
+ * @param lo what the kernel tells of the link
  * @returns what was changed, in plain words; nothing when all was in place
  * @throws {SandboxError} `NodeConflict` when the namespace has another node's table, or IPv6 is switched off there
  */
-export async function ensureBaseline(context: NodeContext): Promise<string[]> {
+export async function ensureBaseline(
+  context: NodeContext,
+  lo: Link | undefined = loopback(context.sockets.route),
+): Promise<string[]> {
   refuseDisabledIpv6(context);
-  const differences = baselineDifferences(context);
+  const differences = baselineDifferences(context, lo);
   // The table first: it is what makes the namespace this node's, and nobody else's.
   const changes = await ensureTable(context);
   for (const { mend, change } of differences) {
@@ -126,9 +135,10 @@ function refuseDisabledIpv6(context: NodeContext): void {
 /** All but the table, which has its own comparison. */
 export function baselineDifferences(
   context: NodeContext,
+  lo: Link | undefined = loopback(context.sockets.route),
 ): BaselineDifference[] {
   return [
-    ...loopbackDifferences(context),
+    ...loopbackDifferences(context, lo),
     ...advertisementDifferences(context),
     ...forwardingDifferences(context),
     ...gatewayDifferences(context),
@@ -137,8 +147,10 @@ export function baselineDifferences(
 }
 
 /** Of a namespace that was just made, lo is down, and then it has no address that works. */
-function loopbackDifferences({ sockets }: NodeContext): BaselineDifference[] {
-  const [lo] = sockets.route.request(getLink({ index: LOOPBACK_INDEX }));
+function loopbackDifferences(
+  { sockets }: NodeContext,
+  lo: Link | undefined,
+): BaselineDifference[] {
   if (lo?.up) return [];
   return [{
     object: "link lo",

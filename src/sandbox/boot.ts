@@ -5,7 +5,9 @@
  */
 import { readTextFile } from "../../ffi/file.ts";
 
-/** The kernel's id of this boot (random(4)). */
+let known: string | undefined;
+
+/** The kernel's id of this boot (random(4)), which no process outlives. */
 export function bootId(): string {
-  return readTextFile("/proc/sys/kernel/random/boot_id").trim();
+  return known ??= readTextFile("/proc/sys/kernel/random/boot_id").trim();
 }

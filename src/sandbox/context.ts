@@ -17,7 +17,7 @@ import { Connection } from "../netlink/connection.ts";
 import { NETLINK_ROUTE, NETLINK_SOCK_DIAG } from "../netlink/message.ts";
 import { NftablesConnection } from "../nftables/connection.ts";
 import { dumpAddresses } from "../rtnetlink/address.ts";
-import { getLink } from "../rtnetlink/link.ts";
+import { getLink, type Link, LOOPBACK_INDEX } from "../rtnetlink/link.ts";
 import { RT_SCOPE_UNIVERSE } from "../rtnetlink/constants.ts";
 import type { NodeOptions } from "../spec/node_options.ts";
 import { isId } from "./identity.ts";
@@ -116,10 +116,14 @@ export interface NodeContext {
   readonly warm?: WarmPool;
 }
 
+/** The link lo of the namespace that the socket is of. */
+export function loopback(route: Connection): Link | undefined {
+  return route.request(getLink({ index: LOOPBACK_INDEX }))[0];
+}
+
 /** Whether the kernel has IPv6: then lo tells of its settings. */
-export function kernelHasIpv6(route: Connection): boolean {
-  return route.request(getLink({ name: "lo" }))
-    .some(({ addrGenMode }) => addrGenMode !== undefined);
+export function hasIpv6(lo: Link | undefined): boolean {
+  return lo?.addrGenMode !== undefined;
 }
 
 /** 127.0.0.1 and ::1. */

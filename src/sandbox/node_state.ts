@@ -66,6 +66,8 @@ export class NodeState {
   readonly #lock: string;
   readonly #sandboxes: string;
   readonly #damaged: string;
+  /** What was read last, and of which version of the file. */
+  #read: { readonly version: string; readonly record: NodeRecord } | undefined;
   /** Which file {@linkcode NodeState.isStill} found to have the settings. */
   #compared: string | undefined;
   /** For undoing. */
@@ -97,16 +99,24 @@ export class NodeState {
   }
 
   /**
-   * The settings, or undefined for a node that was never opened.
+   * The settings, or undefined for a node that was never opened. They are read again only when the file has changed: while a
+   * node is opened they are asked for three times, and it takes 0.2 ms to read them for the first time.
    *
    * @throws {SandboxError} `RecordInvalid`
    */
   readNode(): NodeRecord | undefined {
     const path = this.#record;
+    // Asked before: of a file that is replaced meanwhile it is the version that there was, and the new one will be read again.
+    const version = versionOf(path);
+    if (version === undefined) return undefined;
+    if (version === this.#read?.version) return this.#read.record;
     const record = readRecord(nodeRecord, path);
-    if (record === undefined || record.name === this.name) return record;
-    const reason = `is that of node ${record.name}`;
-    throw new SandboxError("RecordInvalid", { path, reason });
+    if (record !== undefined && record.name !== this.name) {
+      const reason = `is that of node ${record.name}`;
+      throw new SandboxError("RecordInvalid", { path, reason });
+    }
+    this.#read = record && { version, record };
+    return record;
   }
 
   /**

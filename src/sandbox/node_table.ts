@@ -5,6 +5,7 @@
  */
 import { SandboxError } from "../errors.ts";
 import { RULES, TABLE } from "../hostport/sets.ts";
+import type { TableInfo } from "../nftables/connection.ts";
 import type { NodeContext, NodeTable } from "./context.ts";
 import { digest } from "./digest.ts";
 import { HOST_INTERFACE_PREFIX } from "./identity.ts";
@@ -25,7 +26,7 @@ export async function ensureTable(context: NodeContext): Promise<string[]> {
       if (!await createTable(context)) continue; // another process did, just now
       return [`added nf_tables table inet ${TABLE}`];
     }
-    refuseForeignTable(context);
+    refuseForeignTable(context, found);
     if (found.comment !== table.comment) {
       const { replaceTable } = await import("./upkeep.ts");
       replaceTable(context);
@@ -44,8 +45,8 @@ export async function ensureTable(context: NodeContext): Promise<string[]> {
  */
 export function refuseForeignTable(
   { sockets: { nft }, settings, table }: NodeContext,
+  found: Pick<TableInfo, "comment"> | undefined = nft.getTable(TABLE),
 ): void {
-  const found = nft.getTable(TABLE);
   if (found === undefined || isOf(found.comment, table.owner)) return;
   throw new SandboxError("NodeConflict", {
     name: settings.name,

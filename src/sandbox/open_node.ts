@@ -13,7 +13,7 @@ import { Cidr } from "../net/cidr.ts";
 import type { NodeOptions } from "../spec/node_options.ts";
 import { ensureBaseline, refuseOverlap, removeBaseline } from "./baseline.ts";
 import { removeBridges } from "./bridges.ts";
-import { kernelHasIpv6, type NodeContext, NodeSockets } from "./context.ts";
+import { hasIpv6, loopback, type NodeContext, NodeSockets } from "./context.ts";
 import { outsideMtu } from "./mtu.ts";
 import {
   newNode,
@@ -57,11 +57,11 @@ async function open(options: NodeOptions): Promise<Node> {
   const { name, parsed, state } = parseNode(options);
   using opened = new DisposableStack();
   const namespace = openNamespace(opened, parsed.netns);
-  if (parsed.podCidrs === undefined && !state.exists()) {
+  const found = state.readNode();
+  if (found === undefined && parsed.podCidrs === undefined) {
     throw new SandboxError("NodeNotFound", { name, stateDir: state.stateDir });
   }
   const sockets = opened.use(new NodeSockets(namespace, parsed));
-  const found = state.exists() ? state.readNode() : undefined;
   const isNew = found === undefined || isOfEarlierBoot(found) ||
     grows(found, parsed);
   // Making ready is safe side by side; deciding what the node is, is not.
@@ -90,13 +90,14 @@ async function open(options: NodeOptions): Promise<Node> {
       });
     }
     state.records.holdTo(settings);
+    const lo = loopback(sockets.route);
     const parts = {
       settings,
       state,
       namespace,
       sockets,
       pools: settings.podCidrs.map((text) => new AddressPool(Cidr.parse(text))),
-      ipv6: kernelHasIpv6(sockets.route),
+      ipv6: hasIpv6(lo),
       gate: new LeaseGate(),
     };
     if (known?.podCidrs !== settings.podCidrs) refuseOverlap(parts);
@@ -120,7 +121,7 @@ async function open(options: NodeOptions): Promise<Node> {
       undo.push(() => state.writeNode(known));
       state.writeNode(settings);
     }
-    const changes = await ensureBaseline(context);
+    const changes = await ensureBaseline(context, lo);
     // While there is a node.
     opened.use(state.keepOpen());
     sockets.turn = opened.use(Turn.open(state.sandboxesDirectory));

@@ -8,7 +8,8 @@ import type { NodeEvent, NodeWatch } from "../../mod.ts";
 import { AddressPool } from "../../src/ipam/pool.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import {
-  kernelHasIpv6,
+  hasIpv6,
+  loopback,
   type NodeContext,
   NodeSockets,
 } from "../../src/sandbox/context.ts";
@@ -40,7 +41,7 @@ function contextOf(
     sockets,
     pools,
     table: tableOf({ settings, state, pools }),
-    ipv6: kernelHasIpv6(sockets.route),
+    ipv6: hasIpv6(loopback(sockets.route)),
     gate: new LeaseGate(),
   };
 }

@@ -13,7 +13,8 @@ import { ROUTE_PROTOCOL } from "../../rtnetlink/route.ts";
 import { tableOf } from "../../sandbox/node_table.ts";
 import { checkNode } from "../../sandbox/check.ts";
 import {
-  kernelHasIpv6,
+  hasIpv6,
+  loopback,
   type NodeContext,
   type NodeSockets,
 } from "../../sandbox/context.ts";
@@ -235,7 +236,7 @@ async function inspect(
     ...node,
     namespace,
     sockets,
-    ipv6: kernelHasIpv6(route),
+    ipv6: hasIpv6(loopback(route)),
     gate: new LeaseGate(),
   };
   const differences = await witness.wait(about, () => checkNode(context));
