@@ -13,6 +13,7 @@ const layers: Record<
   { layers: readonly string[]; packages?: readonly string[] }
 > = {
   "ffi": { layers: [] },
+  "src/steps.ts": { layers: [] },
   "src/text.ts": { layers: [] },
   "src/errors.ts": { layers: ["src/text.ts"] },
   "src/net": { layers: [], packages: ["ip-bigint"] },
@@ -92,6 +93,7 @@ const layers: Record<
       "src/sockdiag",
       "src/spec",
       "src/state",
+      "src/steps.ts",
       "src/text.ts",
     ],
     packages: ["@noble/hashes", "valibot"],
@@ -128,6 +130,7 @@ const layers: Record<
       "src/sandbox",
       "src/spec",
       "src/state",
+      "src/steps.ts",
       "src/text.ts",
     ],
     packages: ["valibot"],

@@ -14,8 +14,8 @@ import { compareText } from "../text.ts";
 import { Claims } from "./claims.ts";
 import type { ClusterMember } from "./member.ts";
 import { PathError } from "./path_error.ts";
-import type { NormalisedPathOptions } from "./path_options.ts";
-import type { Underlay } from "./underlay.ts";
+import type { PathFacts } from "./path_plan.ts";
+import type { Steps } from "../steps.ts";
 
 /** A member whose claims are read, and nobody else's. */
 export interface Peer extends Omit<ClusterMember, "podCidrs"> {
@@ -24,78 +24,170 @@ export interface Peer extends Omit<ClusterMember, "podCidrs"> {
   readonly hosts: readonly Remembered<Cidr>[];
 }
 
-/** Sorts out members that cannot be what they say. */
-export function accept(
-  { networks }: Underlay,
-  self: ClusterMember,
-  members: readonly ClusterMember[],
-  { clusterCidrs }: NormalisedPathOptions,
-): { readonly peers: readonly Peer[]; readonly refused: PathError[] } {
-  const refused: PathError[] = [];
-  const read = members.filter(({ name }) => name !== self.name)
-    .toSorted((a, b) => compareText(a.name, b.name)).flatMap((member) => {
+/** Sorts out members that cannot be what they say, as they come, change and go: what comes of it does not depend on the order. */
+export class Admission {
+  readonly #own: Claimed;
+  readonly #segments: readonly Cidr[];
+  readonly #cluster: readonly Cidr[];
+  readonly #claims = new Claims();
+  /** Who has a MAC address, or a key. */
+  readonly #marks = new Map<string, string>();
+  readonly #accepted = new Map<string, Claimed>();
+  /** Those that claim what somebody before them has. */
+  readonly #rejected = new Map<string, Claimed>();
+  readonly #refused = new Map<string, PathError>();
+
+  /** Of nobody yet. */
+  constructor({ underlay, self, options }: PathFacts) {
+    this.#own = claimsOf(self);
+    this.#segments = underlay.networks.map(({ network }) =>
+      rememberedCidr(network).value
+    );
+    this.#cluster = options.clusterCidrs.map((text) =>
+      rememberedCidr(text).value
+    );
+  }
+
+  /** A member that is accepted. */
+  peer(name: string): Peer | undefined {
+    return this.#accepted.get(name)?.peer;
+  }
+
+  /** Why a member is not. */
+  refusal(name: string): PathError | undefined {
+    return this.#refused.get(name);
+  }
+
+  /**
+   * Decides anew, in the order of names: what those before have is settled then. So one that is accepted takes from those
+   * after it what they had, and these are decided again.
+   *
+   * @param changed members by name, of other nodes; undefined for those that have gone
+   * @returns names of those about whom anything may be different
+   */
+  *update(
+    changed: ReadonlyMap<string, ClusterMember | undefined>,
+  ): Steps<Set<string>> {
+    const decided = new Set(changed.keys());
+    for (const [name, member] of changed) {
+      yield;
+      this.#withdraw(name);
+      this.#rejected.delete(name);
+      this.#refused.delete(name);
+      if (member === undefined) continue;
       try {
-        return [claimsOf(member)];
+        this.#rejected.set(name, claimsOf(member));
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
-        refused.push(new PathError("Invalid", member.name, error.message));
-        return [];
+        this.#refused.set(name, new PathError("Invalid", name, error.message));
       }
-    });
-  const own = claimsOf(self);
-  const segments = networks.map(({ network }) => rememberedCidr(network).value);
-  const cluster = clusterCidrs.map((text) => rememberedCidr(text).value);
-  const claims = new Claims(
-    [own, ...read].flatMap(({ all }) => all).map(({ value }) => value),
-  );
-  for (const { value } of own.all) claims.claim(value, "this node");
-  const names = new Set<string>([self.name]);
-  const macs = new Map<string | undefined, string>([
-    [own.peer.vxlan?.mac, "this node"],
-  ]);
-  const problemOf = ({ peer, all }: Claimed): string | undefined => {
-    const { vxlan, podCidrs, name } = peer;
-    if (names.has(name)) return "another member has its name";
+    }
+    const queue = [...this.#rejected.values()].sort(lastFirst);
+    for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+      yield;
+      const { peer: { name }, all, marks } = next;
+      decided.add(name);
+      const rivals = new Set<string>();
+      const problem = this.#problemOf(next, rivals);
+      if (problem !== undefined) {
+        this.#rejected.set(name, next);
+        this.#refused.set(name, new PathError("Conflict", name, problem));
+        continue;
+      }
+      const losers = [...rivals].flatMap((rival) => this.#withdraw(rival));
+      if (losers.length > 0) queue.push(...losers);
+      if (losers.length > 0) queue.sort(lastFirst);
+      this.#rejected.delete(name);
+      this.#refused.delete(name);
+      this.#accepted.set(name, next);
+      for (const { value } of all) this.#claims.claim(value, name);
+      for (const { mark } of marks) this.#marks.set(mark, name);
+    }
+    return decided;
+  }
+
+  /** Takes back what a member was accepted with. */
+  #withdraw(name: string): Claimed[] {
+    const claimed = this.#accepted.get(name);
+    if (claimed === undefined) return [];
+    this.#accepted.delete(name);
+    for (const { value } of claimed.all) this.#claims.release(value);
+    for (const { mark } of claimed.marks) this.#marks.delete(mark);
+    return [claimed];
+  }
+
+  /**
+   * Why a member cannot be accepted.
+   *
+   * @param rivals takes those after it that have what it claims
+   */
+  #problemOf(
+    { peer: { name, podCidrs }, all, marks }: Claimed,
+    rivals: Set<string>,
+  ): string | undefined {
     for (const { value, text } of all) {
-      const owner = claims.ownerOf(value);
-      if (owner !== undefined) return `${text} is of ${owner}`;
+      if (this.#own.all.some((own) => own.value.overlaps(value))) {
+        return `${text} is of this node`;
+      }
+      const first = firstBefore(name, this.#claims.ownersOf(value), rivals);
+      if (first !== undefined) return `${text} is of ${first}`;
     }
     for (const { value: cidr } of podCidrs) {
-      const segment = segments.find((one) => one.overlaps(cidr));
+      const segment = this.#segments.find((one) => one.overlaps(cidr));
       if (segment !== undefined) {
         return `${cidr} overlaps ${segment}, a network that this node is on`;
       }
       if (
-        cluster.length > 0 && !cluster.some((other) => other.contains(cidr))
-      ) return `${cidr} is not of the cluster (${cluster.join(", ")})`;
+        this.#cluster.length > 0 &&
+        !this.#cluster.some((other) => other.contains(cidr))
+      ) return `${cidr} is not of the cluster (${this.#cluster.join(", ")})`;
     }
-    const owner = vxlan && macs.get(vxlan.mac);
-    return owner && `the MAC address of its tunnel is that of ${owner}`;
-  };
-  const peers = read.flatMap((claimed) => {
-    const { peer, all } = claimed;
-    const problem = problemOf(claimed);
-    if (problem !== undefined) {
-      refused.push(new PathError("Conflict", peer.name, problem));
-      return [];
+    for (const { mark, text } of marks) {
+      if (this.#own.marks.some((own) => own.mark === mark)) {
+        return `${text} is that of this node`;
+      }
+      const owner = this.#marks.get(mark);
+      const owners = owner === undefined ? [] : [owner];
+      const first = firstBefore(name, owners, rivals);
+      if (first !== undefined) return `${text} is that of ${first}`;
     }
-    names.add(peer.name);
-    for (const { value } of all) claims.claim(value, peer.name);
-    if (peer.vxlan !== undefined) macs.set(peer.vxlan.mac, peer.name);
-    return [peer];
-  });
-  return { peers, refused };
+    return undefined;
+  }
+}
+
+/** The first of some names that is before this one. */
+function firstBefore(
+  name: string,
+  others: Iterable<string>,
+  later: Set<string>,
+): string | undefined {
+  let first: string | undefined;
+  for (const other of others) {
+    if (compareText(other, name) > 0) later.add(other);
+    else if (first === undefined || compareText(other, first) < 0) {
+      first = other;
+    }
+  }
+  return first;
+}
+
+function lastFirst(a: Claimed, b: Claimed): number {
+  return compareText(b.peer.name, a.peer.name);
 }
 
 interface Claimed {
   readonly peer: Peer;
   readonly all: readonly Remembered<Cidr>[];
+  /** What else only one can have. */
+  readonly marks: readonly { readonly mark: string; readonly text: string }[];
 }
 
 /** @throws {RangeError} for what is no address or network, or nothing that a node can have */
 function claimsOf({ vxlan, ...member }: ClusterMember): Claimed {
   const podCidrs = member.podCidrs.map(rememberedCidr);
-  const addresses = member.addresses.map(rememberedAddress);
+  const addresses = [
+    ...new Set(member.addresses.map((text) => rememberedAddress(text).text)),
+  ].map(rememberedAddress);
   for (const { value: address } of addresses) {
     if (
       address.isLoopback || address.isLinkLocal || address.isMulticast ||
@@ -123,5 +215,13 @@ function claimsOf({ vxlan, ...member }: ClusterMember): Claimed {
       ...vxlan && mac && { vxlan: { ...vxlan, mac: mac.text } },
     },
     all: [...podCidrs, ...hosts],
+    marks: [
+      ...mac === undefined
+        ? []
+        : [{ mark: mac.text, text: "the MAC address of its tunnel" }],
+      ...member.wireguard === undefined
+        ? []
+        : [{ mark: member.wireguard.publicKey, text: "its WireGuard key" }],
+    ],
   };
 }

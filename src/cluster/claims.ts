@@ -6,74 +6,84 @@
 import type { Cidr } from "../net/cidr.ts";
 import { addressBits, type IpFamily } from "../net/ip.ts";
 
-/** Networks and their owners, none of which overlaps another. */
+interface Claim {
+  readonly network: Cidr;
+  readonly owner: string;
+}
+
+/** Networks and their owners. What one owner has may overlap. */
 export class Claims {
-  /** Lengths of all prefixes that are ever asked about. */
+  /** Lengths of all prefixes that were ever asked about. */
   readonly #lengths: Readonly<Record<IpFamily, Set<number>>> = {
     4: new Set(),
     6: new Set(),
   };
-  readonly #signatures: Readonly<Record<IpFamily, string>>;
-  readonly #owners = new Map<string, string>();
-  /** Of networks of each known length, one that lies inside. */
-  readonly #inside = new Map<string, string>();
+  readonly #claims = new Map<string, Claim>();
+  /** Of networks of each of these lengths, what is claimed inside. */
+  readonly #inside = new Map<string, Map<string, string>>();
 
-  /** @param all networks that will be asked about or claimed */
-  constructor(all: Iterable<Cidr>) {
-    for (const { family, prefixLength } of all) {
-      this.#lengths[family].add(prefixLength);
-    }
-    this.#signatures = {
-      4: [...this.#lengths[4]].sort().join(),
-      6: [...this.#lengths[6]].sort().join(),
-    };
-  }
-
-  /** Who has something of a network; undefined when nobody has. */
-  ownerOf(network: Cidr): string | undefined {
-    const around = this.#around(network);
-    for (const key of around) {
-      const owner = this.#owners.get(key);
-      if (owner !== undefined) return owner;
-    }
-    return this.#inside.get(keyOf(network));
-  }
-
-  /** Notes whose a network is. */
-  claim(network: Cidr, owner: string): void {
-    this.#owners.set(keyOf(network), owner);
+  /** Who has something of a network. */
+  ownersOf(network: Cidr): Iterable<string> {
+    this.#learn(network);
+    const owners = new Set(this.#inside.get(keyOf(network))?.values());
     for (const key of this.#around(network)) {
-      if (!this.#inside.has(key)) this.#inside.set(key, owner);
+      const claim = this.#claims.get(key);
+      if (claim !== undefined) owners.add(claim.owner);
+    }
+    return owners;
+  }
+
+  /** Notes whose a network is; nobody else has something of it. */
+  claim(network: Cidr, owner: string): void {
+    this.#learn(network);
+    const own = keyOf(network);
+    this.#claims.set(own, { network, owner });
+    for (const key of this.#around(network)) this.#note(key, own, owner);
+  }
+
+  /** Takes a claim back. */
+  release(network: Cidr): void {
+    const own = keyOf(network);
+    this.#claims.delete(own);
+    for (const key of this.#around(network)) {
+      const inside = this.#inside.get(key);
+      inside?.delete(own);
+      if (inside?.size === 0) this.#inside.delete(key);
+    }
+  }
+
+  #note(around: string, key: string, owner: string): void {
+    const inside = this.#inside.get(around);
+    if (inside !== undefined) inside.set(key, owner);
+    else this.#inside.set(around, new Map([[key, owner]]));
+  }
+
+  /** A length that was not asked about before: what is claimed lies in networks of it too. */
+  #learn({ family, prefixLength }: Cidr): void {
+    const lengths = this.#lengths[family];
+    if (lengths.has(prefixLength)) return;
+    lengths.add(prefixLength);
+    for (const [key, { network, owner }] of this.#claims) {
+      if (network.family !== family || network.prefixLength < prefixLength) {
+        continue;
+      }
+      this.#note(keyAround(network, prefixLength), key, owner);
     }
   }
 
   /** Keys of the networks of all known lengths that this one is in, itself among them. */
-  #around(cidr: Cidr): readonly string[] {
-    const { family, network, prefixLength } = cidr;
-    const lengths = this.#signatures[family];
-    const known = keysAround.get(cidr);
-    if (known?.lengths === lengths) return known.keys;
-    const first = network.toBigInt();
-    const keys: string[] = [];
-    for (const length of this.#lengths[family]) {
-      if (length <= prefixLength) keys.push(key(family, first, length));
+  *#around(network: Cidr): Iterable<string> {
+    for (const length of this.#lengths[network.family]) {
+      if (length <= network.prefixLength) yield keyAround(network, length);
     }
-    keysAround.set(cidr, { lengths, keys });
-    return keys;
   }
 }
 
-/** A cluster's networks are looked up again whenever one of its nodes changes. */
-const keysAround = new WeakMap<
-  Cidr,
-  { readonly lengths: string; readonly keys: readonly string[] }
->();
-
-function keyOf({ family, network, prefixLength }: Cidr): string {
-  return key(family, network.toBigInt(), prefixLength);
+function keyOf(network: Cidr): string {
+  return keyAround(network, network.prefixLength);
 }
 
-function key(family: IpFamily, address: bigint, length: number): string {
-  const network = address >> BigInt(addressBits(family) - length);
-  return `${family}/${length}/${network.toString(36)}`;
+function keyAround({ family, network }: Cidr, length: number): string {
+  const first = network.toBigInt() >> BigInt(addressBits(family) - length);
+  return `${family}/${length}/${first.toString(36)}`;
 }

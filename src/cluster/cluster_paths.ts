@@ -3,51 +3,54 @@
  *
  * @module
  */
-import { NO_PEERS, samePeers } from "../hostport/peers.ts";
+import { NO_PEERS, type NodePeers, samePeers } from "../hostport/peers.ts";
 import { NetlinkError } from "../netlink/netlink_error.ts";
+import type { Link } from "../rtnetlink/link.ts";
 import { repairNode } from "../sandbox/check.ts";
 import type { NodeContext } from "../sandbox/context.ts";
 import { knownPeers } from "../sandbox/current_table.ts";
-import {
-  type Difference,
-  difference,
-  type Finding,
-  findingOf,
-  keyOf,
-  type Repair,
-} from "../sandbox/finding.ts";
+import { type Finding, keyOf, type Repair } from "../sandbox/finding.ts";
 import { contextOf, type Node } from "../sandbox/node.ts";
+import { refuseStaleNode } from "../sandbox/node_settings.ts";
 import {
   pathTunnels,
   removePathParts,
   tunnelAlias,
 } from "../sandbox/path_parts.ts";
-import { setPeers } from "../sandbox/peers.ts";
+import { hasPeers, setPeers } from "../sandbox/peers.ts";
+import { carryOut, changeLink } from "./carry_out.ts";
 import { findParts } from "./found_parts.ts";
 import {
   explain,
-  failuresOf,
   refusalOf,
   type Refused,
   refuseWireguard,
 } from "./kernel_refusal.ts";
 import type { ClusterMember } from "./member.ts";
 import {
-  type Change,
   changesBetween,
   type LinkNumbers,
+  type Part,
   type Parts,
   partsOf,
 } from "./parts.ts";
 import type { PathError } from "./path_error.ts";
+import { findingsOf } from "./path_findings.ts";
 import {
   type NormalisedPathOptions,
   parsePathOptions,
   type PathOptions,
 } from "./path_options.ts";
-import { type PathPlan, tunnelName } from "./path_plan.ts";
+import {
+  type PathFacts,
+  type PathPlan,
+  type TunnelLink,
+  tunnelName,
+} from "./path_plan.ts";
+import { PathPlanner, peersOf, type ShareChange } from "./path_planner.ts";
 import { PathWatch, type WatchedLinks } from "./path_watch.ts";
 import { planPaths } from "./plan_paths.ts";
+import { inTurns, type Steps } from "../steps.ts";
 import { type LinkChange, tunnelChanges } from "./tunnels.ts";
 import { readUnderlay, type Underlay } from "./underlay.ts";
 
@@ -65,17 +68,27 @@ interface Asked {
   readonly members: readonly ClusterMember[];
 }
 
-/** What is in the kernel by this object's doing, as long as nobody else touches it. */
+/** The plan of what was applied last. */
+interface Planned {
+  /** As text. */
+  readonly facts: string;
+  readonly planner: PathPlanner;
+}
+
+/** How the kernel is by this object's doing, as long as nobody else touches it: as planned. */
 interface Known {
+  readonly planner: PathPlanner;
+  readonly peers: NodePeers;
   readonly tunnels: string;
   readonly numbers: LinkNumbers;
-  readonly parts: Parts;
+  /** But for what the kernel did not take: what there is by the same keys. */
+  readonly amiss: ReadonlyMap<string, Part | undefined>;
+  /** Names of the members of these. */
+  readonly refused: ReadonlySet<string>;
 }
 
 /** Others may change something between a look and the change that follows from it. */
 const ROUNDS = 4;
-/** So that a send stays within the socket's buffer. */
-const REQUESTS_A_SEND = 500;
 
 /**
  * The paths from one node to all others.
@@ -98,6 +111,7 @@ export class ClusterPaths {
   readonly #context: NodeContext;
   readonly #options: NormalisedPathOptions;
   #asked: Asked | undefined;
+  #planned: Planned | undefined;
   #known: Known | undefined;
   /** What the kernel did not take the last time, as text. */
   #refused: ReadonlySet<string> = new Set();
@@ -122,7 +136,9 @@ export class ClusterPaths {
 
   /** What should be in the kernel; undefined before the first {@linkcode ClusterPaths.apply}. */
   get plan(): PathPlan | undefined {
-    return this.#asked && this.#plan(this.#asked);
+    if (this.#asked === undefined) return undefined;
+    const { self, members } = this.#asked;
+    return planPaths({ ...this.#facts(self), members });
   }
 
   /**
@@ -132,7 +148,7 @@ export class ClusterPaths {
    * A member that claims what it cannot have, or that cannot be reached, is in `refused` and does not keep the others from it.
    *
    * @param self this node as the others know it
-   * @param members all nodes, in any order
+   * @param members all nodes, in any order. One that is the same object as before is taken to say the same
    * @throws {PathError} `LinkTaken`
    * @throws {SandboxError} `UnsupportedKernel`, `NodeNotFound`, `NodeConflict`
    * @throws {NetlinkError} when the kernel refuses something that is not of one member though it was tried again; what it did
@@ -142,15 +158,16 @@ export class ClusterPaths {
     self: ClusterMember,
     members: readonly ClusterMember[],
   ): Promise<PathReport> {
+    const asked = { self, members: [...members] };
     return this.#alone(() => {
-      this.#asked = { self, members };
-      return this.#apply(this.#asked);
+      this.#asked = asked;
+      return this.#apply(asked);
     });
   }
 
   /** Compares the kernel with the members that were applied last; an empty list means that all is as it should be. */
   check(): Promise<Finding[]> {
-    return this.#alone(() => Promise.resolve(this.#differences()));
+    return this.#alone(() => this.#differences());
   }
 
   /**
@@ -161,13 +178,13 @@ export class ClusterPaths {
    */
   repair(): Promise<Repair> {
     return this.#alone(async () => {
-      this.#known = undefined;
-      const found = this.#differences();
+      const found = await this.#differences();
       if (found.length === 0 || this.#asked === undefined) {
         return { mended: [], remaining: found };
       }
+      this.#known = undefined;
       await this.#apply(this.#asked);
-      const remaining = this.#differences();
+      const remaining = await this.#differences();
       const left = new Set(remaining.map(keyOf));
       return {
         mended: found.filter((finding) => !left.has(keyOf(finding))),
@@ -183,7 +200,7 @@ export class ClusterPaths {
    */
   remove(): Promise<string[]> {
     return this.#alone(async () => {
-      this.#asked = this.#known = undefined;
+      this.#asked = this.#planned = this.#known = undefined;
       const { sockets, settings } = this.#context;
       const removed = removePathParts(sockets.route, settings.name);
       await setPeers(this.#context, NO_PEERS);
@@ -230,42 +247,49 @@ export class ClusterPaths {
     return result;
   }
 
-  #plan(
-    { self, members }: Asked,
-    underlay: Underlay = readUnderlay(this.#context.sockets.route),
-  ): PathPlan {
-    const options = this.#options;
-    return planPaths({ underlay, self, members, options });
-  }
-
   async #apply(asked: Asked): Promise<PathReport> {
     const changes: string[] = [];
     for (let round = 1;; round++) {
-      const underlay = readUnderlay(this.#context.sockets.route);
-      const plan = this.#plan(asked, underlay);
+      const facts = this.#facts(asked.self);
+      const planner = this.#plannerFor(facts);
       try {
+        const known = this.#known?.planner === planner
+          ? this.#known
+          : undefined;
+        const change = await this.#inTurns(
+          planner.update(asked.members, known?.refused),
+        );
         // Before any packet takes a new path: whose source it keeps is decided by the first one of a connection.
-        if (await setPeers(this.#context, plan.peers)) {
+        const { peers } = planner;
+        const since = known && {
+          from: known.peers,
+          before: peersOf(change.before),
+          now: peersOf(change.now),
+        };
+        if (await setPeers(this.#context, peers, since)) {
           changes.push(
-            `told the packet rules of ${plan.peers.networks.length} networks of other nodes`,
+            `told the packet rules of ${peers.networks.length} networks of other nodes`,
           );
         }
-        const refused = this.#converge(plan, underlay, changes);
+        const refused = await this.#inTurns(
+          this.#converge(planner, { ...facts, known, change, changes }),
+        );
         // What it does not take twice is not tried again at once: of a member, it keeps nobody else from their paths.
-        const isLasting = round === ROUNDS ||
-          refused.every(({ text }) => this.#refused.has(text));
-        if (isLasting) {
+        const isLasting = refused.every(({ text }) => this.#refused.has(text));
+        // Others had their turns: the node may be in other networks by now.
+        const isStill = planner === this.#plannerFor(this.#facts(asked.self));
+        if (isLasting && isStill || round === ROUNDS) {
           this.#refused = new Set(refused.map(({ text }) => text));
           return {
             changes,
-            refused: [...plan.refused, ...refused.map(refusalOf)],
+            refused: [...planner.refused, ...refused.map(refusalOf)],
           };
         }
         this.#known = undefined;
       } catch (error) {
         this.#known = undefined;
         if (!(error instanceof NetlinkError) || round === ROUNDS) {
-          throw explain(error, plan, asked.self.name);
+          throw explain(error, planner.tunnels, asked.self.name);
         }
       }
       // A route's source address is part of the node itself.
@@ -273,129 +297,141 @@ export class ClusterPaths {
     }
   }
 
+  #facts(self: ClusterMember): PathFacts {
+    const underlay = readUnderlay(this.#context.sockets.route);
+    return { underlay, self, options: this.#options };
+  }
+
+  /** The one of before, if it was for the same facts. */
+  #plannerFor(facts: PathFacts): PathPlanner {
+    const text = JSON.stringify(facts);
+    if (this.#planned?.facts !== text) {
+      this.#planned = { facts: text, planner: new PathPlanner(facts) };
+    }
+    return this.#planned.planner;
+  }
+
+  /** Others have their turns meanwhile; when they have taken the node down, that was it. */
+  async #inTurns<T>(steps: Steps<T>): Promise<T> {
+    try {
+      return await inTurns(steps, () => refuseStaleNode(this.#context));
+    } catch (error) {
+      // Half of it may be done.
+      this.#planned = this.#known = undefined;
+      throw error;
+    }
+  }
+
   /** @returns what the kernel did not take, of single members */
-  #converge(
-    plan: PathPlan,
-    underlay: Underlay,
-    changes: string[],
-  ): Refused[] {
+  *#converge(
+    planner: PathPlanner,
+    { underlay, known, change, changes }: {
+      readonly underlay: Underlay;
+      readonly known: Known | undefined;
+      readonly change: ShareChange;
+      readonly changes: string[];
+    },
+  ): Steps<Refused[]> {
     const { sockets: { route } } = this.#context;
-    const tunnels = JSON.stringify(plan.tunnels);
-    let late: LinkChange[] = [];
-    if (this.#known?.tunnels !== tunnels) {
-      const needed = this.#tunnelChanges(plan);
-      // One that goes may be in the way of one that comes; else it goes last, when nothing leads there any more.
-      const isFirst = needed.some(({ does }) => does === "add");
-      late = isFirst ? [] : needed.filter(({ does }) => does === "remove");
-      for (const change of needed) {
-        if (!late.includes(change)) this.#changeLink(change, changes);
-      }
-      this.#known = undefined;
-    }
-    const numbers = new Map(
-      underlay.networks.map(({ link, index }) => [link, index]),
+    const tunnels = JSON.stringify(planner.tunnels);
+    this.#known = undefined;
+    const isWhole = known?.tunnels !== tunnels;
+    const late = isWhole ? this.#changeTunnels(planner.tunnels, changes) : [];
+    const links = isWhole ? this.#tunnelLinks() : [];
+    const numbers = isWhole ? numbersOf(underlay, links) : known.numbers;
+    const found = isWhole
+      ? yield* findParts(route, links)
+      : withAmiss(yield* partsOf(change.before, numbers), known.amiss);
+    const wanted = yield* partsOf(
+      isWhole ? planner.shares : change.now,
+      numbers,
     );
-    if (this.#known === undefined) {
-      const found = pathTunnels(route, this.#context.settings.name);
-      for (const { name, index } of found) numbers.set(name, index);
-      this.#known = { tunnels, numbers, parts: findParts(route, found) };
-    } else {
-      for (const { name } of plan.tunnels) {
-        const index = this.#known.numbers.get(name);
-        if (index !== undefined) numbers.set(name, index);
-      }
-    }
-    const wanted = partsOf(plan, numbers);
-    const needed = changesBetween(this.#known.parts, wanted);
-    const refused: Refused[] = [];
-    for (let at = 0; at < needed.length; at += REQUESTS_A_SEND) {
-      const some = needed.slice(at, at + REQUESTS_A_SEND);
-      const failures = failuresOf(() =>
-        route.execute(some.map(({ request }) => request()))
-      );
-      // The kernel has carried out all others.
-      changes.push(...some.filter((_, i) => !failures.has(i)).map(textOf));
-      for (const [index, error] of failures) {
-        const { part, does } = some[index] ?? {};
-        if (part?.member === undefined || does === "remove") throw error;
-        refused.push({
-          part,
-          member: part.member,
-          error,
-          text: `${part.key} ${part.value}`,
-        });
-      }
-    }
-    const parts = new Map(wanted);
-    for (const { part: { key } } of refused) {
-      const before = this.#known.parts.get(key);
-      // What could not be changed is as it was.
-      if (before === undefined) parts.delete(key);
-      else parts.set(key, before);
-    }
-    this.#known = { tunnels, numbers, parts };
-    for (const change of late) this.#changeLink(change, changes);
+    const refused = yield* carryOut(
+      route,
+      yield* changesBetween(found, wanted),
+      changes,
+    );
+    this.#known = {
+      planner,
+      peers: planner.peers,
+      tunnels,
+      numbers,
+      amiss: new Map(refused.map(({ part: { key } }) => [key, found.get(key)])),
+      refused: new Set(refused.map(({ member }) => member)),
+    };
+    for (const change of late) changeLink(route, change, changes);
     return refused;
   }
 
-  #tunnelChanges({ tunnels }: PathPlan): LinkChange[] {
-    const { sockets, settings: { name } } = this.#context;
-    return tunnelChanges(
-      pathTunnels(sockets.route, name),
-      tunnels,
-      tunnelAlias(name),
-    );
+  #tunnelLinks(): Link[] {
+    const { sockets: { route }, settings: { name } } = this.#context;
+    return pathTunnels(route, name);
   }
 
-  #changeLink({ object, does, requests }: LinkChange, changes: string[]): void {
-    this.#context.sockets.route.execute(requests);
-    changes.push(`${DONE[does]} ${object}`);
+  /** @returns what is to be done when nothing leads there any more */
+  #changeTunnels(
+    tunnels: readonly TunnelLink[],
+    changes: string[],
+  ): readonly LinkChange[] {
+    const { sockets: { route } } = this.#context;
+    const needed = this.#tunnelChanges(tunnels);
+    // One that goes may be in the way of one that comes.
+    const isFirst = needed.some(({ does }) => does === "add");
+    const late = isFirst ? [] : needed.filter(({ does }) => does === "remove");
+    for (const change of needed) {
+      if (!late.includes(change)) changeLink(route, change, changes);
+    }
+    return late;
   }
 
-  #differences(): Finding[] {
+  #tunnelChanges(tunnels: readonly TunnelLink[]): LinkChange[] {
+    const alias = tunnelAlias(this.#context.settings.name);
+    return tunnelChanges(this.#tunnelLinks(), tunnels, alias);
+  }
+
+  async #differences(): Promise<Finding[]> {
     if (this.#asked === undefined) return [];
-    const { sockets: { route }, settings } = this.#context;
-    const underlay = readUnderlay(route);
-    const plan = this.#plan(this.#asked, underlay);
-    const found = pathTunnels(route, settings.name);
-    const numbers = new Map([
-      ...underlay.networks.map(({ link, index }) => [link, index] as const),
-      ...found.map(({ name, index }) => [name, index] as const),
-    ]);
-    const parts = changesBetween(
-      findParts(route, found),
-      partsOf(plan, numbers),
-    );
-    const differences: Difference[] = [
-      ...samePeers(plan.peers, knownPeers(this.#context)) ? [] : [difference(
-        undefined,
-        "record of other nodes",
-        "is not what was applied",
-        { does: "writes it anew" },
-      )],
-      ...this.#tunnelChanges(plan).map(({ object, problem, does }) =>
-        difference(undefined, object, problem, { does: `${does}s it` })
-      ),
-      ...parts.map(({ part, does }) =>
-        difference(undefined, part.text, PROBLEMS[does], {
-          does: `${does}s it`,
-        })
-      ),
-    ];
-    return differences.map(findingOf);
+    const { self, members } = this.#asked;
+    const { sockets: { route } } = this.#context;
+    const facts = this.#facts(self);
+    const planner = this.#plannerFor(facts);
+    const links = this.#tunnelLinks();
+    const parts = await this.#inTurns((function* () {
+      yield* planner.update(members);
+      const found = yield* findParts(route, links);
+      const numbers = numbersOf(facts.underlay, links);
+      const wanted = yield* partsOf(planner.shares, numbers);
+      return yield* changesBetween(found, wanted);
+    })());
+    const { peers, tunnels } = planner;
+    return findingsOf({
+      isNoted: samePeers(peers, knownPeers(this.#context)),
+      isTold: await hasPeers(this.#context, peers),
+      links: this.#tunnelChanges(tunnels),
+      parts,
+    });
   }
+}
+
+function withAmiss(
+  planned: Map<string, Part>,
+  amiss: Known["amiss"],
+): Parts {
+  for (const [key, part] of amiss) {
+    if (part === undefined) planned.delete(key);
+    else planned.set(key, part);
+  }
+  return planned;
+}
+
+function numbersOf(
+  { networks }: Underlay,
+  tunnels: readonly Link[],
+): LinkNumbers {
+  return new Map([
+    ...networks.map(({ link, index }) => [link, index] as const),
+    ...tunnels.map(({ name, index }) => [name, index] as const),
+  ]);
 }
 
 const TUNNELS: ReadonlySet<string> = new Set([tunnelName(4), tunnelName(6)]);
-
-const DONE = { add: "added", change: "changed", remove: "removed" } as const;
-
-const PROBLEMS = {
-  add: "is missing",
-  change: "leads elsewhere",
-  remove: "is none that it should be",
-} as const;
-
-function textOf({ does, part }: Change): string {
-  return `${DONE[does]} ${part.text}`;
-}

@@ -22,18 +22,24 @@ import {
   ruleKey,
   rulePart,
 } from "./parts.ts";
+import type { Steps } from "../steps.ts";
 
 /**
  * Reads them: all that is in the tunnels, and the routes and rules of the protocol.
  *
  * @throws {NetlinkError}
  */
-export function findParts(route: Connection, tunnels: readonly Link[]): Parts {
+export function* findParts(
+  route: Connection,
+  tunnels: readonly Link[],
+): Steps<Parts> {
   const parts: Part[] = [];
   for (const { index, name } of tunnels) {
+    yield;
     for (
       const { address } of route.dump(dumpAddresses({ index, family: 4 }))
     ) parts.push(addressPart({ index, address }, name));
+    yield;
     for (
       const { mac, remote, isSelf } of route.dump(
         dumpForwardingEntries({ index }),
@@ -42,6 +48,7 @@ export function findParts(route: Connection, tunnels: readonly Link[]): Parts {
       if (remote === undefined || !isSelf) continue;
       parts.push(forwardingPart({ index, mac, remote }, name));
     }
+    yield;
     for (
       const { address, mac, permanent } of route.dump(dumpNeighbours({ index }))
     ) {
@@ -49,7 +56,13 @@ export function findParts(route: Connection, tunnels: readonly Link[]): Parts {
       parts.push(neighbourPart({ index, address, mac }, name));
     }
   }
-  for (const found of pathRoutes(route)) parts.push(foundRoute(found));
+  for (const family of [4, 6] as const) {
+    yield;
+    for (const found of pathRoutes(route, family)) {
+      parts.push(foundRoute(found));
+    }
+  }
+  yield;
   for (const { source, ...rest } of pathRules(route)) {
     if (source === undefined) continue;
     parts.push({

@@ -12,7 +12,7 @@ import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
 import { newLink } from "../rtnetlink/link.ts";
 import type { Part } from "./parts.ts";
 import { PathError } from "./path_error.ts";
-import type { PathPlan } from "./path_plan.ts";
+import type { TunnelLink } from "./path_plan.ts";
 
 /** A route to a member that the kernel did not take. */
 export interface Refused {
@@ -49,9 +49,13 @@ export function refusalOf({ part, member, error }: Refused): PathError {
 }
 
 /** What the kernel's refusal means. */
-export function explain(error: unknown, plan: PathPlan, name: string): unknown {
+export function explain(
+  error: unknown,
+  tunnels: readonly TunnelLink[],
+  name: string,
+): unknown {
   if (!(error instanceof NetlinkError)) return error;
-  const tunnel = plan.tunnels.find(({ name }) =>
+  const tunnel = tunnels.find(({ name }) =>
     error.operation === `create vxlan ${name}`
   );
   if (tunnel === undefined) return error;

@@ -41,15 +41,24 @@ import {
   PATH_TABLE,
   pathMetric,
 } from "../sandbox/path_parts.ts";
-import type { PathPlan, PathRoute } from "./path_plan.ts";
+import type { PathRoute, PathShare } from "./path_plan.ts";
 import { renderRoute } from "./path_text.ts";
+import type { Steps } from "../steps.ts";
 
 /** Kinds of parts, in the order in which they are made; they go in the opposite one. */
-const KINDS = ["address", "forwarding", "neighbour", "route", "rule"] as const;
+const KINDS: readonly PartKind[] = [
+  "address",
+  "forwarding",
+  "neighbour",
+  "route",
+  "rule",
+];
+
+type PartKind = "address" | "forwarding" | "neighbour" | "route" | "rule";
 
 /** One thing in the kernel. */
 export interface Part {
-  readonly kind: typeof KINDS[number];
+  readonly kind: PartKind;
   /** What the kernel has one of. */
   readonly key: string;
   /** All else. */
@@ -212,18 +221,30 @@ export function ruleKey(
   return `${table} ${priority} ${mark?.value}/${mark?.mask}`;
 }
 
-/** What of a plan hangs on links and tables; parts of links that are not there are left out. */
-export function partsOf(plan: PathPlan, numbers: LinkNumbers): Parts {
+/** What of shares hangs on links and tables; parts of links that are not there are left out. */
+export function* partsOf(
+  shares: Iterable<PathShare>,
+  numbers: LinkNumbers,
+): Steps<Map<string, Part>> {
+  const parts = new Map<string, Part>();
+  for (const share of shares) {
+    yield;
+    for (const part of partsOfOne(share, numbers)) parts.set(part.key, part);
+  }
+  return parts;
+}
+
+function partsOfOne(share: PathShare, numbers: LinkNumbers): Part[] {
   const numberOf = (link: string) => numbers.get(link);
   const parts: Part[] = [];
-  for (const { link, address } of plan.addresses) {
+  for (const { link, address } of share.addresses) {
     const index = numberOf(link);
     if (index === undefined) continue;
     parts.push(
       addressPart({ index, address: rememberedAddress(address).value }, link),
     );
   }
-  for (const { link, mac, remote } of plan.forwarding) {
+  for (const { link, mac, remote } of share.forwarding) {
     const index = numberOf(link);
     if (index === undefined) continue;
     const entry = {
@@ -233,7 +254,7 @@ export function partsOf(plan: PathPlan, numbers: LinkNumbers): Parts {
     };
     parts.push(forwardingPart(entry, link));
   }
-  for (const { link, address, mac } of plan.neighbours) {
+  for (const { link, address, mac } of share.neighbours) {
     const index = numberOf(link);
     if (index === undefined) continue;
     const neighbour = {
@@ -243,14 +264,14 @@ export function partsOf(plan: PathPlan, numbers: LinkNumbers): Parts {
     };
     parts.push(neighbourPart(neighbour, link));
   }
-  for (const route of plan.routes) {
+  for (const route of share.routes) {
     const index = route.hop === undefined ? 0 : numberOf(route.hop.link);
     if (index !== undefined) parts.push(routePart(route, index));
   }
-  for (const source of plan.rules) {
+  for (const source of share.rules) {
     parts.push(rulePart(rememberedCidr(source).value));
   }
-  return new Map(parts.map((part) => [part.key, part]));
+  return parts;
 }
 
 /** One thing that must be done. */
@@ -263,9 +284,10 @@ export interface Change {
 /**
  * What turns some parts into others, in this order: next hops are known before a route leads to them, and forgotten after.
  */
-export function changesBetween(found: Parts, wanted: Parts): Change[] {
+export function* changesBetween(found: Parts, wanted: Parts): Steps<Change[]> {
   const puts: Change[] = [];
   for (const part of wanted.values()) {
+    yield;
     const there = found.get(part.key);
     if (there?.value === part.value) continue;
     const isNew = there === undefined;
@@ -277,12 +299,11 @@ export function changesBetween(found: Parts, wanted: Parts): Change[] {
   }
   const removals: Change[] = [];
   for (const part of found.values()) {
+    yield;
     if (wanted.has(part.key)) continue;
     removals.push({ part, does: "remove", request: part.remove });
   }
-  const place = ({ part }: Change) => KINDS.indexOf(part.kind);
-  return [
-    ...puts.toSorted((a, b) => place(a) - place(b)),
-    ...removals.toSorted((a, b) => place(b) - place(a)),
-  ];
+  const inOrder = (changes: readonly Change[], kinds: typeof KINDS) =>
+    kinds.flatMap((kind) => changes.filter(({ part }) => part.kind === kind));
+  return [...inOrder(puts, KINDS), ...inOrder(removals, KINDS.toReversed())];
 }

@@ -5,7 +5,10 @@
  */
 import type { NodePeers } from "../hostport/peers.ts";
 import type { IpFamily } from "../net/ip.ts";
+import type { ClusterMember } from "./member.ts";
 import type { PathError } from "./path_error.ts";
+import type { NormalisedPathOptions } from "./path_options.ts";
+import type { Underlay } from "./underlay.ts";
 
 /** A tunnel over one IP version. */
 export interface TunnelLink {
@@ -78,6 +81,31 @@ export interface WireguardPlan {
     readonly endpoint: { readonly address: string; readonly port: number };
     readonly allowedIps: readonly string[];
   }[];
+}
+
+/** What paths depend on besides the members that they lead to. */
+export interface PathFacts {
+  readonly underlay: Underlay;
+  /** This node. */
+  readonly self: ClusterMember;
+  readonly options: NormalisedPathOptions;
+}
+
+/** What one member adds to a plan, or the node itself does. No two have anything in common. */
+export interface PathShare extends
+  Pick<
+    PathPlan,
+    | "addresses"
+    | "forwarding"
+    | "neighbours"
+    | "routes"
+    | "rules"
+    | "peers"
+    | "refused"
+  > {
+  /** IP version of the tunnel that leads to the member. */
+  readonly outer?: IpFamily;
+  readonly wireguard?: WireguardPlan["peers"][number];
 }
 
 /** What should be in the kernel. Lists are sorted; no two plans that mean the same differ. */

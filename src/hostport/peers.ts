@@ -7,6 +7,7 @@ import type { Cidr } from "../net/cidr.ts";
 import type { IpAddress, IpFamily } from "../net/ip.ts";
 import { rememberedAddress, rememberedCidr } from "../net/remembered.ts";
 import { encodeKey } from "../nftables/datatype.ts";
+import { compareBytes } from "../nftables/element.ts";
 import type { Element, NftSet, Table } from "../nftables/ruleset.ts";
 
 /** Other nodes, as far as the rules for packets depend on them. */
@@ -37,13 +38,16 @@ export const NO_PEERS: NodePeers = {
 
 /** Whether both know the same, in the same order. */
 export function samePeers(a: NodePeers, b: NodePeers | undefined): boolean {
-  return b !== undefined && textOf(a) === textOf(b);
+  return a === b || b !== undefined &&
+      isSameList(a.networks, b.networks) &&
+      isSameList(a.tunnelPorts, b.tunnelPorts) &&
+      isSameList(a.tunnelSources, b.tunnelSources) &&
+      isSameList(a.tunnelled, b.tunnelled);
 }
 
-/** The fields in one order, whoever has written them. */
-function textOf(peers: NodePeers): string {
-  const { networks, tunnelPorts, tunnelSources, tunnelled } = peers;
-  return JSON.stringify([networks, tunnelPorts, tunnelSources, tunnelled]);
+function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a === b ||
+    a.length === b.length && a.every((one, i) => one === b[i]);
 }
 
 /** protocol . port of tunnels. */
@@ -128,16 +132,13 @@ export function withPeers(table: Table, peers: NodePeers): Table {
 
 /** Networks nest or are apart; the kernel's interval sets want them apart. */
 export function withoutCovered(cidrs: readonly Cidr[]): Cidr[] {
-  const byPlace = cidrs.map((cidr) => ({
-    cidr,
-    first: cidr.network.toBigInt(),
-  })).toSorted((a, b) =>
-    a.cidr.family - b.cidr.family ||
-    (a.first < b.first ? -1 : a.first > b.first ? 1 : 0) ||
-    a.cidr.prefixLength - b.cidr.prefixLength
+  const byPlace = cidrs.toSorted((a, b) =>
+    a.family - b.family ||
+    compareBytes(a.network.bytes, b.network.bytes) ||
+    a.prefixLength - b.prefixLength
   );
   const kept: Cidr[] = [];
-  for (const { cidr } of byPlace) {
+  for (const cidr of byPlace) {
     if (!kept.at(-1)?.contains(cidr)) kept.push(cidr);
   }
   return kept;
@@ -145,5 +146,5 @@ export function withoutCovered(cidrs: readonly Cidr[]): Cidr[] {
 
 /** All addresses of a network. */
 export function range(cidr: Cidr): Element {
-  return { key: cidr.network.bytes, keyEnd: cidr.at(cidr.size - 1n).bytes };
+  return { key: cidr.network.bytes, keyEnd: cidr.last.bytes };
 }

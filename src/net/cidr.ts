@@ -78,6 +78,14 @@ export class Cidr {
     return this.network.family;
   }
 
+  /** The last address: all host bits one. */
+  get last(): IpAddress {
+    const last = this.network.bytes.map((byte, i) =>
+      byte | ~maskByte(this.prefixLength, i)
+    );
+    return IpAddress.fromBytes(last);
+  }
+
   /** Number of addresses, network and broadcast address included. */
   get size(): bigint {
     return 1n << BigInt(addressBits(this.family) - this.prefixLength);

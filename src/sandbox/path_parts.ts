@@ -5,6 +5,7 @@
  */
 import { Errno } from "../../ffi/errno.ts";
 import type { Cidr } from "../net/cidr.ts";
+import type { IpFamily } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Request } from "../netlink/message.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
@@ -49,8 +50,8 @@ export function pathTunnels(route: Connection, node: string): Link[] {
 }
 
 /** The routes to other nodes' pods, of whatever table. */
-export function pathRoutes(route: Connection): Route[] {
-  return route.dump(dumpRoutes({ protocol: PATH_PROTOCOL }));
+export function pathRoutes(route: Connection, family: IpFamily): Route[] {
+  return route.dump(dumpRoutes({ protocol: PATH_PROTOCOL, family }));
 }
 
 /** The rules by which pods' packets find their own table. */
@@ -83,7 +84,10 @@ export function removePathParts(route: Connection, node: string): string[] {
     const rule = { ...rest, source, protocol: PATH_PROTOCOL };
     remove(`rule from ${source}`, deletePolicyRule(rule));
   }
-  for (const { destination, family, table, priority } of pathRoutes(route)) {
+  const routes = ([4, 6] as const).flatMap((family) =>
+    pathRoutes(route, family)
+  );
+  for (const { destination, family, table, priority } of routes) {
     const options = {
       table,
       protocol: PATH_PROTOCOL,

@@ -13,36 +13,59 @@ import {
   samePeers,
 } from "../hostport/peers.ts";
 import { TABLE } from "../hostport/sets.ts";
-import { isNetlinkError } from "../netlink/netlink_error.ts";
-import { nextGeneration } from "../nftables/connection.ts";
+import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
+import {
+  nextGeneration,
+  type NftablesConnection,
+} from "../nftables/connection.ts";
 import { elementsWithout } from "../nftables/element.ts";
+import type { Element, NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
+import { inTurns, type Steps } from "../steps.ts";
 import { repairNode } from "./check.ts";
 import type { NodeContext } from "./context.ts";
 import { knownPeers } from "./current_table.ts";
 import { refuseStaleNode } from "./node_settings.ts";
 import { ensureTable, refuseForeignTable } from "./node_table.ts";
 
-/** What was set last by an open node, and the generation of the ruleset right after. */
-const last = new WeakMap<
-  NodeContext,
-  { readonly peers: NodePeers; readonly generation: number }
->();
+/** What was set last by an open node. */
+const last = new WeakMap<NodeContext, {
+  readonly peers: NodePeers;
+  /** Of the ruleset right after; missing when others had changed it before, and nobody has looked since. */
+  readonly generation: number | undefined;
+}>();
+
+/** Of ranges, 500 take some 10 ms. */
+const ELEMENTS_AT_ONCE = 500;
+
+/** What is different since something was set: a part of it, as it was and as it is. */
+export interface PeersChange {
+  /** What was set. */
+  readonly from: NodePeers;
+  readonly before: NodePeers;
+  readonly now: NodePeers;
+}
 
 /**
- * Notes what other nodes there are, and brings the table to it in one transaction. Safe beside everything else: a check or
+ * Notes what other nodes there are, and brings the table to it: in one transaction, unless it is hundreds of nodes. Safe beside everything else: a check or
  * repair that sees one without the other looks again while nobody shares the node's lock.
  *
+ * @param since what is different, when that is known: then nothing else is looked at
  * @returns whether anything was changed
  * @throws {SandboxError} `NodeNotFound`, `NodeConflict`
  */
 export async function setPeers(
   context: NodeContext,
   peers: NodePeers,
+  since?: PeersChange,
 ): Promise<boolean> {
   try {
-    return await change(context, peers);
+    return await change(context, peers, since);
   } catch (error) {
+    // Others have changed the sets.
+    if (since !== undefined && error instanceof NetlinkError) {
+      return await setPeers(context, peers);
+    }
     // Somebody took a set away.
     if (!isNetlinkError(error, Errno.ENOENT)) throw error;
     await repairNode(context, { ids: [], wiring: false });
@@ -51,9 +74,22 @@ export async function setPeers(
   }
 }
 
+/** Whether the table knows these and nobody else. What nobody has changed since it was set is not read. */
+export async function hasPeers(
+  context: NodeContext,
+  peers: NodePeers,
+): Promise<boolean> {
+  const { sockets: { nft } } = context;
+  const known = last.get(context);
+  const isKnown = known?.generation === nft.generation();
+  const before = isKnown ? known?.peers : undefined;
+  return (await inTurns(differences(nft, before, peers))).length === 0;
+}
+
 async function change(
   context: NodeContext,
   peers: NodePeers,
+  since?: PeersChange,
 ): Promise<boolean> {
   const { state, sockets: { nft, memory } } = context;
   using _node = await state.lock("shared");
@@ -66,31 +102,85 @@ async function change(
   const known = last.get(context);
   if (
     isNoted && samePeers(peers, known?.peers) &&
-    known?.generation === nft.generation()
+    (since !== undefined || known?.generation === nft.generation())
   ) return false;
-  let isChanged = !isNoted;
-  if ((await ensureTable(context)).length > 0) isChanged = true;
-  retryOnNewGeneration((generation) => {
-    const transaction = new Transaction();
-    // What nobody has changed since need not be read.
-    const before = known?.generation === generation
-      ? peerSets(known.peers)
-      : undefined;
-    for (const [i, set] of peerSets(peers).entries()) {
-      const found = before?.[i]?.elements ?? nft.listElements(TABLE, set);
-      const gone = elementsWithout(found, set.elements);
-      const missing = elementsWithout(set.elements, found);
-      if (gone.length > 0) transaction.deleteElements(TABLE, set, gone);
-      if (missing.length > 0) transaction.addElements(TABLE, set, missing);
+  const isRenewed = (await ensureTable(context)).length > 0;
+  let generation = nft.generation();
+  let isKnown = known?.generation === generation;
+  const isSince = !isRenewed && known !== undefined &&
+    known.peers === since?.from;
+  const needed = await inTurns(
+    isSince
+      ? differences(nft, since.before, since.now)
+      : differences(nft, isKnown ? known?.peers : undefined, peers),
+  );
+  isKnown ||= !isSince;
+  last.delete(context);
+  await inTurns((function* () {
+    for (const transaction of transactions(needed)) {
+      retryOnNewGeneration((current) => {
+        isKnown &&= current === generation;
+        nft.commit(transaction, { generation: current });
+        memory?.passOver(current);
+        generation = nextGeneration(current);
+      }, nft);
+      yield;
     }
-    if (transaction.isEmpty) {
-      last.set(context, { peers, generation });
-      return;
+  })());
+  last.set(context, { peers, generation: isKnown ? generation : undefined });
+  return !isNoted || isRenewed || needed.length > 0;
+}
+
+interface SetChange {
+  readonly does: "addElements" | "deleteElements";
+  readonly set: NftSet;
+  readonly elements: readonly Element[];
+}
+
+/** What turns sets with these peers, or as they are, into those with others: what goes comes first. */
+function* differences(
+  nft: NftablesConnection,
+  before: NodePeers | undefined,
+  now: NodePeers,
+): Steps<SetChange[]> {
+  if (before === now) return [];
+  const gone: SetChange[] = [];
+  const missing: SetChange[] = [];
+  const there = before && peerSets(before);
+  for (const [i, set] of peerSets(now).entries()) {
+    yield;
+    const { elements } = set;
+    const found = there?.[i]?.elements ?? nft.listElements(TABLE, set);
+    gone.push({
+      does: "deleteElements",
+      set,
+      elements: elementsWithout(found, elements),
+    });
+    yield;
+    missing.push({
+      does: "addElements",
+      set,
+      elements: elementsWithout(elements, found),
+    });
+  }
+  return [...gone, ...missing].filter(({ elements }) => elements.length > 0);
+}
+
+/** Few changes together, many one after the other. */
+function* transactions(changes: readonly SetChange[]): Iterable<Transaction> {
+  let transaction = new Transaction();
+  let room = ELEMENTS_AT_ONCE;
+  for (const { does, set, elements } of changes) {
+    for (let at = 0; at < elements.length;) {
+      const some = elements.slice(at, at + room);
+      transaction[does](TABLE, set, some);
+      at += some.length;
+      room -= some.length;
+      if (room > 0) continue;
+      yield transaction;
+      transaction = new Transaction();
+      room = ELEMENTS_AT_ONCE;
     }
-    nft.commit(transaction, { generation });
-    memory?.passOver(generation);
-    isChanged = true;
-    last.set(context, { peers, generation: nextGeneration(generation) });
-  }, nft);
-  return isChanged;
+  }
+  if (!transaction.isEmpty) yield transaction;
 }

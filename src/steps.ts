@@ -1,0 +1,43 @@
+/**
+ * Work of many small steps, which a program can do at once or let others run between.
+ *
+ * @module
+ */
+
+/** Work that can rest wherever it yields. */
+export type Steps<T> = Generator<void, T, void>;
+
+/** So that with timers and what else waits no turn of the event loop takes 50 ms. */
+const TURN_MS = 10;
+
+/** Does all of it now. */
+export function atOnce<T>(steps: Steps<T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
+/**
+ * Does it a few milliseconds at a time, with others in between.
+ *
+ * @param resumed called before it goes on, to see that it still can; what it throws, `steps` sees
+ */
+export async function inTurns<T>(
+  steps: Steps<T>,
+  resumed: () => void = () => {},
+): Promise<T> {
+  for (let until = performance.now() + TURN_MS;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+    if (performance.now() < until) continue;
+    await new Promise((resume) => setTimeout(resume, 0));
+    try {
+      resumed();
+    } catch (error) {
+      steps.throw(error);
+      throw error;
+    }
+    until = performance.now() + TURN_MS;
+  }
+}
