@@ -423,6 +423,7 @@ function isAbsent(errno: number): boolean {
 
 /** Of the last {@linkcode statx}, and decoded before the next: see {@linkcode cPath}. */
 const STATUS = new Uint8Array(SIZE_OF_STATX);
+const STATUS_VIEW = new DataView(STATUS.buffer);
 
 /** statx, since `struct stat` differs between architectures and `struct statx` does not. Returns the error number, or 0. */
 function statx(directory: number, path: string, flags: number): number {
@@ -435,5 +436,5 @@ function statx(directory: number, path: string, flags: number): number {
 
 function status(errno: number, path?: string): FileStatus {
   check("statx", errno === 0 ? 0 : -1, errno, path);
-  return decodeStatx(STATUS);
+  return decodeStatx(STATUS_VIEW);
 }

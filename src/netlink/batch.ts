@@ -29,6 +29,8 @@ export interface EncodedBatch<R> {
   readonly firstQuery: number;
   /** How the replies to each query are read. */
   readonly replies: readonly Codec<R>[];
+  /** Whether nothing that they read is a view of the datagram. */
+  readonly isScalar: boolean;
   /** The request at a position: what errors say of it. */
   requestAt(index: number): Request<unknown, unknown>;
 }
@@ -62,13 +64,15 @@ export function encodeBatch<T, R>(
     const flags = isLast && !endsByReply ? lastFlags : 0;
     starts.push(writeMessage(out, request as Request<unknown>, 0, flags));
   }
+  const replies = queries.map(replyCodec);
   return {
     out,
     starts,
     last,
     endsByReply,
     firstQuery: requests.length,
-    replies: queries.map(replyCodec),
+    replies,
+    isScalar: replies.every(({ isScalar }) => isScalar === true),
     requestAt: (index) => all[index] as Request<unknown>,
   };
 }

@@ -190,7 +190,7 @@ export class Connection implements Disposable {
     absent: readonly number[],
     onReply: OnReply | undefined,
   ): void {
-    const { out, starts, last, endsByReply } = batch;
+    const { out, starts, last, endsByReply, isScalar } = batch;
     const first = this.#sequence;
     this.#sequence = (first + starts.length) >>> 0;
     setSequence(batch, first);
@@ -237,7 +237,7 @@ export class Connection implements Disposable {
         const datagram = this.#transport.receive();
         if (datagram === undefined) break;
         // Decoded values may be views, and the transport reuses its buffer.
-        const from = onReply === undefined
+        const from = onReply === undefined || isScalar
           ? windowOf(datagram)
           : new ByteWindow(datagram.slice());
         for (const message of readMessages(from, datagram.length)) {

@@ -285,6 +285,7 @@ export function getRouteType(
 /** Of `struct rtmsg` the one field. */
 const routeType: Codec<number> = {
   type: "rtm_type",
+  isScalar: true,
   write() {
     throw new TypeError("rtm_type is for reading only");
   },

@@ -157,6 +157,8 @@ export class NodeState {
   /** Keeps the settings. */
   writeNode(record: NodeRecord): void {
     writeRecord(nodeRecord, this.#record, record);
+    const version = versionOf(this.#record);
+    this.#read = version === undefined ? undefined : { version, record };
   }
 
   /** Forgets the settings, of a node that came to nothing. */

@@ -135,26 +135,33 @@ function parsePlainSpec(
   const families = podCidrs.map((cidr) => cidr.family);
   const { name, namespace, ports } = result.output;
   checkPorts(problems, placedPorts(ports), { families, hostNetwork: false });
-  usual ??= frozen(normalise(v.parse(sandboxSpec, { name: "a" })));
   return problems.finish({
-    ...usual,
     name,
     namespace,
     ports: normalisePorts(ports),
-    dns: { ...usual.dns, hostname: hostnameOf(name) },
+    ...USUAL,
+    dns: { ...USUAL.dns, hostname: hostnameOf(name) },
   });
 }
 
-/** All that is not asked for. */
-let usual: NormalisedSpec | undefined;
-
-/** It is part of many specs: nobody may change it. */
-function frozen(spec: NormalisedSpec): NormalisedSpec {
-  for (const value of Object.values({ ...spec, ...spec.dns })) {
-    Object.freeze(value);
-  }
-  return spec;
-}
+/**
+ * All that is not asked for: as the schema would say, which takes a millisecond the first time. It is part of many specs, so
+ * nobody may change it.
+ */
+const USUAL = {
+  labels: Object.freeze({}),
+  containers: Object.freeze([]),
+  addresses: Object.freeze([]),
+  sysctls: Object.freeze({}),
+  unsafeSysctls: Object.freeze([]),
+  dns: { hostAliases: Object.freeze([]) },
+  hostNetwork: false,
+  interfaceName: "eth0",
+  attachment: Object.freeze({ type: "routed" }),
+  defaultRoute: true,
+  interfaces: Object.freeze([]),
+  routes: Object.freeze([]),
+} as const;
 
 function normalise(
   { bandwidth, ...spec }: v.InferOutput<typeof sandboxSpec>,
