@@ -130,12 +130,24 @@ async function rolledBack(
   return error;
 }
 
+/** @throws {SandboxError} `InvalidSpec` */
 function storeOf(options: NormalisedJoinOptions): ClusterStore {
   const { etcd, peers, cluster, leaseSeconds } = options;
-  return etcd !== undefined
-    ? new EtcdStore({ ...etcd, cluster, leaseSeconds })
-    // The options are checked: it is one of them.
-    : new StaticStore(peers ?? "");
+  // The options are checked: it is one of them.
+  if (etcd === undefined) return new StaticStore(peers ?? "");
+  try {
+    return new EtcdStore({ ...etcd, cluster, leaseSeconds });
+  } catch (error) {
+    // Certificates and keys are read by the runtime.
+    if (!(error instanceof TypeError)) throw error;
+    throw new SandboxError("InvalidSpec", {
+      problems: [{
+        path: "etcd",
+        message:
+          `has certificates or a key that cannot be used: ${error.message}`,
+      }],
+    }, { cause: error });
+  }
 }
 
 /** What the node has to tell of itself, looked up anew each time. */

@@ -44,7 +44,7 @@ export class Limit implements Disposable {
     this.#timer = setTimeout(() => {
       this.#isOver = true;
       this.#abort.abort(
-        new DOMException(`no answer for ${ms} ms`, "TimeoutError"),
+        new DOMException(`no answer for ${Math.round(ms)} ms`, "TimeoutError"),
       );
     }, ms);
   }

@@ -15,6 +15,7 @@ import {
   isStoreError,
   type Lease,
   type StoredMember,
+  StoreError,
   type StoreListing,
 } from "./store.ts";
 import { backoffMs, pause } from "./wait.ts";
@@ -155,11 +156,15 @@ export class Membership implements AsyncDisposable {
         failures = this.#lost === undefined ? 0 : failures + 1;
       } catch (error) {
         if (this.#isStopped) return;
-        this.#renewProblem = messageOf(error);
+        this.#renewProblem = limit.isOver
+          ? `${this.#store.description}: ${messageOf(error)}`
+          : messageOf(error);
         failures++;
         // It may be that nothing comes any more from there.
         if (limit.isOver || isStoreError(error, "unreachable")) {
-          this.#watching.abort();
+          this.#watching.abort(
+            new StoreError("unreachable", this.#renewProblem),
+          );
         }
       }
       this.#settle();

@@ -143,6 +143,11 @@ Deno.test("joinCluster() tells when the store is silent, when it refuses, and en
     await code(machines.join(1, { etcd: nobody, timeoutMs: 300 })),
     "StoreUnreachable",
   );
+  const ca = "-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n";
+  assertEquals(
+    await code(machines.join(1, { etcd: { ...nobody, ca } })),
+    "InvalidSpec",
+  );
   const abort = new AbortController();
   const joining = machines.join(1, { etcd: nobody, signal: abort.signal });
   setTimeout(() => abort.abort(new RangeError("enough")), 100);

@@ -81,7 +81,7 @@ export class EtcdGateway implements Disposable {
       using limit = new Limit(signal, this.#timeoutMs);
       const response = await this.#post(endpoint, path, body, limit);
       const text = await limit.during(() => readAll(response));
-      return parseJson(text);
+      return parseJson(endpoint, text);
     }, signal);
   }
 
@@ -97,13 +97,13 @@ export class EtcdGateway implements Disposable {
     signal: AbortSignal | undefined,
     silenceMs: number,
   ): AsyncGenerator<unknown, void, undefined> {
-    const [response, limit] = await this.#try(async (endpoint) => {
+    const [response, limit, endpoint] = await this.#try(async (endpoint) => {
       using started = new DisposableStack();
       const limit = started.use(new Limit(signal, this.#timeoutMs));
       const response = await this.#post(endpoint, path, body, limit);
       this.#streams.set(limit, endpoint);
       started.move();
-      return [response, limit] as const;
+      return [response, limit, endpoint] as const;
     }, signal);
     using _limit = limit;
     const lines = new Lines(MAX_ANSWER_BYTES);
@@ -111,10 +111,10 @@ export class EtcdGateway implements Disposable {
     try {
       for (;;) {
         limit.restart(silenceMs);
-        const chunk = await this.#next(reader, limit, signal);
+        const chunk = await this.#next(endpoint, reader, limit, signal);
         if (chunk === undefined) return;
         limit.stop();
-        for (const line of lines.push(chunk)) yield parseJson(line);
+        for (const line of lines.push(chunk)) yield parseJson(endpoint, line);
       }
     } finally {
       this.#streams.delete(limit);
@@ -124,6 +124,7 @@ export class EtcdGateway implements Disposable {
 
   /** The next part of a stream; undefined when there was none for as long as the limit lets it wait. */
   async #next(
+    endpoint: string,
     reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
     limit: Limit,
     signal: AbortSignal | undefined,
@@ -134,9 +135,9 @@ export class EtcdGateway implements Disposable {
     } catch (error) {
       signal?.throwIfAborted();
       if (limit.isOver) return undefined;
-      throw broken(this.#endpoint, error);
+      throw broken(endpoint, error);
     }
-    throw broken(this.#endpoint, "it ended the stream");
+    throw broken(endpoint, "it ended the stream");
   }
 
   get #endpoint(): string {
@@ -243,7 +244,7 @@ export class EtcdGateway implements Disposable {
     }
     const answer = v.safeParse(
       token,
-      parseJson(await limit.during(() => readAll(response))),
+      parseJson(endpoint, await limit.during(() => readAll(response))),
     );
     if (!answer.success) throw notEtcd(endpoint);
     return this.#token = answer.output.token;
@@ -279,8 +280,22 @@ function broken(endpoint: string, cause: unknown): unknown {
   if (cause instanceof StoreError || cause instanceof Deno.errors.NotCapable) {
     return cause;
   }
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new StoreError("unreachable", `${endpoint}: ${reason}`, cause);
+  return new StoreError(
+    "unreachable",
+    `${endpoint}: ${reasonOf(cause)}`,
+    cause,
+  );
+}
+
+/** The runtime's own words are "fetch failed", and why that is so their cause. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined
+    ? error.message.replace(
+      /^error sending request .*: client error \(\w+\): /,
+      "",
+    )
+    : reasonOf(error.cause);
 }
 
 /** The error for an answer that no etcd gives. */
@@ -300,11 +315,11 @@ function attemptJson(text: string): unknown {
   }
 }
 
-function parseJson(text: string): unknown {
+function parseJson(endpoint: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw notEtcd("it", error);
+    throw notEtcd(endpoint, error);
   }
 }
 
