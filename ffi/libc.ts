@@ -10,7 +10,6 @@
  *   pollute, a thread of the runtime's pool.
  * @module
  */
-import { cString } from "./buffer.ts";
 import { Errno } from "./errno.ts";
 import {
   assertSupportedPlatform,
@@ -140,6 +139,8 @@ export function libc(): Libc {
 
 type FunctionName = keyof typeof FUNCTIONS;
 
+const FUNCTION_NAMES = Object.keys(FUNCTIONS) as FunctionName[];
+
 /** Any of the functions; each is called with what its declaration says. */
 type AnyFunction = (...args: readonly never[]) => unknown;
 
@@ -169,41 +170,37 @@ function opening<T>(open: () => T): T {
   }
 }
 
-/** Where functions are, by name; undefined for those that have to be opened. */
+/** How functions are called before they are opened, by name; undefined for those that have to be opened. */
 type Lookup = (name: FunctionName) => AnyFunction | undefined;
 
 function openLookup(): Lookup {
-  // void *dlsym(void *handle, const char *name); it may be missing, since it was in a library of its own until glibc 2.34.
-  const { dlsym } = opening(() =>
-    Deno.dlopen(LIBC, {
-      dlsym: {
-        parameters: ["pointer", "buffer"],
-        result: "pointer",
-        optional: true,
-      },
-    })
-  ).symbols;
+  // A variable of type "pointer" is the address of what has the name, which here are functions. Nothing is compiled for it.
+  const address = { type: "pointer", optional: true } as const;
+  const { symbols } = opening(() =>
+    Deno.dlopen(
+      LIBC,
+      Object.fromEntries(FUNCTION_NAMES.map((name) => [name, address])),
+    )
+  );
   return (name) => {
     const declaration = FUNCTIONS[name];
-    // Nothing is compiled for what runs on another thread.
-    if (dlsym === null || "nonblocking" in declaration) return undefined;
-    const address = dlsym(RTLD_DEFAULT, cString(name));
-    if (address === null) return undefined;
+    // Nothing is compiled either for what runs on another thread.
+    if ("nonblocking" in declaration) return undefined;
+    const found = symbols[name];
+    if (found === null || found === undefined) return undefined;
     const pointer = new Deno.UnsafeFnPointer(
-      address as Deno.PointerObject<typeof declaration>,
+      found as Deno.PointerObject<typeof declaration>,
       declaration,
     ) as unknown as { call: AnyFunction };
     return (...args) => pointer.call(...args);
   };
 }
 
-const RTLD_DEFAULT = null;
-
 function openLibc(): Libc {
   assertSupportedPlatform();
   const table = {};
   const lookup = openLookup();
-  for (const name of Object.keys(FUNCTIONS) as FunctionName[]) {
+  for (const name of FUNCTION_NAMES) {
     let uses = 0;
     let found: AnyFunction | undefined;
     const settle = (value: AnyFunction) => {
