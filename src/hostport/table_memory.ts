@@ -270,5 +270,5 @@ function nameOf({ set, element }: Placed): string {
 
 /** Protocol and port are the last two fields of a key, of four bytes each. */
 function portOf(family: IpFamily, { element }: Placed): string {
-  return family + element.key.subarray(-8).toHex();
+  return family + element.key.toHex().slice(-16);
 }

@@ -40,7 +40,7 @@ export function encodeRecord<T>(
 /**
  * Encodes what has become of a body, to be added to its record: those of its fields that have changed, whole.
  *
- * @returns undefined when a field is gone, which no change can say
+ * @returns valid until the next one is encoded; undefined when a field is gone, which no change can say
  */
 export function encodeChange<T extends object>(
   before: T,
@@ -53,7 +53,7 @@ export function encodeChange<T extends object>(
   for (const field of Object.keys(after) as (keyof T)[]) {
     if (after[field] !== before[field]) change[field] = after[field];
   }
-  return new Uint8Array(cbor.encode(change));
+  return cbor.encode(change) as Uint8Array<ArrayBuffer>;
 }
 
 /** The body with the changes that follow it. */
