@@ -57,9 +57,6 @@ export const SIZE_OF_STATX = 256;
 /** Reads a `struct statx` (linux/stat.h). */
 export function decodeStatx(view: DataView<ArrayBuffer>): FileStatus {
   const mode = view.getUint16(28, true);
-  const [major, minor] = [view.getUint32(136, true), view.getUint32(140, true)];
-  const seconds = view.getBigInt64(96, true);
-  const nanoseconds = view.getUint32(104, true);
   return {
     kind: fileKind(mode >> 12),
     mode: mode & 0o7777,
@@ -68,12 +65,9 @@ export function decodeStatx(view: DataView<ArrayBuffer>): FileStatus {
     nlink: view.getUint32(16, true),
     size: view.getUint32(40, true) + 2 ** 32 * view.getUint32(44, true),
     ino: view.getBigUint64(32, true),
-    // Computed when they are asked for, which few do: arithmetic of large numbers takes longer than all else here.
-    get dev() {
-      return BigInt(major) << 32n | BigInt(minor);
-    },
-    get changed() {
-      return seconds * 1_000_000_000n + BigInt(nanoseconds);
-    },
+    dev: BigInt(view.getUint32(136, true)) << 32n |
+      BigInt(view.getUint32(140, true)),
+    changed: view.getBigInt64(96, true) * 1_000_000_000n +
+      BigInt(view.getUint32(104, true)),
   };
 }

@@ -6,17 +6,11 @@
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { poll } from "../../ffi/socket.ts";
 import { ByteWindow, ByteWriter } from "./bytes.ts";
-import {
-  encodeBatch,
-  type EncodedBatch,
-  replyCodec,
-  setSequence,
-} from "./batch.ts";
+import { encodeBatch, type EncodedBatch, setSequence } from "./batch.ts";
 import { CodecError } from "./codec.ts";
 import {
   HEADER_SIZE,
   type Message,
-  NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_DUMP_INTR,
   NLMSG_DONE,
@@ -117,7 +111,7 @@ export class Connection implements Disposable {
     request: Request<T, R>,
     ...absent: readonly number[]
   ): R[] {
-    return this.#collect(request, NLM_F_ACK, 2, absent);
+    return this.#collect(encodeBatch(OUT, { queries: [request] }), 2, absent);
   }
 
   /**
@@ -131,7 +125,12 @@ export class Connection implements Disposable {
    * @throws {SyscallError}
    */
   dump<T, R = T>(request: Request<T, R>): R[] {
-    return this.#collect(request, NLM_F_DUMP, DUMP_ATTEMPTS);
+    return this.dumpBatch(encodeBatch(OUT, { queries: [request] }, NLM_F_DUMP));
+  }
+
+  /** As {@linkcode dump}, of what is encoded already: see `Template`. */
+  dumpBatch<R>(batch: EncodedBatch<R>): R[] {
+    return this.#collect(batch, DUMP_ATTEMPTS);
   }
 
   /**
@@ -159,22 +158,19 @@ export class Connection implements Disposable {
     this.#transport[Symbol.dispose]();
   }
 
-  /** Repeats a request that changes nothing until its reply is whole. */
-  #collect<T, R>(
-    request: Request<T, R>,
-    flags: number,
+  /** Repeats a question until its reply is whole. */
+  #collect<R>(
+    batch: EncodedBatch<R>,
     attempts: number,
     absent: readonly number[] = [],
   ): R[] {
-    const codec = replyCodec(request);
+    const [codec] = batch.replies;
     for (let attempt = 1;; attempt++) {
       const replies: R[] = [];
       try {
-        const onReply: OnReply = (from, { body, end }) => {
-          replies.push(codec.read(from, body, end));
-        };
-        const batch = encodeBatch(OUT, { queries: [request] }, flags);
-        this.#exchange(batch, absent, onReply);
+        this.#exchange(batch, absent, (from, { body, end }) => {
+          if (codec !== undefined) replies.push(codec.read(from, body, end));
+        });
         return replies;
       } catch (error) {
         const repeat = error instanceof IncompleteReplyError &&

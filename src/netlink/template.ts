@@ -8,6 +8,7 @@
  */
 import { type Batch, encodeBatch, type EncodedBatch } from "./batch.ts";
 import { ByteWriter } from "./bytes.ts";
+import { NLM_F_ACK } from "./message.ts";
 
 /** A number of 32 bits in host order, bytes as they are, or a text of ASCII without NUL. */
 export type FieldValue = number | Uint8Array | string;
@@ -41,15 +42,22 @@ export class Template<
   readonly #make: (fields: F, ...shape: S) => Batch<unknown, R>;
   readonly #shapes = new Map<string, Compiled<R> | number>();
   readonly #out = new ByteWriter();
+  readonly #lastFlags: number;
 
   /**
    * Makes a template of a function of its arguments alone.
    *
    * It must put each field somewhere as it is, a number as 32 bits, and decide nothing by it. What it decides by is the
    * shape, and so is the length of each text and of all bytes.
+   *
+   * @param lastFlags what the last message asks for, such as NLM_F_DUMP
    */
-  constructor(make: (fields: F, ...shape: S) => Batch<unknown, R>) {
+  constructor(
+    make: (fields: F, ...shape: S) => Batch<unknown, R>,
+    lastFlags: number = NLM_F_ACK,
+  ) {
     this.#make = make;
+    this.#lastFlags = lastFlags;
   }
 
   /**
@@ -65,11 +73,15 @@ export class Template<
     if (found < COMPILED_AFTER_USES) {
       if (this.#shapes.size >= MAX_SHAPES) this.#shapes.clear();
       this.#shapes.set(key, found + 1);
-      return encodeBatch(this.#out, this.#make(fields, ...shape));
+      return this.#encode(this.#out, fields, shape);
     }
     const compiled = this.#compile(fields, shape);
     this.#shapes.set(key, compiled);
     return this.#filled(compiled, fields, shape);
+  }
+
+  #encode(out: ByteWriter, fields: F, shape: S): EncodedBatch<R> {
+    return encodeBatch(out, this.#make(fields, ...shape), this.#lastFlags);
   }
 
   #filled(
@@ -98,7 +110,7 @@ export class Template<
         ]),
       ) as unknown as F;
       const out = new ByteWriter();
-      return encodeBatch(out, this.#make(samples, ...shape));
+      return this.#encode(out, samples, shape);
     };
     const [batch, other] = [encoded(SAMPLE), encoded(OTHER_SAMPLE)];
     const [a, b] = [batch.out.written(), other.out.written()];
@@ -111,7 +123,7 @@ export class Template<
       at += sizeOf(fields[field.name as keyof F]) - 1;
     }
     fill(batch.out, places, fields);
-    const wanted = encodeBatch(other.out, this.#make(fields, ...shape));
+    const wanted = this.#encode(other.out, fields, shape);
     if (!areEqual(batch.out.written(), wanted.out.written())) {
       throw new TypeError("a template does more with a field than to put it");
     }

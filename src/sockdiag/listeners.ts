@@ -5,9 +5,10 @@
  */
 import { IpAddress, type IpFamily } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
-import { encode } from "../netlink/attrs.ts";
 import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
-import { bytes, type Infer } from "../netlink/codec.ts";
+import type { Infer } from "../netlink/codec.ts";
+import { NLM_F_DUMP } from "../netlink/message.ts";
+import { Template } from "../netlink/template.ts";
 import {
   SOCK_DIAG_BY_FAMILY,
   socketMessage,
@@ -91,37 +92,23 @@ export function listTcpListeners(
   connection: Connection,
   ports: PortQuery = {},
 ): readonly ListeningSocket[] {
-  return connection.dump({
-    operation: `list tcp listeners${onPorts(ports)}`,
-    type: TCPDIAG_GETSOCK,
-    flags: 0,
-    codec: bytes,
-    value: tcpQuestion(ports),
-    reply: socketMessage,
-  }).map(toSocket);
-}
-
-/** The last one about ports. */
-let question: Uint8Array | undefined;
-
-/** What was encoded before serves again, with other ports: 2 µs less a pod, and 20 while code is not compiled yet. */
-function tcpQuestion(ports: PortQuery): Uint8Array {
-  const { port, lastPort = port } = ports;
-  if (question === undefined || port === undefined || lastPort === undefined) {
-    const encoded = encode(tcpRequest, {
-      header: { states: STATES.tcp, ...NO_COOKIE },
-      attrs: portFilter(ports),
-    });
-    if (port !== undefined) question = encoded;
-    return encoded;
-  }
-  // The program is the last thing in it.
-  putPorts(question, question.length - PROGRAM_BYTES, port, lastPort);
-  return question;
+  return connection.dumpBatch(TCP.with(portFilter(ports))).map(toSocket);
 }
 
 /** INET_DIAG_NOCOOKIE. */
 const NO_COOKIE = { cookie0: 0xffffffff, cookie1: 0xffffffff } as const;
+
+/** Asked before each pod with host ports. */
+const TCP = new Template((attrs: { readonly bytecode?: Uint8Array }) => ({
+  queries: [{
+    operation: "list tcp listeners",
+    type: TCPDIAG_GETSOCK,
+    flags: 0,
+    codec: tcpRequest,
+    value: { header: { states: STATES.tcp, ...NO_COOKIE }, attrs },
+    reply: socketMessage,
+  }],
+}), NLM_F_DUMP);
 
 type PortQuery = Pick<ListenerQuery, "port" | "lastPort">;
 
@@ -137,7 +124,7 @@ function portFilter(
 ): { bytecode?: Uint8Array } {
   if (port === undefined || lastPort === undefined) return {};
   const bytecode = PROGRAM.slice();
-  putPorts(bytecode, 0, port, lastPort);
+  putPorts(bytecode, port, lastPort);
   return { bytecode };
 }
 
@@ -176,18 +163,12 @@ const PROGRAM = new Uint8Array([
   ...[0, 0, 0, 0],
 ]);
 
-/** The ports of a program that begins at `at`. */
-function putPorts(
-  bytes: Uint8Array,
-  at: number,
-  first: number,
-  last: number,
-): void {
+function putPorts(program: Uint8Array, first: number, last: number): void {
   for (const [i, port] of [first, last].entries()) {
     if (!Number.isInteger(port) || port < 0 || port > 0xffff) {
       throw new RangeError(`${port} is not a port`);
     }
-    bytes.set(u16(port), at + (i + 1) * COMPARISON_BYTES - 2);
+    program.set(u16(port), (i + 1) * COMPARISON_BYTES - 2);
   }
 }
 
