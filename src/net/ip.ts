@@ -161,10 +161,16 @@ function tryParse(
     return isIpv6(text) ? parseIp(text, { validate: false }) : undefined;
   }
   try {
-    return parseIp(text);
+    const parsed = parseIp(text, { validate: false });
+    // An IPv4 address has one text.
+    return isTextOf(text, parsed.number) ? parsed : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isTextOf(text: string, ipv4: bigint): boolean {
+  return IpAddress.fromBigInt(ipv4, 4).toString() === text;
 }
 
 /**

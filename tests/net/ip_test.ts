@@ -217,7 +217,17 @@ for (const [text, kinds] of Object.entries(OF_KIND)) {
   });
 }
 
-/** What is nearly an address: its parts in any order, and addresses with a mistake in them. */
+/** An address with a mistake in it, or another address. */
+const mistaken = (addresses: fc.Arbitrary<string>) =>
+  fc.tuple(
+    addresses,
+    fc.nat(),
+    fc.constantFrom(":", ".", "0", "1", "", "g", "%", " ", "-", "\uff11"),
+  ).map(([text, at, other]) =>
+    text.slice(0, at % text.length) + other + text.slice(at % text.length + 1)
+  );
+
+/** What is nearly an address: its parts in any order, addresses with a mistake in them, and other texts. */
 const nearly = fc.oneof(
   fc.array(
     fc.constantFrom(
@@ -231,11 +241,13 @@ const nearly = fc.oneof(
     minLength: 7,
     maxLength: 9,
   }).map((groups) => groups.join(":")),
-  fc.tuple(fc.ipV6(), fc.nat(), fc.constantFrom(":", ".", "0", "", "g", "%"))
-    .map(([text, at, other]) =>
-      text.slice(0, at % text.length) + other +
-      text.slice(at % text.length + 1)
-    ),
+  fc.array(fc.constantFrom("0", "12", "255", "256", "01", "9".repeat(20), ""), {
+    minLength: 3,
+    maxLength: 5,
+  }).map((parts) => parts.join(".")),
+  mistaken(fc.ipV6()),
+  mistaken(fc.ipV4()),
+  fc.string(),
 );
 
 Deno.test("IpAddress.parse() takes what a second parser takes, and reads the same in it", () => {
