@@ -94,6 +94,13 @@ export const FUNCTIONS = {
     result: "i32",
     nonblocking: true,
   },
+  // ssize_t send(int fd, const void *buffer, size_t size, int flags); on a thread of the runtime's pool
+  sendOnPool: {
+    name: "send",
+    parameters: ["i32", "buffer", "usize", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
   // int fcntl(int fd, int op, int arg); on a thread of the runtime's pool
   fcntlOnPool: {
     name: "fcntl",

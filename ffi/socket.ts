@@ -139,6 +139,20 @@ export function send(fd: OwnedFd, bytes: Uint8Array<ArrayBuffer>): number {
 }
 
 /**
+ * As {@linkcode send}, on a thread of the runtime's pool, so that the event loop goes on. Neither the descriptor nor the bytes
+ * may be touched meanwhile.
+ *
+ * @returns whether it was sent, not why not: the error number stays on the pool's thread
+ */
+export async function sendAsync(
+  fd: OwnedFd,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<boolean> {
+  const size = BigInt(bytes.length);
+  return await libc().sendOnPool(fd.fd, bytes, size, MSG_NOSIGNAL) >= 0;
+}
+
+/**
  * Receives what is there, without waiting (recv(2) with MSG_DONTWAIT and MSG_TRUNC). Retries when a signal interrupts.
  *
  * @returns the length of the datagram in bytes: if that is more than the buffer holds, the rest is lost;

@@ -247,15 +247,20 @@ export function releaseAddresses(
       route.executeBatch(releaseMessages(hostIndex, addresses));
     }
   } catch (error) {
-    const isGone = error instanceof NetlinkError &&
-      error.failures.every(({ errno }) =>
-        errno === Errno.ESRCH || errno === Errno.ENODEV
-      );
-    if (!isGone) throw error;
+    if (!isGone(error)) throw error;
   }
 }
 
-function releaseRequests(
+/** Whether nothing else was wrong than that a route, or its link, is gone already. */
+export function isGone(error: unknown): boolean {
+  return error instanceof NetlinkError &&
+    error.failures.every(({ errno }) =>
+      errno === Errno.ESRCH || errno === Errno.ENODEV
+    );
+}
+
+/** The messages that give addresses back. */
+export function releaseRequests(
   index: number,
   addresses: readonly IpAddress[],
 ): Request<unknown, unknown>[] {

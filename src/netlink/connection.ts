@@ -36,6 +36,9 @@ import { SocketTransport, type Transport } from "./transport.ts";
  * All methods are synchronous: the kernel does its work, and queues its answers, inside the send
  * (netlink_unicast_kernel, net/netlink/af_netlink.c), so an answer that is not there afterwards will not come. No method
  * waits, and none can hang.
+ *
+ * Where the kernel may wait for others, {@linkcode executeAsync} does so on another thread: of a connection that nobody
+ * else uses meanwhile.
  */
 export class Connection implements Disposable {
   readonly #transport: Transport;
@@ -96,6 +99,20 @@ export class Connection implements Disposable {
     };
     this.#exchange(batch, absent, codecs.length === 0 ? undefined : onReply);
     return replies;
+  }
+
+  /** As {@linkcode execute}, while the event loop goes on. */
+  async executeAsync(
+    requests: readonly Request<unknown, unknown>[],
+  ): Promise<void> {
+    if (requests.length === 0) return;
+    const batch = encodeBatch(new ByteWriter(4096), { requests });
+    const first = this.#number(batch);
+    const datagram = batch.out.written();
+    const transport = this.#transport;
+    if (transport.sendAsync === undefined) transport.send(datagram);
+    else await transport.sendAsync(datagram);
+    this.#finish(batch, first, [], undefined);
   }
 
   /**
@@ -186,12 +203,27 @@ export class Connection implements Disposable {
     absent: readonly number[],
     onReply: OnReply | undefined,
   ): void {
-    const { out, starts, last, endsByReply, isScalar } = batch;
-    const first = this.#sequence;
-    this.#sequence = (first + starts.length) >>> 0;
-    setSequence(batch, first);
-    this.#transport.send(out.written());
+    const first = this.#number(batch);
+    this.#transport.send(batch.out.written());
+    this.#finish(batch, first, absent, onReply);
+  }
 
+  /** Gives the messages their numbers, and returns the first. */
+  #number(batch: EncodedBatch<unknown>): number {
+    const first = this.#sequence;
+    this.#sequence = (first + batch.starts.length) >>> 0;
+    setSequence(batch, first);
+    return first;
+  }
+
+  /** Reads the answers to what was sent. */
+  #finish(
+    batch: EncodedBatch<unknown>,
+    first: number,
+    absent: readonly number[],
+    onReply: OnReply | undefined,
+  ): void {
+    const { starts, last, endsByReply, isScalar } = batch;
     const failures: NetlinkFailure[] = [];
     // What goes wrong with one reply is kept until the others are read: the kernel refuses the next dump otherwise.
     let trouble: IncompleteReplyError | CodecError | undefined;

@@ -11,6 +11,7 @@ import {
   poll,
   receive,
   send,
+  sendAsync,
   setSocketOption,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
@@ -37,6 +38,12 @@ export interface Transport extends Disposable {
    * @throws {SyscallError}
    */
   send(datagram: Uint8Array<ArrayBuffer>): void;
+  /**
+   * As {@linkcode Transport.send}, while the event loop goes on. Nothing may be sent or received meanwhile.
+   *
+   * @throws {SyscallError}
+   */
+  sendAsync?(datagram: Uint8Array<ArrayBuffer>): Promise<void>;
   /**
    * The next datagram, or `undefined` if none is there. The bytes are valid until the next call, also of another transport.
    *
@@ -146,6 +153,11 @@ export class SocketTransport implements Transport {
       this.#accept(datagram.length);
       send(this.#fd, datagram);
     }
+  }
+
+  /** Sends one datagram on another thread; one that fails is sent once more on this one, for the error. */
+  async sendAsync(datagram: Uint8Array<ArrayBuffer>): Promise<void> {
+    if (!await sendAsync(this.#fd, datagram)) this.send(datagram);
   }
 
   /** The next datagram, or `undefined`. */

@@ -6,6 +6,7 @@
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { O_DIRECTORY, O_RDONLY, open, readTextFile } from "../../ffi/file.ts";
+import { AddressRelease } from "../attachment/address_release.ts";
 import { SandboxError } from "../errors.ts";
 import type { HostPortSockets } from "../hostport/host_ports.ts";
 import { TableMemory } from "../hostport/table_memory.ts";
@@ -31,6 +32,8 @@ export class NodeSockets implements HostPortSockets, Disposable {
   readonly route: Connection;
   readonly nft: NftablesConnection;
   readonly diag: Connection;
+  /** Gives pods' addresses back; without it that is done at once. */
+  readonly addresses?: AddressRelease;
   /**
    * `/proc/sys/net/ipv6/conf` of the namespace, whichever one the thread is in; undefined if the kernel has no IPv6. From here
    * a pod's settings are found in half the time, and without asking where the thread is: 20 µs a pod.
@@ -62,6 +65,10 @@ export class NodeSockets implements HostPortSockets, Disposable {
       ] as const
     );
     opened.move();
+    this.addresses = new AddressRelease(
+      this.route,
+      () => namespace.run(() => Connection.open(NETLINK_ROUTE)),
+    );
   }
 
   [Symbol.dispose](): void {

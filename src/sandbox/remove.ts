@@ -14,6 +14,7 @@ import { removeShaper } from "../attachment/bandwidth.ts";
 import { releasePodRules } from "../attachment/pod_routes.ts";
 import { detachHost } from "../attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../errors.ts";
+import type { IpAddress } from "../net/ip.ts";
 import {
   deleteElements,
   findElementsOf,
@@ -166,8 +167,15 @@ async function giveUpDetached(
   if (!isDetached && hasNetworks(state, id)) return undefined;
   // Of several at once, one finds the sandbox: the others' lock is on a directory of their own making.
   let found = !made?.isNew;
-  removeRemains(context, id, record);
-  if (record === undefined) found = removeOrphans(context, id) || found;
+  if (record === undefined) {
+    NetworkNamespace.unpin(state.pinPath(id));
+    found = removeOrphans(context, id) || found;
+  } else {
+    const claims = closeHostPorts(context, record);
+    // Many have waited for the same: each has a turn of its own.
+    if (await releaseClaims(context, claims)) await turn();
+    dropNamespace(context, record, claims);
+  }
   if (isDetached) removeNetworks(state, id);
   state.removeSandbox(id);
   const specs = record?.interfaces.map(({ spec }) => spec) ?? [];
@@ -219,33 +227,75 @@ export function removeRemains(
   record: SandboxRecord | undefined,
 ): void {
   const { state, sockets } = context;
-  if (record !== undefined) {
-    releaseHostPorts(sockets, portOwner(record), hostPortsOf(record), {
-      withHairpin: true,
-    });
+  if (record === undefined) return NetworkNamespace.unpin(state.pinPath(id));
+  const claims = closeHostPorts(context, record);
+  if (claims !== undefined) {
+    const { hostIndex } = claims.link;
+    releaseAddresses(sockets.route, hostIndex, claims.addresses);
   }
-  const link = record &&
-    (state.records.isOwn(record) ? record.link : ownLink(context, record));
-  if (record !== undefined && link !== undefined) {
-    // It may have been cut short before its addresses were noted.
-    const addresses = record.addresses.length === 0
-      ? addressesOfLink(sockets.route, link.hostIndex)
-      : addressesOf(record);
-    releaseAddresses(sockets.route, link.hostIndex, addresses);
-    if (record.spec.netns !== undefined) {
-      leaveNamespace(context, record);
-      detachHost(sockets.route, link);
-    }
+  dropNamespace(context, record, claims);
+}
+
+/** What a sandbox still has when its host ports are closed. */
+interface Claims {
+  readonly link: NonNullable<SandboxRecord["link"]>;
+  readonly addresses: readonly IpAddress[];
+}
+
+/** Nothing is led to the pod any more. Returns what it claims. */
+function closeHostPorts(
+  context: NodeContext,
+  record: SandboxRecord,
+): Claims | undefined {
+  const { state, sockets } = context;
+  releaseHostPorts(sockets, portOwner(record), hostPortsOf(record), {
+    withHairpin: true,
+  });
+  const link = state.records.isOwn(record)
+    ? record.link
+    : ownLink(context, record);
+  if (link === undefined) return undefined;
+  // It may have been cut short before its addresses were noted.
+  const addresses = record.addresses.length === 0
+    ? addressesOfLink(sockets.route, link.hostIndex)
+    : addressesOf(record);
+  return { link, addresses };
+}
+
+/** Returns whether others had their turn meanwhile. */
+async function releaseClaims(
+  { sockets: { addresses: release, route } }: NodeContext,
+  claims: Claims | undefined,
+): Promise<boolean> {
+  if (claims === undefined) return false;
+  const { link: { hostIndex }, addresses } = claims;
+  const waiting = release === undefined
+    ? releaseAddresses(route, hostIndex, addresses)
+    : release.release(hostIndex, addresses);
+  await waiting;
+  return waiting !== undefined;
+}
+
+/** Takes away the rest, the namespace last. */
+function dropNamespace(
+  context: NodeContext,
+  record: SandboxRecord,
+  claims: Claims | undefined,
+): void {
+  const { state, sockets } = context;
+  if (claims !== undefined && record.spec.netns !== undefined) {
+    leaveNamespace(context, record);
+    detachHost(sockets.route, claims.link);
   }
-  if (record?.link !== undefined && record.bandwidth?.egress !== undefined) {
+  if (record.link !== undefined && record.bandwidth?.egress !== undefined) {
     const { link } = record;
     removeShaper(
       sockets.route,
       recordedLink(context, { ...record, link }),
     );
   }
-  if (record !== undefined) releaseInterfaces(context, record);
-  NetworkNamespace.unpin(state.pinPath(id), record?.netnsId);
+  releaseInterfaces(context, record);
+  NetworkNamespace.unpin(state.pinPath(record.id), record.netnsId);
 }
 
 /** Takes away what would stay in a namespace of somebody else's when the link is gone. */
