@@ -99,7 +99,7 @@ const subjects: Record<string, (directory: string) => string[]> = {
   "CNI ptp": peer("cni", "ptp"),
   netavark: peer("netavark"),
   "ip and nft": peer("script", `${here}reference/pod.sh`),
-  "podnet command": peer("script", `${here}reference/podnet.sh`),
+  "podnet command": peer("command", `${COMMAND}/bin/podnet`),
   "podnet CNI plugin": peer("cni", `${CNI}/bin/podnet`),
   // What no program of Deno's can go below: it is started like the plugin, and ends.
   "Deno, empty program": peer("cni", `${WORK}/empty`),
@@ -144,8 +144,6 @@ export async function start(
     command: [...command(directory), ...joins, ...options],
     directory,
     env: {
-      PODNET: `${COMMAND}/bin/podnet`,
-      STATE: directory,
       // Deno looks for a newer Deno half a second after its start.
       DENO_NO_UPDATE_CHECK: "1",
     },

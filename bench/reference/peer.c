@@ -5,6 +5,7 @@
  *   peer cni DIRECTORY LAUNCHER                       podnet as a plugin, dual stack, by the path of its executable
  *   peer netavark DIRECTORY
  *   peer script DIRECTORY FILE                        sh FILE add|remove NUMBER PORT COUNT
+ *   peer command DIRECTORY PODNET                     podnet's command, by the path of its executable
  *
  * Commands (common.h has the protocol): create FIRST COUNT PORTS BASE, remove FIRST COUNT
  */
@@ -191,6 +192,21 @@ static void script(const char *verb, int number, const struct pod *p)
 	run(command, environ, "", output);
 }
 
+/* ---- podnet's command ---- */
+static void command(const char *verb, const char *name, const char *option, const char *value)
+{
+	static char output[TEXT];
+	char *const words[] = { (char *)variant, (char *)verb, "--node", "command", "--state-dir", (char *)directory,
+				(char *)name, (char *)option, (char *)value, NULL };
+	run(words, environ, "", output);
+}
+static void command_create(const struct pod *p)
+{
+	char ports[64];
+	snprintf(ports, sizeof ports, "%d-%d:80-%d", p->base, p->base + p->ports - 1, 79 + p->ports);
+	command("create", id, p->ports ? "--publish" : NULL, ports);
+}
+
 static void create(int number, int ports, int base)
 {
 	name_pod(number);
@@ -198,6 +214,7 @@ static void create(int number, int ports, int base)
 	*p = (struct pod){ .ports = ports, .base = base };
 	if (!strcmp(kind, "cni")) cni_create(p);
 	else if (!strcmp(kind, "netavark")) netavark_create(number, p);
+	else if (!strcmp(kind, "command")) command_create(p);
 	else script("add", number, p);
 }
 static void destroy(int number)
@@ -206,12 +223,13 @@ static void destroy(int number)
 	struct pod *p = &pods[number];
 	if (!strcmp(kind, "cni")) cni_remove(p);
 	else if (!strcmp(kind, "netavark")) netavark_remove(number, p);
+	else if (!strcmp(kind, "command")) command("rm", id, NULL, NULL);
 	else script("remove", number, p);
 }
 
 int main(int argc, char **argv)
 {
-	if (argc < 3) die("usage: peer cni|netavark|script DIRECTORY [VARIANT]");
+	if (argc < 3) die("usage: peer cni|netavark|script|command DIRECTORY [VARIANT]");
 	kind = argv[1];
 	directory = argv[2];
 	variant = argc > 3 ? argv[3] : "";
@@ -221,6 +239,12 @@ int main(int argc, char **argv)
 		static char output[TEXT];
 		char *const command[] = { "/bin/sh", (char *)variant, "node", NULL };
 		run(command, environ, "", output);
+	}
+	if (!strcmp(kind, "command")) {
+		static char output[TEXT];
+		char *const words[] = { (char *)variant, "node", "up", "--node", "command", "--state-dir", (char *)directory,
+					"--pod-cidr", "10.64.0.0/10", "--pod-cidr", "fd00:64::/64", NULL };
+		run(words, environ, "", output);
 	}
 	char line[256], verb[32];
 	while (fgets(line, sizeof line, stdin)) {
