@@ -19,7 +19,7 @@ export function atOnce<T>(steps: Steps<T>): T {
 }
 
 /**
- * Does it a few milliseconds at a time, with others in between.
+ * Does it a few milliseconds at a time, with others in between, and after it when it was long.
  *
  * @param resumed called before it goes on, to see that it still can; what it throws, `steps` sees
  */
@@ -27,11 +27,17 @@ export async function inTurns<T>(
   steps: Steps<T>,
   resumed: () => void = () => {},
 ): Promise<T> {
+  const rest = () => new Promise((resume) => setTimeout(resume, 0));
+  let isLong = false;
   for (let until = performance.now() + TURN_MS;;) {
     const { done, value } = steps.next();
-    if (done === true) return value;
+    if (done === true) {
+      if (isLong) await rest();
+      return value;
+    }
     if (performance.now() < until) continue;
-    await new Promise((resume) => setTimeout(resume, 0));
+    isLong = true;
+    await rest();
     try {
       resumed();
     } catch (error) {

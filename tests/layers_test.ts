@@ -39,6 +39,7 @@ const layers: Record<
       "src/netlink",
       "src/nftables",
       "src/sockdiag",
+      "src/steps.ts",
       "src/text.ts",
     ],
   },

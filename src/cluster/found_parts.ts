@@ -33,46 +33,49 @@ export function* findParts(
   route: Connection,
   tunnels: readonly Link[],
 ): Steps<Parts> {
-  const parts: Part[] = [];
+  const parts = new Map<string, Part>();
+  const add = (part: Part) => void parts.set(part.key, part);
   for (const { index, name } of tunnels) {
     yield;
     for (
       const { address } of route.dump(dumpAddresses({ index, family: 4 }))
-    ) parts.push(addressPart({ index, address }, name));
-    yield;
+    ) add(addressPart({ index, address }, name));
     for (
-      const { mac, remote, isSelf } of route.dump(
+      const { mac, remote, isSelf } of yield* route.dumpInSteps(
         dumpForwardingEntries({ index }),
       )
     ) {
+      yield;
       if (remote === undefined || !isSelf) continue;
-      parts.push(forwardingPart({ index, mac, remote }, name));
+      add(forwardingPart({ index, mac, remote }, name));
     }
-    yield;
     for (
-      const { address, mac, permanent } of route.dump(dumpNeighbours({ index }))
+      const { address, mac, permanent } of yield* route.dumpInSteps(
+        dumpNeighbours({ index }),
+      )
     ) {
+      yield;
       if (!permanent || mac === undefined) continue;
-      parts.push(neighbourPart({ index, address, mac }, name));
+      add(neighbourPart({ index, address, mac }, name));
     }
   }
   for (const family of [4, 6] as const) {
-    yield;
-    for (const found of pathRoutes(route, family)) {
-      parts.push(foundRoute(found));
+    for (const found of yield* route.dumpInSteps(pathRoutes(family))) {
+      yield;
+      add(foundRoute(found));
     }
   }
   yield;
   for (const { source, ...rest } of pathRules(route)) {
     if (source === undefined) continue;
-    parts.push({
+    add({
       ...rulePart(source),
       key: `rule ${source} ${ruleKey(rest)}`,
       remove: () =>
         deletePolicyRule({ ...rest, source, protocol: PATH_PROTOCOL }),
     });
   }
-  return new Map(parts.map((part) => [part.key, part]));
+  return parts;
 }
 
 function foundRoute(route: Route): Part {

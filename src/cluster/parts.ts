@@ -107,7 +107,9 @@ export function forwardingPart(entry: ForwardingEntry, link: string): Part {
     kind: "forwarding",
     key: `forwarding ${index} ${mac}`,
     value: String(remote),
-    text: `forwarding entry of ${mac} to ${remote} on ${link}`,
+    get text() {
+      return `forwarding entry of ${mac} to ${remote} on ${link}`;
+    },
     put: () => newForwardingEntry(entry),
     remove: () => deleteForwardingEntry(entry),
   };
@@ -123,7 +125,9 @@ export function neighbourPart(
     kind: "neighbour",
     key: `neighbour ${index} ${address}`,
     value: String(mac),
-    text: `neighbour ${address} with ${mac} on ${link}`,
+    get text() {
+      return `neighbour ${address} with ${mac} on ${link}`;
+    },
     put: () => newNeighbour(neighbour),
     remove: () => deleteNeighbour({ index, address }),
   };
@@ -285,25 +289,30 @@ export interface Change {
  * What turns some parts into others, in this order: next hops are known before a route leads to them, and forgotten after.
  */
 export function* changesBetween(found: Parts, wanted: Parts): Steps<Change[]> {
-  const puts: Change[] = [];
+  const puts = inLists();
   for (const part of wanted.values()) {
     yield;
     const there = found.get(part.key);
     if (there?.value === part.value) continue;
     const isNew = there === undefined;
-    puts.push({
+    puts[part.kind].push({
       part,
       does: isNew ? "add" : "change",
       request: () => part.put(isNew),
     });
   }
-  const removals: Change[] = [];
+  const removals = inLists();
   for (const part of found.values()) {
     yield;
     if (wanted.has(part.key)) continue;
-    removals.push({ part, does: "remove", request: part.remove });
+    removals[part.kind].push({ part, does: "remove", request: part.remove });
   }
-  const inOrder = (changes: readonly Change[], kinds: typeof KINDS) =>
-    kinds.flatMap((kind) => changes.filter(({ part }) => part.kind === kind));
-  return [...inOrder(puts, KINDS), ...inOrder(removals, KINDS.toReversed())];
+  return [
+    ...KINDS.map((kind) => puts[kind]),
+    ...KINDS.toReversed().map((kind) => removals[kind]),
+  ].flat();
+}
+
+function inLists(): Record<PartKind, Change[]> {
+  return { address: [], forwarding: [], neighbour: [], route: [], rule: [] };
 }

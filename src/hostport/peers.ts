@@ -9,6 +9,7 @@ import { rememberedAddress, rememberedCidr } from "../net/remembered.ts";
 import { encodeKey } from "../nftables/datatype.ts";
 import { compareBytes } from "../nftables/element.ts";
 import type { Element, NftSet, Table } from "../nftables/ruleset.ts";
+import { atOnce, type Steps } from "../steps.ts";
 
 /** Other nodes, as far as the rules for packets depend on them. */
 export interface NodePeers {
@@ -66,12 +67,27 @@ export const tunnelSourcesSet = (family: IpFamily): string =>
 export const tunnelledSet = (family: IpFamily): string => `tunnelled${family}`;
 
 /** The sets with what is in them. */
-export function peerSets(
+export function peerSets(peers: NodePeers): PeerSet[] {
+  return atOnce(makePeerSets(peers));
+}
+
+/** A set with what is in it. */
+export type PeerSet = NftSet & { readonly elements: readonly Element[] };
+
+/** As {@linkcode peerSets}, of many. */
+export function* makePeerSets(
   { networks, tunnelPorts, tunnelSources, tunnelled }: NodePeers,
-): (NftSet & { readonly elements: readonly Element[] })[] {
-  const cidrs = withoutCovered(
-    networks.map((text) => rememberedCidr(text).value),
-  );
+): Steps<PeerSet[]> {
+  const cidrs: Cidr[] = [];
+  for (const text of networks) {
+    yield;
+    cidrs.push(rememberedCidr(text).value);
+  }
+  const ranges: Record<IpFamily, Element[]> = { 4: [], 6: [] };
+  for (const cidr of withoutCovered(cidrs)) {
+    yield;
+    ranges[cidr.family].push(range(cidr));
+  }
   const addresses = {
     sources: tunnelSources.map((text) => rememberedAddress(text).value),
     tunnelled: tunnelled.map((text) => rememberedAddress(text).value),
@@ -90,7 +106,7 @@ export function peerSets(
           name: peersSet(family),
           key,
           interval: true,
-          elements: cidrs.filter((cidr) => cidr.family === family).map(range),
+          elements: ranges[family],
         },
         {
           name: tunnelSourcesSet(family),

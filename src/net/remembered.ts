@@ -14,8 +14,8 @@ export interface Remembered<T> {
   readonly text: string;
 }
 
-/** A cluster of 10,000 nodes, twice over; about 20 MB. */
-const MAX_REMEMBERED = 100_000;
+/** A cluster of 50,000 nodes; about 40 MB. */
+const MAX_REMEMBERED = 200_000;
 
 /** `make`, whose results are remembered. What it throws is not. */
 export function remembering<T>(make: (text: string) => T): (text: string) => T {

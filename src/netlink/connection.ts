@@ -6,8 +6,13 @@
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { poll } from "../../ffi/socket.ts";
 import { ByteWindow, ByteWriter } from "./bytes.ts";
-import { encodeBatch, type EncodedBatch, setSequence } from "./batch.ts";
-import { CodecError } from "./codec.ts";
+import {
+  encodeBatch,
+  type EncodedBatch,
+  replyCodec,
+  setSequence,
+} from "./batch.ts";
+import { type Codec, CodecError } from "./codec.ts";
 import {
   HEADER_SIZE,
   type Message,
@@ -148,6 +153,31 @@ export class Connection implements Disposable {
   /** As {@linkcode dump}, of what is encoded already: see `Template`. */
   dumpBatch<R>(batch: EncodedBatch<R>): R[] {
     return this.#collect(batch, DUMP_ATTEMPTS);
+  }
+
+  /**
+   * As {@linkcode Connection.dump}, of many: all is received at once, and read little by little.
+   *
+   * @throws what {@linkcode Connection.dump} throws
+   */
+  *dumpInSteps<T, R = T>(request: Request<T, R>): Generator<void, R[], void> {
+    const codec = replyCodec(request);
+    const replies: R[] = [];
+    for (
+      const { from, start, end } of this.dump<T, Unread>({
+        ...request,
+        reply: unread,
+      })
+    ) {
+      yield;
+      try {
+        replies.push(codec.read(from, start, end));
+      } catch (error) {
+        if (!(error instanceof CodecError)) throw error;
+        throw error.during(request.operation);
+      }
+    }
+    return replies;
   }
 
   /**
@@ -335,6 +365,21 @@ let last: ByteWindow | undefined;
 
 /** Of all connections: what is encoded is sent before anything else happens, and each pod has a socket of its own for a moment. */
 const OUT = new ByteWriter(4096);
+
+/** Where a reply is. */
+interface Unread {
+  readonly from: ByteWindow;
+  readonly start: number;
+  readonly end: number;
+}
+
+const unread: Codec<Unread> = {
+  type: "unread",
+  write: () => {
+    throw new TypeError("it is only received");
+  },
+  read: (from, start, end) => ({ from, start, end }),
+};
 
 /** A table that changes during this many dumps in a row changes all the time. */
 const DUMP_ATTEMPTS = 32;

@@ -49,9 +49,9 @@ export function pathTunnels(route: Connection, node: string): Link[] {
     .filter(({ alias }) => alias === tunnelAlias(node));
 }
 
-/** The routes to other nodes' pods, of whatever table. */
-export function pathRoutes(route: Connection, family: IpFamily): Route[] {
-  return route.dump(dumpRoutes({ protocol: PATH_PROTOCOL, family }));
+/** Asks for the routes to other nodes' pods, of whatever table. */
+export function pathRoutes(family: IpFamily): Request<unknown, Route> {
+  return dumpRoutes({ protocol: PATH_PROTOCOL, family });
 }
 
 /** The rules by which pods' packets find their own table. */
@@ -85,7 +85,7 @@ export function removePathParts(route: Connection, node: string): string[] {
     remove(`rule from ${source}`, deletePolicyRule(rule));
   }
   const routes = ([4, 6] as const).flatMap((family) =>
-    pathRoutes(route, family)
+    route.dump(pathRoutes(family))
   );
   for (const { destination, family, table, priority } of routes) {
     const options = {

@@ -7,9 +7,9 @@
 import { Errno } from "../../ffi/errno.ts";
 import { retryOnNewGeneration } from "../hostport/host_ports.ts";
 import {
+  makePeerSets,
   NO_PEERS,
   type NodePeers,
-  peerSets,
   samePeers,
 } from "../hostport/peers.ts";
 import { TABLE } from "../hostport/sets.ts";
@@ -146,8 +146,8 @@ function* differences(
   if (before === now) return [];
   const gone: SetChange[] = [];
   const missing: SetChange[] = [];
-  const there = before && peerSets(before);
-  for (const [i, set] of peerSets(now).entries()) {
+  const there = before && (yield* makePeerSets(before));
+  for (const [i, set] of (yield* makePeerSets(now)).entries()) {
     yield;
     const { elements } = set;
     const found = there?.[i]?.elements ?? nft.listElements(TABLE, set);
