@@ -14,6 +14,7 @@ import { Roster } from "../src/cluster/roster.ts";
 import { complete } from "../src/cluster/settings.ts";
 import type { StoreListing } from "../src/cluster/store.ts";
 import { Cidr } from "../src/net/cidr.ts";
+import { atOnce } from "../src/steps.ts";
 import { createLab } from "../src/testing/mod.ts";
 import { Etcd } from "../tests/cluster/etcd.ts";
 
@@ -90,9 +91,9 @@ async function oneOf(count: number): Promise<void> {
   const roster = new Roster(settings);
   await timed("reading their records, once", () => {
     roster.reset(listing);
-    roster.view();
+    atOnce(roster.view());
   });
-  await timed("seeing who is there, at each pass", () => roster.view());
+  await timed("seeing who is there, at each pass", () => atOnce(roster.view()));
   for (const backend of ["vxlan", "host-gw"] as const) {
     await using lab = await createLab({ nodes: 1 });
     const { node } = lab;

@@ -94,9 +94,11 @@ export class Admission {
         this.#refused.set(name, new PathError("Conflict", name, problem));
         continue;
       }
-      const losers = [...rivals].flatMap((rival) => this.#withdraw(rival));
-      if (losers.length > 0) queue.push(...losers);
-      if (losers.length > 0) queue.sort(lastFirst);
+      for (const rival of rivals) {
+        const loser = this.#withdraw(rival);
+        if (loser !== undefined) queue.push(loser);
+      }
+      if (rivals.size > 0) queue.sort(lastFirst);
       this.#rejected.delete(name);
       this.#refused.delete(name);
       this.#accepted.set(name, next);
@@ -107,13 +109,13 @@ export class Admission {
   }
 
   /** Takes back what a member was accepted with. */
-  #withdraw(name: string): Claimed[] {
+  #withdraw(name: string): Claimed | undefined {
     const claimed = this.#accepted.get(name);
-    if (claimed === undefined) return [];
+    if (claimed === undefined) return undefined;
     this.#accepted.delete(name);
     for (const { value } of claimed.all) this.#claims.release(value);
     for (const { mark } of claimed.marks) this.#marks.delete(mark);
-    return [claimed];
+    return claimed;
   }
 
   /**

@@ -4,9 +4,10 @@
  * @module
  */
 import { uptimeMs } from "../../ffi/process.ts";
+import { inTurns } from "../steps.ts";
 import type { Finding } from "../sandbox/finding.ts";
 import type { ClusterMember } from "./member.ts";
-import { writeMember } from "./record.ts";
+import { isSameMember } from "./record.ts";
 import type { RefusedMember, Roster } from "./roster.ts";
 import { backoffMs } from "./wait.ts";
 
@@ -49,9 +50,13 @@ export interface Pass {
 
 /** The first pass after a change is made at once, and then none for so long, or for three times as long as it took. */
 const PAUSE_MS = 50;
+/** What takes longer is a pass over everybody, which is rare. */
+const MAX_PAUSE_MS = 2000;
 const MAX_BACKOFF_MS = 10_000;
 /** How often paths are looked at although nothing has changed. */
 const CHECK_MS = 30_000;
+/** A look at everything is rarer when that takes more than a twentieth of the time. */
+const LOOK_SHARE = 20;
 /** How long members that a store has lost with everything else have to come back. */
 const DOUBT_MS = 10_000;
 
@@ -61,7 +66,7 @@ export class PathKeeper {
   readonly #self: () => ClusterMember;
   readonly #paths: Paths;
   readonly #onPass: (pass: Pass) => void;
-  #texts: ReadonlyMap<string, string> = new Map();
+  #others: ReadonlyMap<string, ClusterMember> = new Map();
   #members: readonly ClusterMember[] = [];
   #refused: readonly RefusedMember[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -71,6 +76,7 @@ export class PathKeeper {
   #failures = 0;
   // The first pass compares all with the kernel.
   #lookedAtMs = performance.now();
+  #lookMs = 0;
   #isStopped = false;
   #isDisturbed = false;
   #watch: AsyncDisposable | undefined;
@@ -149,7 +155,8 @@ export class PathKeeper {
     this.#running = this.#make(looks || isDisturbed).then((pass) => {
       this.#running = undefined;
       const end = performance.now();
-      this.#restUntilMs = end + Math.max(PAUSE_MS, 3 * (end - start));
+      const pauseMs = Math.min(3 * (end - start), MAX_PAUSE_MS);
+      this.#restUntilMs = end + Math.max(PAUSE_MS, pauseMs);
       // What was noticed meanwhile comes first.
       const next = Number.isFinite(this.#dueAtMs)
         ? this.#restUntilMs - end
@@ -163,23 +170,28 @@ export class PathKeeper {
   }
 
   async #make(looks: boolean): Promise<Pass> {
-    const view = this.#roster.view();
+    const view = await inTurns(this.#roster.view());
     const members = this.#withDoubtful(view.members);
     const difference = this.#difference(members);
-    const changes: string[] = [];
+    let changes: readonly string[] = [];
     let refused: readonly RefusedMember[] = view.refused;
     let failure: unknown;
     try {
       const report = await this.#paths.apply(this.#self(), members);
-      changes.push(...report.changes);
+      changes = report.changes;
       refused = [
         ...view.refused,
         ...report.refused.map(({ member: name, reason }) => ({ name, reason })),
       ];
       if (looks) {
-        this.#lookedAtMs = performance.now();
+        const start = performance.now();
         const { mended } = await this.#paths.repair();
-        changes.push(...mended.map(({ object }) => `mended ${object}`));
+        this.#lookedAtMs = performance.now();
+        this.#lookMs = this.#lookedAtMs - start;
+        changes = [
+          ...changes,
+          ...mended.map(({ object }) => `mended ${object}`),
+        ];
       }
       this.#failures = 0;
     } catch (error) {
@@ -217,7 +229,8 @@ export class PathKeeper {
 
   /** However much changes: what others undo is looked for now and then. */
   #isLookDue(): boolean {
-    return performance.now() - this.#lookedAtMs >= CHECK_MS;
+    const every = Math.max(CHECK_MS, LOOK_SHARE * this.#lookMs);
+    return performance.now() - this.#lookedAtMs >= every;
   }
 
   /** With those who were there before, while it is not known whether they have gone. */
@@ -233,16 +246,17 @@ export class PathKeeper {
   #difference(
     members: readonly ClusterMember[],
   ): Pick<Pass, "joined" | "changed" | "left"> {
-    const before = this.#texts;
+    const before = this.#others;
     const own = this.#self().name;
     const others = members.filter(({ name }) => name !== own);
-    const now = new Map(others.map((one) => [one.name, writeMember(one)]));
-    this.#texts = now;
+    const now = new Map(others.map((one) => [one.name, one]));
+    this.#others = now;
     return {
       joined: others.filter(({ name }) => !before.has(name)),
-      changed: others.filter(({ name }) =>
-        before.has(name) && before.get(name) !== now.get(name)
-      ),
+      changed: others.filter((one) => {
+        const known = before.get(one.name);
+        return known !== undefined && !isSameMember(known, one);
+      }),
       left: [...before.keys()].filter((name) => !now.has(name)),
     };
   }

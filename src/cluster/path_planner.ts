@@ -16,7 +16,7 @@ import type {
   TunnelLink,
 } from "./path_plan.ts";
 import { refusedShare, ShareMaker } from "./path_shares.ts";
-import { writeMember } from "./record.ts";
+import { isSameMember } from "./record.ts";
 import type { Steps } from "../steps.ts";
 
 /** Shares that are different now, as they were and as they are; what is in both is the same. */
@@ -156,7 +156,10 @@ export class PathPlanner {
         continue;
       }
       now.set(name, member);
-      if (!isSame(before.get(name), member)) changed.set(name, member);
+      const known = before.get(name);
+      if (known === undefined || !isSameMember(known, member)) {
+        changed.set(name, member);
+      }
     }
     for (const name of before.keys()) {
       if (!now.has(name)) changed.set(name, undefined);
@@ -198,10 +201,6 @@ export class PathPlanner {
       new Set(FAMILIES.filter((family) => counts[family] > 0));
     return { outers: needed(outers), ofPods: needed(ofPods) };
   }
-}
-
-function isSame(a: ClusterMember | undefined, b: ClusterMember): boolean {
-  return a === b || a !== undefined && writeMember(a) === writeMember(b);
 }
 
 /** What shares tell the rules of the node's table, in no order. */

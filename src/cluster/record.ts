@@ -56,6 +56,11 @@ export function writeMember(
   return JSON.stringify({ name, podCidrs, addresses, vxlan, wireguard });
 }
 
+/** Whether two members say the same. */
+export function isSameMember(a: ClusterMember, b: ClusterMember): boolean {
+  return a === b || writeMember(a) === writeMember(b);
+}
+
 /**
  * Reads a member.
  *

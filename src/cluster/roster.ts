@@ -4,6 +4,7 @@
  * @module
  */
 import { MAX_NODE_NAME_LENGTH } from "../spec/limits.ts";
+import type { Steps } from "../steps.ts";
 import { compareText, shortened } from "../text.ts";
 import { ownEndpoint } from "./endpoint.ts";
 import type { ClusterMember } from "./member.ts";
@@ -110,8 +111,11 @@ export class Roster {
       }: let this node join again to go by them`;
   }
 
-  /** What it comes to. A member that has a network of another's reservation is refused. */
-  view(): RosterView {
+  /**
+   * What it comes to, of those who are stored when it begins. A member that has a network of another's reservation is refused.
+   * One whose record is the same as before is the same object.
+   */
+  *view(): Steps<RosterView> {
     const members: ClusterMember[] = [];
     const refused: RefusedMember[] = [];
     const refuse = (name: string, reason: string) =>
@@ -122,7 +126,8 @@ export class Roster {
     if (this.#settingsProblem !== undefined) {
       refuse("settings", this.#settingsProblem);
     }
-    for (const stored of this.#stored.values()) {
+    for (const stored of [...this.#stored.values()]) {
+      yield;
       const member = this.#memberOf(stored);
       const problem = typeof member === "string"
         ? member

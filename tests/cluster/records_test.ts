@@ -14,6 +14,7 @@ import { chooseSubnets } from "../../src/cluster/subnets.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import { Etcd } from "./etcd.ts";
 import { eventually, Machines } from "./machines.ts";
+import { atOnce } from "../../src/steps.ts";
 
 function settingsOf(...podCidrs: readonly string[]): ClusterSettings {
   const settings = complete({ podCidrs: podCidrs.map(Cidr.parse) });
@@ -112,8 +113,8 @@ Deno.test("Roster refuses who has a network that is reserved for another, whatev
       members: listed,
       reservations: [{ podCidr: "10.244.1.0/24", owner: "b", revision: "1" }],
     });
-    assertEquals(roster.view().members.map(({ name }) => name), ["b"]);
-    assertEquals(roster.view().refused, [{
+    assertEquals(atOnce(roster.view()).members.map(({ name }) => name), ["b"]);
+    assertEquals(atOnce(roster.view()).refused, [{
       name: "a",
       reason: '10.244.1.0/24 is reserved for "b"',
     }]);
@@ -121,7 +122,10 @@ Deno.test("Roster refuses who has a network that is reserved for another, whatev
       revision: "2",
       changes: [{ kind: "reservation", podCidr: "10.244.1.0/24" }],
     });
-    assertEquals(roster.view().members.map(({ name }) => name), ["a", "b"]);
+    assertEquals(atOnce(roster.view()).members.map(({ name }) => name), [
+      "a",
+      "b",
+    ]);
   }
 });
 
@@ -135,7 +139,7 @@ Deno.test("Roster tells of names and settings that others have written, and of n
     reservations: [],
   });
   const told = () =>
-    roster.view().refused.map(({ name, reason }) =>
+    atOnce(roster.view()).refused.map(({ name, reason }) =>
       `${name.slice(0, 10)} ${name.length} ${reason}`
     );
   assertEquals(told(), []);
@@ -156,13 +160,15 @@ Deno.test("Roster tells of names and settings that others have written, and of n
     "settings 8 of the cluster are others by now: backend vxlan, not auto; VXLAN network identifier 7, not 112: let this node join again to go by them",
   );
   change(`"${long}"`);
-  assertEquals(roster.view().refused[0]?.name, "settings");
+  assertEquals(atOnce(roster.view()).refused[0]?.name, "settings");
   // Others come, or the first node writes them again.
   change(undefined);
   assertEquals(told().length, 1);
   roster.reset(listing({ podCidrs: ["10.0.0.0/8"] }));
   assertEquals(told().length, 2);
-  for (const { reason } of roster.view().refused) assert(reason.length <= 500);
+  for (const { reason } of atOnce(roster.view()).refused) {
+    assert(reason.length <= 500);
+  }
 });
 
 Deno.test("Roster knows the tunnel of a node in a file by its name, as the node itself does", () => {
@@ -175,11 +181,11 @@ Deno.test("Roster knows the tunnel of a node in a file by its name, as the node 
     ...settings,
     clusterCidrs: [],
   });
-  assertEquals(roster.view().members[0]?.vxlan, own.vxlan);
+  assertEquals(atOnce(roster.view()).members[0]?.vxlan, own.vxlan);
   // One that says of itself that it has none, has none.
   const leased = new Roster(settings);
   leased.reset({ ...listing, members: [{ ...stored, lease: "1" }] });
-  assertEquals(leased.view().members, [plain]);
+  assertEquals(atOnce(leased.view()).members, [plain]);
 });
 
 Deno.test("chooseSubnets() takes what is the node's, then what is free, then what nobody uses", () => {

@@ -34,6 +34,7 @@ import { Cidr } from "../../src/net/cidr.ts";
 import { documents } from "./documents.ts";
 import { damaged } from "./spec_targets.ts";
 import { attempt, type Target, target } from "./target.ts";
+import { atOnce } from "../../src/steps.ts";
 
 const FULL_MEMBER = {
   name: "a",
@@ -243,12 +244,12 @@ export const clusterTargets: readonly Target[] = [
       const followed = new Roster(settings);
       for (const one of changes) {
         followed.apply({ revision: "1", changes: [one] });
-        followed.view();
+        atOnce(followed.view());
       }
       const listed = new Roster(settings);
       listed.reset(listingAfter(changes));
-      assertEquals(followed.view(), listed.view());
-      const networks = listed.view().members.flatMap(({ podCidrs }) =>
+      assertEquals(atOnce(followed.view()), atOnce(listed.view()));
+      const networks = atOnce(listed.view()).members.flatMap(({ podCidrs }) =>
         podCidrs
       );
       assert(networks.length <= 3);
