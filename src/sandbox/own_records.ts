@@ -5,7 +5,7 @@
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { encodeChange } from "../state/record.ts";
-import { appendIfStill, versionIfTold, versionOf } from "../state/version.ts";
+import { append, versionIfTold, versionOf } from "../state/version.ts";
 import { unusable, writeRecord } from "../state/store.ts";
 import { type SandboxRecord, sandboxRecord } from "./records.ts";
 
@@ -61,16 +61,15 @@ export class OwnRecords {
     // Whatever becomes of the file.
     this.#records.delete(record.id);
     try {
-      if (!appendIfStill(path, own.version, change, MAX_FILE_BYTES)) {
-        return false;
-      }
+      const version = append(path, own.version, change, MAX_FILE_BYTES);
+      if (version === undefined) return false;
+      this.#records.set(record.id, { record, version, changesBytes });
+      return true;
     } catch (error) {
       if (isSyscallError(error, Errno.ENOENT)) return false;
       restore(own.record, path);
       throw unusable(path, error);
     }
-    this.#note(record, path, changesBytes);
-    return true;
   }
 
   /** What is written is written, also when nobody tells in which state the file is. */

@@ -21,6 +21,7 @@ import { bridgesOf, sweepBridges, sweptIfItFails } from "./bridges.ts";
 import { withContainer } from "./containers.ts";
 import type { NodeContext } from "./context.ts";
 import { attachToSandbox, detachInterface } from "./interfaces.ts";
+import { lockToChange } from "./lock_to_change.ts";
 import { hasNetworks } from "./network_notes.ts";
 import { closePorts, hasPort, openPorts } from "./live_ports.ts";
 import {
@@ -426,8 +427,8 @@ export class Sandbox implements AsyncDisposable {
     return explained(async () => {
       const { state } = this.#context;
       using _node = await state.lock("shared");
-      using lock = await state.lockSandbox(this.id);
-      const record = lock && state.readSandbox(this.id);
+      using locked = await lockToChange(state, this.id);
+      const record = locked?.record;
       // One of the same id that was made since is another sandbox.
       if (record?.state !== "ready" || record.createdAt !== this.createdAt) {
         throw new SandboxError("SandboxNotFound", {

@@ -56,9 +56,14 @@ export class SandboxRecords {
    */
   read(id: string): SandboxRecord | undefined {
     const path = this.path(id);
-    return this.#own.find(id, path) ?? this.#read(id, path) ??
+    return this.findOwn(id) ?? this.#read(id, path) ??
       // Looked at once more, since it may have become ready between.
       this.#readNote(id) ?? this.#read(id, path);
+  }
+
+  /** The record of a sandbox if it is what this process has written itself. */
+  findOwn(id: string): SandboxRecord | undefined {
+    return this.#own.find(id, this.path(id));
   }
 
   #read(id: string, path: string): SandboxRecord | undefined {

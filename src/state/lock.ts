@@ -30,6 +30,11 @@ export interface LockOptions {
    * @default 30_000
    */
   readonly timeoutMs?: number;
+  /**
+   * Whether the path still leads to what was opened and is locked by now.
+   * @default by their inodes
+   */
+  readonly isStill?: (path: string, file: OwnedFd) => boolean;
 }
 
 const LOCK_TIMEOUT_MS = 30_000;
@@ -46,7 +51,7 @@ const LOCK_TIMEOUT_MS = 30_000;
 export async function acquireLock(
   path: string,
   mode: LockMode,
-  { timeoutMs = LOCK_TIMEOUT_MS }: LockOptions = {},
+  { timeoutMs = LOCK_TIMEOUT_MS, isStill: isSame = isStill }: LockOptions = {},
 ): Promise<OwnedFd | undefined> {
   const deadline = performance.now() + timeoutMs;
   let waitMs = 0.2;
@@ -55,7 +60,7 @@ export async function acquireLock(
     if (file === undefined) return undefined;
     let held = false;
     try {
-      held = tryLock(file, mode) && isStill(path, file);
+      held = tryLock(file, mode) && isSame(path, file);
       if (held) return file;
       if (performance.now() > deadline) throw timeout(path, file, timeoutMs);
     } finally {

@@ -48,26 +48,29 @@ function textOf({ ino, size, changed }: FileStatus): string {
 }
 
 /**
- * Adds to the end of a file, if it is still what `version` says. The caller keeps other writers out by a lock.
+ * Adds to the end of a file that was last seen as `version` says, by one write. The caller keeps other writers out by a lock,
+ * and has just looked at the version.
  *
- * Readers see it with what is added or without, and after a crash in the middle perhaps with a part of it. Costs 5 µs where
- * {@linkcode writeFileAtomic} costs 18.
+ * Readers see the file with what is added or without, and after a crash in the middle perhaps with a part of it. Costs 4 µs
+ * where {@linkcode writeFileAtomic} costs 18.
  *
- * @param maxBytes that it may have then
- * @returns false when it is another file, was changed, or is too long: nothing was added
+ * @param maxBytes that the file may have then
+ * @returns the version that it is now; undefined when it is to be written anew: it was changed, or becomes too long
  * @throws {SyscallError} a part may have been added
  */
-export function appendIfStill(
+export function append(
   path: string,
   version: string,
   data: Uint8Array<ArrayBuffer>,
   maxBytes: number,
-): boolean {
+): string | undefined {
+  const [inode, before] = version.split(" ");
+  const size = Number(before) + data.length;
+  if (size > maxBytes) return undefined;
   using file = open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK);
-  const status = fstat(file);
-  if (
-    textOf(status) !== version || status.size + data.length > maxBytes
-  ) return false;
   writeAll(file, data, path);
-  return true;
+  const now = fstat(file);
+  return now.size === size && String(now.ino) === inode
+    ? textOf(now)
+    : undefined;
 }
