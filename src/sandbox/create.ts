@@ -286,7 +286,15 @@ function build(
   if (spec.bandwidth?.egress !== undefined) {
     undo.push(() => removeShaper(sockets.route, link));
   }
-  if (warm === undefined) makeLink(sockets.route, namespace, link);
+  if (warm === undefined) {
+    makeLink(sockets.route, namespace, link);
+    // While it is down: nothing can arrive.
+    guardIpv6(
+      sockets.ipv6Settings,
+      hostInterface,
+      context.pools.some(({ cidr }) => cidr.family === 6),
+    );
+  }
   undo.push(() => releaseLink(sockets.route, hostIndex));
   const claimed = attachHost(
     sockets.route,
@@ -294,15 +302,9 @@ function build(
     addressWishes(context, spec, seed, isRetry),
     newIndex,
   );
-  const addresses = claimed.map(({ address }) => address);
-  if (warm === undefined) {
-    guardIpv6(
-      sockets.ipv6Settings,
-      hostInterface,
-      addresses.some(({ family }) => family === 6),
-    );
-  }
+  // At once: the kernel begins to tell the node that its end has no carrier, with the lock that this needs.
   attachPod(podRoute, link, claimed);
+  const addresses = claimed.map(({ address }) => address);
   writeSpecSysctls(namespace, spec);
   let record = recordWith(addresses);
   newDnsFiles(state, record);

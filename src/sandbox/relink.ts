@@ -68,12 +68,12 @@ export function relink(context: NodeContext, id: string): void {
         new SandboxError("AddressInUse", { address: String(address) }),
     }));
     makeLink(route, pod, link);
-    const claimed = attachHost(route, link, wishes, newIndex);
     guardIpv6(
       context.sockets.ipv6Settings,
       hostInterface,
       wishes.some((w) => w.gateway.family === 6),
     );
+    const claimed = attachHost(route, link, wishes, newIndex);
     attachPod(podRoute, link, claimed);
     awaitReady(route, podRoute, link, claimed);
   } catch (error) {
