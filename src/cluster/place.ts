@@ -94,12 +94,12 @@ export async function takePlace(
       limit.restart(timeoutMs);
       const { settings, settingsText } = settle(store, basis, wish);
       const other = basis.members.find(({ name }) => name === wish.name);
-      const addresses = other !== undefined && other.lease === undefined
-        ? addressesOf(other, settings)
+      const given = other?.lease === undefined
+        ? givenTo(store, other, settings)
         : undefined;
       const member = {
         name: wish.name,
-        ...wish.endpoint(settings, addresses),
+        ...wish.endpoint(settings, given?.addresses),
       };
       if (other !== undefined && !isOwn(other, member, settings, wish)) {
         if (uptimeMs() > nameUntil) {
@@ -117,6 +117,16 @@ export async function takePlace(
         ...wish,
         random: Math.random,
       });
+      if (given !== undefined && !isSame(podCidrs, given.podCidrs)) {
+        throw refusedPlace(
+          store,
+          `node "${wish.name}" has ${
+            given.podCidrs.join(" and ")
+          } there: write a network of the node in each of ${
+            settings.podCidrs.join(" and ")
+          }`,
+        );
+      }
       const self = { ...member, podCidrs };
       const askedAt = uptimeMs();
       const lease = await store.claim({
@@ -132,18 +142,16 @@ export async function takePlace(
           settings,
           settingsText,
           self,
-          ...addresses !== undefined && { addresses },
+          ...given !== undefined && { addresses: given.addresses },
           lease,
           endsAtMs,
         };
       }
       if (refusedAt === basis.revision) {
-        throw new SandboxError("StoreRefused", {
-          store: store.description,
-          reason: `it does not let node "${wish.name}" have ${
-            podCidrs.join(" and ")
-          }`,
-        });
+        throw refusedPlace(
+          store,
+          `it does not let node "${wish.name}" have ${podCidrs.join(" and ")}`,
+        );
       }
       refusedAt = basis.revision;
       // Others were faster; all of them try again.
@@ -161,6 +169,28 @@ export async function takePlace(
       await pause(backoffMs(failures++, 2000), signal);
     }
   }
+}
+
+/** What a store that gives no leases says of the node itself, which it does not take from it. */
+function givenTo(
+  store: ClusterStore,
+  own: StoredMember | undefined,
+  settings: ClusterSettings,
+): ClusterMember | undefined {
+  const member = own && readMember(own.name, own.text, settings);
+  if (typeof member !== "string") return member;
+  throw refusedPlace(store, `node "${own?.name}": ${member}`);
+}
+
+function isSame(some: readonly string[], others: readonly string[]): boolean {
+  return String(some.toSorted()) === String(others.toSorted());
+}
+
+function refusedPlace(
+  { description: store }: ClusterStore,
+  reason: string,
+): SandboxError {
+  return new SandboxError("StoreRefused", { store, reason });
 }
 
 function unreachable(

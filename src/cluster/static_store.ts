@@ -4,7 +4,7 @@
  * @module
  */
 import { SyscallError } from "../../ffi/errno.ts";
-import { readTextFile } from "../../ffi/file.ts";
+import { O_NONBLOCK, readTextFile } from "../../ffi/file.ts";
 import { SandboxError } from "../errors.ts";
 import { isObject } from "../spec/problems.ts";
 import { versionOf } from "../state/version.ts";
@@ -79,7 +79,11 @@ export class StaticStore implements ClusterStore {
     if (this.#listing !== undefined && version === this.#version) {
       return this.#listing;
     }
-    const text = attempt(this.#path, () => readTextFile(this.#path));
+    // O_NONBLOCK: opening a FIFO would wait for its writer.
+    const text = attempt(
+      this.#path,
+      () => readTextFile(this.#path, { flags: O_NONBLOCK }),
+    );
     const table = parseTable(this.#path, text);
     this.#version = version;
     return this.#listing = listingOf(table, this.#listing, `${++this.#count}`);

@@ -205,6 +205,41 @@ Deno.test("joinCluster() refuses an address that the node has not, and takes tho
   );
 });
 
+Deno.test("joinCluster() says what is wrong with the node in a file", async () => {
+  using machines = new Machines();
+  const path = `${machines.stateDir()}/peers.json`;
+  const wrong: Record<string, object> = {
+    'node "n1": podCidrs.0: ': { podCidrs: ["10.244.1.5/24"] },
+    'node "n1": 10.244.1.0/25 is no network of a node': {
+      podCidrs: ["10.244.1.0/25"],
+    },
+    'node "n1": podCidrs: ': { podCidrs: undefined },
+    'node "n1": addresses: ': { addresses: undefined },
+    'node "n1" has 10.1.1.0/24 there: write a network of the node in each of 10.244.0.0/16 and fd00:10:244::/48':
+      { podCidrs: ["10.1.1.0/24"] },
+    'node "n1" has 10.244.1.0/24 there: ': { podCidrs: ["10.244.1.0/24"] },
+  };
+  const node = {
+    name: "n1",
+    podCidrs: ["10.244.1.0/24", "fd00:10:244:1::/64"],
+    addresses: ["192.168.50.1"],
+  };
+  const join = () => machines.join(1, { peers: path, cluster: {} });
+  for (const [reason, change] of Object.entries(wrong)) {
+    const nodes = [{ ...node, ...change }];
+    await Deno.writeTextFile(
+      path,
+      JSON.stringify({ podCidrs: POD_CIDRS, nodes }),
+    );
+    const error = await assertRejects(join, SandboxError, reason);
+    assertEquals(error.code, "StoreRefused");
+  }
+  // Nobody waits for a writer.
+  await Deno.remove(path);
+  command(machines.namespace(1), `mkfifo ${path}`);
+  await assertRejects(join, SandboxError, "it is no JSON");
+});
+
 Deno.test("joinCluster() takes a node with pods that have a larger MTU than the network has by now, and tells of it (X6)", async () => {
   await using etcd = await Etcd.start();
   using machines = new Machines();
