@@ -1,8 +1,8 @@
 /**
  * Batches that are sent again and again with other values in the same places.
  *
- * Making the requests of a pod and encoding them takes 120 µs, three times as much while code is not compiled yet; putting
- * its values into what was encoded before, 5.
+ * Making the requests of a pod and encoding them takes 75 µs of CPU more than putting its values into what was encoded
+ * before, and a multiple of that while code is not compiled yet.
  *
  * @module
  */
