@@ -65,7 +65,7 @@ function install(): void {
   for (const [name, description] of Object.entries(FUNCTIONS)) {
     const real = table[name];
     if (real === undefined || name === "__errno_location") continue;
-    // Nothing an operation depends on waits for another thread.
+    // What one operation needs is done on this thread; of many removals at once, and then only, some on another.
     if ("nonblocking" in description) continue;
     table[name] = (...args) => {
       const carryOut: CarryOut = (other = args) => {
