@@ -187,6 +187,23 @@ export function releaseHostPorts(
 }
 
 /**
+ * Gives all back that an owner has, if this process knows it without being told. For ports of TCP, whose connections end with
+ * the pod.
+ *
+ * @returns false when nothing was done
+ */
+export function tryReleaseAll(
+  sockets: HostPortSockets,
+  { id }: Pick<PortOwner, "id">,
+): boolean {
+  let isDone = false;
+  inTurn(sockets, () => {
+    isDone = sockets.memory?.tryRelease(sockets.nft, id) ?? false;
+  });
+  return isDone;
+}
+
+/**
  * Ends what the mappings had translated. Of a pod that is going away the TCP connections end by themselves, and looking
  * for them would cost a walk through the node's whole connection table, about 2 ms; datagrams would go on for ever.
  */

@@ -45,9 +45,12 @@ export function usualChange(
   generation: number,
 ): EncodedBatch<unknown> | undefined {
   const owner = add[0]?.element.comment ?? "";
-  const isUsual = add.length + gone.length <= MAX_ELEMENTS &&
-    add.every(({ element }) => element.comment === owner);
-  if (!isUsual) return undefined;
+  let size = 2 + gone.length + add.length;
+  for (const { element: { comment, data } } of add) {
+    if (comment !== owner) return undefined;
+    if (data !== undefined) size++;
+  }
+  if (size > MAX_FIELDS) return undefined;
   const fields: ChangeFields = { owner, generation: swapped(generation) };
   const shape: string[] = [];
   for (const { set, element } of gone) {
@@ -62,8 +65,8 @@ export function usualChange(
   return CHANGE.with(fields, shape.join(" "));
 }
 
-/** With a key and data each, that is as much as a template can tell apart. */
-const MAX_ELEMENTS = 28;
+/** What a template can tell apart: the elements of a pod with ten ports. */
+const MAX_FIELDS = 64;
 
 interface ChangeFields {
   readonly owner: string;

@@ -19,6 +19,7 @@ import {
   deleteElements,
   findElementsOf,
   releaseHostPorts,
+  tryReleaseAll,
 } from "../hostport/host_ports.ts";
 import { TABLE } from "../hostport/sets.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
@@ -248,9 +249,13 @@ function closeHostPorts(
   record: SandboxRecord,
 ): Claims | undefined {
   const { state, sockets } = context;
-  releaseHostPorts(sockets, portOwner(record), hostPortsOf(record), {
-    withHairpin: true,
-  });
+  const isDone = record.ports.every(({ protocol }) => protocol === "tcp") &&
+    tryReleaseAll(sockets, record);
+  if (!isDone) {
+    releaseHostPorts(sockets, portOwner(record), hostPortsOf(record), {
+      withHairpin: true,
+    });
+  }
   const link = state.records.isOwn(record)
     ? record.link
     : ownLink(context, record);

@@ -17,7 +17,7 @@ import { ByteWriter } from "../../src/netlink/bytes.ts";
 /** All elements of a pod with some ports, of which some are for one address. */
 const pods = fc.record({
   number: fc.integer({ min: 2, max: 0xffff }),
-  ports: fc.uniqueArray(fc.integer({ min: 1, max: 0xffff }), { maxLength: 6 }),
+  ports: fc.uniqueArray(fc.integer({ min: 1, max: 0xffff }), { maxLength: 12 }),
   hostIP: fc.constantFrom(undefined, "192.0.2.1", "::1"),
 }).map(({ number, ports, hostIP }) => {
   const owner: PortOwner = {
@@ -69,7 +69,7 @@ Deno.test("a usual change is sent as the transaction that it is", () => {
 Deno.test("what is no usual change of one pod is left to a transaction", () => {
   const [first] = fc.sample(pods, 1);
   assert(first !== undefined);
-  const many: Placed[] = Array.from({ length: 29 }, () => first[0]!);
+  const many: Placed[] = Array.from({ length: 63 }, () => first[0]!);
   assertEquals(usualChange({ add: many }, 1), undefined);
   const ofTwo = ["a", "b"].map((comment): Placed => {
     const { set, element } = first[0]!;
