@@ -117,6 +117,23 @@ export function namesCluster({ etcd, peers }: Values): boolean {
 }
 
 /**
+ * For a node of no cluster.
+ *
+ * @throws {UsageError} when the command line says something of one
+ */
+export function refuseClusterOptions(options: Values): void {
+  const names = Object.keys(clusterOptions) as (keyof typeof clusterOptions)[];
+  const found = names.find((name) => {
+    const value = options[name];
+    return Array.isArray(value) ? value.length > 0 : value !== undefined;
+  });
+  if (found === undefined) return;
+  throw new UsageError(
+    `--${found} is about a cluster: write --etcd URL or --peers FILE too, where it is kept`,
+  );
+}
+
+/**
  * What the command line says, as `joinCluster()` takes it.
  *
  * @param settings of the node

@@ -44,7 +44,9 @@ export async function refusedNode<T>(call: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (!library.isSandboxError(error, "InvalidSpec")) throw error;
     const problems = error.context.problems.map((problem) => {
-      const path = nodeOptions.get(problem.path) ?? problem.path;
+      // Whoever joins a cluster writes the node's options inside.
+      const field = problem.path.replace(/^node\./, "");
+      const path = nodeOptions.get(field) ?? field;
       return { ...problem, path };
     });
     throw new library.SandboxError("InvalidSpec", { problems }, {

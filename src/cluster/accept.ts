@@ -12,6 +12,7 @@ import {
 } from "../net/remembered.ts";
 import { compareText } from "../text.ts";
 import { Claims } from "./claims.ts";
+import { canBeReached } from "./endpoint.ts";
 import type { ClusterMember } from "./member.ts";
 import { PathError } from "./path_error.ts";
 import type { PathFacts } from "./path_plan.ts";
@@ -191,10 +192,9 @@ function claimsOf({ vxlan, ...member }: ClusterMember): Claimed {
     ...new Set(member.addresses.map((text) => rememberedAddress(text).text)),
   ].map(rememberedAddress);
   for (const { value: address } of addresses) {
-    if (
-      address.isLoopback || address.isLinkLocal || address.isMulticast ||
-      address.isUnspecified || address.isBroadcast || address.isIpv4Mapped
-    ) throw new RangeError(`${address} is no address of a node`);
+    if (!canBeReached(address)) {
+      throw new RangeError(`${address} is no address of a node`);
+    }
   }
   const families = podCidrs.map(({ value }) => value.family);
   if (new Set(families).size < podCidrs.length) {

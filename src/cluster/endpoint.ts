@@ -4,7 +4,7 @@
  * @module
  */
 import { MacAddress } from "../net/mac.ts";
-import type { IpFamily } from "../net/ip.ts";
+import type { IpAddress, IpFamily } from "../net/ip.ts";
 import { digest } from "../sandbox/digest.ts";
 import type { VxlanEndpoint } from "./member.ts";
 import type { NormalisedPathOptions, PathBackend } from "./path_options.ts";
@@ -73,6 +73,12 @@ export function ownEndpoint(
       : {},
     podMtu: mtu - overhead(backend, outer),
   };
+}
+
+/** Whether other nodes can reach a node by such an address. */
+export function canBeReached(address: IpAddress): boolean {
+  return !(address.isLoopback || address.isLinkLocal || address.isMulticast ||
+    address.isUnspecified || address.isBroadcast || address.isIpv4Mapped);
 }
 
 /** Locally administered, unicast. */

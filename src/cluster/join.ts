@@ -5,6 +5,7 @@
  */
 import { SandboxError } from "../errors.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { rememberedAddress } from "../net/remembered.ts";
 import type { Node } from "../sandbox/node.ts";
 import { readNodeLease } from "../sandbox/node_lease.ts";
 import { openNamespace } from "../sandbox/node_settings.ts";
@@ -12,7 +13,7 @@ import { NodeState } from "../sandbox/node_state.ts";
 import { openNode } from "../sandbox/open_node.ts";
 import { type Cluster, type ClusterParts, newCluster } from "./cluster.ts";
 import { ClusterPaths } from "./cluster_paths.ts";
-import { type OwnEndpoint, ownEndpoint } from "./endpoint.ts";
+import { canBeReached, type OwnEndpoint, ownEndpoint } from "./endpoint.ts";
 import { EtcdStore } from "./etcd/etcd_store.ts";
 import {
   type JoinOptions,
@@ -174,13 +175,17 @@ function told({ podMtu: _, addresses, ...endpoint }: OwnEndpoint) {
 
 /** @throws {SandboxError} `InvalidSpec` when others could not reach the node: tunnels begin at these addresses, too */
 function reachable(endpoint: OwnEndpoint, namespace: NetworkNamespace) {
-  const has = allAddresses(namespace);
-  const message = endpoint.addresses.length === 0
+  const has = allAddresses(namespace).filter((text) =>
+    canBeReached(rememberedAddress(text).value)
+  );
+  const foreign = endpoint.addresses.find((address) => !has.includes(address));
+  const message = foreign !== undefined
+    ? `${foreign} is no address of this node that others can reach: it has ${
+      has.join(", ") || "none"
+    }`
+    : endpoint.addresses.length === 0
     ? "are missing: the node has none that others could reach it by, so write them, or give it one"
-    : endpoint.addresses.filter((address) => !has.includes(address))
-      .map((address) =>
-        `${address} is no address of this node: it has ${has.join(", ")}`
-      )[0];
+    : undefined;
   if (message === undefined) return told(endpoint);
   throw new SandboxError("InvalidSpec", {
     problems: [{ path: "addresses", message }],

@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import type { Host } from "../cli/host.ts";
+import { type Host, podnet } from "../cli/host.ts";
 import { Etcd } from "./etcd.ts";
 import { eventually } from "./machines.ts";
 import { Network } from "./network.ts";
@@ -103,4 +103,22 @@ Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", 
   await one.ok("--node", "a", ...leave, "--force");
   await two.ok("--node", "b", ...leave, "--force");
   assertEquals((await one.podnet("--node", "a", "node", "status")).code, 3);
+});
+
+Deno.test("podnet node up tells what is wrong with options of a cluster by their names, before anything is done", async () => {
+  const etcd = ["--etcd", "http://127.0.0.1:9"];
+  const wrong: readonly (readonly [readonly string[], RegExp])[] = [
+    [["--cluster-cidr", "10.244.0.0/16"], /^podnet: --cluster-cidr is about a/],
+    [["--vni", "7"], /^podnet: --vni is about a cluster: write --etcd URL or/],
+    [[...etcd, "--vni", "0"], /^podnet: --vni 0: /],
+    [[...etcd, "--node-prefix4", "31"], /^podnet: --node-prefix4 31: /],
+    [[...etcd, "--mtu", "70000"], /^podnet: --mtu 70000: write an MTU/],
+    [[...etcd, "--peers", "peers.json"], /^podnet: --peers "peers.json" is no/],
+    [[...etcd, "--pod-cidr", "10.1.0.0/24"], /exclude each other/],
+  ];
+  for (const [options, message] of wrong) {
+    const { code, stderr } = await podnet("node", "up", ...options);
+    assertMatch(stderr, message);
+    assertEquals(code, 2);
+  }
 });

@@ -164,12 +164,12 @@ Deno.test("joinCluster() refuses an address that the node has not, and takes tho
   await using etcd = await Etcd.start();
   using machines = new Machines();
   const options = { etcd: { endpoints: etcd.endpoints } };
-  assertEquals(
-    await code(
-      machines.join(1, { ...options, addresses: ["192.168.50.9"] }),
-    ),
-    "InvalidSpec",
-  );
+  for (const address of ["192.168.50.9", "127.0.0.1", "::1"]) {
+    assertEquals(
+      await code(machines.join(1, { ...options, addresses: [address] })),
+      "InvalidSpec",
+    );
+  }
   command(
     machines.namespace(1),
     "ip address add 10.255.0.1/32 dev lo; ip address add 192.168.50.101/24 dev eth0",

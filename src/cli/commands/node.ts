@@ -7,6 +7,7 @@ import {
   clusterOptions,
   joinOptions,
   namesCluster,
+  refuseClusterOptions,
 } from "../cluster_options.ts";
 import { defineCommand } from "../command.ts";
 import { nodeJson, nodeProperties } from "../describe.ts";
@@ -91,6 +92,7 @@ export const nodeUp = defineCommand({
       await keepInCluster(wanted, isJson(options));
       return 0;
     }
+    refuseClusterOptions(options);
     await using node = await openNode(global, {
       ...settings,
       ...(podCidrs.length > 0 && { podCidrs }),
