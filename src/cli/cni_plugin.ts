@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { loadAll, runPlugin } from "../cni/plugin/run.ts";
-
 /** Runs the plugin; the result is the exit code. */
 export async function cniPlugin(): Promise<number> {
-  const { stdout, stderr, code, isUsage, undo } = await runPlugin(
+  // Loaded as one, when there is no Buffer any more.
+  const { runPlugin } = await import("../cni/plugin/run.ts");
+  const { stdout, stderr, code, undo } = await runPlugin(
     (name) => Deno.env.get(name),
     readStdin,
   );
@@ -19,7 +19,6 @@ export async function cniPlugin(): Promise<number> {
     return 1;
   }
   write(Deno.stderr, stderr);
-  if (isUsage) await loadAll();
   return code;
 }
 

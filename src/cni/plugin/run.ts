@@ -1,8 +1,6 @@
 /**
  * The plugin as a function of its environment and standard input.
  *
- * The commands are loaded when one is asked for, so that VERSION costs nothing of ADD.
- *
  * @module
  */
 import { CniError, CniErrorCode } from "../model/error.ts";
@@ -14,12 +12,18 @@ import {
   isCniVersion,
   NEWEST_VERSION,
 } from "../model/version.ts";
+import { add } from "./add.ts";
+import { check } from "./check.ts";
+import { del } from "./delete.ts";
+import { failureOf } from "./failure.ts";
+import { gc } from "./garbage.ts";
 import {
   type Command,
   type Environment,
   type Invocation,
   readInvocation,
 } from "./invocation.ts";
+import { status } from "./status.ts";
 import { version } from "./version.ts";
 
 /** What a run of the plugin came to. */
@@ -30,8 +34,6 @@ export interface Outcome {
   readonly stderr: string;
   /** Exit code. */
   readonly code: number;
-  /** Nothing was asked: it was started by a person. */
-  readonly isUsage?: true;
   /** Takes away what was made, when nobody can be told of it. */
   readonly undo?: () => Promise<void>;
 }
@@ -49,7 +51,7 @@ export async function runPlugin(
   try {
     const invocation = readInvocation(env);
     if (invocation === undefined) {
-      return { stdout: "", stderr: USAGE, code: 0, isUsage: true };
+      return { stdout: "", stderr: USAGE, code: 0 };
     }
     const { command } = invocation;
     if (command === "VERSION") {
@@ -70,16 +72,11 @@ export async function runPlugin(
       },
     };
   } catch (error) {
-    const failure = error instanceof CniError
-      ? error
-      : (await import("./verbs.ts")).failureOf(error);
-    return failed(failure, cniVersion);
+    return failed(
+      error instanceof CniError ? error : failureOf(error),
+      cniVersion,
+    );
   }
-}
-
-/** Loads the commands, for the runtime's cache of compiled code. */
-export async function loadAll(): Promise<void> {
-  await import("./verbs.ts");
 }
 
 function readInput(readStdin: () => Uint8Array<ArrayBuffer>): JsonObject {
@@ -132,21 +129,20 @@ async function perform(
   invocation: Invocation,
   request: PluginRequest,
 ): Promise<JsonObject | undefined> {
-  const verbs = await import("./verbs.ts");
   switch (command) {
     case "ADD":
-      return await verbs.add(invocation, request);
+      return await add(invocation, request);
     case "CHECK":
-      await verbs.check(invocation, request);
+      await check(invocation, request);
       return undefined;
     case "DEL":
-      await verbs.del(invocation, request);
+      await del(invocation, request);
       return undefined;
     case "GC":
-      await verbs.gc(request);
+      await gc(request);
       return undefined;
     case "STATUS":
-      await verbs.status(request);
+      await status(request);
       return undefined;
   }
 }
