@@ -40,7 +40,7 @@ import { SocketTransport, type Transport } from "./transport.ts";
  *
  * All methods are synchronous: the kernel does its work, and queues its answers, inside the send
  * (netlink_unicast_kernel, net/netlink/af_netlink.c), so an answer that is not there afterwards will not come. No method
- * waits, and none can hang.
+ * waits but {@linkcode waitUntil}, and none can hang.
  *
  * Where the kernel may wait for others, {@linkcode executeAsync} does so on another thread: of a connection that nobody
  * else uses meanwhile.

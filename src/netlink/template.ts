@@ -48,7 +48,7 @@ export class Template<
    * Makes a template of a function of its arguments alone.
    *
    * It must put each field somewhere as it is, a number as 32 bits, and decide nothing by it. What it decides by is the
-   * shape, and so is the length of each text and of all bytes.
+   * shape, and so is the length of each text and of all bytes. It has 63 fields at most.
    *
    * @param lastFlags what the last message asks for, such as NLM_F_DUMP
    */
@@ -102,6 +102,11 @@ export class Template<
   /** The fields are where two encodings differ, which have other values in each byte of each. */
   #compile(fields: F, shape: S): Compiled<R> {
     const names = Object.keys(fields);
+    if (names.length >= OTHER_SAMPLE - SAMPLE) {
+      throw new TypeError(
+        `${names.length} fields are too many to be told apart`,
+      );
+    }
     const encoded = (base: number) => {
       const samples = Object.fromEntries(
         names.map((name, i) => [

@@ -6,6 +6,7 @@ import { CodecError, cstring } from "../../src/netlink/codec.ts";
 import { attrs } from "../../src/netlink/attrs.ts";
 import { bytesOf, flag, u32 } from "../../src/netlink/codec.ts";
 import { body, struct } from "../../src/netlink/struct.ts";
+import { NLM_F_ACK, NLM_F_DUMP } from "../../src/netlink/message.ts";
 import { Template } from "../../src/netlink/template.ts";
 
 const codec = body(
@@ -53,11 +54,12 @@ Deno.test("a template gives the bytes that encoding would give, for any values a
   fc.assert(
     fc.property(
       fc.array(fc.tuple(values, fc.nat(3), fc.boolean()), { maxLength: 60 }),
-      (uses) => {
-        const template = new Template(requests);
+      fc.constantFrom(NLM_F_ACK, NLM_F_DUMP),
+      (uses, lastFlags) => {
+        const template = new Template(requests, lastFlags);
         for (const [fields, count, hasFlag] of uses) {
           const out = new ByteWriter();
-          encodeBatch(out, requests(fields, count, hasFlag));
+          encodeBatch(out, requests(fields, count, hasFlag), lastFlags);
           const found = template.with(fields, count, hasFlag);
           assertEquals(found.out.written(), out.written());
           assertEquals(found.starts.length, count);
@@ -115,4 +117,20 @@ Deno.test("fields are put by their names, in whatever order they are given", () 
   const { index, name, address } = some;
   const found = compiled().with({ address, name, index }, 1, true);
   assertEquals(found.out.written(), out.written());
+});
+
+Deno.test("a template with more fields than can be told apart is refused, not sent", () => {
+  const fields = Object.fromEntries(
+    Array.from({ length: 64 }, (_, i) => [`field${i}`, i]),
+  );
+  const template = new Template((_: Record<string, number>) => ({
+    requests: [],
+  }));
+  assertThrows(
+    () => {
+      for (let use = 0; use < 5; use++) template.with(fields);
+    },
+    TypeError,
+    "too many",
+  );
 });
