@@ -12,7 +12,7 @@ import { LIMIT, start } from "../subjects.ts";
 
 const PODS_A_TURN = 20;
 /** Rounds until the code is as fast as it gets. */
-const WARM_UP = 20;
+const WARM_UP = 30;
 /** What is looked into, in the order in which it is done, each with its first host port. */
 const FIRST_PORTS = {
   create: 20_000,
