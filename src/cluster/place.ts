@@ -64,7 +64,7 @@ export interface Place {
   readonly endsAtMs: number;
 }
 
-/** A node of the name that is not this one may be about to end: this much longer than a lease is waited for it. */
+/** A node of the name, or with an address, that is not this one may be about to end: this much longer than a lease is waited for it. */
 const GRACE_MS = 5000;
 
 /**
@@ -101,14 +101,20 @@ export async function takePlace(
         name: wish.name,
         ...wish.endpoint(settings, given?.addresses),
       };
-      if (other !== undefined && !isOwn(other, member, settings, wish)) {
-        if (uptimeMs() > nameUntil) {
-          throw new SandboxError("NodeNameInUse", {
+      const refusal = other !== undefined &&
+          !isOwn(other, member, settings, wish)
+        ? () =>
+          new SandboxError("NodeNameInUse", {
             name: wish.name,
             cluster: wish.cluster,
             addresses: addressesOf(other, settings) ?? [],
-          });
-        }
+          })
+        // One that is set up is not kept from its place by what others claim.
+        : wish.held.length === 0
+        ? twinRefusal(basis, member, settings)
+        : undefined;
+      if (refusal !== undefined) {
+        if (uptimeMs() > nameUntil) throw refusal();
         await pause(500, signal);
         signal.throwIfAborted();
         continue;
@@ -169,6 +175,30 @@ export async function takePlace(
       await pause(backoffMs(failures++, 2000), signal);
     }
   }
+}
+
+/** Another member has an address of the node: machines that were cloned, or whose first link is the same private one. */
+function twinRefusal(
+  { members }: StoreListing,
+  { name, addresses }: Pick<ClusterMember, "name" | "addresses">,
+  settings: ClusterSettings,
+): (() => SandboxError) | undefined {
+  for (const one of members) {
+    if (one.name === name || one.lease === undefined) continue;
+    // Few records are read for it.
+    const address = addresses.find((text) =>
+      one.text.includes(`"${text}"`) &&
+      addressesOf(one, settings)?.includes(text)
+    );
+    if (address === undefined) continue;
+    return () =>
+      new SandboxError("NodeConflict", {
+        name,
+        reason:
+          `node "${one.name}" of the cluster has ${address} too: name an address that only this node has (--address), or end that one`,
+      });
+  }
+  return undefined;
 }
 
 /** What a store that gives no leases says of the node itself, which it does not take from it. */

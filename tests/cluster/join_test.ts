@@ -205,6 +205,43 @@ Deno.test("joinCluster() refuses an address that the node has not, and takes tho
   );
 });
 
+Deno.test("joinCluster() does not let a new node have the address of another", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints }, leaseSeconds: 1 };
+  const one = await machines.join(1, options);
+  command(machines.namespace(2), "ip address add 192.168.50.1/32 dev lo");
+  const addresses = ["192.168.50.1"];
+  const error = await assertRejects(
+    () => machines.join(2, { ...options, addresses }),
+    SandboxError,
+    'node "n1" of the cluster has 192.168.50.1 too',
+  );
+  assertEquals(error.code, "NodeConflict");
+  // When that one ends, it may.
+  const joining = machines.join(2, { ...options, addresses });
+  await one.leave();
+  await using two = await joining;
+  assertEquals(two.self.addresses, addresses);
+  // One that has its place keeps it, whoever claims the same.
+  const { ID: lease } = await etcd.call(0, "lease/grant", { TTL: "60" }) as {
+    ID: string;
+  };
+  await etcd.call(0, "kv/put", {
+    lease,
+    key: btoa("/podnet/default/members/thief"),
+    value: btoa(JSON.stringify({ ...two.self, name: "thief" })),
+  });
+  await two[Symbol.asyncDispose]();
+  const { stateDir } = two.node;
+  const again = await machines.join(2, {
+    ...options,
+    addresses,
+    node: { stateDir },
+  });
+  await again.leave();
+});
+
 Deno.test("joinCluster() says what is wrong with the node in a file", async () => {
   using machines = new Machines();
   const path = `${machines.stateDir()}/peers.json`;
