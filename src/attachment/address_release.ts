@@ -12,12 +12,14 @@ import type { IpAddress } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { isGone, releaseAddresses, releaseRequests } from "./address_claims.ts";
 
-/** A release that takes as long has waited for somebody; by itself it takes 20 µs. */
-const NOTICEABLE_MS = 2;
+/** A release that takes as long has waited while others destroyed many; by itself it takes 20 µs, beside a few 2 ms. */
+const NOTICEABLE_MS = 10;
 /** For so long the kernel is expected to go on. */
 const BUSY_MS = 100;
-/** So many removals in that time are many: the kernel needs 0.3 ms for each. */
-const MANY = 64;
+/** So many removals are many: what the kernel has to do for those holds up the next. */
+const MANY = 32;
+/** When they come within this time; it takes longer to make pods between. */
+const AT_ONCE_MS = 30;
 
 /** Of one removal. */
 interface Release {
@@ -73,7 +75,7 @@ export class AddressRelease {
   }
 
   #count(now: number): void {
-    if (now - this.#countedFrom > BUSY_MS) {
+    if (now - this.#countedFrom > AT_ONCE_MS) {
       this.#countedFrom = now;
       this.#recent = 0;
     }
