@@ -44,29 +44,38 @@ export function usualChange(
   { add = [], delete: gone = [] }: ElementChange,
   generation: number,
 ): EncodedBatch<unknown> | undefined {
+  if (add.length + gone.length > MAX_FIELDS) return undefined;
   const owner = add[0]?.element.comment ?? "";
-  let size = 2 + gone.length + add.length;
-  for (const { element: { comment, data } } of add) {
-    if (comment !== owner) return undefined;
-    if (data !== undefined) size++;
-  }
-  if (size > MAX_FIELDS) return undefined;
   const fields: ChangeFields = { owner, generation: swapped(generation) };
   const shape: string[] = [];
+  let size = 2;
+  let last: Uint8Array | undefined;
   for (const { set, element } of gone) {
     fields[`key${shape.length}`] = element.key;
     shape.push(`-${set.name}`);
+    size++;
   }
-  for (const { set, element: { key, data } } of add) {
-    fields[`key${shape.length}`] = key;
-    if (data !== undefined) fields[`data${shape.length}`] = data;
-    shape.push(`+${set.name}`);
+  for (const { set, element: { key, data, comment } } of add) {
+    if (comment !== owner) return undefined;
+    const sign = key === last ? SAME_KEY : "+";
+    if (sign === "+") {
+      fields[`key${shape.length}`] = last = key;
+      size++;
+    }
+    if (data !== undefined) {
+      fields[`data${shape.length}`] = data;
+      size++;
+    }
+    shape.push(sign + set.name);
   }
-  return CHANGE.with(fields, shape.join(" "));
+  return size > MAX_FIELDS ? undefined : CHANGE.with(fields, shape.join(" "));
 }
 
-/** What a template can tell apart: the elements of a pod with ten ports. */
-const MAX_FIELDS = 64;
+/** What a template can tell apart, which is more than the elements of a pod with ten ports need. */
+const MAX_FIELDS = 63;
+
+/** What is added has the key of the one before: a port is in two sets. */
+const SAME_KEY = "=";
 
 interface ChangeFields {
   readonly owner: string;
@@ -77,9 +86,10 @@ interface ChangeFields {
 const CHANGE = new Template((fields: ChangeFields, shape: string) => {
   const add: Placed[] = [];
   const gone: Placed[] = [];
+  let key: Uint8Array | undefined;
   for (const [i, token] of shape.split(" ").entries()) {
     const set = SETS_BY_NAME.get(token.slice(1));
-    const key = fields[`key${i}`];
+    if (!token.startsWith(SAME_KEY)) key = fields[`key${i}`];
     const data = fields[`data${i}`];
     if (set === undefined || key === undefined) throw new TypeError(token);
     const element = { key, ...(data === undefined ? {} : { data }) };

@@ -66,10 +66,24 @@ Deno.test("a usual change is sent as the transaction that it is", () => {
   );
 });
 
+Deno.test("all of a pod with ten ports is a usual change", () => {
+  const mappings = Array.from({ length: 10 }, (_, i) =>
+    toHostPort(
+      { protocol: "tcp", hostPort: 8000 + i, containerPort: 80 },
+      [4, 6],
+    ));
+  const addresses = ["10.64.0.9", "fd00::9"].map((a) => IpAddress.parse(a));
+  const add = elementsOf(mappings, { id: "pod", addresses });
+  for (let i = 1; i < 8; i++) {
+    assert(usualChange({ add }, i) !== undefined);
+    assert(usualChange({ delete: add }, i) !== undefined);
+  }
+});
+
 Deno.test("what is no usual change of one pod is left to a transaction", () => {
   const [first] = fc.sample(pods, 1);
   assert(first !== undefined);
-  const many: Placed[] = Array.from({ length: 63 }, () => first[0]!);
+  const many: Placed[] = Array.from({ length: 64 }, () => first[0]!);
   assertEquals(usualChange({ add: many }, 1), undefined);
   const ofTwo = ["a", "b"].map((comment): Placed => {
     const { set, element } = first[0]!;
