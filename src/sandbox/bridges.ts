@@ -240,6 +240,20 @@ export function bridgesOf(
 }
 
 /**
+ * The names of bridges that may have no ports when an interface is detached; undefined when it is not there: an earlier try
+ * may have come so far, and then nothing names its bridge any more.
+ */
+export function bridgesLeftBy(
+  { interfaces }: SandboxRecord,
+  name: string,
+): string[] | undefined {
+  const specs = interfaces.map(({ spec }) => spec);
+  return specs.some((spec) => spec.name === name)
+    ? bridgesOf(specs)
+    : undefined;
+}
+
+/**
  * Deletes bridges of podnet's that have no ports. Others that are at work on the node are waited for; when they do not come to
  * an end, the bridges are left to garbage collection.
  *

@@ -17,7 +17,7 @@ import {
   spawn,
 } from "../namespace/pod_io.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
-import { bridgesOf, sweepBridges, sweptIfItFails } from "./bridges.ts";
+import { bridgesLeftBy, sweepBridges, sweptIfItFails } from "./bridges.ts";
 import { withContainer } from "./containers.ts";
 import type { NodeContext } from "./context.ts";
 import { attachToSandbox, detachInterface } from "./interfaces.ts";
@@ -354,9 +354,9 @@ export class Sandbox implements AsyncDisposable {
       const { detachNetwork } = await import("./upkeep.ts");
       if (await detachNetwork(this.#context, this.#record, name)) return;
     }
-    let bridges: readonly string[] = [];
+    let bridges: readonly string[] | undefined;
     await this.#change((record) => {
-      bridges = bridgesOf(record.interfaces.map(({ spec }) => spec));
+      bridges = bridgesLeftBy(record, name);
       return detachInterface(this.#context, record, name);
     });
     await sweepBridges(this.#context, bridges);
