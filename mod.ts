@@ -32,7 +32,7 @@ export {
 export { openNode, removeNode } from "./src/sandbox/open_node.ts";
 export type { NodeOptions, WaitingSocket } from "./src/spec/node_options.ts";
 export { Sandbox } from "./src/sandbox/sandbox.ts";
-export type { SandboxSysctl } from "./src/sandbox/pod_sysctl.ts";
+export type { SandboxSysctl } from "./src/sandbox/pod/pod_sysctl.ts";
 export type {
   DamagedSandboxSummary,
   KnownSandboxSummary,
@@ -44,7 +44,7 @@ export type {
   SandboxRoute,
   SandboxSummary,
   Unknown,
-} from "./src/sandbox/description.ts";
+} from "./src/sandbox/pod/description.ts";
 export type {
   AddressRangeSpec,
   AttachmentSpec,
@@ -67,7 +67,7 @@ export type {
   NetworkAttachmentSpec,
   NetworkSpec,
 } from "./src/spec/network_spec.ts";
-export type { NetworkGarbage } from "./src/sandbox/network_garbage.ts";
+export type { NetworkGarbage } from "./src/sandbox/networks/network_garbage.ts";
 export type { InstalledPlugin } from "./src/cni/runtime/chain.ts";
 export type { JsonObject, JsonValue } from "./src/cni/model/json.ts";
 export type {
@@ -80,13 +80,13 @@ export type {
 export type { Attachment } from "./src/cni/model/network.ts";
 export { MACVLAN_MODES, type MacvlanMode } from "./src/net/macvlan_mode.ts";
 export { type Bandwidth, parseBandwidth } from "./src/net/bandwidth.ts";
-export type { Finding, Repair } from "./src/sandbox/finding.ts";
+export type { Finding, Repair } from "./src/sandbox/node/finding.ts";
 export type {
   Garbage,
   GarbageKind,
   GarbageOptions,
-} from "./src/sandbox/garbage.ts";
-export type { RemoveOptions } from "./src/sandbox/remove.ts";
+} from "./src/sandbox/garbage/garbage.ts";
+export type { RemoveOptions } from "./src/sandbox/pod/remove.ts";
 export type {
   ContestedEvent,
   NodeEvent,
@@ -95,8 +95,8 @@ export type {
   ReadyEvent,
   RepairEvent,
   SandboxEvent,
-} from "./src/sandbox/node_event.ts";
-export type { WatchOptions } from "./src/sandbox/watch.ts";
+} from "./src/sandbox/node/node_event.ts";
+export type { WatchOptions } from "./src/sandbox/watch/watch.ts";
 export {
   diagnose,
   type DiagnoseOptions,

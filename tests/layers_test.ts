@@ -337,6 +337,35 @@ Deno.test("a file imports only the layers below its own", () => {
   assertNone(violations);
 });
 
+/** The folders of src/sandbox, each of which may import those before it; its own files come last. */
+const PARTS = [
+  "records",
+  "node",
+  "pod",
+  "networks",
+  "check",
+  "garbage",
+  "watch",
+  "",
+];
+
+/** Its place among them; -1 of a file elsewhere. */
+function partOf(path: string): number {
+  const part = /^src\/sandbox\/(?:(\w+)\/)?\w+\.ts$/.exec(path);
+  return part === null ? -1 : PARTS.indexOf(part[1] ?? "");
+}
+
+Deno.test("a part of src/sandbox imports only those before it; what is loaded when it is asked for comes from upkeep.ts", () => {
+  const inside = sources.filter((path) => path.startsWith("src/sandbox/"));
+  assertNone(inside.filter((path) => partOf(path) === -1));
+  assertNone(
+    graph.filter(({ from, to, isDynamic }) =>
+      partOf(from) >= 0 && partOf(to) >= 0 &&
+      (isDynamic ? to !== "src/sandbox/upkeep.ts" : partOf(to) > partOf(from))
+    ).map(({ from, to }) => `${from} imports ${to}`),
+  );
+});
+
 Deno.test("the layers have no cycle", () => {
   const ordered: string[] = [];
   function visit(layer: string, path: readonly string[]): void {

@@ -59,8 +59,8 @@ export function makeLink(
 }
 
 /**
- * Does ahead what does not depend on whose the link will be. The node's end stays down: an alias costs more on one that is
- * up, and more with every pod.
+ * Does ahead what does not depend on whose the link will be. Both ends are up then, so that the carrier, which takes the
+ * kernel longest, is there when the link is given to a pod.
  *
  * @throws {NetlinkError}
  */

@@ -4,9 +4,9 @@
  * @module
  */
 import { SandboxError } from "../errors.ts";
-import { bootId } from "../sandbox/boot.ts";
+import { bootId } from "../sandbox/records/boot.ts";
 import type { Node, NodeRemoval, NodeRemoveOptions } from "../sandbox/node.ts";
-import { writeNodeLease } from "../sandbox/node_lease.ts";
+import { writeNodeLease } from "../sandbox/records/node_lease.ts";
 import { type ClusterWatch, EventFeed } from "./events.ts";
 import type { ClusterMember } from "./member.ts";
 import { Membership } from "./membership.ts";

@@ -6,17 +6,17 @@
 import { NO_PEERS, type NodePeers, samePeers } from "../hostport/peers.ts";
 import { NetlinkError } from "../netlink/netlink_error.ts";
 import type { Link } from "../rtnetlink/link.ts";
-import { repairNode } from "../sandbox/check.ts";
-import type { NodeContext } from "../sandbox/context.ts";
-import { knownPeers } from "../sandbox/current_table.ts";
-import { type Finding, keyOf, type Repair } from "../sandbox/finding.ts";
+import { repairNode } from "../sandbox/check/check.ts";
+import type { NodeContext } from "../sandbox/node/context.ts";
+import { knownPeers } from "../sandbox/node/current_table.ts";
+import { type Finding, keyOf, type Repair } from "../sandbox/node/finding.ts";
 import { contextOf, type Node } from "../sandbox/node.ts";
-import { refuseStaleNode } from "../sandbox/node_settings.ts";
+import { refuseStaleNode } from "../sandbox/node/node_settings.ts";
 import {
   pathTunnels,
   removePathParts,
   tunnelAlias,
-} from "../sandbox/path_parts.ts";
+} from "../sandbox/node/path_parts.ts";
 import { hasPeers, setPeers } from "../sandbox/peers.ts";
 import { carryOut, changeLink } from "./carry_out.ts";
 import { findParts } from "./found_parts.ts";

@@ -5,7 +5,7 @@
  */
 import { MacAddress } from "../net/mac.ts";
 import type { IpAddress, IpFamily } from "../net/ip.ts";
-import { digest } from "../sandbox/digest.ts";
+import { digest } from "../sandbox/records/digest.ts";
 import type { VxlanEndpoint } from "./member.ts";
 import type { NormalisedPathOptions, PathBackend } from "./path_options.ts";
 import type { Underlay } from "./underlay.ts";

@@ -10,7 +10,11 @@ import type { Link } from "../rtnetlink/link.ts";
 import { dumpNeighbours } from "../rtnetlink/neighbour.ts";
 import { deletePolicyRule } from "../rtnetlink/policy_rule.ts";
 import { deleteRoute, type Route } from "../rtnetlink/route.ts";
-import { PATH_PROTOCOL, pathRoutes, pathRules } from "../sandbox/path_parts.ts";
+import {
+  PATH_PROTOCOL,
+  pathRoutes,
+  pathRules,
+} from "../sandbox/node/path_parts.ts";
 import {
   addressPart,
   forwardingPart,

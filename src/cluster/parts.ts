@@ -40,7 +40,7 @@ import {
   PATH_RULE_PRIORITY,
   PATH_TABLE,
   pathMetric,
-} from "../sandbox/path_parts.ts";
+} from "../sandbox/node/path_parts.ts";
 import type { PathRoute, PathShare } from "./path_plan.ts";
 import { renderRoute } from "./path_text.ts";
 import type { Steps } from "../steps.ts";

@@ -8,7 +8,7 @@ import {
   difference,
   type Finding,
   findingOf,
-} from "../sandbox/finding.ts";
+} from "../sandbox/node/finding.ts";
 import type { Change } from "./parts.ts";
 import type { LinkChange } from "./tunnels.ts";
 

@@ -5,7 +5,7 @@
  */
 import { uptimeMs } from "../../ffi/process.ts";
 import { inTurns } from "../steps.ts";
-import type { Finding } from "../sandbox/finding.ts";
+import type { Finding } from "../sandbox/node/finding.ts";
 import type { ClusterMember } from "./member.ts";
 import { isSameMember } from "./record.ts";
 import type { RefusedMember, Roster } from "./roster.ts";

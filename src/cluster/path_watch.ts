@@ -29,8 +29,8 @@ import {
   RTNLGRP_NEIGH,
 } from "../rtnetlink/constants.ts";
 import { LOOPBACK_INDEX } from "../rtnetlink/link.ts";
-import { indexOf } from "../sandbox/glances.ts";
-import { PATH_PROTOCOL } from "../sandbox/path_parts.ts";
+import { indexOf } from "../sandbox/watch/glances.ts";
+import { PATH_PROTOCOL } from "../sandbox/node/path_parts.ts";
 
 /** What comes within this time is told once: a flush is many messages. */
 const GATHER_MS = 20;

@@ -5,8 +5,8 @@
  */
 import { hostName } from "../../ffi/process.ts";
 import { SandboxError } from "../errors.ts";
-import { readNodeLease, remainingMs } from "../sandbox/node_lease.ts";
-import { openNamespace } from "../sandbox/node_settings.ts";
+import { readNodeLease, remainingMs } from "../sandbox/records/node_lease.ts";
+import { openNamespace } from "../sandbox/node/node_settings.ts";
 import { type NodeOptions, parseNodeOptions } from "../spec/node_options.ts";
 import type { ClusterMember } from "./member.ts";
 import { ClusterNotes, type StatusNote } from "./notes.ts";

@@ -8,7 +8,7 @@ import { MacAddress } from "../net/mac.ts";
 import type { Request } from "../netlink/message.ts";
 import { deleteLink, type Link, newLink, setLink } from "../rtnetlink/link.ts";
 import type { LinkInfo } from "../rtnetlink/tables.ts";
-import { newIndex } from "../sandbox/identity.ts";
+import { newIndex } from "../sandbox/records/identity.ts";
 import type { TunnelLink } from "./path_plan.ts";
 
 /** One thing that must be done to a link. */

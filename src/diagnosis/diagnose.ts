@@ -4,7 +4,7 @@
  * @module
  */
 import { hostName } from "../../ffi/process.ts";
-import { openNamespace } from "../sandbox/node_settings.ts";
+import { openNamespace } from "../sandbox/node/node_settings.ts";
 import { type NodeOptions, parseNodeOptions } from "../spec/node_options.ts";
 import type { LimitFacts } from "./facts/limits.ts";
 import type { NodeFacts } from "./facts/node_facts.ts";

@@ -72,7 +72,7 @@ export function lastHostPort(mapping: PortMapping): number {
 }
 
 /**
- * Takes a range apart. The mapping must be valid (`parsePortMappings` in sandbox/spec.ts).
+ * Takes a range apart. The mapping must be valid (`src/spec/`).
  * @returns one mapping a port, in ascending order
  */
 export function expandPortMapping(mapping: PortMapping): SinglePortMapping[] {

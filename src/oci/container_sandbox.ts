@@ -6,7 +6,7 @@
 import { SandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { createAdopted, openIfKnown, removeWhole } from "../sandbox/adopted.ts";
-import { digest } from "../sandbox/digest.ts";
+import { digest } from "../sandbox/records/digest.ts";
 import type { Node } from "../sandbox/node.ts";
 import type { NodeOptions } from "../spec/node_options.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";

@@ -9,28 +9,28 @@ import type { InstalledPlugin } from "../cni/runtime/chain.ts";
 import type { NetworkSpec } from "../spec/network_spec.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";
 import { compareText } from "../text.ts";
-import { removeBaseline } from "./baseline.ts";
-import type { NodeContext } from "./context.ts";
-import { createSandbox } from "./create.ts";
-import { describeSandbox, type SandboxSummary } from "./description.ts";
-import type { Finding, Repair } from "./finding.ts";
-import { countFree } from "./free_addresses.ts";
-import type { Garbage, GarbageOptions } from "./garbage.ts";
-import type { NetworkGarbage } from "./network_garbage.ts";
-import { removeBridges } from "./bridges.ts";
-import type { NodeWatch } from "./node_event.ts";
-import { lockUnlessGone } from "./node_lock.ts";
-import { refuseStaleNode } from "./node_settings.ts";
-import { Pacer } from "./pacer.ts";
-import { removePathParts } from "./path_parts.ts";
+import { removeBaseline } from "./node/baseline.ts";
+import type { NodeContext } from "./node/context.ts";
+import { createSandbox } from "./pod/create.ts";
+import { describeSandbox, type SandboxSummary } from "./pod/description.ts";
+import type { Finding, Repair } from "./node/finding.ts";
+import { countFree } from "./node/free_addresses.ts";
+import type { Garbage, GarbageOptions } from "./garbage/garbage.ts";
+import type { NetworkGarbage } from "./networks/network_garbage.ts";
+import { removeBridges } from "./node/bridges.ts";
+import type { NodeWatch } from "./node/node_event.ts";
+import { lockUnlessGone } from "./records/node_lock.ts";
+import { refuseStaleNode } from "./node/node_settings.ts";
+import { Pacer } from "./node/pacer.ts";
+import { removePathParts } from "./node/path_parts.ts";
 import {
   type RemoveOptions,
   removeSandbox,
   removeSandboxes,
-} from "./remove.ts";
-import { possibleIds, resolveSandbox } from "./resolve.ts";
+} from "./pod/remove.ts";
+import { possibleIds, resolveSandbox } from "./pod/resolve.ts";
 import { newSandbox, type Sandbox } from "./sandbox.ts";
-import { watchNode, type WatchOptions } from "./watch.ts";
+import { watchNode, type WatchOptions } from "./watch/watch.ts";
 
 /** Namespaces with links that a handle of a node keeps ready. */
 export interface WarmNamespaces {

@@ -11,32 +11,41 @@ import {
 import { AddressPool } from "../ipam/pool.ts";
 import { Cidr } from "../net/cidr.ts";
 import type { NodeOptions } from "../spec/node_options.ts";
-import { ensureBaseline, refuseOverlap, removeBaseline } from "./baseline.ts";
-import { removeBridges } from "./bridges.ts";
-import { hasIpv6, loopback, type NodeContext, NodeSockets } from "./context.ts";
-import { outsideMtu } from "./mtu.ts";
+import {
+  ensureBaseline,
+  refuseOverlap,
+  removeBaseline,
+} from "./node/baseline.ts";
+import { removeBridges } from "./node/bridges.ts";
+import {
+  hasIpv6,
+  loopback,
+  type NodeContext,
+  NodeSockets,
+} from "./node/context.ts";
+import { outsideMtu } from "./node/mtu.ts";
 import {
   newNode,
   type Node,
   type NodeRemoval,
   type NodeRemoveOptions,
 } from "./node.ts";
-import { LeaseGate } from "./node_lease.ts";
+import { LeaseGate } from "./records/node_lease.ts";
 import {
   grows,
   isOfEarlierBoot,
   openNamespace,
   parseNode,
   settle,
-} from "./node_settings.ts";
-import { refuseForeignTable, tableOf, tableOwner } from "./node_table.ts";
-import { explainRefusal } from "./permission.ts";
-import { forgetNode } from "./remove.ts";
-import { prepareNamespace } from "./pod_namespace.ts";
-import { WarmPool } from "./warm_pool.ts";
+} from "./node/node_settings.ts";
+import { refuseForeignTable, tableOf, tableOwner } from "./node/node_table.ts";
+import { explainRefusal } from "./node/permission.ts";
+import { forgetNode } from "./pod/remove.ts";
+import { prepareNamespace } from "./pod/pod_namespace.ts";
+import { WarmPool } from "./node/warm_pool.ts";
 import { Turn } from "../state/turn.ts";
-import { UndoStack } from "./undo.ts";
-import { removeUnfinished } from "./unfinished_node.ts";
+import { UndoStack } from "./records/undo.ts";
+import { removeUnfinished } from "./records/unfinished_node.ts";
 
 /**
  * Opens a node, making ready what is not: forwarding, the node's address in each pod CIDR, the nf_tables table.

@@ -22,11 +22,11 @@ import { elementsWithout } from "../nftables/element.ts";
 import type { Element, NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import { inTurns, type Steps } from "../steps.ts";
-import { repairNode } from "./check.ts";
-import type { NodeContext } from "./context.ts";
-import { knownPeers } from "./current_table.ts";
-import { refuseStaleNode } from "./node_settings.ts";
-import { ensureTable, refuseForeignTable } from "./node_table.ts";
+import { repairNode } from "./check/check.ts";
+import type { NodeContext } from "./node/context.ts";
+import { knownPeers } from "./node/current_table.ts";
+import { refuseStaleNode } from "./node/node_settings.ts";
+import { ensureTable, refuseForeignTable } from "./node/node_table.ts";
 
 /** What was set last by an open node. */
 const last = new WeakMap<NodeContext, {

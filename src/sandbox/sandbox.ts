@@ -17,13 +17,13 @@ import {
   spawn,
 } from "../namespace/pod_io.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
-import { bridgesLeftBy, sweepBridges, sweptIfItFails } from "./bridges.ts";
-import { withContainer } from "./containers.ts";
-import type { NodeContext } from "./context.ts";
-import { attachToSandbox, detachInterface } from "./interfaces.ts";
-import { lockToChange } from "./lock_to_change.ts";
-import { hasNetworks } from "./network_notes.ts";
-import { closePorts, hasPort, openPorts } from "./live_ports.ts";
+import { bridgesLeftBy, sweepBridges, sweptIfItFails } from "./node/bridges.ts";
+import { withContainer } from "./pod/containers.ts";
+import type { NodeContext } from "./node/context.ts";
+import { attachToSandbox, detachInterface } from "./pod/interfaces.ts";
+import { lockToChange } from "./records/lock_to_change.ts";
+import { hasNetworks } from "./records/network_notes.ts";
+import { closePorts, hasPort, openPorts } from "./pod/live_ports.ts";
 import {
   attachmentsOf,
   describeSandbox,
@@ -36,12 +36,12 @@ import {
   type SandboxInterface,
   type SandboxJson,
   type SandboxRoute,
-} from "./description.ts";
-import type { Finding } from "./finding.ts";
-import { explained } from "./permission.ts";
-import { podSysctl, type SandboxSysctl } from "./pod_sysctl.ts";
-import { addressesOf, type SandboxRecord } from "./records.ts";
-import { type RemoveOptions, removeSandbox } from "./remove.ts";
+} from "./pod/description.ts";
+import type { Finding } from "./node/finding.ts";
+import { explained } from "./node/permission.ts";
+import { podSysctl, type SandboxSysctl } from "./pod/pod_sysctl.ts";
+import { addressesOf, type SandboxRecord } from "./records/records.ts";
+import { type RemoveOptions, removeSandbox } from "./pod/remove.ts";
 import type { PortContext } from "../spec/rules.ts";
 import {
   checkPortMappings,

@@ -4,13 +4,20 @@
  *
  * @module
  */
-export { checkNode, repairNode } from "./check.ts";
-export { collectGarbage } from "./garbage.ts";
-export { limitBandwidth } from "./live_bandwidth.ts";
-export { createTable, replaceTable } from "./make_table.ts";
-export { collectNetworkGarbage, statusOf } from "./network_garbage.ts";
-export { tidyNotes } from "./network_plugins.ts";
-export { attachNetwork, checkAttachment, detachNetwork } from "./networks.ts";
-export { releaseNetworks, releaseOrLeave } from "./release_networks.ts";
-export { mendSandbox } from "./sandbox_check.ts";
-export { Watchman } from "./watchman.ts";
+export { checkNode, repairNode } from "./check/check.ts";
+export { collectGarbage } from "./garbage/garbage.ts";
+export { limitBandwidth } from "./pod/live_bandwidth.ts";
+export { createTable, replaceTable } from "./node/make_table.ts";
+export { collectNetworkGarbage, statusOf } from "./networks/network_garbage.ts";
+export { tidyNotes } from "./networks/network_plugins.ts";
+export {
+  attachNetwork,
+  checkAttachment,
+  detachNetwork,
+} from "./networks/networks.ts";
+export {
+  releaseNetworks,
+  releaseOrLeave,
+} from "./networks/release_networks.ts";
+export { mendSandbox } from "./check/sandbox_check.ts";
+export { Watchman } from "./watch/watchman.ts";

@@ -16,7 +16,7 @@ import {
   claimHostPorts,
   releaseHostPorts,
 } from "../../src/hostport/host_ports.ts";
-import { NodeSockets } from "../../src/sandbox/context.ts";
+import { NodeSockets } from "../../src/sandbox/node/context.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import { IpAddress } from "../../src/net/ip.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";

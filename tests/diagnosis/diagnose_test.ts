@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { diagnose, isSandboxError, NetworkNamespace } from "../../mod.ts";
 import { BareNode, POD_CIDRS, resultOf, spawnFixture } from "../node/bare.ts";
-import { sandboxRecord } from "../../src/sandbox/records.ts";
+import { sandboxRecord } from "../../src/sandbox/records/records.ts";
 import { acquireLock } from "../../src/state/lock.ts";
 import { readRecord, writeRecord } from "../../src/state/store.ts";
 import { command } from "../support/command.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { sandboxRecord } from "../../src/sandbox/records.ts";
+import { sandboxRecord } from "../../src/sandbox/records/records.ts";
 import { readRecord, writeRecord } from "../../src/state/store.ts";
 import type { Sandbox } from "../../mod.ts";
 import { command } from "../support/command.ts";

@@ -7,12 +7,12 @@ import { assert, assertEquals } from "@std/assert";
 import { Encoder } from "cbor-x/encode";
 import fc from "fast-check";
 import { isSandboxError } from "../../src/errors.ts";
-import { networksRecord } from "../../src/sandbox/network_notes.ts";
+import { networksRecord } from "../../src/sandbox/records/network_notes.ts";
 import {
   nodeRecord,
   peersRecord,
   sandboxRecord,
-} from "../../src/sandbox/records.ts";
+} from "../../src/sandbox/records/records.ts";
 import {
   CborError,
   decodeCbor,

@@ -12,8 +12,8 @@ import { sysctlPath } from "../../src/namespace/sysctl.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import { IpAddress } from "../../src/net/ip.ts";
 import { MacAddress } from "../../src/net/mac.ts";
-import { dnsFiles, readResolvConf } from "../../src/sandbox/dns.ts";
-import { idOfAlias } from "../../src/sandbox/identity.ts";
+import { dnsFiles, readResolvConf } from "../../src/sandbox/records/dns.ts";
+import { idOfAlias } from "../../src/sandbox/records/identity.ts";
 import { mutated, mutations } from "./mutation.ts";
 import { attempt, type Target, target } from "./target.ts";
 

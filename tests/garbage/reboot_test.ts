@@ -6,7 +6,10 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { openNode, type Sandbox } from "../../mod.ts";
-import { nodeRecord, sandboxRecord } from "../../src/sandbox/records.ts";
+import {
+  nodeRecord,
+  sandboxRecord,
+} from "../../src/sandbox/records/records.ts";
 import { readRecord, writeRecord } from "../../src/state/store.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { ask, FAMILIES, serve } from "../support/ask.ts";

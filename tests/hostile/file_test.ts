@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { openNode } from "../../mod.ts";
 import { isSandboxError } from "../../src/errors.ts";
-import { sandboxId } from "../../src/sandbox/identity.ts";
+import { sandboxId } from "../../src/sandbox/records/identity.ts";
 import { createLab, type LabNode } from "../../src/testing/mod.ts";
 import { nodeAt } from "../support/pods.ts";
 

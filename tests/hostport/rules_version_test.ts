@@ -5,7 +5,7 @@ import { RULES } from "../../src/hostport/sets.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import { IpAddress } from "../../src/net/ip.ts";
 import { renderTable } from "../nftables/render.ts";
-import { digest } from "../../src/sandbox/digest.ts";
+import { digest } from "../../src/sandbox/records/digest.ts";
 
 /** Every choice that the rules depend on. */
 const NETWORKS = [

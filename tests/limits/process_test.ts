@@ -6,7 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Errno, SyscallError } from "../../ffi/errno.ts";
 import { isSandboxError } from "../../src/errors.ts";
-import { explainRefusal } from "../../src/sandbox/permission.ts";
+import { explainRefusal } from "../../src/sandbox/node/permission.ts";
 import { resultOf, spawnFixture } from "../node/bare.ts";
 
 function fixture(name: string): URL {

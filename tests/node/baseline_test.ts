@@ -9,7 +9,7 @@ import { nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 import { ask, FAMILIES } from "../support/ask.ts";
 import { command } from "../support/command.ts";
 import { openNode } from "../../mod.ts";
-import { sandboxRecord } from "../../src/sandbox/records.ts";
+import { sandboxRecord } from "../../src/sandbox/records/records.ts";
 import { acquireLock } from "../../src/state/lock.ts";
 import { readRecord, writeRecord } from "../../src/state/store.ts";
 

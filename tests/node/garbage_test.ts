@@ -7,7 +7,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Garbage, Sandbox } from "../../mod.ts";
 import { findElementsOf } from "../../src/hostport/host_ports.ts";
 import { NftablesConnection } from "../../src/nftables/connection.ts";
-import { sandboxRecord } from "../../src/sandbox/records.ts";
+import { sandboxRecord } from "../../src/sandbox/records/records.ts";
 import { acquireLock } from "../../src/state/lock.ts";
 import { readRecord, writeRecord } from "../../src/state/store.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";

@@ -12,11 +12,11 @@ import {
   loopback,
   type NodeContext,
   NodeSockets,
-} from "../../src/sandbox/context.ts";
-import { LeaseGate } from "../../src/sandbox/node_lease.ts";
-import { NodeState } from "../../src/sandbox/node_state.ts";
-import { tableOf } from "../../src/sandbox/node_table.ts";
-import { RepairingWatch } from "../../src/sandbox/repairing_watch.ts";
+} from "../../src/sandbox/node/context.ts";
+import { LeaseGate } from "../../src/sandbox/records/node_lease.ts";
+import { NodeState } from "../../src/sandbox/records/node_state.ts";
+import { tableOf } from "../../src/sandbox/node/node_table.ts";
+import { RepairingWatch } from "../../src/sandbox/watch/repairing_watch.ts";
 import { createLab } from "../../src/testing/mod.ts";
 import { BareNode } from "../node/bare.ts";
 import { command } from "../support/command.ts";

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { dnsFiles, readResolvConf } from "../../src/sandbox/dns.ts";
+import { dnsFiles, readResolvConf } from "../../src/sandbox/records/dns.ts";
 import type { DnsSpec } from "../../src/spec/sandbox_spec.ts";
 import { parse } from "../spec/cases.ts";
 

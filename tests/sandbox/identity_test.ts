@@ -5,7 +5,7 @@ import {
   isChosenIndex,
   isHostInterface,
   newHostLink,
-} from "../../src/sandbox/identity.ts";
+} from "../../src/sandbox/records/identity.ts";
 
 Deno.test("idOfAlias() of any text is an id or undefined", () => {
   const cases: readonly [string | undefined, string | undefined][] = [

@@ -6,7 +6,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { isSandboxError, type SandboxSpec } from "../../mod.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
-import { sandboxRecord } from "../../src/sandbox/records.ts";
+import { sandboxRecord } from "../../src/sandbox/records/records.ts";
 import { readRecord, writeRecord } from "../../src/state/store.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { ask, FAMILIES, seen } from "../support/ask.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { OwnRecords } from "../../src/sandbox/own_records.ts";
+import { OwnRecords } from "../../src/sandbox/records/own_records.ts";
 
 Deno.test("OwnRecords.find() does not look at the file of a record that is not its own", () => {
   const directory = Deno.makeTempDirSync({ prefix: "podnet-own-" });

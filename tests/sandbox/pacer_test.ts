@@ -5,7 +5,7 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SyscallError } from "../../ffi/errno.ts";
-import { turn } from "../../src/sandbox/pacer.ts";
+import { turn } from "../../src/sandbox/node/pacer.ts";
 import { BareNode } from "../node/bare.ts";
 import { command } from "../support/command.ts";
 

@@ -5,8 +5,8 @@
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { isSandboxError } from "../../src/errors.ts";
-import type { SandboxRecord } from "../../src/sandbox/records.ts";
-import { SandboxRecords } from "../../src/sandbox/sandbox_records.ts";
+import type { SandboxRecord } from "../../src/sandbox/records/records.ts";
+import { SandboxRecords } from "../../src/sandbox/records/sandbox_records.ts";
 import { createLab } from "../../src/testing/mod.ts";
 import { temporaryDirectory } from "../namespace/helpers.ts";
 

@@ -3,7 +3,10 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { isSandboxError, removeNode } from "../../mod.ts";
-import { type NodeRecord, nodeRecord } from "../../src/sandbox/records.ts";
+import {
+  type NodeRecord,
+  nodeRecord,
+} from "../../src/sandbox/records/records.ts";
 import { decodeRecord, encodeRecord } from "../../src/state/record.ts";
 import type { RecordKind } from "../../src/state/record.ts";
 import { BareNode, POD_CIDRS } from "../node/bare.ts";

@@ -15,7 +15,7 @@ import { SandboxError } from "../../src/errors.ts";
 import {
   type SandboxRecord,
   sandboxRecord,
-} from "../../src/sandbox/records.ts";
+} from "../../src/sandbox/records/records.ts";
 import {
   decodeRecord,
   encodeRecord,

@@ -9,7 +9,7 @@ import { isSandboxError } from "../../src/errors.ts";
 import {
   type SandboxRecord,
   sandboxRecord,
-} from "../../src/sandbox/records.ts";
+} from "../../src/sandbox/records/records.ts";
 import {
   decodeRecord,
   encodeRecord,

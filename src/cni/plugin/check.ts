@@ -6,7 +6,7 @@
 import { isSandboxError } from "../../errors.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { IpAddress } from "../../net/ip.ts";
-import type { Finding } from "../../sandbox/finding.ts";
+import type { Finding } from "../../sandbox/node/finding.ts";
 import type { Sandbox } from "../../sandbox/sandbox.ts";
 import { CniError, CniErrorCode } from "../model/error.ts";
 import type { PluginRequest } from "../model/network.ts";

@@ -9,7 +9,7 @@
 import { isSandboxError, type SandboxError } from "../../errors.ts";
 import type { PortMapping } from "../../hostport/mapping.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
-import type { SandboxSummary } from "../../sandbox/description.ts";
+import type { SandboxSummary } from "../../sandbox/pod/description.ts";
 import type { Node } from "../../sandbox/node.ts";
 import type { Sandbox } from "../../sandbox/sandbox.ts";
 import {

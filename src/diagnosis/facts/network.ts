@@ -14,8 +14,8 @@ import {
   type PolicyRule,
 } from "../../rtnetlink/policy_rule.ts";
 import { dumpRoutes, type Route } from "../../rtnetlink/route.ts";
-import { HOST_INTERFACE_PREFIX } from "../../sandbox/identity.ts";
-import { outsideMtu } from "../../sandbox/mtu.ts";
+import { HOST_INTERFACE_PREFIX } from "../../sandbox/records/identity.ts";
+import { outsideMtu } from "../../sandbox/node/mtu.ts";
 import { readIfPresent, type Witness } from "./witness.ts";
 
 /** A link of the node. */

@@ -10,18 +10,18 @@ import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { Cidr } from "../../net/cidr.ts";
 import type { NftablesConnection } from "../../nftables/connection.ts";
 import { ROUTE_PROTOCOL } from "../../rtnetlink/route.ts";
-import { tableOf } from "../../sandbox/node_table.ts";
-import { checkNode } from "../../sandbox/check.ts";
+import { tableOf } from "../../sandbox/node/node_table.ts";
+import { checkNode } from "../../sandbox/check/check.ts";
 import {
   hasIpv6,
   loopback,
   type NodeContext,
   type NodeSockets,
-} from "../../sandbox/context.ts";
-import { collectGarbage } from "../../sandbox/garbage.ts";
-import { LeaseGate } from "../../sandbox/node_lease.ts";
-import { NodeState } from "../../sandbox/node_state.ts";
-import type { NodeRecord } from "../../sandbox/records.ts";
+} from "../../sandbox/node/context.ts";
+import { collectGarbage } from "../../sandbox/garbage/garbage.ts";
+import { LeaseGate } from "../../sandbox/records/node_lease.ts";
+import { NodeState } from "../../sandbox/records/node_state.ts";
+import type { NodeRecord } from "../../sandbox/records/records.ts";
 import { attachmentOf } from "../../cni/model/attachment_labels.ts";
 import { keptSockets } from "../../hostport/kept_sockets.ts";
 import { listListeners } from "../../sockdiag/listeners.ts";

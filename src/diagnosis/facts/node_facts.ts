@@ -4,7 +4,7 @@
  * @module
  */
 import type { IpAddress } from "../../net/ip.ts";
-import type { Garbage } from "../../sandbox/garbage.ts";
+import type { Garbage } from "../../sandbox/garbage/garbage.ts";
 
 /** A host port of a sandbox. */
 export interface HostPortFacts {

@@ -6,7 +6,7 @@
 import { AF_INET, AF_INET6 } from "../../../ffi/socket.ts";
 import type { Cidr } from "../../net/cidr.ts";
 import { addressBits, type IpFamily } from "../../net/ip.ts";
-import { HOST_INTERFACE_PREFIX } from "../../sandbox/identity.ts";
+import { HOST_INTERFACE_PREFIX } from "../../sandbox/records/identity.ts";
 import type { IpHook } from "../facts/ruleset.ts";
 import { type Bits, hostNumber, known, unknown } from "./bits.ts";
 

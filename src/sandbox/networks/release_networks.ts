@@ -1,0 +1,139 @@
+/**
+ * What plugins have attached a sandbox to, taken away again: one attachment, or all of them because the sandbox goes.
+ *
+ * @module
+ */
+import { deleteEach, deleteNetwork } from "../../cni/runtime/chain.ts";
+import { CniError } from "../../cni/model/error.ts";
+import { isSandboxError } from "../../errors.ts";
+import { isAlive } from "../node/alive.ts";
+import type { NodeContext } from "../node/context.ts";
+import {
+  hasNetworks,
+  type NetworkNote,
+  NetworkNotes,
+  readJson,
+} from "../records/network_notes.ts";
+import {
+  asItWas,
+  cached,
+  cacheOf,
+  hostOf,
+  targetOf,
+} from "./network_plugins.ts";
+
+/** What to release. */
+export interface ReleaseOptions {
+  /**
+   * Past all that fails: what plugins have on disk is found by their cache.
+   * @default false
+   */
+  readonly force?: boolean;
+  /** Of the sandbox that was made then, and not of one that was made since. */
+  readonly incarnation?: string;
+}
+
+/**
+ * Detaches a sandbox from all networks. Nobody attaches it again until the result is disposed.
+ *
+ * @returns undefined when it has none
+ * @throws {CniPluginError} unless forced
+ */
+export async function releaseNetworks(
+  context: NodeContext,
+  id: string,
+  { force = false, incarnation }: ReleaseOptions = {},
+): Promise<NetworkNotes | undefined> {
+  const { state } = context;
+  if (!hasNetworks(state, id)) return undefined;
+  using opened = new DisposableStack();
+  const notes = await NetworkNotes.lock(state, id);
+  if (notes === undefined) return undefined;
+  opened.use(notes);
+  for (const note of readable(notes, force).toReversed()) {
+    if (incarnation !== undefined && note.incarnation > incarnation) continue;
+    await release(context, id, notes, note, force);
+  }
+  opened.move();
+  return notes;
+}
+
+/** {@linkcode releaseNetworks} for a collector of garbage: what fails, or somebody is at, is left for the next time. */
+export async function releaseOrLeave(
+  context: NodeContext,
+  id: string,
+  options: ReleaseOptions,
+): Promise<void> {
+  try {
+    (await releaseNetworks(context, id, options))?.[Symbol.dispose]();
+  } catch (error) {
+    const isLeft = error instanceof CniError ||
+      error instanceof Deno.errors.NotCapable ||
+      isSandboxError(error, "Timeout") ||
+      isSandboxError(error, "RecordInvalid");
+    if (!isLeft) throw error;
+  }
+}
+
+/** With force notes that cannot be read are given up with their sandbox. */
+function readable(
+  notes: NetworkNotes,
+  force: boolean,
+): readonly NetworkNote[] {
+  try {
+    return notes.list();
+  } catch (error) {
+    if (!force || !isSandboxError(error, "RecordInvalid")) throw error;
+    notes.clear();
+    return [];
+  }
+}
+
+/**
+ * Has the plugins of one attachment take it away, and forgets it.
+ *
+ * @param notes of the sandbox, locked
+ * @param force past all that fails
+ * @throws {CniPluginError} unless forced; it stays noted then
+ */
+export async function release(
+  context: NodeContext,
+  id: string,
+  notes: NetworkNotes,
+  note: NetworkNote,
+  force = false,
+): Promise<void> {
+  const host = hostOf(context, note);
+  const cache = cacheOf(note);
+  using _cache = await cache.lock("shared");
+  const list = asItWas(note.config);
+  const target = targetOf(note, liveNetns(context, id));
+  const result = note.result === undefined ? undefined : readJson(note.result);
+  // From here on it may be half gone.
+  if (note.state === "ready") notes.put({ ...note, state: "unfinished" });
+  let failed = false;
+  // A note that is damaged has no plugins to run.
+  if (list !== undefined && force) {
+    failed = (await deleteEach(host, list, target, result)).length > 0;
+  } else if (list !== undefined) {
+    try {
+      await deleteNetwork(host, list, target, result);
+    } catch (error) {
+      // Without --allow-run none of them was.
+      if (error instanceof Deno.errors.NotCapable) notes.put(note);
+      throw error;
+    }
+  }
+  // What stays in the cache is what the next garbage collection of the network deletes.
+  if (!failed) cache.remove(cached(context, id, note));
+  notes.delete(note.name);
+}
+
+/** Empty when it is gone: plugins take the path of anything else for a mistake. */
+function liveNetns(context: NodeContext, id: string): string {
+  const { state } = context;
+  const record = state.readableSandbox(id);
+  return record !== undefined && isAlive(context, record)
+    ? state.pinPath(id)
+    : "";
+}

@@ -1,0 +1,70 @@
+/**
+ * What it means when the kernel refuses for want of a capability, or of room.
+ *
+ * @module
+ */
+import { Errno, isSyscallError } from "../../../ffi/errno.ts";
+import { SandboxError } from "../../errors.ts";
+import { isNetlinkError } from "../../netlink/netlink_error.ts";
+import { unusable } from "../../state/store.ts";
+import { explainLimit } from "./limits.ts";
+
+/** These need CAP_SYS_ADMIN in the user namespace that owns what they act on. */
+const OF_THE_ADMINISTRATOR: readonly string[] = [
+  "mount",
+  "umount",
+  "setns",
+  "unshare",
+];
+
+/** Does something, and explains what the kernel refuses; see {@linkcode explainRefusal}. */
+export async function explained<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw explainRefusal(error);
+  }
+}
+
+/**
+ * `error`, or `NotPermitted` with the capability that is missing, or `LimitReached` with the limit; it is their `cause`
+ * then.
+ */
+export function explainRefusal(error: unknown): unknown {
+  const explained = explainPermission(error) ?? explainLimit(error) ??
+    explainFileSystem(error);
+  if (explained === undefined) return error;
+  if (error instanceof Error && "undoFailures" in error) {
+    Object.assign(explained, { undoFailures: error.undoFailures });
+  }
+  return explained;
+}
+
+/** What is removed meets a file system that has become read-only, too. */
+function explainFileSystem(error: unknown): SandboxError | undefined {
+  const found =
+    isSyscallError(error, Errno.EROFS, Errno.ENOSPC, Errno.EDQUOT) &&
+      error.path !== undefined
+      ? unusable(error.path, error)
+      : undefined;
+  return found instanceof SandboxError ? found : undefined;
+}
+
+function explainPermission(error: unknown): SandboxError | undefined {
+  if (isNetlinkError(error, Errno.EPERM)) {
+    return new SandboxError("NotPermitted", {
+      operation: error.operation,
+      capability: "CAP_NET_ADMIN",
+    }, { cause: error });
+  }
+  if (
+    isSyscallError(error, Errno.EPERM) &&
+    OF_THE_ADMINISTRATOR.includes(error.syscall)
+  ) {
+    return new SandboxError("NotPermitted", {
+      operation: `${error.syscall} ${error.path ?? ""}`.trim(),
+      capability: "CAP_SYS_ADMIN",
+    }, { cause: error });
+  }
+  return undefined;
+}

@@ -1,0 +1,370 @@
+/**
+ * How a sandbox is made, step by step. Each step that changes the kernel has its undo beside it.
+ *
+ * @module
+ */
+import { Errno } from "../../../ffi/errno.ts";
+import {
+  type AddressWish,
+  releaseLink,
+} from "../../attachment/address_claims.ts";
+import { removeShaper } from "../../attachment/bandwidth.ts";
+import { hasIpv6, type PodLink } from "../../attachment/pod_link.ts";
+import {
+  attachHost,
+  attachPod,
+  awaitReady,
+  detachHost,
+  guardIpv6,
+  makeLink,
+} from "../../attachment/routed_veth.ts";
+import { podAt } from "../../attachment/check_host.ts";
+import { isSandboxError, SandboxError } from "../../errors.ts";
+import { ofFamily } from "../../hostport/elements.ts";
+import { TABLE } from "../../hostport/sets.ts";
+import { IpAddress } from "../../net/ip.ts";
+import { MacAddress } from "../../net/mac.ts";
+import { isNetlinkError } from "../../netlink/netlink_error.ts";
+import { removeIfEmpty } from "../../state/store.ts";
+import { ensureBaseline } from "../node/baseline.ts";
+import { bridgesOf, sweptIfItFails } from "../node/bridges.ts";
+import { describeOwner, type NodeContext } from "../node/context.ts";
+import { expectDescriptors } from "../node/descriptors.ts";
+import { newDnsFiles } from "./dns_files.ts";
+import { freeAddresses, ownerOfAddress } from "../node/free_addresses.ts";
+import {
+  type Identity,
+  identity,
+  idOfAlias,
+  linkAlias,
+  newHostLink,
+  newIndex,
+  sandboxId,
+} from "../records/identity.ts";
+import { buildOnHostNetwork, buildUnrouted } from "./build_unrouted.ts";
+import { attachInterfaces } from "./interfaces.ts";
+import { claimNewPorts } from "./live_ports.ts";
+import { pinFor, recordOf } from "../records/new_record.ts";
+import { hasNetworks } from "../records/network_notes.ts";
+import { refuseStaleNode } from "../node/node_settings.ts";
+import type { SandboxRecord } from "../records/records.ts";
+import { explained } from "../node/permission.ts";
+import { routingOf } from "./recorded_wiring.ts";
+import { leaveNamespace, removeOrphans, removeRemains } from "./remove.ts";
+import { turn } from "../node/pacer.ts";
+import { specDifferences } from "../../spec/differences.ts";
+import { parseSandboxSpec } from "../../spec/parse.ts";
+import type { NormalisedSpec, SandboxSpec } from "../../spec/sandbox_spec.ts";
+import {
+  adoptPodNamespace,
+  DEFAULT_INTERFACE,
+  FIRST_INDEX,
+  newPodNamespace,
+} from "./pod_namespace.ts";
+import { writeSpecSysctls } from "./spec_sysctls.ts";
+import { UndoStack } from "../records/undo.ts";
+import type { WarmNamespace } from "../node/warm_pool.ts";
+
+/**
+ * Makes the sandbox, or finds it when it exists with the same spec.
+ *
+ * @throws {SandboxError} `InvalidSpec`, `SandboxConflict`, `AddressInUse`, `AddressPoolExhausted`, `HostPortInUse`,
+ * `HostAddressUnknown`, `LeaseEnded`, `StateUnusable`, `NotPermitted`, `LimitReached`; the node is then as it was
+ */
+export function createSandbox(
+  context: NodeContext,
+  input: SandboxSpec,
+): Promise<SandboxRecord> {
+  return explained(() => create(context, input));
+}
+
+async function create(
+  context: NodeContext,
+  input: SandboxSpec,
+): Promise<SandboxRecord> {
+  const spec = parseSandboxSpec(input, {
+    podCidrs: context.pools.map(({ cidr }) => cidr),
+  });
+  const act = () => createAsSaid(context, spec);
+  return bridgesOf(spec.interfaces).length === 0
+    ? await act()
+    : await sweptIfItFails(context, act);
+}
+
+async function createAsSaid(
+  context: NodeContext,
+  spec: NormalisedSpec,
+): Promise<SandboxRecord> {
+  const id = spec.id ?? sandboxId(spec.namespace, spec.name);
+  for (;;) {
+    const record = await createDetached(context, id, spec);
+    if (record !== undefined) return record;
+    // Under no other lock, since plugins take their time and may be podnet.
+    const { releaseNetworks } = await import("../upkeep.ts");
+    using _released = await releaseNetworks(context, id, { force: true });
+  }
+}
+
+/** Undefined when one that is gone is still attached to networks. */
+async function createDetached(
+  context: NodeContext,
+  id: string,
+  spec: NormalisedSpec,
+): Promise<SandboxRecord | undefined> {
+  const { state } = context;
+  // Nothing else here waits, so a program that makes many in a row would do nothing else.
+  await turn();
+  await expectDescriptors();
+  using _node = await state.lock("shared");
+  refuseStaleNode(context);
+  const wanted = { id, spec, ...identity(id), isRetry: false };
+  // A try that fails takes the directory away, and the lock with it.
+  const attempt = async (wanted: Wanted) => {
+    using lock = await state.lockNewSandbox(id);
+    try {
+      return lock.isNew && !wanted.isRetry
+        ? make(context, wanted)
+        : await findOrMake(context, wanted);
+    } catch (error) {
+      removeIfEmpty(state.sandboxDirectory(id));
+      throw error;
+    }
+  };
+  try {
+    return await attempt(wanted);
+  } catch (error) {
+    // Somebody may have flushed the ruleset: no pod is made without its guard.
+    if (isTableLost(context)) await ensureBaseline(context);
+    else if (!wasOptimistic(wanted, error)) throw error;
+    return await attempt({ ...wanted, isRetry: true });
+  }
+}
+
+/**
+ * Whether trying again with more care may help: an address, or the number of a link, was not as free as it looked; a link
+ * made ahead was deleted by somebody; or what is in the way is left of this very sandbox, whose directory was lost.
+ */
+function wasOptimistic(
+  { id, spec: { namespace, name } }: Wanted,
+  error: unknown,
+): boolean {
+  if (isNetlinkError(error, Errno.EEXIST, Errno.EBUSY, Errno.ENODEV)) {
+    return true;
+  }
+  return (isSandboxError(error, "AddressInUse") ||
+    isSandboxError(error, "HostPortInUse")) &&
+    // Told by its record, which is written before some claims, or without.
+    [`sandbox ${id}`, `sandbox ${namespace}/${name} (${id})`]
+      .includes(error.context.owner ?? "");
+}
+
+/** Asked after a failure: when there is no answer, that failure is the one to know. */
+function isTableLost({ sockets: { nft } }: NodeContext): boolean {
+  try {
+    return nft.getTable(TABLE) === undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** What a sandbox is made from. */
+interface Wanted extends Identity {
+  readonly id: string;
+  readonly spec: NormalisedSpec;
+  /** Whether nothing is taken for granted: what may be left of it is looked for, addresses too, and nothing made ahead is used. */
+  readonly isRetry: boolean;
+}
+
+async function findOrMake(
+  context: NodeContext,
+  wanted: Wanted,
+): Promise<SandboxRecord | undefined> {
+  const { state } = context;
+  const { id, spec } = wanted;
+  const existing = state.readSandbox(id);
+  if (existing?.state === "ready") {
+    const differences = specDifferences(existing.spec, spec);
+    if (differences.length > 0) {
+      throw new SandboxError("SandboxConflict", {
+        id,
+        name: spec.name,
+        differences,
+      });
+    }
+    // It may have lost something since.
+    const { mendSandbox } = await import("../upkeep.ts");
+    const mended = mendSandbox(context, existing);
+    if (mended !== undefined) return mended;
+  }
+  if (hasNetworks(state, id)) return undefined;
+  // What a crash or a reboot left of this sandbox.
+  removeRemains(context, id, existing);
+  if (existing === undefined) removeOrphans(context, id);
+  // It would be taken for the record of what is about to be made.
+  state.records.remove(id);
+  return make(context, wanted);
+}
+
+/** The sandbox has nothing but an empty directory, or what is to be replaced. */
+function make(context: NodeContext, wanted: Wanted): SandboxRecord {
+  const { state } = context;
+  const { id, spec } = wanted;
+  if (!spec.hostNetwork) context.gate.pass(state);
+  const undo = new UndoStack();
+  state.reserve.fill();
+  undo.push(() => state.removeSandbox(id));
+  try {
+    const record = spec.hostNetwork
+      ? buildOnHostNetwork(context, id, spec, undo)
+      : spec.attachment.type === "none"
+      ? buildUnrouted(context, id, spec, undo)
+      : build(context, wanted, undo);
+    return state.records.finish(record);
+  } catch (error) {
+    throw state.reserve.lend(() => undo.rollBack(error));
+  }
+}
+
+/** Of the pod's own network: a namespace, a link, addresses, host ports. */
+function build(
+  context: NodeContext,
+  { id, spec, seed, mac, isRetry }: Wanted,
+  undo: UndoStack,
+): SandboxRecord {
+  const { state, sockets, settings } = context;
+  const mtu = spec.mtu ?? settings.mtu;
+  using opened = new DisposableStack();
+  const warm = isRetry ? undefined : takeWarm(context, spec, mtu);
+  if (warm !== undefined) opened.use(warm);
+  const { name: hostInterface, index: hostIndex } = warm?.hostLink ??
+    newHostLink();
+  const link: PodLink = {
+    hostInterface,
+    hostIndex,
+    alias: linkAlias(settings.name, id),
+    podIndex: spec.netns === undefined ? FIRST_INDEX : hostIndex,
+    interfaceName: spec.interfaceName,
+    mac: spec.mac === undefined ? mac : MacAddress.parse(spec.mac),
+    mtu,
+    ipv6: hasIpv6(context.ipv6, mtu),
+    isPrepared: warm !== undefined,
+    ...routingOf(spec),
+    ...(spec.bandwidth === undefined ? {} : { bandwidth: spec.bandwidth }),
+  };
+  const { namespace, podRoute } = warm ??
+    (spec.netns === undefined
+      ? newPodNamespace(opened, context)
+      : adoptPodNamespace(opened, context, {
+        interfaceName: spec.interfaceName,
+        defaultRoutes: spec.defaultRoute
+          ? context.pools.map(({ cidr }) => cidr.family)
+          : [],
+        routes: spec.routes,
+      }, spec.netns));
+  pinFor(state, id, namespace, undo);
+  const recordWith = (addresses: readonly IpAddress[]): SandboxRecord => ({
+    ...recordOf(id, spec, namespace, addresses),
+    mtu,
+    link: {
+      hostInterface,
+      hostIndex,
+      podIndex: link.podIndex,
+      mac: String(link.mac),
+    },
+  });
+  if (spec.netns !== undefined) {
+    // The link will not go with its namespace, and bears no mark when it is born: only the record leads to it.
+    state.writeSandbox(recordWith([]));
+    undo.push(() => detachHost(sockets.route, link));
+    // Once more when it fails: nothing else will lead to a namespace of somebody else's.
+    undo.push(() => leaveNamespace(context, recordWith([])));
+    undo.push(() => leaveNamespace(context, recordWith([])));
+  } else if (spec.addresses.length > 0) {
+    // Who else asks for the same address is to learn who has it.
+    state.writeSandbox(recordWith([]));
+  } else if (spec.bandwidth?.egress !== undefined) {
+    // Its shaper will not go with the namespace either.
+    state.writeSandbox(recordWith([]));
+  }
+  if (spec.bandwidth?.egress !== undefined) {
+    undo.push(() => removeShaper(sockets.route, link));
+  }
+  if (warm === undefined) {
+    makeLink(sockets.route, namespace, link);
+    // While it is down: nothing can arrive.
+    guardIpv6(
+      sockets.ipv6Settings,
+      hostInterface,
+      context.pools.some(({ cidr }) => cidr.family === 6),
+    );
+  }
+  undo.push(() => releaseLink(sockets.route, hostIndex));
+  const claimed = attachHost(
+    sockets.route,
+    link,
+    addressWishes(context, spec, seed, isRetry),
+    newIndex,
+  );
+  // At once: the kernel begins to tell the node that its end has no carrier, with the lock that this needs.
+  attachPod(podRoute, link, claimed);
+  const addresses = claimed.map(({ address }) => address);
+  writeSpecSysctls(namespace, spec);
+  let record = recordWith(addresses);
+  newDnsFiles(state, record);
+  // Until here all goes with the pin, or bears the sandbox's mark. Who has a host port is told by its record.
+  state.writeSandbox(record);
+  record = attachInterfaces(context, record, { namespace, podRoute }, undo);
+  claimNewPorts(context, record, undo);
+  awaitReady(sockets.route, podRoute, link, claimed);
+  return record;
+}
+
+/** One that was made ahead, if it is what the spec asks for. */
+function takeWarm(
+  { warm, settings }: NodeContext,
+  { netns, interfaceName }: NormalisedSpec,
+  mtu: number,
+): WarmNamespace | undefined {
+  return netns === undefined && interfaceName === DEFAULT_INTERFACE &&
+      mtu === settings.mtu
+    ? warm?.take()
+    : undefined;
+}
+
+/** In each family the requested address and no other, or any free one. */
+function addressWishes(
+  context: NodeContext,
+  spec: NormalisedSpec,
+  seed: Uint8Array,
+  isSure: boolean,
+): AddressWish[] {
+  const requested = spec.addresses.map((text) => IpAddress.parse(text));
+  return context.pools.map((pool) => {
+    const { gateway, cidr, size } = pool;
+    const address = ofFamily(requested, cidr.family);
+    return {
+      gateway,
+      candidates: address === undefined
+        ? freeAddresses(context, pool, seed, isSure)
+        : [address].filter((one) => ownerOfAddress(context, one) === undefined),
+      exhausted: () =>
+        address === undefined
+          ? new SandboxError("AddressPoolExhausted", {
+            cidr: String(cidr),
+            size: Number(size),
+          })
+          : addressInUse(context, address),
+    };
+  });
+}
+
+function addressInUse(context: NodeContext, address: IpAddress): SandboxError {
+  const { sockets, settings } = context;
+  // One that is still being made has its link, and no element yet.
+  const owner = ownerOfAddress(context, address) ??
+    idOfAlias(settings.name, podAt(sockets.route, address));
+  return new SandboxError("AddressInUse", {
+    address: String(address),
+    ...(owner === undefined ? {} : { owner: describeOwner(context, owner) }),
+  });
+}

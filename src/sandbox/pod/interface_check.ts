@@ -1,0 +1,172 @@
+/**
+ * How further interfaces differ from what a record tells of them, and what mends it.
+ *
+ * @module
+ */
+import { Errno } from "../../../ffi/errno.ts";
+import { bridgeDifferences, isOwnBridge } from "../../attachment/bridge.ts";
+import { findPort, portDifferences } from "../../attachment/bridge_port.ts";
+import { routeOf } from "../../attachment/check_pod.ts";
+import {
+  findLink,
+  orNone,
+  type WiringDifference,
+} from "../../attachment/difference.ts";
+import {
+  configureInterface,
+  interfaceDifferences,
+} from "../../attachment/extra_interface.ts";
+import { releasePodRules } from "../../attachment/pod_routes.ts";
+import { NetworkNamespace } from "../../namespace/network_namespace.ts";
+import type { Connection } from "../../netlink/connection.ts";
+import { getLink } from "../../rtnetlink/link.ts";
+import {
+  bridgeSite,
+  claimAll,
+  isSupplied,
+  readyBridge,
+  recordedPort,
+  wantedBridge,
+} from "../node/bridges.ts";
+import type { NodeContext } from "../node/context.ts";
+import { linkOf, make } from "./make_interface.ts";
+import { sourceOf, wantedOf } from "./recorded_interface.ts";
+import type { RecordedInterface, SandboxRecord } from "../records/records.ts";
+
+/** How the interfaces of a sandbox differ from what its record tells. */
+export function interfacesDifferences(
+  context: NodeContext,
+  record: SandboxRecord,
+  podRoute: Connection,
+  interfaces: readonly RecordedInterface[] = record.interfaces,
+): WiringDifference[] {
+  const { state, sockets: { route } } = context;
+  const open = () => NetworkNamespace.open(state.pinPath(record.id));
+  const mending = (mend: (route: Connection) => void) => () => {
+    using inside = routeOf(open);
+    mend(inside);
+  };
+  return interfaces.flatMap((own): WiringDifference[] => {
+    const wanted = wantedOf(own);
+    const ofNode = nodeDifferences(context, record, own);
+    const link = findLink(podRoute, own.index);
+    if (link !== undefined) {
+      return [
+        ...ofNode,
+        ...supplyDifferences(context, record, own, open),
+        ...interfaceDifferences(podRoute, mending, link, wanted),
+      ];
+    }
+    const { attachment } = own.spec;
+    const object = `pod's link ${own.spec.name}`;
+    const from = sourceOf(attachment);
+    const isMade = attachment.type === "bridge";
+    const source = orNone(route, getLink({ name: from }), Errno.ENODEV);
+    if (source === undefined && !isMade) {
+      return [{
+        object,
+        problem: `is gone, and the node has no link ${from}`,
+        advice: `bring ${from} back, or detach the interface`,
+      }];
+    }
+    return [{
+      object,
+      problem: "is gone",
+      does: attachment.type === "device" ? "moves it in" : "makes a new one",
+      mend: () => {
+        using namespace = open();
+        using inside = routeOf(open);
+        releasePodRules(inside, own.index);
+        make(
+          context,
+          record,
+          { namespace, podRoute: inside },
+          own,
+          linkOf(context, own.spec, own.spec.name),
+          noter(context, record, own),
+        );
+      },
+    }];
+  });
+}
+
+/** Attaching it was cut short before it had its addresses of ranges. */
+function supplyDifferences(
+  context: NodeContext,
+  record: SandboxRecord,
+  own: RecordedInterface,
+  open: () => NetworkNamespace,
+): WiringDifference[] {
+  const { route } = context.sockets;
+  const port = recordedPort(context, record, own);
+  if (isSupplied(own) || port === undefined) return [];
+  const found = findPort(route, port);
+  // Until it is a port that works, nothing can be claimed by it.
+  if (!found?.up || found.master === undefined) return [];
+  return [{
+    object: `pod's link ${own.spec.name}`,
+    problem: "has no address of its ranges",
+    does: "chooses one",
+    mend: () => {
+      const bridge = linkOf(context, own.spec, own.spec.name);
+      const note = noter(context, record, own);
+      const got = claimAll(context, record.id, own, port, bridge, note);
+      using inside = routeOf(open);
+      releasePodRules(inside, own.index);
+      configureInterface(inside, wantedOf(got));
+    },
+  }];
+}
+
+/** Writes the record anew, with the interface as it is then. */
+function noter(
+  { state }: NodeContext,
+  record: SandboxRecord,
+  own: RecordedInterface,
+): (now: RecordedInterface) => void {
+  return (now) =>
+    state.writeSandbox({
+      ...record,
+      interfaces: record.interfaces.map((one) => one === own ? now : one),
+    });
+}
+
+/** How the node's end of an interface, and the bridge that it is a port of, differ. */
+function nodeDifferences(
+  context: NodeContext,
+  record: SandboxRecord,
+  own: RecordedInterface,
+): WiringDifference[] {
+  const { sockets: { route } } = context;
+  const { attachment } = own.spec;
+  const port = recordedPort(context, record, own);
+  if (attachment.type !== "bridge" || port === undefined) return [];
+  const found = findPort(route, port);
+  // The other end is gone, too, which is told of.
+  if (found === undefined) return [];
+  const wanted = wantedBridge(context, attachment);
+  const bridge = orNone(
+    route,
+    getLink({ name: attachment.bridge }),
+    Errno.ENODEV,
+  );
+  const addresses = wantedOf(own).addresses.map(({ address }) => address);
+  if (bridge === undefined || !isOwnBridge(bridge)) {
+    const isGone = bridge?.kind !== "bridge";
+    if (bridge !== undefined && !isGone) {
+      return portDifferences(route, found, port, bridge, addresses);
+    }
+    return [{
+      object: `bridge ${attachment.bridge}`,
+      problem: "is gone",
+      does: "makes a new one",
+      mend: () => {
+        readyBridge(context, attachment, own.spec.name);
+      },
+    }];
+  }
+  return [
+    ...bridgeDifferences(bridgeSite(context), bridge, wanted),
+    ...portDifferences(route, found, port, bridge, addresses),
+  ];
+}

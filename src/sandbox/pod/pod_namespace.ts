@@ -1,0 +1,148 @@
+/**
+ * The network namespaces that pods get: new ones, ones that are there already, and ones made ahead.
+ *
+ * @module
+ */
+import { hasIpv6, type PodLink } from "../../attachment/pod_link.ts";
+import {
+  guardIpv6,
+  makeLink,
+  prepareLink,
+} from "../../attachment/routed_veth.ts";
+import { SandboxError } from "../../errors.ts";
+import { NetworkNamespace } from "../../namespace/network_namespace.ts";
+import { MacAddress } from "../../net/mac.ts";
+import { Connection } from "../../netlink/connection.ts";
+import { NETLINK_ROUTE } from "../../netlink/message.ts";
+import { RT_TABLE_MAIN } from "../../rtnetlink/constants.ts";
+import { dumpLinks } from "../../rtnetlink/link.ts";
+import { dumpRoutes } from "../../rtnetlink/route.ts";
+import type { IpFamily } from "../../net/ip.ts";
+import type { RouteSpec } from "../../spec/sandbox_spec.ts";
+import type { NodeContext } from "../node/context.ts";
+import { routingOf } from "./recorded_wiring.ts";
+import { newHostLink } from "../records/identity.ts";
+import type { PodNamespace, WarmNamespace } from "../node/warm_pool.ts";
+
+/** In a namespace that was just made 1 is lo. */
+export const FIRST_INDEX = 2;
+
+/** The interface that pods have unless their spec says otherwise. */
+export const DEFAULT_INTERFACE = "eth0";
+
+/**
+ * Its /proc/sys is left alone: the kernel looks for a name in it among those of all namespaces that were ever looked at,
+ * which takes 1 ms at 1000 pods. Router advertisements and redirects could come from the node only, at the link's other
+ * end: of those that other pods send, the guard and the kernel's own checks of source and hop limit let none through.
+ */
+export function newPodNamespace(
+  opened: DisposableStack,
+  { namespace: node }: Pick<NodeContext, "namespace">,
+): PodNamespace {
+  const sockets: Connection[] = [];
+  const namespace = opened.use(NetworkNamespace.create(() => {
+    sockets.push(opened.use(Connection.open(NETLINK_ROUTE)));
+  }, node));
+  const [podRoute] = sockets;
+  if (podRoute === undefined) {
+    throw new TypeError("create() did not run inside");
+  }
+  return { namespace, podRoute };
+}
+
+/** What a namespace must not have yet. */
+export interface NewInPod {
+  readonly interfaceName?: string;
+  /** IP versions of default routes. */
+  readonly defaultRoutes: readonly IpFamily[];
+  readonly routes: readonly Pick<RouteSpec, "destination">[];
+}
+
+/** The namespace of somebody else; it must not be the node, and must have room for the pod's interface. */
+export function adoptPodNamespace(
+  opened: DisposableStack,
+  context: NodeContext,
+  { interfaceName, defaultRoutes, routes: wanted }: NewInPod,
+  path: string,
+): PodNamespace {
+  const namespace = opened.use(NetworkNamespace.open(path));
+  const refuse = (reason: string) =>
+    new SandboxError("InvalidNamespace", { path, reason });
+  if (namespace.id === context.namespace.id) {
+    throw refuse("it is the node's own: ask for the host network instead");
+  }
+  const podRoute = opened.use(
+    namespace.run(() => Connection.open(NETLINK_ROUTE)),
+  );
+  if (
+    podRoute.dump(dumpLinks()).some(({ name }) => name === interfaceName)
+  ) {
+    throw refuse(
+      `it has an interface ${interfaceName} already: choose another interface name`,
+    );
+  }
+  // Its own would have to be replaced, and nobody could give it back.
+  const networks = wanted.map(({ destination }) => destination);
+  const [route] = podRoute.dump(dumpRoutes({ table: RT_TABLE_MAIN })).filter((
+    { destination, family },
+  ) =>
+    destination === "default"
+      ? defaultRoutes.includes(family)
+      : networks.includes(String(destination))
+  );
+  if (route !== undefined) {
+    throw refuse(
+      route.destination === "default"
+        ? `it has an IPv${route.family} default route already`
+        : `it has a route to ${route.destination} already`,
+    );
+  }
+  return { namespace, podRoute };
+}
+
+/**
+ * Makes a namespace ahead, with a link that has no alias yet. Nothing but this process holds it: when the process dies, the
+ * kernel takes it away.
+ */
+export function prepareNamespace(
+  {
+    sockets: { route, ipv6Settings },
+    namespace: node,
+    settings: { mtu },
+    pools,
+    ipv6,
+  }: Pick<
+    NodeContext,
+    "sockets" | "namespace" | "settings" | "pools" | "ipv6"
+  >,
+): WarmNamespace {
+  using opened = new DisposableStack();
+  const { namespace, podRoute } = newPodNamespace(opened, { namespace: node });
+  const hostLink = newHostLink();
+  const link: PodLink = {
+    hostInterface: hostLink.name,
+    hostIndex: hostLink.index,
+    alias: "",
+    podIndex: FIRST_INDEX,
+    interfaceName: DEFAULT_INTERFACE,
+    // Until it is somebody's.
+    mac: MacAddress.parse("02:00:00:00:00:00"),
+    mtu,
+    ipv6: hasIpv6(ipv6, mtu),
+    ...routingOf({ defaultRoute: true, routes: [] }),
+  };
+  makeLink(route, namespace, link);
+  guardIpv6(
+    ipv6Settings,
+    hostLink.name,
+    pools.some(({ cidr }) => cidr.family === 6),
+  );
+  prepareLink(route, podRoute, link);
+  const owned = opened.move();
+  return {
+    namespace,
+    podRoute,
+    hostLink,
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}

@@ -1,0 +1,60 @@
+/**
+ * How a sandbox that exists is wired, by its record: what its link is to be, and which addresses it claims.
+ *
+ * @module
+ */
+import type { ClaimedAddress } from "../../attachment/address_claims.ts";
+import { hasIpv6, type PodLink } from "../../attachment/pod_link.ts";
+import type { PodRouting } from "../../attachment/pod_routes.ts";
+import { Cidr } from "../../net/cidr.ts";
+import { MacAddress } from "../../net/mac.ts";
+import type { NodeContext } from "../node/context.ts";
+import { linkAlias } from "../records/identity.ts";
+import { addressesOf, type SandboxRecord } from "../records/records.ts";
+import type { NormalisedSpec } from "../../spec/sandbox_spec.ts";
+
+/** A record that tells of a link, which those on the host network do not. */
+export type LinkedRecord =
+  & SandboxRecord
+  & Required<Pick<SandboxRecord, "link">>;
+
+/** The link that it tells of. */
+export function recordedLink(
+  { settings, ipv6 }: NodeContext,
+  { id, spec, mtu, link, bandwidth }: LinkedRecord,
+): PodLink {
+  const { hostInterface, hostIndex, podIndex, mac } = link;
+  return {
+    hostInterface,
+    hostIndex,
+    podIndex,
+    alias: linkAlias(settings.name, id),
+    interfaceName: spec.interfaceName,
+    mac: MacAddress.parse(mac),
+    mtu,
+    ipv6: hasIpv6(ipv6, mtu),
+    ...routingOf(spec),
+    ...(bandwidth === undefined ? {} : { bandwidth }),
+  };
+}
+
+/** What of the pod is routed over the link. */
+export function routingOf(
+  { defaultRoute, routes }: Pick<NormalisedSpec, "defaultRoute" | "routes">,
+): Omit<PodRouting, "podIndex"> {
+  return {
+    defaultRoute,
+    routes: routes.map(({ destination }) => Cidr.parse(destination)),
+  };
+}
+
+/** Its addresses, each with the gateway of its family. */
+export function recordedClaims(
+  { pools }: NodeContext,
+  record: SandboxRecord,
+): ClaimedAddress[] {
+  return addressesOf(record).flatMap((address) => {
+    const pool = pools.find(({ cidr }) => cidr.family === address.family);
+    return pool === undefined ? [] : [{ address, gateway: pool.gateway }];
+  });
+}

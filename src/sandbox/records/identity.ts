@@ -1,0 +1,139 @@
+/**
+ * The names and numbers of a sandbox that follow from its id, and those that must be new each time.
+ *
+ * @module
+ */
+import { shaperAlias } from "../../attachment/bandwidth.ts";
+import { BRIDGE_ALIAS } from "../../attachment/bridge.ts";
+import { PORT_PREFIX } from "../../attachment/bridge_port.ts";
+import { MAX_ID_LENGTH } from "../../spec/limits.ts";
+import { MacAddress } from "../../net/mac.ts";
+import { digest } from "./digest.ts";
+
+/** Every host end of a pod's link begins with this; the anti-spoof rule matches it. */
+export const HOST_INTERFACE_PREFIX = "pn-";
+
+/** Where probing for a free address starts, and the MAC, both constant for one sandbox id. */
+export interface Identity {
+  /** 32 bytes. */
+  readonly seed: Uint8Array;
+  readonly mac: MacAddress;
+}
+
+/** The id of the sandbox `name` in `namespace`: 16 hexadecimal digits. */
+export function sandboxId(namespace: string, name: string): string {
+  // No name holds a slash, so no two pairs give the same text.
+  return digest(`${namespace}/${name}`).subarray(0, 8).toHex();
+}
+
+/** Derives the constants of a sandbox. */
+export function identity(id: string): Identity {
+  const seed = digest(id);
+  const mac = seed.slice(26, 32);
+  // Locally administered, unicast.
+  mac[0] = 0x02;
+  return { seed, mac: MacAddress.fromBytes(mac) };
+}
+
+/**
+ * Name and index for a new host end. Random, because the kernel destroys links on its own time: the one that
+ * a sandbox of this id had a moment ago may still bear its name.
+ */
+export function newHostLink(): { name: string; index: number } {
+  crypto.getRandomValues(RANDOM);
+  return {
+    name: HOST_INTERFACE_PREFIX + RANDOM.toHex().slice(0, 12),
+    // Far above the indices that the kernel counts up from 1, below 2^31.
+    index: MIN_INDEX + RANDOM_VIEW.getUint32(6) % (MAX_INDEX - MIN_INDEX),
+  };
+}
+
+const RANDOM = new Uint8Array(10);
+const RANDOM_VIEW = new DataView(RANDOM.buffer);
+
+/** A number for another link of the node's. */
+export function newIndex(): number {
+  return newHostLink().index;
+}
+
+const MIN_INDEX = 0x0100_0000;
+const MAX_INDEX = 0x7f00_0000;
+
+/** Name and index for a new port of a bridge, as {@linkcode newHostLink}. */
+export function newPort(): { name: string; index: number } {
+  const { name, index } = newHostLink();
+  return {
+    name: PORT_PREFIX + name.slice(HOST_INTERFACE_PREFIX.length),
+    index,
+  };
+}
+
+/** Whether {@linkcode newHostLink} makes such names. */
+export function isHostInterface(name: string): boolean {
+  return isNameOf(HOST_INTERFACE_PREFIX, name);
+}
+
+/** Whether {@linkcode newPort} makes such names. */
+export function isPort(name: string): boolean {
+  return isNameOf(PORT_PREFIX, name);
+}
+
+function isNameOf(prefix: string, name: string): boolean {
+  return name.startsWith(prefix) &&
+    /^[0-9a-f]{12}$/.test(name.slice(prefix.length));
+}
+
+/** Whether {@linkcode newHostLink} makes such numbers. */
+export function isChosenIndex(index: number): boolean {
+  return Number.isInteger(index) && index >= MIN_INDEX && index < MAX_INDEX;
+}
+
+/**
+ * Whether a text can be the id of a sandbox: a name in the state directory. What others write in the kernel, such as
+ * aliases and comments, may be anything.
+ */
+export function isId(text: string): boolean {
+  return text.length <= MAX_ID_LENGTH &&
+    /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(text);
+}
+
+/** IFLA_IFALIAS of a host end. */
+export function linkAlias(node: string, id: string): string {
+  return `podnet:${node}/${id}`;
+}
+
+/** The sandbox id in an alias of this node, else undefined. */
+export function idOfAlias(
+  node: string,
+  alias: string | undefined,
+): string | undefined {
+  return idAfter(linkAlias(node, ""), alias);
+}
+
+/** IFLA_IFALIAS of a port of a bridge. */
+export function portAlias(node: string, id: string): string {
+  return `podnet-port:${node}/${id}`;
+}
+
+/** IFLA_IFALIAS of a bridge. */
+export function bridgeAlias(node: string): string {
+  return BRIDGE_ALIAS + node;
+}
+
+/** The sandbox id in the alias of a shaper or port of this node, else undefined. */
+export function idOfFurtherAlias(
+  node: string,
+  alias: string | undefined,
+): string | undefined {
+  return idAfter(shaperAlias(linkAlias(node, "")), alias) ??
+    idAfter(portAlias(node, ""), alias);
+}
+
+function idAfter(
+  prefix: string,
+  alias: string | undefined,
+): string | undefined {
+  if (!alias?.startsWith(prefix)) return undefined;
+  const id = alias.slice(prefix.length);
+  return isId(id) ? id : undefined;
+}

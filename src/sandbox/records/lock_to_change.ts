@@ -1,0 +1,38 @@
+/**
+ * The lock of a sandbox that is to be changed.
+ *
+ * @module
+ */
+import { acquireLock, isStill } from "../../state/lock.ts";
+import type { NodeState } from "./node_state.ts";
+import type { SandboxRecord } from "./records.ts";
+
+/** Held until it is disposed. */
+export interface LockedSandbox extends Disposable {
+  /** Undefined when it has none. */
+  readonly record: SandboxRecord | undefined;
+}
+
+/**
+ * Locks a sandbox that has a directory, and reads its record; undefined when it has no directory.
+ *
+ * Where the record is what this process left there, the directory is the one that it left it in: 6 µs less.
+ *
+ * @throws {SandboxError} as reading the record
+ */
+export async function lockToChange(
+  state: NodeState,
+  id: string,
+): Promise<LockedSandbox | undefined> {
+  let own: SandboxRecord | undefined;
+  const lock = await acquireLock(state.sandboxDirectory(id), "exclusive", {
+    isStill: (path, file) =>
+      (own = state.records.findOwn(id)) !== undefined || isStill(path, file),
+  });
+  if (lock === undefined) return undefined;
+  using opened = new DisposableStack();
+  opened.use(lock);
+  const record = own ?? state.readSandbox(id);
+  const owned = opened.move();
+  return { record, [Symbol.dispose]: () => owned.dispose() };
+}

@@ -1,0 +1,45 @@
+/**
+ * What every new sandbox has, however it is wired: a record and a pin.
+ *
+ * @module
+ */
+import { NetworkNamespace } from "../../namespace/network_namespace.ts";
+import type { IpAddress } from "../../net/ip.ts";
+import type { NormalisedSpec } from "../../spec/sandbox_spec.ts";
+import type { NodeState } from "./node_state.ts";
+import { addressTexts, type SandboxRecord } from "./records.ts";
+import type { UndoStack } from "./undo.ts";
+
+/** Keeps the namespace at the path that containers join. */
+export function pinFor(
+  state: NodeState,
+  id: string,
+  namespace: NetworkNamespace,
+  undo: UndoStack,
+): void {
+  const path = state.pinPath(id);
+  // Before it is there, for what pinning could not take back itself.
+  undo.push(() => NetworkNamespace.unpin(path));
+  namespace.pin(path);
+}
+
+/** The record of a sandbox that is being made. */
+export function recordOf(
+  id: string,
+  spec: NormalisedSpec,
+  namespace: NetworkNamespace,
+  addresses: readonly IpAddress[],
+): Omit<SandboxRecord, "mtu"> {
+  return {
+    id,
+    state: "creating",
+    spec,
+    netnsId: namespace.id,
+    addresses: addressTexts(addresses),
+    ports: spec.ports,
+    ...(spec.bandwidth === undefined ? {} : { bandwidth: spec.bandwidth }),
+    interfaces: [],
+    containers: spec.containers,
+    createdAt: new Date().toISOString(),
+  };
+}
