@@ -94,11 +94,11 @@ interface Path {
 
 /** Takes turns on all paths; the rounds' rates and times become rows. */
 async function compare(bench: Bench, paths: readonly Path[]): Promise<void> {
-  const ms = bench.size(100, 500);
+  const ms = bench.size(100, 250);
   const rates = paths.map(() => [] as number[]);
   const times = paths.map(() => [] as number[]);
   const bits = paths.map(() => [] as number[]);
-  for (let round = 0; round <= bench.size(2, 7); round++) {
+  for (let round = 0; round <= bench.size(2, 20); round++) {
     for (const [at, { from, address, port }] of paths.entries()) {
       const laps: Laps = await from.laps("connect", address, port, ms);
       const stream = JSON.parse(await from.ask("stream", address, port, ms));
