@@ -67,8 +67,8 @@ export interface NodeOptions {
    */
   readonly maxConnectionsPerPod?: number;
   /**
-   * How many namespaces with links this process keeps ready while it has nothing else to do, so that a creation takes two
-   * thirds of its time; each holds two descriptors and some 200 KB of the kernel's memory. It is of this handle, not of
+   * How many namespaces with links this process keeps ready while it has nothing else to do, so that a creation takes a
+   * third of its time; each holds two descriptors and some 200 KB of the kernel's memory. It is of this handle, not of
    * the node. Used by sandboxes with the node's MTU and interface name `eth0`.
    * @default 0
    */
