@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { runProgram } from "./program.ts";
+
 /** Runs the plugin; the result is the exit code. */
 export async function cniPlugin(): Promise<number> {
   // Loaded as one, when there is no Buffer any more.
@@ -51,8 +53,4 @@ function write(
   while (rest.length > 0) rest = rest.subarray(stream.writeSync(rest));
 }
 
-if (import.meta.main) {
-  // Where there is a Buffer, cbor-x uses it, and then the runtime loads its Node modules: 4 ms.
-  Reflect.deleteProperty(globalThis, "Buffer");
-  Deno.exit(await cniPlugin());
-}
+if (import.meta.main) await runProgram(() => cniPlugin());

@@ -16,6 +16,7 @@
 import { generalHelp, groupHelp } from "./help.ts";
 import { print } from "./output.ts";
 import { type Chosen, perform } from "./perform.ts";
+import { runProgram } from "./program.ts";
 import { selectCommand } from "./select.ts";
 
 /** Runs a command line; the result is the exit code. */
@@ -51,8 +52,4 @@ async function version(): Promise<string> {
   return config.version;
 }
 
-if (import.meta.main) {
-  // Where there is a Buffer, cbor-x uses it, and then the runtime loads its Node modules: 4 ms.
-  Reflect.deleteProperty(globalThis, "Buffer");
-  Deno.exit(await main(Deno.args));
-}
+if (import.meta.main) await runProgram(() => main(Deno.args));

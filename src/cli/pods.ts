@@ -5,6 +5,7 @@
  * @module
  */
 import { perform } from "./perform.ts";
+import { runProgram } from "./program.ts";
 import { POD_COMMANDS } from "./summaries.ts";
 
 /** Runs `create …` or `rm …`; the result is the exit code. */
@@ -21,8 +22,4 @@ async function pods([name = "", ...args]: readonly string[]): Promise<number> {
   return code;
 }
 
-if (import.meta.main) {
-  // Where there is a Buffer, cbor-x uses it, and then the runtime loads its Node modules: 4 ms.
-  Reflect.deleteProperty(globalThis, "Buffer");
-  Deno.exit(await pods(Deno.args));
-}
+if (import.meta.main) await runProgram(() => pods(Deno.args));

@@ -7,11 +7,13 @@
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { readDirectory, readLink, readTextFile } from "../../ffi/file.ts";
 
-/** Tells the sockets of processes that have the container's id among their arguments from others. */
+/** Tells the sockets of processes that have the container's id among their arguments from others; these are looked for once. */
 export function isKeptFor(
   containerID: string,
 ): (socket: { readonly inode: number }) => boolean {
-  return ({ inode }) => keptSockets(new Set([containerID])).has(inode);
+  let kept: Map<number, string> | undefined;
+  return ({ inode }) =>
+    (kept ??= keptSockets(new Set([containerID]))).has(inode);
 }
 
 /** The container for which a socket is kept, by the socket's inode; reads all processes once. */

@@ -6,7 +6,7 @@
  */
 import type { EncodedBatch } from "../netlink/batch.ts";
 import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
-import { Template } from "../netlink/template.ts";
+import { MAX_FIELDS, Template } from "../netlink/template.ts";
 import type { NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import { bySet, type Placed } from "./elements.ts";
@@ -36,7 +36,7 @@ export function transactionOf(
 
 /**
  * The datagram of a change that is based on a generation of the table; valid until the next one is asked for. Undefined for
- * one that is too large.
+ * one that is too large: larger than the elements of a pod with ten ports.
  *
  * @throws {CodecError} if an owner is no plain text
  */
@@ -70,9 +70,6 @@ export function usualChange(
   }
   return size > MAX_FIELDS ? undefined : CHANGE.with(fields, shape.join(" "));
 }
-
-/** What a template can tell apart, which is more than the elements of a pod with ten ports need. */
-const MAX_FIELDS = 63;
 
 /** What is added has the key of the one before: a port is in two sets. */
 const SAME_KEY = "=";

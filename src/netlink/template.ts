@@ -28,6 +28,12 @@ interface Places {
   readonly at: readonly number[];
 }
 
+/** Bytes that differ in the two encodings of a compilation, one for each field. */
+const SAMPLE = 0x01;
+const OTHER_SAMPLE = 0x41;
+/** More fields could not be told apart. */
+export const MAX_FIELDS = OTHER_SAMPLE - SAMPLE - 1;
+
 /** A shape that is asked for so often is worth being compiled. */
 const COMPILED_AFTER_USES = 3;
 /** Of one template. */
@@ -48,7 +54,7 @@ export class Template<
    * Makes a template of a function of its arguments alone.
    *
    * It must put each field somewhere as it is, a number as 32 bits, and decide nothing by it. What it decides by is the
-   * shape, and so is the length of each text and of all bytes. It has 63 fields at most.
+   * shape, and so is the length of each text and of all bytes. It has {@linkcode MAX_FIELDS} at most.
    *
    * @param lastFlags what the last message asks for, such as NLM_F_DUMP
    */
@@ -102,7 +108,7 @@ export class Template<
   /** The fields are where two encodings differ, which have other values in each byte of each. */
   #compile(fields: F, shape: S): Compiled<R> {
     const names = Object.keys(fields);
-    if (names.length >= OTHER_SAMPLE - SAMPLE) {
+    if (names.length > MAX_FIELDS) {
       throw new TypeError(
         `${names.length} fields are too many to be told apart`,
       );
@@ -135,10 +141,6 @@ export class Template<
     return { batch, places };
   }
 }
-
-/** Bytes that differ in the two encodings, one for each field. */
-const SAMPLE = 0x01;
-const OTHER_SAMPLE = 0x41;
 
 function sample(value: FieldValue, byte: number): FieldValue {
   if (typeof value === "number") return byte * 0x0101_0101;

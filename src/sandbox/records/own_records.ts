@@ -42,7 +42,9 @@ export class OwnRecords {
   /** Notes what was written to the file. */
   add(record: SandboxRecord, path: string): void {
     if (this.#records.size >= MAX_RECORDS) this.#records.clear();
-    this.#note(record, path, 0);
+    // What is written is written, also when nobody tells in which state the file is.
+    const version = versionIfTold(path);
+    this.#records.set(record.id, { record, version, changesBytes: 0 });
   }
 
   /**
@@ -70,12 +72,6 @@ export class OwnRecords {
       restore(own.record, path);
       throw unusable(path, error);
     }
-  }
-
-  /** What is written is written, also when nobody tells in which state the file is. */
-  #note(record: SandboxRecord, path: string, changesBytes: number): void {
-    const version = versionIfTold(path);
-    this.#records.set(record.id, { record, version, changesBytes });
   }
 
   /** Whether it is this very record that was written last. */
