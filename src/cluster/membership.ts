@@ -52,6 +52,8 @@ export class Membership implements AsyncDisposable {
   readonly #stop = new AbortController();
   #kick = new AbortController();
   #watching = new AbortController();
+  /** Aborted when the store does a renewal again. */
+  #back = new AbortController();
   #self: ClusterMember;
   #lease: Lease;
   #endsAtMs: number;
@@ -152,6 +154,7 @@ export class Membership implements AsyncDisposable {
       );
       try {
         await this.#renew(limit.signal);
+        if (this.#renewProblem !== undefined) this.#back.abort();
         this.#renewProblem = undefined;
         failures = this.#lost === undefined ? 0 : failures + 1;
       } catch (error) {
@@ -254,7 +257,9 @@ export class Membership implements AsyncDisposable {
     let isGap = false;
     for (let failures = 0; !this.#isStopped;) {
       this.#watching = new AbortController();
+      this.#back = new AbortController();
       const { signal } = this.#watching;
+      const back = this.#back.signal;
       const start = performance.now();
       try {
         if (isGap) this.#restart(await this.#list());
@@ -279,7 +284,9 @@ export class Membership implements AsyncDisposable {
         this.#watchProblem = messageOf(error);
         this.#settle();
       }
-      await pause(backoffMs(failures, MAX_BACKOFF_MS), this.#stop.signal);
+      await pause(backoffMs(failures, MAX_BACKOFF_MS), this.#stop.signal, back);
+      // What answers again is asked at once, and soon once more.
+      if (back.aborted) failures = 0;
     }
   }
 

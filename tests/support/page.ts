@@ -94,7 +94,7 @@ export class Page {
 const LOOKS =
   /^(?:# .*\n)?(?:(?:\w+=\$\(podnet inspect|busybox wget|podnet (?:ls|inspect|check|ports|node (?:status|ls|routes|picture))|crun exec|podman exec|ctr task ls)\b.*\n)+$/;
 
-const PATIENCE_MS = 5000;
+const PATIENCE_MS = 15_000;
 
 /** Runs a script, and holds what it comes to against what the page says. */
 export async function runStep(

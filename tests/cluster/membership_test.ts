@@ -1,0 +1,112 @@
+import { assert, assertEquals } from "@std/assert";
+import { uptimeMs } from "../../ffi/process.ts";
+import { Membership } from "../../src/cluster/membership.ts";
+import { writeMember } from "../../src/cluster/record.ts";
+import {
+  type CallOptions,
+  type ClusterStore,
+  type Lease,
+  StoreError,
+  type StoreListing,
+  type StoreUpdate,
+} from "../../src/cluster/store.ts";
+
+const self = {
+  name: "n1",
+  podCidrs: ["10.244.1.0/24"],
+  addresses: ["192.168.50.1"],
+};
+const lease: Lease = { id: "7", ttlMs: 600 };
+
+/** A store with one member, which can be made to answer nothing. */
+class OneMember implements ClusterStore {
+  readonly description = "a store";
+  isDown = false;
+  /** What was asked for since it answers. */
+  readonly asked: ("renewal" | "watch")[] = [];
+  failedWatches = 0;
+
+  list(): Promise<StoreListing> {
+    this.#answer();
+    const text = writeMember(self);
+    return Promise.resolve({
+      revision: "1",
+      members: [{ name: self.name, text, revision: "1", lease: lease.id }],
+      reservations: [],
+    });
+  }
+
+  async *watch(
+    revision: string,
+    { signal }: CallOptions = {},
+  ): AsyncGenerator<StoreUpdate> {
+    if (this.isDown) this.failedWatches++;
+    this.#answer();
+    this.asked.push("watch");
+    yield { revision, changes: [] };
+    const { promise, reject } = Promise.withResolvers<never>();
+    signal?.addEventListener("abort", () => reject(signal.reason));
+    await promise;
+  }
+
+  renew(): Promise<Lease> {
+    this.#answer();
+    this.asked.push("renewal");
+    return Promise.resolve(lease);
+  }
+
+  claim(): Promise<Lease | undefined> {
+    return Promise.resolve(lease);
+  }
+
+  release(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  #answer(): void {
+    if (this.isDown) throw new StoreError("unreachable", "it is down");
+  }
+}
+
+Deno.test("a watch that has failed for long is tried again with the first renewal that the store does, not after its own pause", async () => {
+  const store = new OneMember();
+  const settings = {
+    podCidrs: ["10.244.0.0/16"],
+    nodePrefixLength4: 24,
+    nodePrefixLength6: 64,
+    backend: "auto",
+    vni: 112,
+    vxlanPort: 4789,
+  } as const;
+  const { promise: ready, resolve: isReady } = Promise.withResolvers<void>();
+  const { promise: failed, resolve: hasFailed } = Promise.withResolvers<void>();
+  await using membership = new Membership(store, {
+    settings,
+    settingsText: "{}",
+    self,
+    lease,
+    endsAtMs: uptimeMs() + lease.ttlMs,
+  }, {
+    onLease() {},
+    onRoster() {},
+    onState({ state }) {
+      if (state === "ready" && store.failedWatches > 0) isReady();
+      if (state === "disconnected" || state === "expired") hasFailed();
+    },
+  });
+  await membership.start();
+  store.isDown = true;
+  await failed;
+  // Its own pause is 0.8 s at least from now on, which is more than four renewals.
+  while (store.failedWatches < 4) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  store.asked.length = 0;
+  store.isDown = false;
+  await ready;
+  assertEquals(membership.status.state, "ready");
+  const renewals = store.asked.indexOf("watch");
+  assert(renewals === 1, `${renewals} renewals before the watch`);
+});
