@@ -2,60 +2,43 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { launcherText } from "../../src/install/launcher.ts";
 import config from "../../deno.json" with { type: "json" };
-import { Host, type Outcome } from "./host.ts";
+import type { Outcome } from "./host.ts";
+import { InstallHost } from "./install_host.ts";
 
 /** A host on which the command is installed. */
-class InstalledHost implements AsyncDisposable {
-  readonly host: Host;
-  readonly directory = Deno.makeTempDirSync({ prefix: "podnet-install-" });
+async function installed(): Promise<InstallHost> {
+  await using started = new AsyncDisposableStack();
+  const machine = started.use(await InstallHost.start());
+  await machine.host.ok("install", ...machine.directories());
+  started.move();
+  return machine;
+}
 
-  private constructor(host: Host) {
-    this.host = host;
-  }
-
-  static async start(): Promise<InstalledHost> {
-    const machine = new InstalledHost(await Host.start());
-    await machine.host.ok("install", ...machine.directories());
-    return machine;
-  }
-
-  /** The options that say where everything goes. */
-  directories(where = "podnet", ...more: readonly string[]): string[] {
-    return ["bin", "lib", "cache", ...more]
-      .flatMap((
-        name,
-      ) => [`--${name}-dir`, `${this.directory}/${where}/${name}`]);
-  }
-
-  /** Runs the installed command, with hardly any environment. */
-  async podnet(...args: readonly string[]): Promise<Outcome> {
-    const podnet = `${this.directory}/podnet/bin/podnet`;
-    const home = `HOME=${this.directory}`;
-    return await this.host.run("env", "-i", home, podnet, ...args);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.host[Symbol.asyncDispose]();
-    await Deno.remove(this.directory, { recursive: true });
-  }
+/** Runs the installed command, with hardly any environment. */
+async function podnet(
+  { host, directory }: InstallHost,
+  ...args: readonly string[]
+): Promise<Outcome> {
+  const home = `HOME=${directory}`;
+  return await host.run("env", "-i", home, `${directory}/bin/podnet`, ...args);
 }
 
 Deno.test("podnet install is repeatable, and uninstall takes everything away", async () => {
-  await using machine = await InstalledHost.start();
+  await using machine = await installed();
   const { host, directory } = machine;
   assertEquals(await host.ok("install", ...machine.directories()), "");
   // What is installed can install itself: the same.
-  const again = await machine.podnet("install", ...machine.directories());
+  const again = await podnet(machine, "install", ...machine.directories());
   assertEquals(again, { code: 0, stdout: "", stderr: "" });
-  for (const { name } of Deno.readDirSync(`${directory}/podnet/lib`)) {
-    for (const file of Deno.readDirSync(`${directory}/podnet/lib/${name}`)) {
+  for (const { name } of Deno.readDirSync(`${directory}/lib`)) {
+    for (const file of Deno.readDirSync(`${directory}/lib/${name}`)) {
       const text = await Deno.readTextFile(
-        `${directory}/podnet/lib/${name}/${file.name}`,
+        `${directory}/lib/${name}/${file.name}`,
       );
       assertEquals(/[^\0-\x7f]/.exec(text), null, file.name);
     }
   }
-  const path = `${directory}/podnet/bin/podnet`;
+  const path = `${directory}/bin/podnet`;
   const text = await Deno.readTextFile(path);
   await Deno.writeTextFile(path, "somebody's");
   for (const command of ["install", "uninstall"]) {
@@ -69,29 +52,30 @@ Deno.test("podnet install is repeatable, and uninstall takes everything away", a
   await Deno.writeTextFile(path, text);
   const removed = await host.ok("uninstall", ...machine.directories());
   assertEquals(removed.trim().split("\n").length, 3);
-  assertEquals([...Deno.readDirSync(`${directory}/podnet/bin`)], []);
+  assertEquals([...Deno.readDirSync(`${directory}/bin`)], []);
   assertEquals(await host.ok("uninstall", ...machine.directories()), "");
 });
 
 Deno.test("the installed command does what a checkout's does, whichever of its programs that is", async () => {
-  await using machine = await InstalledHost.start();
+  await using machine = await installed();
   const { host } = machine;
   const select = ["--node", "test", "--state-dir", host.stateDir];
   const cidr = ["--pod-cidr", "10.79.0.0/24"];
-  assertEquals(await machine.podnet("--version"), {
+  assertEquals(await podnet(machine, "--version"), {
     code: 0,
     stdout: `podnet ${config.version}\n`,
     stderr: "",
   });
   const create = ["create", ...select, "web", ...cidr, "-p", "8080:80"];
-  const made = await machine.podnet(...create, "-o", "json");
+  const made = await podnet(machine, ...create, "-o", "json");
   assertEquals({ ...made, stdout: "" }, { code: 0, stdout: "", stderr: "" });
   assertEquals(
     JSON.parse(made.stdout),
     await host.json("create", "web", "-p", "8080:80"),
   );
   // Options of the node before the command lead to the program that has all commands.
-  const found = await machine.podnet(
+  const found = await podnet(
+    machine,
     ...select,
     "create",
     "web",
@@ -99,7 +83,7 @@ Deno.test("the installed command does what a checkout's does, whichever of its p
     "8080:80",
   );
   assertEquals([found.code, found.stderr], [0, ""]);
-  const listed = await machine.podnet("ls", ...select, "-o", "json");
+  const listed = await podnet(machine, "ls", ...select, "-o", "json");
   assertEquals(JSON.parse(listed.stdout), await host.json("ls"));
   for (
     const words of [
@@ -112,9 +96,9 @@ Deno.test("the installed command does what a checkout's does, whichever of its p
       ["create", "--node", "none", "--state-dir", host.stateDir, "x"],
     ]
   ) {
-    assertEquals(await machine.podnet(...words), await host.podnet(...words));
+    assertEquals(await podnet(machine, ...words), await host.podnet(...words));
   }
-  assertEquals(await machine.podnet("rm", ...select, "web"), {
+  assertEquals(await podnet(machine, "rm", ...select, "web"), {
     code: 0,
     stdout: "web\n",
     stderr: "",
@@ -123,9 +107,13 @@ Deno.test("the installed command does what a checkout's does, whichever of its p
 });
 
 Deno.test("the installed command installs the CNI plugin", async () => {
-  await using machine = await InstalledHost.start();
-  const directories = machine.directories("cni", "conf");
-  const { code, stderr } = await machine.podnet(
+  await using machine = await installed();
+  const directories = machine.directoriesIn(
+    `${machine.directory}/cni`,
+    "conf",
+  );
+  const { code, stderr } = await podnet(
+    machine,
     "cni",
     "install",
     ...directories,
@@ -136,7 +124,7 @@ Deno.test("the installed command installs the CNI plugin", async () => {
     `${machine.directory}/cni/bin/podnet`,
   );
   assertStringIncludes(asked.stdout, "supportedVersions");
-  await machine.podnet("cni", "uninstall", ...directories);
+  await podnet(machine, "cni", "uninstall", ...directories);
 });
 
 Deno.test("a launcher with a shortcut leads some words to a program of their own", () => {

@@ -1,37 +1,12 @@
 /** `podnet oci-hook install`, `config` and `uninstall`: what they write, for whom, and what they leave alone. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { Host } from "../cli/host.ts";
+import { InstallHost } from "../cli/install_host.ts";
 import { exists } from "./hooked.ts";
 
-/** A host, and a directory for all that is installed on it. */
-class HookHost implements AsyncDisposable {
-  readonly host: Host;
-  readonly directory = Deno.makeTempDirSync({ prefix: "oci-install-" });
-
-  private constructor(host: Host) {
-    this.host = host;
-  }
-
-  static async start(): Promise<HookHost> {
-    return new HookHost(await Host.start());
-  }
-
-  /** The options that say where everything goes. */
-  directories(): string[] {
-    return ["bin", "lib", "cache", "hooks"]
-      .flatMap((name) => [`--${name}-dir`, `${this.directory}/${name}`]);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.host[Symbol.asyncDispose]();
-    await Deno.remove(this.directory, { recursive: true });
-  }
-}
-
 Deno.test("podnet oci-hook install is repeatable, and uninstall takes everything away", async () => {
-  await using machine = await HookHost.start();
+  await using machine = await InstallHost.start();
   const { host, directory } = machine;
-  const install = ["oci-hook", "install", ...machine.directories()];
+  const install = ["oci-hook", "install", ...machine.directories("hooks")];
   const written = await host.ok(...install, "--pod-cidr", "10.244.1.0/24");
   assertEquals(
     written.trim().split("\n").map((path) =>
@@ -73,7 +48,7 @@ Deno.test("podnet oci-hook install is repeatable, and uninstall takes everything
   );
   assertEquals(JSON.parse(launched.stdout), { hooks });
 
-  await host.ok("oci-hook", "uninstall", ...machine.directories());
+  await host.ok("oci-hook", "uninstall", ...machine.directories("hooks"));
   const left = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
   assertEquals(left, ["bin", "hooks"]);
   for (const name of left) {
@@ -82,7 +57,7 @@ Deno.test("podnet oci-hook install is repeatable, and uninstall takes everything
 });
 
 Deno.test("podnet oci-hook leaves alone what is not podnet's, and does not go while containers need it", async () => {
-  await using machine = await HookHost.start();
+  await using machine = await InstallHost.start();
   const { host, directory } = machine;
   const name = `${directory}/hooks/50-podnet.json`;
   await Deno.mkdir(`${directory}/hooks`);
@@ -91,7 +66,7 @@ Deno.test("podnet oci-hook leaves alone what is not podnet's, and does not go wh
     const { code, stderr } = await host.podnet(
       "oci-hook",
       command,
-      ...machine.directories(),
+      ...machine.directories("hooks"),
     );
     assertEquals(code, 1);
     assertStringIncludes(stderr, "is not podnet's");
@@ -103,7 +78,7 @@ Deno.test("podnet oci-hook leaves alone what is not podnet's, and does not go wh
   assertEquals([...Deno.readDirSync(directory)].length, 1);
   await Deno.remove(name);
 
-  await host.ok("oci-hook", "install", ...machine.directories());
+  await host.ok("oci-hook", "install", ...machine.directories("hooks"));
   const sleep = ["unshare", "--net", "sh", "-c", "echo $$; exec sleep 100"];
   const child = new Deno.Command("nsenter", {
     args: [`--target=${host.pid}`, "--net", "--mount", ...sleep],
@@ -125,7 +100,7 @@ Deno.test("podnet oci-hook leaves alone what is not podnet's, and does not go wh
     const used = await host.podnet(
       "oci-hook",
       "uninstall",
-      ...machine.directories(),
+      ...machine.directories("hooks"),
     );
     assertEquals(used.code, 2);
     assertStringIncludes(used.stderr, "1 container has its network");
@@ -135,7 +110,7 @@ Deno.test("podnet oci-hook leaves alone what is not podnet's, and does not go wh
     await child.status;
   }
   assertEquals((await call({ ...container, status: "stopped" })).code, 0);
-  await host.ok("oci-hook", "uninstall", ...machine.directories());
+  await host.ok("oci-hook", "uninstall", ...machine.directories("hooks"));
   await host.ok("node", "down");
   assert(!await exists(hook[0] ?? ""));
 });
