@@ -3,9 +3,9 @@
  * library, and some more. Started by the harness, in a network and mount
  * namespace of its own:
  *
- *     podnet_driver.ts STATE_DIR [WARM | calls]
+ *     podnet_driver.ts STATE_DIR [WARM [calls]]
  *
- * With `calls` its answers tell what the C library's functions took instead of the laps.
+ * WARM is how many namespaces are kept ready, `none` for a podnet without a pool. With `calls` its answers tell what the C library's functions took instead of the laps.
  *
  * @module
  */
@@ -20,20 +20,19 @@ import { cpuNs, wallNs } from "./clock.ts";
 import { FirstPackets } from "./first_packets.ts";
 import { StallSampler } from "./stall.ts";
 
-const [stateDir = "/run/podnet", mode] = Deno.args;
+const [stateDir = "/run/podnet", warm = "none", mode] = Deno.args;
 /** First of all, so that it sees all sockets being opened. */
 const calls = mode === "calls" ? await import("./calls.ts") : undefined;
-const warm = calls === undefined ? mode : undefined;
 
 /** How many namespaces are kept ready; a podnet that cannot says so. */
 const options: NodeOptions & { readonly warm?: number } = {
   name: "bench",
   podCidrs: ["10.64.0.0/10", "fd00:64::/64"],
   stateDir,
-  ...(warm === undefined ? {} : { warm: Number(warm) }),
+  ...(warm === "none" ? {} : { warm: Number(warm) }),
 };
 await using node = await openNode(options).catch((error) => {
-  if (warm === undefined || !isSandboxError(error, "InvalidSpec")) throw error;
+  if (warm === "none" || !isSandboxError(error, "InvalidSpec")) throw error;
   // It knows no warm pools; the harness says so.
   Deno.exit(1);
 });

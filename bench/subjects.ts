@@ -138,7 +138,12 @@ export async function start(
   const directory = join?.directory ?? `${WORK}/${started++}`;
   await Deno.mkdir(directory, { recursive: true });
   const joins = join !== undefined && subject === LIMIT ? ["join"] : [];
-  const options = calls ? ["calls"] : warm === undefined ? [] : [String(warm)];
+  // Options of podnet; what other programs are started without, they do not see.
+  const options = calls
+    ? [String(warm ?? "none"), "calls"]
+    : warm === undefined
+    ? []
+    : [String(warm)];
   const driver = new Driver({
     name: subject,
     command: [...command(directory), ...joins, ...options],

@@ -9,21 +9,39 @@ import type { Driver } from "../driver.ts";
 import { Series, takeTurns } from "../rounds.ts";
 import { percentile } from "../statistics.ts";
 import { LIMIT, start } from "../subjects.ts";
+import { compile, fill, POOL, settleWith } from "./warm.ts";
 
-const PODS_A_TURN = 20;
-/** Rounds until the code is as fast as it gets. */
+/** As many as a pool has. */
+const PODS_A_TURN = POOL;
+/** Rounds until the code is as fast as it gets, unless that has been seen to. */
 const WARM_UP = 30;
-/** What is looked into, in the order in which it is done, each with its first host port. */
-const FIRST_PORTS = {
-  create: 20_000,
-  addPorts: 40_000,
-  removePorts: 40_000,
-  remove: 0,
+
+/** An operation that is looked into. */
+interface Operation {
+  /** The command of the drivers. */
+  readonly verb: string;
+  /** Of the first pod. */
+  readonly firstPort: number;
+}
+
+const REMOVAL: Operation = { verb: "remove", firstPort: 0 };
+
+/** What is looked into, in the order in which it is done. */
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  create: { verb: "create", firstPort: 20_000 },
+  addPorts: { verb: "addPorts", firstPort: 40_000 },
+  removePorts: { verb: "removePorts", firstPort: 40_000 },
+  remove: REMOVAL,
 };
-type Operation = keyof typeof FIRST_PORTS;
+
+/** The same with a pool of namespaces that were made ahead. */
+const POOLED: Readonly<Record<string, Operation>> = {
+  "create from a pool": { verb: "create", firstPort: 20_000 },
+};
 
 /** The operations that are looked into. */
-export const PROFILED = Object.keys(FIRST_PORTS) as readonly Operation[];
+export const PROFILED: readonly string[] = [OPERATIONS, POOLED]
+  .flatMap(Object.keys);
 
 /** The measure under which the rows of an operation are. */
 export function profileOf(operation: string): string {
@@ -42,62 +60,121 @@ function median(values: readonly number[]): number {
   return percentile([...values].sort((a, b) => a - b), 0.5);
 }
 
-/** One turn of a program: all operations of as many pods. */
-async function turn(
-  driver: Driver,
-  first: number,
-  take: (verb: string, answer: string) => void,
-): Promise<void> {
-  const links = await driver.links();
-  for (const verb of PROFILED) {
-    const base = FIRST_PORTS[verb];
-    take(verb, await driver.ask(verb, first, PODS_A_TURN, 1, base));
-  }
-  await driver.settle(links);
-}
-
 /** Adds rows for every operation, by call. */
 export async function measureProfile(bench: Bench): Promise<void> {
   bench.say("calls and what they take");
-  await using podnet = await start("podnet");
-  await using watched = await start("podnet", { calls: true });
-  await using limit = await start(LIMIT);
+  await using open = new AsyncDisposableStack();
+  const podnet = open.use(await start("podnet"));
+  const watched = open.use(await start("podnet", { calls: true }));
+  const limit = open.use(await start(LIMIT));
+  await measure(
+    bench,
+    OPERATIONS,
+    { podnet, watched, limit },
+    WARM_UP,
+    async (driver, _, act) => {
+      const links = await driver.links();
+      await act();
+      await driver.settle(links);
+    },
+  );
+  await measureClaims(bench);
+}
+
+/** Of creation from a pool alone. */
+export async function measureClaims(bench: Bench): Promise<void> {
+  bench.say("calls of creation from a pool");
+  await using open = new AsyncDisposableStack();
+  const options = { warm: POOL };
+  const podnet = open.use(await start("podnet", options));
+  const watched = open.use(await start("podnet", { ...options, calls: true }));
+  const limit = open.use(await start(LIMIT));
+  await compile([podnet, watched, limit]);
+  await measure(
+    bench,
+    POOLED,
+    { podnet, watched, limit },
+    2,
+    async (driver, first, act) => {
+      await fill(driver, first);
+      await act();
+      const { verb, firstPort } = REMOVAL;
+      await driver.ask(verb, first, PODS_A_TURN, 1, firstPort);
+      await settleWith(driver, POOL);
+    },
+  );
+}
+
+/** Who takes part; `watched` is podnet with its calls told. */
+interface Programs {
+  readonly podnet: Driver;
+  readonly watched: Driver;
+  readonly limit: Driver;
+}
+
+/** Lets all take their turns, `around` each of which something else may be done. */
+async function measure(
+  bench: Bench,
+  operations: Readonly<Record<string, Operation>>,
+  { podnet, watched, limit }: Programs,
+  warmUp: number,
+  around: (
+    driver: Driver,
+    first: number,
+    act: () => Promise<void>,
+  ) => Promise<void>,
+): Promise<void> {
   const series = new Series();
   const calls = new Map<string, Record<string, CallTimes>[]>();
   await takeTurns(
     [podnet, watched, limit],
     bench.size(5, 20),
-    WARM_UP,
+    warmUp,
     async (driver, round, warm) => {
-      await turn(driver, round * PODS_A_TURN, (verb, answer) => {
-        if (!warm) return;
-        const told = JSON.parse(answer);
-        if (driver !== watched) series.add(driver.name, verb, told);
-        else calls.set(verb, [...calls.get(verb) ?? [], told]);
+      const first = round * PODS_A_TURN;
+      await around(driver, first, async () => {
+        for (const [name, { verb, firstPort }] of Object.entries(operations)) {
+          const told = JSON.parse(
+            await driver.ask(verb, first, PODS_A_TURN, 1, firstPort),
+          );
+          if (!warm) continue;
+          if (driver !== watched) series.add(driver.name, name, told);
+          else calls.set(name, [...calls.get(name) ?? [], told]);
+        }
       });
     },
   );
-  for (const verb of PROFILED) {
-    const add = (subject: string, us: number, times?: number) =>
-      bench.results.add({
-        measure: profileOf(verb),
-        subject,
-        conditions: times === undefined ? {} : { times },
-        unit: "µs",
-      }, [us]);
-    const whole = median(series.get("podnet", verb).wall);
-    let rest = whole;
-    let others = 0;
-    for (const { call, times, us } of merged(calls.get(verb) ?? [])) {
-      rest -= us;
-      if (us < TOLD_FROM_US) others += us;
-      else add(call, us, Math.round(times * 10) / 10);
-    }
-    add(OTHERS, others);
-    add(REST, rest);
-    add(WHOLE, whole);
-    add(LIMIT, median(series.get(LIMIT, verb).wall));
+  for (const name of Object.keys(operations)) {
+    addRows(bench, name, series, calls.get(name) ?? []);
   }
+}
+
+/** The rows of one operation. */
+function addRows(
+  { results }: Bench,
+  operation: string,
+  series: Series,
+  rounds: readonly Record<string, CallTimes>[],
+): void {
+  const add = (subject: string, us: number, times?: number) =>
+    results.add({
+      measure: profileOf(operation),
+      subject,
+      conditions: times === undefined ? {} : { times },
+      unit: "µs",
+    }, [us]);
+  const whole = median(series.get("podnet", operation).wall);
+  let rest = whole;
+  let others = 0;
+  for (const { call, times, us } of merged(rounds)) {
+    rest -= us;
+    if (us < TOLD_FROM_US) others += us;
+    else add(call, us, Math.round(times * 10) / 10);
+  }
+  add(OTHERS, others);
+  add(REST, rest);
+  add(WHOLE, whole);
+  add(LIMIT, median(series.get(LIMIT, operation).wall));
 }
 
 /** All rounds together, by call, the dearest first. */

@@ -8,14 +8,34 @@ import type { Driver } from "../driver.ts";
 import { Series, takeTurns } from "../rounds.ts";
 import { LIMIT, start } from "../subjects.ts";
 
-const POOL = 20;
+/** How many namespaces there are. */
+export const POOL = 20;
 /** V8 is at it for some 600 pods. */
 const CHURNED = 600;
 
 /** Fills the pool: the reference when told to, podnet by itself when nothing else is to be done. */
-async function fill(driver: Driver, first: number): Promise<void> {
+export async function fill(
+  driver: Driver,
+  first: number,
+): Promise<void> {
   if (driver.name === LIMIT) await driver.ask("fill", first, POOL);
   else await driver.ask("idle", 500);
+}
+
+/** Until code is compiled, most of which other creations run, too. */
+export async function compile(drivers: readonly Driver[]): Promise<void> {
+  for (const driver of drivers) {
+    await driver.ask("churn", 0, CHURNED, 1, 20_000);
+    await settleWith(driver, 2 * POOL);
+  }
+}
+
+/** Waits until no more than so many links are left of pods and pools; a node has some of its own. */
+export async function settleWith(
+  driver: Driver,
+  links: number,
+): Promise<void> {
+  await driver.settle(10 + links);
 }
 
 /** Adds rows for creation from a warm pool, when this podnet has one. */
@@ -29,11 +49,7 @@ export async function measureWarm(bench: Bench): Promise<void> {
     return;
   }
   const drivers = [podnet, open.use(await start(LIMIT))];
-  // Until code is compiled, most of which other creations run, too.
-  for (const driver of drivers) {
-    await driver.ask("churn", 0, CHURNED, 1, 20_000);
-    await driver.settle(10 + 2 * POOL);
-  }
+  await compile(drivers);
   bench.say(`claims from a pool of ${POOL}`);
   const series = new Series();
   await takeTurns(
