@@ -38,6 +38,11 @@ export const FUNCTIONS = {
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   // int rename(const char *from, const char *to);
   rename: { parameters: ["buffer", "buffer"], result: "i32" },
+  // int renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
+  renameat2: {
+    parameters: ["i32", "buffer", "i32", "buffer", "u32"],
+    result: "i32",
+  },
   // int unlink(const char *path);
   unlink: { parameters: ["buffer"], result: "i32" },
   // int mkdir(const char *path, mode_t mode);

@@ -11,22 +11,33 @@ import { LIMIT, start } from "../subjects.ts";
 /** How many namespaces there are. */
 export const POOL = 20;
 /** V8 is at it for some 600 pods. */
-const CHURNED = 600;
+const WARM_UP = 600 / POOL;
+/** Milliseconds: a pool is filled again in less. */
+const REFILL_MS = 150;
+/** What a program that uses a pool does between claims, or nothing at all. */
+const IDLE_MS = 500;
 
 /** Fills the pool: the reference when told to, podnet by itself when nothing else is to be done. */
 export async function fill(
   driver: Driver,
   first: number,
+  ms: number = IDLE_MS,
 ): Promise<void> {
   if (driver.name === LIMIT) await driver.ask("fill", first, POOL);
-  else await driver.ask("idle", 500);
+  else await driver.ask("idle", ms);
 }
 
-/** Until code is compiled, most of which other creations run, too. */
+/** Until code is compiled. */
 export async function compile(drivers: readonly Driver[]): Promise<void> {
   for (const driver of drivers) {
-    await driver.ask("churn", 0, CHURNED, 1, 20_000);
-    await settleWith(driver, 2 * POOL);
+    for (let round = 0; round < WARM_UP; round++) {
+      // Others than are measured: the kernel still destroys the last ones.
+      const first = 10_000 + round * POOL;
+      await fill(driver, first, REFILL_MS);
+      await driver.ask("create", first, POOL, 1, 20_000);
+      await driver.ask("remove", first, POOL);
+      await settleWith(driver, 2 * POOL);
+    }
   }
 }
 

@@ -174,7 +174,7 @@ export function podRequests(
       }),
       newNeighbour({ index, address: gateway, mac: HOST_MAC }),
     ]),
-    ...podRouteRequests(routedRoutes(end, claimed)),
+    ...isPrepared ? [] : podRouteRequests(routedRoutes(end, claimed)),
   ];
 }
 

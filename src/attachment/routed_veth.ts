@@ -27,6 +27,7 @@ import {
 } from "./address_claims.ts";
 import { shapingRequests } from "./bandwidth.ts";
 import { ipv6Switches, type PodLink } from "./pod_link.ts";
+import { podRouteRequests, routedRoutes } from "./pod_routes.ts";
 import {
   beforeClaims,
   carrierMessages,
@@ -60,7 +61,7 @@ export function makeLink(
 
 /**
  * Does ahead what does not depend on whose the link will be. Both ends are up then, so that the carrier, which takes the
- * kernel longest, is there when the link is given to a pod.
+ * kernel longest, is there when the link is given to a pod; and the pod has its default routes.
  *
  * @throws {NetlinkError}
  */
@@ -68,10 +69,20 @@ export function prepareLink(
   route: Connection,
   podRoute: Connection,
   link: PodLink,
+  gateways: readonly IpAddress[],
 ): void {
   const { hostIndex, podIndex } = link;
   route.execute([hostSettings(link), setLink({ index: hostIndex, up: true })]);
-  podRoute.execute(podSettings(link));
+  podRoute.execute([
+    ...podSettings(link),
+    // They do not depend on the pod's addresses.
+    ...podRouteRequests(
+      routedRoutes(
+        link,
+        gateways.map((gateway) => ({ address: gateway, gateway })),
+      ),
+    ),
+  ]);
   // The carrier, too: see awaitReady().
   route.execute([getLink({ index: hostIndex })]);
   podRoute.execute([getLink({ index: podIndex })]);
@@ -182,7 +193,8 @@ export function awaitReady(
   link: PodLink,
   claimed: readonly ClaimedAddress[],
 ): void {
-  route.executeBatch(carrierMessages(link.hostIndex));
+  // One that was made ahead has its carrier.
+  if (!link.isPrepared) route.executeBatch(carrierMessages(link.hostIndex));
   awaitAddresses(podRoute, claimed.map(({ address }) => address));
 }
 

@@ -6,6 +6,7 @@ import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import {
   lstat,
+  lstatOrNone,
   O_CREAT,
   O_DIRECTORY,
   O_EXCL,
@@ -191,8 +192,7 @@ export function unpin(path: string, id?: string): void {
  */
 function unpinKnown(path: string, id: string): boolean {
   try {
-    const { kind, ino } = lstat(path);
-    if (kind !== "file" || `net:[${ino}]` !== id) return false;
+    if (!isPinOf(path, id)) return false;
     unmount(path, { detach: true });
     unlink(path);
     return true;
@@ -200,6 +200,16 @@ function unpinKnown(path: string, id: string): boolean {
     if (error instanceof SyscallError) return false;
     throw error;
   }
+}
+
+/**
+ * Whether the namespace `id` is what is to be seen at the path.
+ *
+ * @throws {SyscallError}
+ */
+export function isPinOf(path: string, id: string): boolean {
+  const found = lstatOrNone(path);
+  return found?.kind === "file" && `net:[${found.ino}]` === id;
 }
 
 /** Whether a network namespace is mounted on the file; if not, the file is the empty one that pins are made of. */

@@ -41,7 +41,7 @@ import {
 import { refuseForeignTable, tableOf, tableOwner } from "./node/node_table.ts";
 import { explainRefusal } from "./node/permission.ts";
 import { forgetNode } from "./pod/remove.ts";
-import { prepareNamespace } from "./pod/pod_namespace.ts";
+import { WarmMaker } from "./pod/warm_maker.ts";
 import { WarmPool } from "./node/warm_pool.ts";
 import { Turn } from "../state/turn.ts";
 import { UndoStack } from "./records/undo.ts";
@@ -115,7 +115,7 @@ async function open(options: NodeOptions): Promise<Node> {
       table: tableOf(parts),
       ...parsed.warm === undefined ? {} : {
         warm: opened.use(
-          new WarmPool(parsed.warm, () => prepareNamespace(parts)),
+          new WarmPool(parsed.warm, opened.use(new WarmMaker(parts))),
         ),
       },
     };

@@ -124,6 +124,6 @@ function neutral(path: string): string {
     .replace(/\/proc\/\d+\/fd\/\d+/, "/proc/<pid>/fd/<n>")
     .replace(/\/fd\/\d+$/, "/fd/<n>")
     .replace(/pn-[0-9a-f]{12}/, "pn-<n>")
-    .replace(/[0-9a-f]{16}/, "<id>")
+    .replace(/[0-9a-f]{16}/g, "<id>")
     .split("/").slice(-4).join("/");
 }

@@ -108,6 +108,12 @@ export const CASES: readonly Case[] = [
     allOrNothing: true,
   },
   {
+    operation: "claim",
+    prepare: nothing,
+    assertDone: assertOpen,
+    allOrNothing: true,
+  },
+  {
     operation: "adopt",
     prepare: nothing,
     assertDone: assertOpen,

@@ -45,6 +45,7 @@ const FAILURES: Readonly<Record<string, readonly ErrnoName[]>> = {
   flock: ["ENOLCK"],
   fchmod: ["EIO", "EROFS", "EPERM"],
   rename: ["ENOSPC", "EIO", "EROFS", "EDQUOT", "ENOMEM"],
+  renameat2: ["ENOSPC", "EIO", "EROFS", "EDQUOT", "ENOMEM", "EINVAL"],
   unlink: ["EIO", "EROFS", "EPERM", "ENOMEM"],
   mkdir: ["ENOSPC", "EROFS", "EDQUOT", "ENOMEM", "EMLINK", "EACCES"],
   rmdir: ["EBUSY", "EIO", "EROFS"],

@@ -102,6 +102,15 @@ export function create(node: Node, { sandbox }: Scene): Promise<Sandbox> {
   });
 }
 
+/** The same from a namespace made ahead, and the making of that. */
+async function claim(_node: Node, scene: Scene): Promise<void> {
+  await using node = await openNode({ ...scene.node, warm: 1 });
+  while (node.warm.ready === 0 && node.warm.problem === undefined) {
+    await new Promise((wake) => setTimeout(wake, 1));
+  }
+  await using _sandbox = await create(node, scene);
+}
+
 function adopt(node: Node, { sandbox, adopted }: Scene): Promise<Sandbox> {
   return node.createSandbox({
     name: sandbox,
@@ -173,6 +182,7 @@ async function repair(node: Node): Promise<void> {
 /** On a node that is open, by name. */
 export const SANDBOX_OPERATIONS = {
   create,
+  claim,
   adopt,
   remove: (node, { sandbox }) => node.removeSandbox(sandbox),
   forceRemove: (node, { sandbox }) =>

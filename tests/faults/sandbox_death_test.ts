@@ -18,6 +18,7 @@ type Way = typeof WAYS[number];
 /** Fewer deaths than this mean that the test does not test any more. */
 const FLOORS: Readonly<Record<Operation, number>> = {
   create: 20,
+  claim: 30,
   adopt: 20,
   remove: 6,
   forceRemove: 6,
@@ -39,6 +40,7 @@ const BESIDE = /^before (open|fchmod|write) .*\.tmp$/;
 
 /** Of these, one way on is tried at each place, and the other at the next. */
 const TAKING_TURNS: readonly Operation[] = [
+  "claim",
   "adopt",
   "attach",
   "detach",

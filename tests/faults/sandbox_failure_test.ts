@@ -14,6 +14,7 @@ import { World } from "./world.ts";
 /** Fewer failures than this mean that the test does not test any more. */
 const FLOORS: Readonly<Record<Operation, number>> = {
   create: 25,
+  claim: 35,
   adopt: 25,
   remove: 15,
   forceRemove: 15,

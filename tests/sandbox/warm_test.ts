@@ -8,6 +8,7 @@ import { type Node, openNode, type SandboxSpec } from "../../mod.ts";
 import { SandboxError } from "../../src/errors.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { ask, FAMILIES, TRANSPORTS } from "../support/ask.ts";
+import { spawnFixture } from "../node/bare.ts";
 import { command } from "../support/command.ts";
 import { gatewayAddress, nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 
@@ -55,6 +56,11 @@ async function untilBlanks(count: number): Promise<void> {
     await new Promise((wake) => setTimeout(wake, 10));
   }
   assertEquals(blanks().length, count);
+}
+
+/** Of the node. */
+function directory(): string {
+  return `${host.node.stateDir}/${host.node.name}`;
 }
 
 /** What a pod is like, less what is its own. */
@@ -173,12 +179,95 @@ Deno.test("a creation does without what was made ahead when somebody has deleted
   assertEquals(await node.check(), []);
 });
 
+const TOUCHED = {
+  "its pin": "umount -l warm/*/*/netns",
+  "its directory": "umount -l warm/*/*/netns; rm -r warm",
+};
+for (const [what, touch] of Object.entries(TOUCHED)) {
+  Deno.test(`a creation does without what was made ahead when somebody has taken away ${what}`, async () => {
+    const made = blanks();
+    command(host.namespace, `cd ${directory()}; ${touch}`);
+    await using pod = await Pod.create(node);
+    assert(!made.includes(pod.sandbox.hostInterface ?? ""));
+    assertEquals(await node.check(), []);
+  });
+}
+
+Deno.test("who asks for a sandbox that there is leaves what was made ahead alone", async () => {
+  await using pod = await Pod.create(node, { name: "one" });
+  await untilReady(node);
+  const { id } = await node.createSandbox({ name: "one" });
+  assertEquals([id, node.warm.ready], [pod.sandbox.id, SIZE]);
+  await assertRejects(
+    () => node.createSandbox({ name: "one", labels: { other: "spec" } }),
+    SandboxError,
+  );
+  assertEquals(node.warm.ready, SIZE);
+});
+
+Deno.test("of two who make the same sandbox from namespaces made ahead one finds the other's", async () => {
+  await using other = await openWarm(SIZE);
+  await untilReady(other);
+  const made = await Promise.all(
+    [node, other, node, other].map((node) =>
+      node.createSandbox({ name: "same" })
+    ),
+  );
+  const [first] = made;
+  assertEquals(new Set(made.map(({ hostInterface }) => hostInterface)).size, 1);
+  await first?.remove();
+  assertEquals(await node.check(), []);
+});
+
+/** A process with a pool of its own, that is killed when it is full. */
+async function killed(): Promise<void> {
+  const { stateDir } = host.node;
+  const child = spawnFixture(
+    new URL("./fixtures/warm.ts", import.meta.url),
+    [`/proc/${Deno.pid}/fd/${host.namespace.fd}`, stateDir, host.node.name],
+  );
+  const output = child.stdout.getReader();
+  const { value } = await output.read();
+  assertEquals(new TextDecoder().decode(value), "ready\n");
+  child.kill("SIGKILL");
+  await child.status;
+  await output.cancel();
+  await child.stderr.cancel();
+}
+
+Deno.test("what a dead process made ahead is garbage, what a living one did is not", async () => {
+  await killed();
+  await untilBlanks(SIZE + 2);
+  const found = await host.node.collectGarbage({ dryRun: true });
+  assertEquals(found.map(({ kind }) => kind), ["pin", "pin"]);
+  assertEquals(blanks().length, SIZE + 2);
+  assertEquals((await host.node.collectGarbage()).length, 2);
+  await untilBlanks(SIZE);
+  assertEquals(await host.node.collectGarbage(), []);
+  const made = blanks();
+  await using pod = await Pod.create(node);
+  assert(made.includes(pod.sandbox.hostInterface ?? ""));
+});
+
+Deno.test("the next pool of the node takes away what a dead process made ahead", async () => {
+  await killed();
+  await untilBlanks(SIZE + 2);
+  await using other = await openWarm(1);
+  await untilReady(other, 1);
+  await untilBlanks(SIZE + 1);
+  assertEquals(await host.node.collectGarbage(), []);
+});
+
 Deno.test("nothing made ahead is left when the node is closed, nor is it garbage before", async () => {
   assertEquals(await host.node.collectGarbage(), []);
   assertEquals(await host.node.check(), []);
   assertEquals(blanks().length, SIZE);
   await node[Symbol.asyncDispose]();
   await untilBlanks(0);
+  assertEquals(
+    command(host.namespace, `find ${directory()} -name warm`),
+    "",
+  );
 });
 
 Deno.test("warm: 0 makes nothing ahead, and what is no number is refused", async () => {

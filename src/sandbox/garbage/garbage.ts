@@ -33,6 +33,7 @@ import { refuseForeignTable } from "../node/node_table.ts";
 import { Pacer } from "../node/pacer.ts";
 import { deletePodLinks, type PodLinkInfo } from "../node/pod_links.ts";
 import type { SandboxRecord } from "../records/records.ts";
+import { removeWarmDirectories } from "../records/warm_directory.ts";
 import { removeRemains } from "../pod/remove.ts";
 
 /** What garbage may be. */
@@ -162,6 +163,10 @@ class Collection {
       this.#tell("file", path, "a process was killed while it wrote it");
     }
     if (!this.#dryRun) removeTemporaryFiles(state);
+    const warm = { dryRun: this.#dryRun };
+    for (const path of removeWarmDirectories(state.warmDirectory, warm)) {
+      this.#tell("pin", path, "the process that made it ahead is dead");
+    }
     return this.#garbage;
   }
 

@@ -128,7 +128,9 @@ const SETTINGS = [
  *
  * @throws {SandboxError} `NodeNotFound`, `NodeConflict`
  */
-export function refuseStaleNode({ state, settings }: NodeContext): void {
+export function refuseStaleNode(
+  { state, settings }: Pick<NodeContext, "state" | "settings">,
+): void {
   const { name, stateDir } = state;
   const still = state.isStill(settings);
   if (still) return;

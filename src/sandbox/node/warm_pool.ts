@@ -1,11 +1,12 @@
 /**
  * Namespaces with links that are made ahead, while the program has nothing else to do: a creation that takes one is spared
- * a third of its time (0.9 ms instead of 1.3).
+ * two thirds of its time.
  *
  * @module
  */
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import type { Connection } from "../../netlink/connection.ts";
+import type { WarmDirectory } from "../records/warm_directory.ts";
 import { expectDescriptors } from "./descriptors.ts";
 import { turn } from "./pacer.ts";
 
@@ -17,8 +18,16 @@ export interface PodNamespace {
 
 /** Made ahead; whoever takes it owns it. */
 export interface WarmNamespace extends PodNamespace, Disposable {
-  /** The node's end of the link, which is down and has no alias. */
+  /** The node's end of the link, which has no alias. */
   readonly hostLink: { readonly name: string; readonly index: number };
+  /** Of the sandbox that it will be. */
+  readonly directory: WarmDirectory;
+}
+
+/** Makes them. */
+export interface WarmSource {
+  /** Makes one, while the event loop may go on. */
+  make(): Promise<WarmNamespace>;
 }
 
 /** So long nothing must have been taken before more are made. */
@@ -28,8 +37,10 @@ const IDLE_MS = 10;
 export class WarmPool implements Disposable {
   /** How many there should be. */
   readonly size: number;
-  readonly #make: () => WarmNamespace;
+  readonly #source: WarmSource;
   readonly #ready: WarmNamespace[] = [];
+  /** Those that were taken, whose descriptors are still to be closed. */
+  readonly #taken: WarmNamespace[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Whether one was taken since the timer was set: a timer for each costs 10 µs. */
   #isBusy = false;
@@ -38,9 +49,9 @@ export class WarmPool implements Disposable {
   #problem: unknown;
 
   /** Begins to fill it. */
-  constructor(size: number, make: () => WarmNamespace) {
+  constructor(size: number, source: WarmSource) {
     this.size = size;
-    this.#make = make;
+    this.#source = source;
     this.#fillWhenIdle();
   }
 
@@ -54,17 +65,40 @@ export class WarmPool implements Disposable {
     return this.#problem;
   }
 
-  /** Takes one, if there is one. */
-  take(): WarmNamespace | undefined {
-    this.#fillWhenIdle();
-    return this.#ready.pop();
+  /**
+   * Takes one for the sandbox whose directory is to be at the path, if there is one and the sandbox is new. The caller gives
+   * it to {@linkcode WarmPool.release} when it is done with it; until then the sandbox is locked.
+   */
+  take(path: string): WarmNamespace | undefined {
+    for (;;) {
+      this.#fillWhenIdle();
+      const one = this.#ready.at(-1);
+      if (one === undefined) return undefined;
+      const outcome = one.directory.moveTo(path);
+      if (outcome === "refused") return undefined;
+      this.#ready.pop();
+      if (outcome === "moved") return one;
+      one[Symbol.dispose]();
+    }
+  }
+
+  /** Unlocks the sandbox at once, and closes the rest when there is time: 10 µs a pod. */
+  release(one: WarmNamespace): void {
+    one.directory[Symbol.dispose]();
+    if (this.#closed) one[Symbol.dispose]();
+    else this.#taken.push(one);
   }
 
   /** Gives up those that nobody took. */
   [Symbol.dispose](): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#closeTaken();
     for (const one of this.#ready.splice(0)) one[Symbol.dispose]();
+  }
+
+  #closeTaken(): void {
+    for (const one of this.#taken.splice(0)) one[Symbol.dispose]();
   }
 
   #fillWhenIdle(): void {
@@ -85,6 +119,7 @@ export class WarmPool implements Disposable {
 
   async #fill(): Promise<void> {
     this.#timer = undefined;
+    this.#closeTaken();
     if (this.#filling) return;
     this.#filling = true;
     this.#problem = undefined;
@@ -95,8 +130,9 @@ export class WarmPool implements Disposable {
         this.#ready.length < this.size
       ) {
         await expectDescriptors();
-        if (this.#closed) break;
-        this.#ready.push(this.#make());
+        const made = await this.#source.make();
+        if (this.#closed) made[Symbol.dispose]();
+        else this.#ready.push(made);
         await turn();
       }
     } catch (error) {

@@ -24,6 +24,7 @@ import { ofFamily } from "../../hostport/elements.ts";
 import { TABLE } from "../../hostport/sets.ts";
 import { IpAddress } from "../../net/ip.ts";
 import { MacAddress } from "../../net/mac.ts";
+import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { isNetlinkError } from "../../netlink/netlink_error.ts";
 import { removeIfEmpty } from "../../state/store.ts";
 import { ensureBaseline } from "../node/baseline.ts";
@@ -120,6 +121,14 @@ async function createDetached(
   const wanted = { id, spec, ...identity(id), isRetry: false };
   // A try that fails takes the directory away, and the lock with it.
   const attempt = async (wanted: Wanted) => {
+    const warm = takeWarm(context, wanted);
+    if (warm !== undefined) {
+      try {
+        return make(context, { ...wanted, warm });
+      } finally {
+        context.warm?.release(warm);
+      }
+    }
     using lock = await state.lockNewSandbox(id);
     try {
       return lock.isNew && !wanted.isRetry
@@ -173,6 +182,8 @@ interface Wanted extends Identity {
   readonly spec: NormalisedSpec;
   /** Whether nothing is taken for granted: what may be left of it is looked for, addresses too, and nothing made ahead is used. */
   readonly isRetry: boolean;
+  /** What was made ahead for it, with a pin. */
+  readonly warm?: WarmNamespace;
 }
 
 async function findOrMake(
@@ -205,15 +216,18 @@ async function findOrMake(
   return make(context, wanted);
 }
 
-/** The sandbox has nothing but an empty directory, or what is to be replaced. */
+/** The sandbox has nothing but its directory, and what was made ahead. */
 function make(context: NodeContext, wanted: Wanted): SandboxRecord {
   const { state } = context;
   const { id, spec } = wanted;
-  if (!spec.hostNetwork) context.gate.pass(state);
   const undo = new UndoStack();
-  state.reserve.fill();
   undo.push(() => state.removeSandbox(id));
+  if (wanted.warm !== undefined) {
+    undo.push(() => NetworkNamespace.unpin(state.pinPath(id)));
+  }
   try {
+    if (!spec.hostNetwork) context.gate.pass(state);
+    state.reserve.fill();
     const record = spec.hostNetwork
       ? buildOnHostNetwork(context, id, spec, undo)
       : spec.attachment.type === "none"
@@ -228,14 +242,12 @@ function make(context: NodeContext, wanted: Wanted): SandboxRecord {
 /** Of the pod's own network: a namespace, a link, addresses, host ports. */
 function build(
   context: NodeContext,
-  { id, spec, seed, mac, isRetry }: Wanted,
+  { id, spec, seed, mac, isRetry, warm }: Wanted,
   undo: UndoStack,
 ): SandboxRecord {
   const { state, sockets, settings } = context;
   const mtu = spec.mtu ?? settings.mtu;
   using opened = new DisposableStack();
-  const warm = isRetry ? undefined : takeWarm(context, spec, mtu);
-  if (warm !== undefined) opened.use(warm);
   const { name: hostInterface, index: hostIndex } = warm?.hostLink ??
     newHostLink();
   const link: PodLink = {
@@ -261,7 +273,7 @@ function build(
           : [],
         routes: spec.routes,
       }, spec.netns));
-  pinFor(state, id, namespace, undo);
+  if (warm === undefined) pinFor(state, id, namespace, undo);
   const recordWith = (addresses: readonly IpAddress[]): SandboxRecord => ({
     ...recordOf(id, spec, namespace, addresses),
     mtu,
@@ -310,7 +322,7 @@ function build(
   const addresses = claimed.map(({ address }) => address);
   writeSpecSysctls(namespace, spec);
   let record = recordWith(addresses);
-  newDnsFiles(state, record);
+  newDnsFiles(state, record, warm?.directory);
   // Until here all goes with the pin, or bears the sandbox's mark. Who has a host port is told by its record.
   state.writeSandbox(record);
   record = attachInterfaces(context, record, { namespace, podRoute }, undo);
@@ -319,16 +331,16 @@ function build(
   return record;
 }
 
-/** One that was made ahead, if it is what the spec asks for. */
+/** One that was made ahead, if it is what the spec asks for; the sandbox has its directory then, and is locked. */
 function takeWarm(
-  { warm, settings }: NodeContext,
-  { netns, interfaceName }: NormalisedSpec,
-  mtu: number,
+  { warm, settings, state }: NodeContext,
+  { id, spec, isRetry }: Wanted,
 ): WarmNamespace | undefined {
-  return netns === undefined && interfaceName === DEFAULT_INTERFACE &&
-      mtu === settings.mtu
-    ? warm?.take()
-    : undefined;
+  const isUsual = !isRetry && spec.netns === undefined && !spec.hostNetwork &&
+    spec.attachment.type === "routed" && spec.defaultRoute &&
+    spec.routes.length === 0 && spec.interfaceName === DEFAULT_INTERFACE &&
+    (spec.mtu ?? settings.mtu) === settings.mtu;
+  return isUsual ? warm?.take(state.sandboxDirectory(id)) : undefined;
 }
 
 /** In each family the requested address and no other, or any free one. */

@@ -21,9 +21,23 @@ export function writeDnsFiles(state: NodeState, record: Named): void {
   write(state, record, writeFileAtomic);
 }
 
-/** Writes the files of a sandbox that is being made: nobody reads them until it is ready. */
-export function newDnsFiles(state: NodeState, record: Named): void {
-  write(state, record, writeNewFile);
+/**
+ * Writes the files of a sandbox that is being made: nobody reads them until it is ready.
+ *
+ * @param made what they say already
+ */
+export function newDnsFiles(
+  state: NodeState,
+  record: Named,
+  made: { readonly resolvConf?: string } = {},
+): void {
+  write(state, record, writeNewFile, made.resolvConf);
+}
+
+/** What the resolv.conf says of a sandbox whose spec says nothing of it. */
+export function usualResolvConf(): string {
+  const dns = { hostname: "", hostAliases: [] };
+  return dnsFiles({ dns }, [], nodeResolver()).resolvConf;
 }
 
 type Named = Pick<SandboxRecord, "id" | "spec" | "addresses">;
@@ -41,6 +55,7 @@ function write(
   state: NodeState,
   record: Named,
   write: typeof writeNewFile,
+  present?: string,
 ): void {
   const { id, spec } = record;
   const directory = state.sandboxDirectory(id);
@@ -49,7 +64,9 @@ function write(
     namedAddresses(record),
     nodeResolver(),
   );
-  write(`${directory}/resolv.conf`, utf8(resolvConf), 0o644);
+  if (resolvConf !== present) {
+    write(`${directory}/resolv.conf`, utf8(resolvConf), 0o644);
+  }
   write(`${directory}/hosts`, utf8(hosts), 0o644);
 }
 

@@ -1,17 +1,10 @@
 /**
- * The network namespaces that pods get: new ones, ones that are there already, and ones made ahead.
+ * The network namespaces that pods get: new ones, and ones that are there already.
  *
  * @module
  */
-import { hasIpv6, type PodLink } from "../../attachment/pod_link.ts";
-import {
-  guardIpv6,
-  makeLink,
-  prepareLink,
-} from "../../attachment/routed_veth.ts";
 import { SandboxError } from "../../errors.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
-import { MacAddress } from "../../net/mac.ts";
 import { Connection } from "../../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../../netlink/message.ts";
 import { RT_TABLE_MAIN } from "../../rtnetlink/constants.ts";
@@ -20,9 +13,7 @@ import { dumpRoutes } from "../../rtnetlink/route.ts";
 import type { IpFamily } from "../../net/ip.ts";
 import type { RouteSpec } from "../../spec/sandbox_spec.ts";
 import type { NodeContext } from "../node/context.ts";
-import { routingOf } from "./recorded_wiring.ts";
-import { newHostLink } from "../records/identity.ts";
-import type { PodNamespace, WarmNamespace } from "../node/warm_pool.ts";
+import type { PodNamespace } from "../node/warm_pool.ts";
 
 /** In a namespace that was just made 1 is lo. */
 export const FIRST_INDEX = 2;
@@ -98,51 +89,4 @@ export function adoptPodNamespace(
     );
   }
   return { namespace, podRoute };
-}
-
-/**
- * Makes a namespace ahead, with a link that has no alias yet. Nothing but this process holds it: when the process dies, the
- * kernel takes it away.
- */
-export function prepareNamespace(
-  {
-    sockets: { route, ipv6Settings },
-    namespace: node,
-    settings: { mtu },
-    pools,
-    ipv6,
-  }: Pick<
-    NodeContext,
-    "sockets" | "namespace" | "settings" | "pools" | "ipv6"
-  >,
-): WarmNamespace {
-  using opened = new DisposableStack();
-  const { namespace, podRoute } = newPodNamespace(opened, { namespace: node });
-  const hostLink = newHostLink();
-  const link: PodLink = {
-    hostInterface: hostLink.name,
-    hostIndex: hostLink.index,
-    alias: "",
-    podIndex: FIRST_INDEX,
-    interfaceName: DEFAULT_INTERFACE,
-    // Until it is somebody's.
-    mac: MacAddress.parse("02:00:00:00:00:00"),
-    mtu,
-    ipv6: hasIpv6(ipv6, mtu),
-    ...routingOf({ defaultRoute: true, routes: [] }),
-  };
-  makeLink(route, namespace, link);
-  guardIpv6(
-    ipv6Settings,
-    hostLink.name,
-    pools.some(({ cidr }) => cidr.family === 6),
-  );
-  prepareLink(route, podRoute, link);
-  const owned = opened.move();
-  return {
-    namespace,
-    podRoute,
-    hostLink,
-    [Symbol.dispose]: () => owned.dispose(),
-  };
 }

@@ -8,6 +8,8 @@
  *                   sandboxes/<id>/         the directory is the sandbox's lock
  *                                 record.cbor  netns  resolv.conf  hosts
  *                                 creating.cbor instead of the record of one that is being made
+ *                   warm/<pool>/<one>/      what sandboxes will have, made ahead; each process locks its pool
+ *                                     netns  resolv.conf
  *                   damaged/                records that could not be read
  * ```
  *
@@ -52,6 +54,7 @@ import { DNS_FILES } from "./dns.ts";
 import { RECORD_FILES, SandboxRecords } from "./sandbox_records.ts";
 import { PeersFile } from "./peers_file.ts";
 import { orIgnore } from "./undo.ts";
+import { PIN, removeWarmDirectories } from "./warm_directory.ts";
 
 /** The files of one node. */
 export class NodeState {
@@ -281,6 +284,11 @@ export class NodeState {
     for (const path of this.#made.splice(0).reverse()) removeIfEmpty(path);
   }
 
+  /** `<stateDir>/<node>/warm`. */
+  get warmDirectory(): string {
+    return `${this.directory}/warm`;
+  }
+
   /** `<stateDir>/<node>/sandboxes`. */
   get sandboxesDirectory(): string {
     return this.#sandboxes;
@@ -298,7 +306,7 @@ export class NodeState {
 
   /** The path that containers join. */
   pinPath(id: string): string {
-    return `${this.sandboxDirectory(id)}/netns`;
+    return `${this.sandboxDirectory(id)}/${PIN}`;
   }
 
   /** Whether the path to join is there, mounted or not. */
@@ -409,6 +417,7 @@ export class NodeState {
 
   /** Removes the node's own files; its sandboxes must be gone. */
   removeNode(): void {
+    removeWarmDirectories(this.warmDirectory, { isAll: true });
     removeDirectory(this.#sandboxes);
     removeDirectory(this.#damaged);
     this.peers.remove();

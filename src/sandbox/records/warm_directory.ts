@@ -1,0 +1,129 @@
+/**
+ * Directories of sandboxes that are nobody's yet: `<node>/warm/<pool>/<one>/`, each with the pin and the resolver's file
+ * that a sandbox will have. Renamed, it is the directory of a sandbox, and its lock with it.
+ *
+ * A pool is of one process. What a dead one left holds namespaces, and is removed by the next who has a pool there, by
+ * garbage collection, and with the node.
+ *
+ * @module
+ */
+import { Errno, SyscallError } from "../../../ffi/errno.ts";
+import { readDirectory } from "../../../ffi/file.ts";
+import { renameToNew } from "../../../ffi/rename_to_new.ts";
+import { utf8 } from "../../../ffi/buffer.ts";
+import { SandboxError } from "../../errors.ts";
+import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
+import { isPinOf, unpin } from "../../namespace/pin.ts";
+import { removeDirectory } from "../../state/directory.ts";
+import { eachAbandoned, OwnDirectory } from "../../state/own_directory.ts";
+import { removeIfEmpty, writeNewFile } from "../../state/store.ts";
+import { DNS_FILES } from "./dns.ts";
+
+/** The name of the pin in the directory of a sandbox. */
+export const PIN = "netns";
+
+/** See the module. Until it is moved, disposing it removes it. */
+export class WarmDirectory implements Disposable {
+  /** What its resolv.conf says. */
+  readonly resolvConf: string;
+  readonly #own: OwnDirectory;
+  readonly #namespaceId: string;
+  #isMoved = false;
+
+  private constructor(
+    own: OwnDirectory,
+    namespaceId: string,
+    resolvConf: string,
+  ) {
+    this.#own = own;
+    this.#namespaceId = namespaceId;
+    this.resolvConf = resolvConf;
+  }
+
+  /**
+   * Makes one in a pool.
+   *
+   * @throws {SandboxError} `StateUnusable`, `NotPermitted`
+   * @throws {SyscallError}
+   */
+  static make(
+    pool: OwnDirectory,
+    namespace: NetworkNamespace,
+    resolvConf: string,
+  ): WarmDirectory {
+    const own = OwnDirectory.make(pool.path);
+    const made = new WarmDirectory(own, namespace.id, resolvConf);
+    try {
+      const [name] = DNS_FILES;
+      writeNewFile(`${own.path}/${name}`, utf8(resolvConf), 0o644);
+      namespace.pin(`${own.path}/${PIN}`);
+      return made;
+    } catch (error) {
+      made[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /**
+   * Makes it the directory of a sandbox, which is locked then as long as this is not disposed: two system calls instead of
+   * eleven, 60 µs.
+   *
+   * @returns `refused` when the sandbox has a directory, or this file system cannot tell; `lost` when somebody has taken this
+   * one away, or its pin
+   */
+  moveTo(directory: string): "moved" | "refused" | "lost" {
+    const { path } = this.#own;
+    try {
+      if (!isPinOf(`${path}/${PIN}`, this.#namespaceId)) return "lost";
+      renameToNew(path, directory);
+      this.#isMoved = true;
+      return "moved";
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+      return error.errno === Errno.ENOENT ? "lost" : "refused";
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#isMoved) return this.#own.unlock();
+    remove(this.#own.path);
+    this.#own[Symbol.dispose]();
+  }
+}
+
+/**
+ * Removes what dead processes left in `<node>/warm`.
+ *
+ * @param options `isAll`: also what is of the living, by whoever has the node alone
+ * @returns the paths of what there was
+ */
+export function removeWarmDirectories(
+  directory: string,
+  { isAll = false, dryRun = false }: {
+    readonly isAll?: boolean;
+    readonly dryRun?: boolean;
+  } = {},
+): string[] {
+  const found: string[] = [];
+  eachAbandoned(directory, (pool) => {
+    for (const { name } of readDirectory(pool)) {
+      found.push(`${pool}/${name}`);
+      if (!dryRun) remove(`${pool}/${name}`);
+    }
+    if (!dryRun) removeIfEmpty(pool);
+  }, isAll);
+  if (!dryRun) removeIfEmpty(directory);
+  return found;
+}
+
+/** As far as it can be: what stays is garbage. */
+function remove(path: string): void {
+  try {
+    unpin(`${path}/${PIN}`);
+    removeDirectory(path);
+  } catch (error) {
+    if (!(error instanceof SyscallError || error instanceof SandboxError)) {
+      throw error;
+    }
+  }
+}
