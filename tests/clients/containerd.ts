@@ -8,7 +8,8 @@ import type { NetworkNamespace } from "../../src/namespace/network_namespace.ts"
 import { Cri, type PodSandboxConfig, PROTOCOLS } from "./cri.ts";
 import { installGates } from "./gate.ts";
 import { IMAGE, IMAGE_ARCHIVE, writeImage } from "./image.ts";
-import { eventually, Machine } from "./machine.ts";
+import { eventually } from "../support/patience.ts";
+import { Machine } from "./machine.ts";
 import type { Network } from "./network.ts";
 import { installOciRuntime } from "./oci_runtime.ts";
 

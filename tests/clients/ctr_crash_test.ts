@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { Containerd } from "./containerd.ts";
 import { Gate, putGatesAround } from "./gate.ts";
 import { IMAGE } from "./image.ts";
-import { eventually } from "./machine.ts";
+import { eventually } from "../support/patience.ts";
 import { BIN_DIR, PODNET } from "./network.ts";
 import { assertNothingLeft, networkState } from "./state.ts";
 

@@ -3,7 +3,7 @@ import { Cidr } from "../../src/net/cidr.ts";
 import { IpAddress } from "../../src/net/ip.ts";
 import { Containerd } from "./containerd.ts";
 import { IMAGE } from "./image.ts";
-import { eventually } from "./machine.ts";
+import { eventually } from "../support/patience.ts";
 import { NETWORKS } from "./network.ts";
 import { assertNothingLeft, networkState } from "./state.ts";
 import { assertAnswered } from "./traffic.ts";

@@ -214,19 +214,3 @@ export class Machine implements AsyncDisposable {
 function childOf(pid: number): number {
   return Number(Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`));
 }
-
-/** More than anything here takes, on any machine. */
-const TIMEOUT_MS = 20_000;
-
-/** Waits until something succeeds. */
-export async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
-  const deadline = performance.now() + TIMEOUT_MS;
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

@@ -1,6 +1,7 @@
 /** podman with podnet as a hook: podman gives containers a namespace and no network, and annotations say the rest. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { eventually, MACHINE_ADDRESSES } from "./machine.ts";
+import { eventually } from "../support/patience.ts";
+import { MACHINE_ADDRESSES } from "./machine.ts";
 import { Podman } from "./podman.ts";
 import { assertNothingLeft, networkState } from "./state.ts";
 import { assertAnswered } from "./traffic.ts";

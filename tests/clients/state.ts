@@ -5,7 +5,8 @@
  */
 import { assertEquals } from "@std/assert";
 import { added } from "../../scripts/leaks.ts";
-import { eventually, type Machine } from "./machine.ts";
+import { eventually } from "../support/patience.ts";
+import type { Machine } from "./machine.ts";
 
 /** Without what runtimes, and the library by which they use CNI, note for themselves. */
 const LOOK = `

@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { type Host, podnet } from "../cli/host.ts";
 import { Etcd } from "./etcd.ts";
-import { eventually } from "./machines.ts";
+import { until } from "../support/patience.ts";
 import { Network } from "./network.ts";
 
 Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", async () => {
@@ -9,7 +9,8 @@ Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", 
   const { one, two } = network;
   // On the first machine: the other one reaches it over the segment.
   await using etcd = await Etcd.start({ netns: one.pid, host: "192.168.50.1" });
-  const cluster = ["--etcd", `${etcd.endpoints}`, "--lease", "3"];
+  const store = ["--etcd", `${etcd.endpoints}`];
+  const cluster = [...store, "--lease", "60"];
   const cidrs = [
     ...["--cluster-cidr", "10.244.0.0/16", "--node-prefix4", "26"],
     ...["--vni", "7", "--vxlan-port", "4789"],
@@ -21,10 +22,10 @@ Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", 
     const { code } = await host.podnet("--node", node, "node", "status");
     return code === 0;
   };
-  await eventually(() => ready(one, "a"));
+  await until(() => ready(one, "a"));
   // The first node has said what the cluster is.
   services.push(two.start("--node", "b", "node", "up", ...cluster));
-  await eventually(() => ready(two, "b"));
+  await until(() => ready(two, "b"));
   const status = await one.json("--node", "a", "node", "status") as {
     state: string;
     isKept: boolean;
@@ -33,7 +34,7 @@ Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", 
   assertEquals([status.state, status.isKept], ["ready", true]);
   const { mac: _, ...tunnel } = { mac: "", ...status.self.vxlan };
   assertEquals(tunnel, { vni: 7, port: 4789 });
-  await eventually(async () => {
+  await until(async () => {
     const nodes = await one.json("--node", "a", "node", "ls") as {
       name: string;
     }[];
@@ -76,13 +77,18 @@ Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", 
   // Killed and started again, it has the same networks, and pods notice nothing.
   await services[0]?.end("SIGKILL");
   services[0] = one.start("--node", "a", "node", "up", ...cluster);
-  await eventually(() => ready(one, "a"));
+  await until(() => ready(one, "a"));
   const again = await one.json("--node", "a", "node", "status") as {
     self: { podCidrs: string[] };
   };
   assertEquals(again.self.podCidrs, status.self.podCidrs);
   assertEquals(await connects(), seen);
-  // Ended, they leave all as it is.
+  // Ended, they leave all as it is. The lease of the last one is short.
+  await services[0]?.end("SIGTERM");
+  services[0] = one.start(
+    ...["--node", "a", "node", "up", ...store, "--lease", "2"],
+  );
+  await until(() => ready(one, "a"));
   for (const service of services) {
     const { code, stderr } = await service.end("SIGTERM");
     assertEquals({ code, stderr }, { code: 0, stderr: "" });

@@ -5,6 +5,7 @@
  */
 import { EtcdStore } from "../../src/cluster/etcd/etcd_store.ts";
 import type { EtcdOptions } from "../../src/cluster/etcd/options.ts";
+import { eventually } from "../support/patience.ts";
 
 /** What an etcd is to be. */
 export interface EtcdTestOptions {
@@ -137,35 +138,31 @@ export class Etcd implements AsyncDisposable {
 
   /** Asks a member something that the store does not, again until it is able to answer. */
   async call(member: number, path: string, body: unknown): Promise<unknown> {
-    for (let attempt = 0;; attempt++) {
-      try {
-        const response = await fetch(`${this.endpoints[member]}/v3/${path}`, {
-          method: "POST",
-          body: JSON.stringify(body),
-          headers: { connection: "close" },
-        });
-        const text = await response.text();
-        if (response.ok) return JSON.parse(text);
-        if (attempt > 500) throw new Error(text);
-      } catch (error) {
-        if (attempt > 500) throw error;
-      }
-      await new Promise((wake) => setTimeout(wake, 20));
-    }
+    return await eventually(async () => {
+      const response = await fetch(`${this.endpoints[member]}/v3/${path}`, {
+        method: "POST",
+        body: JSON.stringify(body),
+        headers: { connection: "close" },
+      });
+      const text = await response.text();
+      if (!response.ok) throw new Error(text);
+      return JSON.parse(text);
+    });
   }
 
   /** The number of the member that leads. */
   async leader(): Promise<number> {
-    for (const member of this.#running.keys()) {
-      const { header, leader } = await this.call(
-        member,
-        "maintenance/status",
-        {},
-      ) as { header: { member_id: string }; leader?: string };
-      if (header.member_id === leader) return member;
-    }
-    await new Promise((wake) => setTimeout(wake, 20));
-    return await this.leader();
+    return await eventually(async () => {
+      for (const member of this.#running.keys()) {
+        const { header, leader } = await this.call(
+          member,
+          "maintenance/status",
+          {},
+        ) as { header: { member_id: string }; leader?: string };
+        if (header.member_id === leader) return member;
+      }
+      throw new Error("no member leads");
+    });
   }
 
   /** Forgets the history until now. */
@@ -186,8 +183,8 @@ export class Etcd implements AsyncDisposable {
     return new EtcdStore({
       endpoints: this.endpoints,
       cluster: "test",
-      leaseSeconds: 2,
-      timeoutMs: 1000,
+      leaseSeconds: 60,
+      timeoutMs: 20_000,
       ...options,
     });
   }

@@ -2,7 +2,8 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { isSandboxError, SandboxError } from "../../src/errors.ts";
 import { command } from "../support/command.ts";
 import { Etcd } from "./etcd.ts";
-import { eventually, Machines, POD_CIDRS } from "./machines.ts";
+import { until } from "../support/patience.ts";
+import { Machines, POD_CIDRS } from "./machines.ts";
 
 async function code(work: Promise<unknown>): Promise<string> {
   const error = await assertRejects(() => work, SandboxError);
@@ -65,11 +66,11 @@ Deno.test("joinCluster() gives a node that returns the same networks: at once, w
   }
   {
     // The machine has forgotten all, and has the same addresses.
-    await using third = await machines.join(1, options);
+    await using third = await machines.join(1, { ...options, leaseSeconds: 1 });
     assertEquals(third.self.podCidrs, podCidrs);
     await third.node.remove();
   }
-  await eventually(async () => (await store.list()).members.length === 0);
+  await until(async () => (await store.list()).members.length === 0);
   {
     // Another machine of the same name.
     await using fourth = await machines.join(7, {
@@ -84,18 +85,32 @@ Deno.test("joinCluster() gives a node that returns the same networks: at once, w
 Deno.test("joinCluster() lets a machine have a name when the one that had it has ended, and not before", async () => {
   await using etcd = await Etcd.start();
   using machines = new Machines();
-  const options = { etcd: { endpoints: etcd.endpoints }, leaseSeconds: 1 };
+  await using store = etcd.store({ cluster: "default" });
+  const options = { etcd: { endpoints: etcd.endpoints } };
+  const node = { name: "n1" };
   const first = await machines.join(1, options);
-  const start = performance.now();
-  const joining = machines.join(2, { ...options, node: { name: "n1" } });
-  // Killed: nobody renews its lease any more.
+  const { revision, members } = await store.list();
+  const watch = store.watch(revision)[Symbol.asyncIterator]();
+  const joining = machines.join(2, { ...options, node });
+  // Killed: nobody renews its lease any more, which ends here a little sooner.
   await first.node.remove();
   await first[Symbol.asyncDispose]();
+  await etcd.call(0, "lease/revoke", { ID: members[0]?.lease });
   await using second = await joining;
-  assert(performance.now() - start > 500);
   assertEquals(second.self.podCidrs, first.self.podCidrs);
+  // It was there no more when the other one came.
+  const told: boolean[] = [];
+  while (told.length < 2) {
+    const { value } = await watch.next();
+    for (const change of value?.changes ?? []) {
+      if (change.kind === "member") told.push(change.now !== undefined);
+    }
+  }
+  await watch.return?.();
+  assertEquals(told, [false, true]);
+  // This one waits for the other's end for as long as its own lease would be, and some seconds.
   assertEquals(
-    await code(machines.join(3, { ...options, node: { name: "n1" } })),
+    await code(machines.join(3, { ...options, leaseSeconds: 1, node })),
     "NodeNameInUse",
   );
   await second.leave();
@@ -208,12 +223,12 @@ Deno.test("joinCluster() refuses an address that the node has not, and takes tho
 Deno.test("joinCluster() does not let a new node have the address of another", async () => {
   await using etcd = await Etcd.start();
   using machines = new Machines();
-  const options = { etcd: { endpoints: etcd.endpoints }, leaseSeconds: 1 };
+  const options = { etcd: { endpoints: etcd.endpoints } };
   const one = await machines.join(1, options);
   command(machines.namespace(2), "ip address add 192.168.50.1/32 dev lo");
   const addresses = ["192.168.50.1"];
   const error = await assertRejects(
-    () => machines.join(2, { ...options, addresses }),
+    () => machines.join(2, { ...options, leaseSeconds: 1, addresses }),
     SandboxError,
     'node "n1" of the cluster has 192.168.50.1 too',
   );
@@ -341,16 +356,16 @@ Deno.test("joinCluster() with a file: nodes have the networks that it says, and 
   await write(1, 2, 3);
   await one.noted.until("n2", "n3");
   await Deno.writeTextFile(path, "{");
-  await eventually(() => one.status.state === "disconnected");
+  await until(() => one.status.state === "disconnected");
   await one.node.createSandbox({ name: "web" });
   await write(2, 3);
-  await eventually(() => one.status.state === "expired");
+  await until(() => one.status.state === "expired");
   assertEquals(
     await code(one.node.createSandbox({ name: "other" })),
     "LeaseEnded",
   );
   await write(1, 3);
-  await eventually(() => one.status.state === "ready");
+  await until(() => one.status.state === "ready");
   await one.noted.until("n3");
   await one.node.createSandbox({ name: "other" });
   await one.leave({ force: true });

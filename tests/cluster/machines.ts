@@ -11,6 +11,7 @@ import type { Paths } from "../../src/cluster/path_keeper.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import { Underlay } from "../../src/testing/underlay.ts";
+import { PATIENCE_MS, until } from "../support/patience.ts";
 
 /** Of a cluster in the tests. */
 export const POD_CIDRS = ["10.244.0.0/16", "fd00:10:244::/48"];
@@ -20,39 +21,45 @@ const SEGMENT = [Cidr.parse("192.168.50.0/24"), Cidr.parse("fd50::/64")];
 /** What would be programmed, pass by pass. */
 export class NotedPaths implements Paths {
   /** Names of the others, in the order of passes. */
-  readonly passes: {
-    readonly names: readonly string[];
-    readonly at: number;
-  }[] = [];
+  readonly passes: (readonly string[])[] = [];
   /** Thrown by the next pass. */
   failure: Error | undefined;
-  /** Milliseconds that a pass takes. */
-  costMs = 0;
-  #waiting: (() => void)[] = [];
+  #held: Promise<void> | undefined;
 
-  apply(self: ClusterMember, members: readonly ClusterMember[]) {
-    const names = members.map(({ name }) => name)
-      .filter((name) => name !== self.name);
-    const end = performance.now() + this.costMs;
-    while (performance.now() < end);
+  /** Passes take until the result is disposed. */
+  hold(): Disposable {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#held = promise;
+    return {
+      [Symbol.dispose]: () => {
+        this.#held = undefined;
+        resolve();
+      },
+    };
+  }
+
+  async apply(self: ClusterMember, members: readonly ClusterMember[]) {
     const { failure } = this;
     this.failure = undefined;
-    if (failure !== undefined) return Promise.reject(failure);
-    this.passes.push({ names, at: performance.now() });
-    for (const wake of this.#waiting.splice(0)) wake();
-    return Promise.resolve({ changes: [], refused: [] });
+    if (failure !== undefined) throw failure;
+    this.passes.push(
+      members.map(({ name }) => name).filter((name) => name !== self.name),
+    );
+    await this.#held;
+    return { changes: [], refused: [] };
   }
 
   /** Who has a path. */
   get names(): readonly string[] {
-    return this.passes.at(-1)?.names ?? [];
+    return this.passes.at(-1) ?? [];
   }
 
   /** Waits until a pass leaves these. */
   async until(...names: readonly string[]): Promise<void> {
-    while (String(this.names) !== String(names)) {
-      await new Promise<void>((wake) => this.#waiting.push(wake));
-    }
+    await until(
+      () => String(this.names) === String(names),
+      `the last of ${this.passes.length} passes had not ${names}`,
+    );
   }
 
   repair() {
@@ -94,9 +101,9 @@ export class Machines implements Disposable {
   ): Promise<Joined> {
     const noted = new NotedPaths();
     const cluster = await joinWith(() => noted, {
-      // On a busy machine a process may not have its turn for a second or two.
-      leaseSeconds: 5,
-      timeoutMs: 5000,
+      // None ends while a test is not about that, however seldom it has its turn.
+      leaseSeconds: 60,
+      timeoutMs: PATIENCE_MS,
       cluster: { podCidrs: POD_CIDRS },
       ...options,
       node: {
@@ -117,14 +124,5 @@ export class Machines implements Disposable {
     for (const directory of this.#stateDirs) {
       Deno.removeSync(directory, { recursive: true });
     }
-  }
-}
-
-/** Waits until it holds. */
-export async function eventually(
-  holds: () => boolean | Promise<boolean>,
-): Promise<void> {
-  while (!await holds()) {
-    await new Promise((wake) => setTimeout(wake, 10));
   }
 }

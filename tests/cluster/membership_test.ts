@@ -10,6 +10,7 @@ import {
   type StoreListing,
   type StoreUpdate,
 } from "../../src/cluster/store.ts";
+import { until } from "../support/patience.ts";
 
 const self = {
   name: "n1",
@@ -100,9 +101,7 @@ Deno.test("a watch that has failed for long is tried again with the first renewa
   store.isDown = true;
   await failed;
   // Its own pause is 0.8 s at least from now on, which is more than four renewals.
-  while (store.failedWatches < 4) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  await until(() => store.failedWatches >= 4);
   store.asked.length = 0;
   store.isDown = false;
   await ready;

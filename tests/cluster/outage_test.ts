@@ -3,7 +3,8 @@ import type { ClusterEvent } from "../../src/cluster/events.ts";
 import { isSandboxError, SandboxError } from "../../src/errors.ts";
 import { command } from "../support/command.ts";
 import { Etcd } from "./etcd.ts";
-import { eventually, type Joined, Machines } from "./machines.ts";
+import { eventually, until } from "../support/patience.ts";
+import { type Joined, Machines } from "./machines.ts";
 
 async function refusesPods({ node }: Joined, name: string): Promise<string> {
   const error = await assertRejects(
@@ -15,29 +16,30 @@ async function refusesPods({ node }: Joined, name: string): Promise<string> {
 }
 
 function isIn(state: string, ...clusters: readonly Joined[]) {
-  return eventually(() =>
-    clusters.every(({ status }) => status.state === state)
+  return until(
+    () => clusters.every(({ status }) => status.state === state),
+    `not all of ${clusters.map(({ self }) => self.name)} came to be ${state}`,
   );
 }
 
 Deno.test("without etcd a node gives addresses until its lease ends, keeps what runs, and goes on when etcd is back", async () => {
   await using etcd = await Etcd.start();
   using machines = new Machines();
-  const options = {
-    etcd: { endpoints: etcd.endpoints, timeoutMs: 500 },
-    leaseSeconds: 2,
-  };
-  await using one = await machines.join(1, options);
+  const options = { etcd: { endpoints: etcd.endpoints } };
+  await using one = await machines.join(1, { ...options, leaseSeconds: 5 });
+  // Its lease ends while nobody looks.
   await using two = await machines.join(2, options);
   await one.noted.until("n2");
+  await two.noted.until("n1");
   const told: ClusterEvent[] = [];
   const watching = Array.fromAsync(one.watch(), (event) => told.push(event));
-  const kept = await one.node.createSandbox({ name: "kept" });
+  // It may have its lease again only by now.
+  const kept = await eventually(() => one.node.createSandbox({ name: "kept" }));
   await etcd.kill();
-  await isIn("disconnected", one, two);
-  assert((one.status.leaseRemainingMs ?? 0) > 0);
-  await one.node.createSandbox({ name: "in-time" });
-  await isIn("expired", one, two);
+  await isIn("disconnected", two);
+  assert((two.status.leaseRemainingMs ?? 0) > 0);
+  await two.node.createSandbox({ name: "in-time" });
+  await isIn("expired", one);
   assertEquals(one.status.leaseRemainingMs, 0);
   await refusesPods(one, "late");
   // Pods on the node's own network need no address.
@@ -48,9 +50,9 @@ Deno.test("without etcd a node gives addresses until its lease ends, keeps what 
   assertEquals((await one.node.openSandbox("kept")).addresses, kept.addresses);
   etcd.spawn();
   await isIn("ready", one, two);
-  await one.node.createSandbox({ name: "late" });
+  await eventually(() => one.node.createSandbox({ name: "late" }));
   assertEquals(one.noted.names, ["n2"]);
-  await two.leave();
+  await two.leave({ force: true });
   await one.noted.until();
   await one.leave({ force: true });
   await watching;
@@ -61,9 +63,10 @@ Deno.test("without etcd a node gives addresses until its lease ends, keeps what 
       ? [event.type]
       : []
   );
-  assertEquals(states.slice(0, 2), ["disconnected", "expired"]);
-  // Lease and watch come back one after the other.
-  assertEquals(states.slice(2).filter((one) => one !== "disconnected"), [
+  // Lease and watch come back one after the other, and a machine may be so slow that the lease ends once more.
+  const settled = states.filter((one) => one !== "disconnected");
+  assertEquals(settled.slice(settled.lastIndexOf("expired")), [
+    "expired",
     "ready",
     "departed",
     "left",
@@ -79,7 +82,6 @@ Deno.test("a node whose etcd member hangs asks another one, however short its le
       // A member has five seconds for an answer, a renewal only two.
       etcd: { endpoints },
       leaseSeconds: 6,
-      timeoutMs: 20_000,
     });
   await using one = await join(1, etcd.endpoints);
   etcd.freeze(etcd.endpoints.indexOf(first));
@@ -104,7 +106,7 @@ Deno.test("a node whose lease somebody has revoked has its place again at once",
     (await store.list()).members.find((member) => member.name === name)?.lease;
   const before = await leaseOf("n1");
   await etcd.call(0, "lease/revoke", { ID: before });
-  await eventually(async () => {
+  await until(async () => {
     const lease = await leaseOf("n1");
     return lease !== undefined && lease !== before;
   });
@@ -120,32 +122,34 @@ Deno.test("a node that was cut off, and whose networks another has by now, gives
   await using etcd = await Etcd.start();
   using machines = new Machines();
   const options = {
-    etcd: { endpoints: etcd.endpoints, timeoutMs: 300 },
-    leaseSeconds: 1,
+    etcd: { endpoints: etcd.endpoints },
     // Two networks: the third node has none left.
     cluster: { podCidrs: ["10.244.0.0/23"] },
   };
-  await using gate = new Gate(etcd.endpoints[0] ?? "");
-  await using one = await machines.join(1, {
-    ...options,
-    etcd: { endpoints: [gate.url], timeoutMs: 300 },
-  });
+  const node = { stateDir: machines.stateDir() };
+  const lasting = await machines.join(1, { ...options, node });
   await using two = await machines.join(2, options);
   const error = await assertRejects(
     () => machines.join(3, options),
     SandboxError,
   );
   assertEquals(error.code, "PodCidrsExhausted");
+  await lasting[Symbol.asyncDispose]();
+  await using gate = new Gate(etcd.endpoints[0] ?? "");
+  await using one = await machines.join(1, {
+    ...options,
+    etcd: { endpoints: [gate.url] },
+    leaseSeconds: 5,
+    node,
+  });
+  assertEquals(one.self.podCidrs, lasting.self.podCidrs);
   await gate.shut();
   await two.noted.until();
-  const left = performance.now();
-  // One second of lease; that etcd notices, and that it is told, takes less than two.
-  assert(left - (two.noted.passes.at(-1)?.at ?? 0) < 2000);
   await isIn("expired", one);
   await using three = await machines.join(3, options);
   assertEquals(three.self.podCidrs, one.self.podCidrs);
   gate.open();
-  await eventually(() => (one.status.reason ?? "").includes(`node "n3" has`));
+  await until(() => (one.status.reason ?? "").includes(`node "n3" has`));
   assert((await refusesPods(one, "web")).includes(`node "n3" has`));
   // When the other one goes, the networks are its own again.
   await three.leave();
@@ -188,7 +192,7 @@ Deno.test("a store that has lost everything gets it back from the nodes, who kee
   const passes = one.noted.passes.length;
   await etcd.lose();
   await using store = etcd.store({ cluster: "default" });
-  await eventually(async () => {
+  await until(async () => {
     const { members, reservations } = await store.list().catch(() => ({
       members: [],
       reservations: [],
@@ -196,7 +200,7 @@ Deno.test("a store that has lost everything gets it back from the nodes, who kee
     return members.length === 2 && reservations.length === 4;
   });
   await isIn("ready", one, two);
-  for (const { names } of one.noted.passes.slice(passes)) {
+  for (const names of one.noted.passes.slice(passes)) {
     assertEquals(names, ["n2"]);
   }
   await one.leave();
@@ -221,7 +225,7 @@ Deno.test("a node whose address changes tells the others, with the networks that
     key: btoa("/podnet/default/members/nobody"),
     value: btoa("{}"),
   });
-  await eventually(() =>
+  await until(() =>
     two.members.some(({ addresses }) => addresses.includes("192.168.50.77"))
   );
   assertEquals(two.members.map((member) => member.podCidrs), [podCidrs]);

@@ -9,6 +9,7 @@ import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { command } from "../support/command.ts";
 import { nodeAt } from "../support/pods.ts";
 import { CLUSTER, shown } from "./view.ts";
+import { until } from "../support/patience.ts";
 
 let lab: Lab<readonly LabNode[]>;
 /** The one that is looked at; the second is behind the router, the third on its segment. */
@@ -240,16 +241,9 @@ Deno.test("watch() tells of what somebody undoes, so that it is mended, and not 
   ) {
     const before = told;
     command(node.namespace, line);
-    const deadline = performance.now() + 5000;
-    while (told === before) {
-      assert(performance.now() < deadline, `nobody was told of: ${line}`);
-      await new Promise((done) => setTimeout(done, 1));
-    }
+    await until(() => told > before, `nobody was told of: ${line}`);
     await mends;
-    while ((await paths.check()).length > 0) {
-      assert(performance.now() < deadline, line);
-      await new Promise((done) => setTimeout(done, 5));
-    }
+    await until(async () => (await paths.check()).length === 0, line);
   }
   await mends;
   assertEquals(shown(node), before);

@@ -16,6 +16,7 @@ import { ask } from "../support/ask.ts";
 import { command } from "../support/command.ts";
 import { nodeAt, Pod } from "../support/pods.ts";
 import { CLUSTER, Conversation, shown } from "./view.ts";
+import { settled } from "../support/patience.ts";
 
 let lab: Lab<readonly LabNode[]>;
 /** The one that is looked at; the second is behind the router, the third on its segment. */
@@ -258,9 +259,7 @@ Deno.test("what the handles and watches of other processes put right agrees with
   assertEquals(value?.type, "repaired");
   assertEquals(shown(node), before);
   command(node.namespace, "nft delete table inet podnet");
-  while (shownOrNothing() !== before) {
-    await new Promise((done) => setTimeout(done, 5));
-  }
+  assertEquals(await settled(shownOrNothing, before), before);
 });
 
 function shownOrNothing(): string {

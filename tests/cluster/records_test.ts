@@ -13,7 +13,7 @@ import type { StoreListing } from "../../src/cluster/store.ts";
 import { chooseSubnets } from "../../src/cluster/subnets.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import { Etcd } from "./etcd.ts";
-import { eventually, Machines } from "./machines.ts";
+import { Machines } from "./machines.ts";
 import { atOnce } from "../../src/steps.ts";
 
 function settingsOf(...podCidrs: readonly string[]): ClusterSettings {
@@ -292,8 +292,7 @@ Deno.test("records that others damage are told of and not followed, and nobody's
   await put("../etc", "{}");
   await put("thief", writeMember({ ...two.self, name: "thief" }));
   await put("n3", writeMember({ ...member, name: "n3" }));
-  await eventually(() => one.noted.names.includes("n3"));
-  assertEquals(one.noted.names, ["n2", "n3"]);
+  await one.noted.until("n2", "n3");
   assertEquals(one.refused.length, texts.length + 2);
   await one.leave();
   await two.leave();

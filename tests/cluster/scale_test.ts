@@ -22,7 +22,7 @@ function synthetic(number: number, own: number): ClusterMember {
   };
 }
 
-Deno.test("200 nodes at once, and 50 changes a second, become few passes, and the last one is right", async () => {
+Deno.test("200 nodes at once, and 150 changes during a pass, become few passes, and the last one is right", async () => {
   await using etcd = await Etcd.start();
   using machines = new Machines();
   await using one = await machines.join(1, {
@@ -31,8 +31,6 @@ Deno.test("200 nodes at once, and 50 changes a second, become few passes, and th
     node: { name: "zero" },
   });
   const own = Number(one.self.podCidrs[0]?.split(".")[2]);
-  // What a pass over 200 nodes may take.
-  one.noted.costMs = 20;
   const key = (name: string) => btoa(`/podnet/default/members/${name}`);
   const members = Array.from({ length: NODES }, (_, i) => synthetic(i, own));
   for (let i = 0; i < NODES; i += 100) {
@@ -49,6 +47,7 @@ Deno.test("200 nodes at once, and 50 changes a second, become few passes, and th
   await one.noted.until(...names);
   const passes = one.noted.passes.length;
   const present = new Set(names);
+  const held = one.noted.hold();
   for (let i = 0; i < CHANGES; i++) {
     const member = members[i * 7 % NODES];
     assert(member !== undefined);
@@ -61,11 +60,12 @@ Deno.test("200 nodes at once, and 50 changes a second, become few passes, and th
         value: btoa(writeMember(member)),
       });
     }
-    await new Promise((wake) => setTimeout(wake, 20));
   }
+  held[Symbol.dispose]();
   await one.noted.until(...[...present].sort());
   const made = one.noted.passes.length - passes;
-  assert(made > 1 && made < CHANGES / 2, `${made} passes`);
+  // The one that was being made, the one for what came meanwhile, and some for what was heard late.
+  assert(made > 1 && made < CHANGES / 10, `${made} passes`);
   assertEquals(one.status.state, "ready");
   await one.leave();
 });

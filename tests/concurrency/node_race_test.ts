@@ -7,6 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { isSandboxError, type NodeOptions, openNode } from "../../mod.ts";
 import { BareNode, POD_CIDRS } from "../node/bare.ts";
 import { command } from "../support/command.ts";
+import { settled } from "../support/patience.ts";
 import {
   Agents,
   type Order,
@@ -68,7 +69,8 @@ async function rounds(
       await using node = await openNode(bare.reference);
       await node.remove({ force: true });
     }
-    assertEquals(await settledState(bare, before), before);
+    // The kernel destroys the links of removed pods on its own time.
+    assertEquals(await settled(() => bare.state(), before), before);
   }
 }
 
@@ -82,16 +84,6 @@ async function assertWhole(bare: BareNode): Promise<boolean> {
   } catch (error) {
     if (!isSandboxError(error, "NodeNotFound")) throw error;
     return false;
-  }
-}
-
-/** The kernel destroys the links of removed pods on its own time. */
-async function settledState(bare: BareNode, wanted: string): Promise<string> {
-  const deadline = performance.now() + 2000;
-  for (;;) {
-    const state = bare.state();
-    if (state === wanted || performance.now() > deadline) return state;
-    await new Promise((done) => setTimeout(done, 5));
   }
 }
 

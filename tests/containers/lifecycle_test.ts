@@ -2,7 +2,6 @@ import { assertEquals, assertRejects } from "@std/assert";
 import type { Container } from "../../examples/tiny_runtime.ts";
 import { SandboxError } from "../../mod.ts";
 import {
-  eventually,
   exchange,
   exitCode,
   idle,
@@ -14,6 +13,7 @@ import {
   untilLogged,
   withRootfs,
 } from "./pods.ts";
+import { eventually } from "../support/patience.ts";
 
 withRootfs();
 

@@ -10,6 +10,7 @@ import { type Container, Pod } from "../../examples/tiny_runtime.ts";
 import type { ContainerSpec, SandboxSpec } from "../../mod.ts";
 import { makeRootfs } from "../../scripts/rootfs.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
+import { eventually } from "../support/patience.ts";
 
 /** The OCI runtimes that every test is run with, with their global options. */
 const OCI_RUNTIMES = {
@@ -131,23 +132,6 @@ export function untilLogged(
   pattern: RegExp,
 ): Promise<void> {
   return eventually(() => assertMatch(container.log, pattern));
-}
-
-const TIMEOUT_MS = 5000;
-
-/** Waits until an assertion holds. */
-export async function eventually(
-  assertion: () => void | Promise<void>,
-): Promise<void> {
-  const deadline = performance.now() + TIMEOUT_MS;
-  for (;;) {
-    try {
-      return await assertion();
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
 }
 
 /** Waits until the container ends by itself, and returns its exit code. */

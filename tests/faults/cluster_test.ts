@@ -12,6 +12,7 @@ import { Victims } from "./deaths.ts";
 import { placesOf, runWith } from "./injection.ts";
 import { NODE_OPERATIONS, type Scene } from "./operations.ts";
 import { EVERY } from "./scale.ts";
+import { settled } from "../support/patience.ts";
 
 type Operation = "join" | "leave";
 
@@ -19,8 +20,6 @@ const DEATHS: Readonly<Record<Operation, number>> = { join: 12, leave: 15 };
 const FAILURES: Readonly<Record<Operation, number>> = { join: 12, leave: 14 };
 /** So many points, and places, are gone on by. */
 const STEP = EVERY ? { deaths: 1, failures: 1 } : { deaths: 3, failures: 8 };
-const SETTLE_MS = 3000;
-
 /** A machine that is to be node `bare` of a cluster of three: one behind a route, one behind a tunnel. */
 class Candidate implements AsyncDisposable {
   readonly #bare = new BareNode();
@@ -89,13 +88,7 @@ class Candidate implements AsyncDisposable {
   }
 
   async assertUntouched(before: readonly string[], why: string) {
-    const deadline = performance.now() + SETTLE_MS;
-    for (;;) {
-      const now = this.state();
-      if (now.join("\n") === before.join("\n")) return;
-      if (performance.now() > deadline) assertEquals(now, before, why);
-      await new Promise((done) => setTimeout(done, 10));
-    }
+    assertEquals(await settled(() => this.state(), before), before, why);
   }
 
   /** Joins once more, and uses it. */

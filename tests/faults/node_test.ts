@@ -12,6 +12,7 @@ import { Victims } from "./deaths.ts";
 import { placesOf, runWith } from "./injection.ts";
 import { NODE_OPERATIONS, POD_CIDRS, type Scene } from "./operations.ts";
 import { EVERY } from "./scale.ts";
+import { settled } from "../support/patience.ts";
 
 type Operation = "nodeUp" | "nodeDown";
 
@@ -20,9 +21,6 @@ const FAILURES: Readonly<Record<Operation, number>> = {
   nodeUp: 25,
   nodeDown: 25,
 };
-
-/** The kernel destroys links of dead namespaces on its own time. */
-const SETTLE_MS = 3000;
 
 function sceneOf({ reference, path, stateDir }: BareNode): Scene {
   const node = { name: reference.name, netns: path, stateDir };
@@ -56,13 +54,7 @@ async function assertUntouched(
   before: readonly string[],
   why: string,
 ): Promise<void> {
-  const deadline = performance.now() + SETTLE_MS;
-  for (;;) {
-    const now = stateOf(bare);
-    if (now.join("\n") === before.join("\n")) return;
-    if (performance.now() > deadline) assertEquals(now, before, why);
-    await new Promise((done) => setTimeout(done, 10));
-  }
+  assertEquals(await settled(() => stateOf(bare), before), before, why);
 }
 
 /** Opens the node once more, and uses it. */

@@ -22,9 +22,7 @@ import {
 } from "../support/node_state.ts";
 import { nodeAddress, nodeAt } from "../support/pods.ts";
 import type { Scene } from "./operations.ts";
-
-/** The kernel destroys links of dead namespaces on its own time. */
-const SETTLE_MS = 3000;
+import { eventually, settled } from "../support/patience.ts";
 
 /** Connections of UDP that go through host ports, without their age; switches of the node. */
 const MORE = `
@@ -127,13 +125,7 @@ export class World implements AsyncDisposable {
 
   /** Asserts that node and sandboxes are as they should be, once links of dead namespaces are gone. */
   async assertHealthy(): Promise<void> {
-    const deadline = performance.now() + SETTLE_MS;
-    for (;;) {
-      const found = await this.node.check();
-      if (found.length === 0) return;
-      if (performance.now() > deadline) assertEquals(found, []);
-      await new Promise((done) => setTimeout(done, 10));
-    }
+    await eventually(async () => assertEquals(await this.node.check(), []));
   }
 
   /** Removes all sandboxes. */
@@ -146,13 +138,7 @@ export class World implements AsyncDisposable {
 
   /** Asserts that the state is, or becomes once the kernel is done with what is dying, as it was. */
   async assertState(before: readonly string[], why: string): Promise<void> {
-    const deadline = performance.now() + SETTLE_MS;
-    for (;;) {
-      const now = this.state();
-      if (now.join("\n") === before.join("\n")) return;
-      if (performance.now() > deadline) assertEquals(now, before, why);
-      await new Promise((done) => setTimeout(done, 10));
-    }
+    assertEquals(await settled(() => this.state(), before), before, why);
   }
 
   /** Asserts that a question from outside gets through a host port to the sandbox. */

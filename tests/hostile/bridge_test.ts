@@ -24,7 +24,8 @@ import {
   Pod,
 } from "../support/pods.ts";
 import type { Family } from "../support/sockets.ts";
-import { ETH0, Eye, until } from "./scene.ts";
+import { ETH0, Eye } from "./scene.ts";
+import { until } from "../support/patience.ts";
 
 const HONEST_PORT = 5000;
 /** How long a packet may be on its way after one that was sent later. */

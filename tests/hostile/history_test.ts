@@ -199,10 +199,11 @@ testAttacks(
       }
       try {
         using server = scene.victim.serve("udp", family, 80);
+        // Where the service leads to.
+        using service = scene.attacker.serve("udp", family, PORT);
         const to = { address: nodeAddress(family), port: PORT };
-        const answer = ask("udp", scene.outside.namespace, to, [server], {
-          timeoutMs: 200,
-        });
+        const servers = [server, service];
+        const answer = ask("udp", scene.outside.namespace, to, servers);
         return typeof answer === "object" && answer.server === "victim";
       } finally {
         if (mine) command(namespace, "nft delete table inet services");

@@ -16,7 +16,8 @@ import {
 import { ipFrame, udpPacket } from "../support/frames.ts";
 import { Wire } from "../support/packets.ts";
 import { gatewayAddress, nodeAt, Pod } from "../support/pods.ts";
-import { ETH0, Eye, until } from "./scene.ts";
+import { ETH0, Eye } from "./scene.ts";
+import { until } from "../support/patience.ts";
 
 let lab: Lab;
 let node: LabNode;

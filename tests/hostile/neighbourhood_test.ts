@@ -22,7 +22,8 @@ import {
 } from "../support/frames.ts";
 import { gatewayAddress } from "../support/pods.ts";
 import { Wire } from "../support/packets.ts";
-import { ETH0, Eye, Scene, testHopeless, until } from "./scene.ts";
+import { ETH0, Eye, Scene, testHopeless } from "./scene.ts";
+import { until } from "../support/patience.ts";
 
 let scene: Scene;
 let bridge: Bridge;

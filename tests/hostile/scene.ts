@@ -23,7 +23,8 @@ import { command } from "../support/command.ts";
 import { type Bytes, ipFrame, udpPacket } from "../support/frames.ts";
 import { Wire } from "../support/packets.ts";
 import { gatewayAddress, nodeAt, Pod } from "../support/pods.ts";
-import { type Family, TIMEOUT_MS } from "../support/sockets.ts";
+import type { Family } from "../support/sockets.ts";
+import { until } from "../support/patience.ts";
 
 const AF_PACKET = 17;
 const ETH_P_ALL_BIG_ENDIAN = 0x0300;
@@ -195,18 +196,6 @@ export class Scene implements AsyncDisposable {
 export interface Target {
   readonly namespace: NetworkNamespace;
   readonly address: string;
-}
-
-/** Waits until it is so. */
-export async function until(
-  isSo: () => boolean,
-  complaint: string,
-): Promise<void> {
-  const deadline = performance.now() + TIMEOUT_MS;
-  while (!isSo()) {
-    assert(performance.now() < deadline, complaint);
-    await new Promise((done) => setTimeout(done, 1));
-  }
 }
 
 /** One thing that stands in an attack's way, and how a lab is without it. */

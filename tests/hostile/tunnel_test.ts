@@ -25,7 +25,8 @@ import { Wire } from "../support/packets.ts";
 import { nodeAt, Pod } from "../support/pods.ts";
 import { FAMILIES } from "../support/ask.ts";
 import type { Family } from "../support/sockets.ts";
-import { ETH0, Eye, until } from "./scene.ts";
+import { ETH0, Eye } from "./scene.ts";
+import { until } from "../support/patience.ts";
 
 /** How long a packet may be on its way after one that was sent later. */
 const STRAGGLER_MS = 10;

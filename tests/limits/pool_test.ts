@@ -7,7 +7,7 @@ import { assert, assertEquals } from "@std/assert";
 import { SocketTransport } from "../../src/netlink/transport.ts";
 import { BareNode, POD_CIDRS, rejects } from "../node/bare.ts";
 import { command } from "../support/command.ts";
-import { settledState } from "./settled.ts";
+import { assertSettled } from "./settled.ts";
 
 /** How many datagrams are sent meanwhile, and how many of them ask for all routes of the main table. */
 async function sent(
@@ -87,7 +87,7 @@ for (const { cidr, addresses, free } of pools) {
       );
       assertEquals(error.context, { cidr, size: addresses.length });
     });
-    assertEquals(await settledState(bare, before), before);
+    await assertSettled(bare, before);
     command(bare.namespace, `ip route del ${free}`);
     const nearlyFull = await sent(async () => {
       await using sandbox = await node.createSandbox({ name: "pod" });

@@ -1,36 +1,28 @@
 /**
- * A node as it was before.
+ * A node as it was before, once the kernel has destroyed the links of pods that are gone, which it does on its own time.
  *
  * @module
  */
-import { ipLinks } from "../support/command.ts";
+import { assertEquals } from "@std/assert";
 import type { BareNode } from "../node/bare.ts";
-
-const SETTLE_MS = 3000;
+import { ipLinks } from "../support/command.ts";
+import { settled, until } from "../support/patience.ts";
 
 /** Waits until the node has the links of so many pods and no others. */
 export async function linksSettled(
   { namespace }: BareNode,
   pods: number,
 ): Promise<void> {
-  const deadline = performance.now() + SETTLE_MS;
-  while (
+  await until(() =>
     ipLinks(namespace).filter(({ ifname }) => ifname.startsWith("pn-"))
-        .length !== pods && performance.now() < deadline
-  ) {
-    await new Promise((done) => setTimeout(done, 10));
-  }
+      .length === pods
+  );
 }
 
-/** What the node has once the kernel has destroyed the links of pods that are gone, which it does on its own time. */
-export async function settledState(
+/** Waits until the node has what it had before. */
+export async function assertSettled(
   bare: BareNode,
-  wanted: string,
-): Promise<string> {
-  const deadline = performance.now() + SETTLE_MS;
-  for (;;) {
-    const state = bare.state();
-    if (state === wanted || performance.now() > deadline) return state;
-    await new Promise((done) => setTimeout(done, 10));
-  }
+  before: string,
+): Promise<void> {
+  assertEquals(await settled(() => bare.state(), before), before);
 }

@@ -6,7 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { isSandboxError, type Node } from "../../mod.ts";
 import { BareNode, POD_CIDRS, rejects } from "../node/bare.ts";
-import { linksSettled, settledState } from "./settled.ts";
+import { assertSettled, linksSettled } from "./settled.ts";
 
 const PAGE = 4096;
 
@@ -99,7 +99,7 @@ async function growing(
       assertEquals(error.undoFailures, []);
     }
     if (undo === undefined) {
-      assertEquals(await settledState(small.bare, before), before);
+      await assertSettled(small.bare, before);
     }
     small.empty();
     if (undo === undefined) continue;
@@ -177,7 +177,7 @@ Deno.test("all that writes fails typed while the state directory is read-only, w
     );
     assertEquals(await readsWork(small.bare, node), ["pod"]);
     small.remount("rw");
-    assertEquals(await settledState(small.bare, before), before);
+    await assertSettled(small.bare, before);
     small.remount("ro");
     await refused(() => sandbox.remove());
   } finally {

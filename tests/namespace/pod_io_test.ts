@@ -181,18 +181,13 @@ Deno.test("serve() answers inside with a handler that runs outside, and prints n
 Deno.test("serve() hands onListen on", () =>
   leavesNothing(async () => {
     using pod = createPod();
-    const address = await new Promise<Deno.NetAddr>((resolve) => {
-      const server = serve(pod, {
-        port: 0,
-        hostname: "127.0.0.1",
-        onListen: (address) => {
-          resolve(address);
-          queueMicrotask(() => server.shutdown());
-        },
-      }, () => new Response());
-    });
-    assertEquals(address.hostname, "127.0.0.1");
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    const { promise, resolve } = Promise.withResolvers<Deno.NetAddr>();
+    await using _server = serve(pod, {
+      port: 0,
+      hostname: "127.0.0.1",
+      onListen: resolve,
+    }, () => new Response());
+    assertEquals((await promise).hostname, "127.0.0.1");
   }));
 
 Deno.test("spawn() starts a process that is born inside, and whose children are", () =>

@@ -10,6 +10,7 @@ import { threadNamespaces } from "../../src/namespace/threads.ts";
 import { PodWorker } from "../../src/namespace/worker.ts";
 import { listen } from "../../src/namespace/pod_io.ts";
 import { createPod, leavesNothing, openFiles } from "./helpers.ts";
+import { until } from "../support/patience.ts";
 
 function script(source: string): string {
   return `data:text/javascript,${encodeURIComponent(source)}`;
@@ -64,10 +65,7 @@ Deno.test("PodWorker.start() refuses a worker that it finds elsewhere, and ends 
       assert(isSandboxError(error, "InvalidNamespace"));
     }
     // A worker that goes on keeps its files open, which fails the test.
-    const deadline = performance.now() + 5000;
-    while (openFiles().length > before && performance.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
+    await until(() => openFiles().length <= before);
   }));
 
 Deno.test("PodWorker can await, look up names and connect inside", () =>

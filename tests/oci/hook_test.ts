@@ -9,6 +9,7 @@ import {
   type RuntimeName,
   withHook,
 } from "./hooked.ts";
+import { eventually } from "../support/patience.ts";
 
 withHook();
 
@@ -40,22 +41,6 @@ async function echo(
   return new TextDecoder().decode(buffer.subarray(0, length ?? 0));
 }
 
-const TIMEOUT_MS = 5000;
-
-/** Waits until something succeeds. */
-async function until(attempt: () => Promise<unknown>): Promise<void> {
-  const deadline = performance.now() + TIMEOUT_MS;
-  for (;;) {
-    try {
-      await attempt();
-      return;
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
-
 testRuntimes(
   "the hook gives a container its network, and takes it away",
   async (runtime) => {
@@ -72,7 +57,7 @@ testRuntimes(
       "oci.container": "web",
       "oci.bundle": web.bundle,
     });
-    await until(() => echo(lab.outside, node.addresses[0] ?? "", 8080));
+    await eventually(() => echo(lab.outside, node.addresses[0] ?? "", 8080));
     for (const host of [lab.outside, node]) {
       for (const hostname of node.addresses) {
         assertEquals(await echo(host, hostname, 8080), "hello");

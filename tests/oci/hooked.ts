@@ -13,6 +13,7 @@ import {
   type LabNode,
 } from "../../src/testing/mod.ts";
 import { nodeAt } from "../support/pods.ts";
+import { until } from "../support/patience.ts";
 
 /** The OCI runtimes that every test is run with, with their global options. */
 export const OCI_RUNTIMES = {
@@ -275,9 +276,9 @@ export class HookedContainer {
 
   /** Waits until the runtime knows that it has ended. */
   async untilStopped(): Promise<void> {
-    while (JSON.parse(await this.ok("state")).status !== "stopped") {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    await until(async () =>
+      JSON.parse(await this.ok("state")).status === "stopped"
+    );
   }
 
   /** Starts the hook as the runtime would. */

@@ -11,6 +11,7 @@ import { command } from "../support/command.ts";
 import { loopbackAddress, nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 import type { Disturbance } from "./disturbances.ts";
 import { type Flow, tcpFlow, udpFlow } from "./flows.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 /** A lab, the pod that is disturbed, and one that must not be. */
 export class Site implements AsyncDisposable {
@@ -137,9 +138,6 @@ export class Site implements AsyncDisposable {
   }
 }
 
-/** Only for when something is wrong: nothing waits for as long. */
-const SAFETY_MS = 10_000;
-
 /** The next event that is of interest. */
 export async function nextOf(
   watch: NodeWatch,
@@ -148,7 +146,7 @@ export async function nextOf(
   const giveUp = Promise.withResolvers<never>();
   const timer = setTimeout(
     () => giveUp.reject(new Error(`no event ${types} came`)),
-    SAFETY_MS,
+    PATIENCE_MS,
   );
   try {
     for (;;) {

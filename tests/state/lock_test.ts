@@ -7,6 +7,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { isSandboxError } from "../../src/errors.ts";
 import { acquireFairLock, acquireLock } from "../../src/state/lock.ts";
 import { spawnFixture } from "../node/bare.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 
 function temporaryDirectory(): Disposable & { readonly path: string } {
   const path = Deno.makeTempDirSync();
@@ -52,10 +53,9 @@ Deno.test("acquireLock() waits for another process, lets the event loop run, and
     held = true;
     return lock;
   });
+  // Were the event loop to stand still, the holder would never be killed.
   for (let i = 0; i < 10; i++) {
-    const start = performance.now();
     await waitMs(5);
-    assert(performance.now() - start < 1000, "the event loop stood still");
     assertEquals(held, false);
   }
   other.kill();
@@ -195,7 +195,7 @@ Deno.test("acquireFairLock() alone comes to its turn while others share the lock
     }
   });
   await waitMs(20);
-  const options = { timeoutMs: 5000 };
+  const options = { timeoutMs: PATIENCE_MS };
   {
     using alone = await acquireFairLock(
       path,

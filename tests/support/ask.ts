@@ -125,7 +125,6 @@ export function seen(
   return TRANSPORTS.map((transport) => {
     using server = serve("x", to, { transport, address, port: 7000 });
     const outcome = ask(transport, from, { address, port: 7000 }, [server], {
-      timeoutMs: 1000,
       ...(local === undefined ? {} : { local: { address: local } }),
     });
     return typeof outcome === "object" ? outcome.client : outcome;

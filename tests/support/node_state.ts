@@ -7,9 +7,7 @@ import { assertEquals } from "@std/assert";
 import { decodeCborSequence } from "../../src/state/cbor.ts";
 import type { LabNode } from "../../src/testing/mod.ts";
 import { command, ipLinks } from "./command.ts";
-
-/** The kernel destroys the link of a namespace that is gone on its own time. */
-const SETTLE_MS = 10_000;
+import { settled, until } from "./patience.ts";
 
 /** Routes and elements that pods have. */
 const CLAIMS = `
@@ -57,11 +55,11 @@ export async function snapshot(node: LabNode): Promise<Snapshot> {
   return { claims: claimsOf(node), state: stateOf(node) };
 }
 
-/** Waits until links of pods that were removed are gone. */
+/** Waits until links of pods that were removed are gone: the kernel destroys them on its own time. */
 export async function linksSettled(node: LabNode): Promise<void> {
   const alive = (await node.node.listSandboxes())
     .map(({ hostInterface }) => hostInterface);
-  await settle(() =>
+  await until(() =>
     ipLinks(node.namespace).every(({ ifname }) =>
       !ifname.startsWith("pn-") || alive.includes(ifname)
     )
@@ -74,20 +72,7 @@ export async function assertAsBefore(
   { claims, state }: Snapshot,
 ): Promise<void> {
   assertEquals(claimsOf(node), claims);
-  let now: string[] = [];
-  await settle(() => {
-    now = stateOf(node);
-    return now.join("\n") === state.join("\n");
-  });
-  assertEquals(now, state);
-}
-
-/** Waits until it is so, or for long enough. */
-async function settle(isSo: () => boolean): Promise<void> {
-  const deadline = performance.now() + SETTLE_MS;
-  while (!isSo() && performance.now() < deadline) {
-    await new Promise((done) => setTimeout(done, 5));
-  }
+  assertEquals(await settled(() => stateOf(node), state), state);
 }
 
 function lines(text: string): string[] {

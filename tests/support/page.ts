@@ -9,6 +9,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { PATIENCE_MS } from "./patience.ts";
 
 /** A script of a page. */
 export interface Step {
@@ -93,8 +94,6 @@ export class Page {
 /** A script of nothing else, but a remark in front, changes nothing. */
 const LOOKS =
   /^(?:# .*\n)?(?:(?:\w+=\$\(podnet inspect|busybox wget|podnet (?:ls|inspect|check|ports|node (?:status|ls|routes|picture))|crun exec|podman exec|ctr task ls)\b.*\n)+$/;
-
-const PATIENCE_MS = 15_000;
 
 /** Runs a script, and holds what it comes to against what the page says. */
 export async function runStep(

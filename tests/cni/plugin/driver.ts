@@ -110,7 +110,7 @@ export class PluginHost implements AsyncDisposable {
   /** What a greeter at `address:port` says to the node; it may need a moment to begin. */
   async greeting(address: string): Promise<string> {
     return await this.sh(
-      `for i in 1 2 3 4 5 6 7 8 9 10; do
+      `for i in $(seq 300); do
         socat -u TCP:${address},connect-timeout=5 - 2>/dev/null && exit 0
         sleep 0.2
       done

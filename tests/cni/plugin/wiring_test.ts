@@ -45,7 +45,7 @@ async function reaches(
   const to = address.includes(":") ? `[${address}]` : address;
   const { stderr } = await machine.host.run(
     ...["ip", "netns", "exec", container],
-    ...["socat", "-u", `TCP:${to}:9,connect-timeout=1`, "-"],
+    ...["socat", "-u", `TCP:${to}:9,connect-timeout=60`, "-"],
   );
   return stderr.includes("refused");
 }

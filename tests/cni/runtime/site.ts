@@ -13,6 +13,7 @@ import type { CniPluginError } from "../../../src/cni/runtime/mod.ts";
 import { createLab, type Lab, type LabNode } from "../../../src/testing/mod.ts";
 import { command } from "../../support/command.ts";
 import { nodeAt } from "../../support/pods.ts";
+import { PATIENCE_MS, until } from "../../support/patience.ts";
 
 /** Debian's plugins. */
 export const PEERS = "/usr/lib/cni";
@@ -79,7 +80,7 @@ export class Site implements AsyncDisposable {
     return {
       pluginDirs: [`${this.directory}/bin`, PEERS],
       cacheDir: `${this.directory}/cache`,
-      timeoutMs: 20_000,
+      timeoutMs: PATIENCE_MS,
     };
   }
 
@@ -199,9 +200,11 @@ esac
 
   /** Waits until a file of the directory is there. */
   async awaitFile(name: string): Promise<void> {
-    const isThere = () =>
-      [...Deno.readDirSync(this.directory)].some((one) => one.name === name);
-    while (!isThere()) await new Promise((wake) => setTimeout(wake, 10));
+    await until(
+      () =>
+        [...Deno.readDirSync(this.directory)].some((one) => one.name === name),
+      `there is no ${name}`,
+    );
   }
 
   /** A script that says that it has begun, and waits until {@linkcode Site.open}. */
