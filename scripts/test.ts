@@ -16,7 +16,7 @@ import {
 } from "./install_peers.ts";
 import { runIsolated } from "./isolate.ts";
 import { added, machineState } from "./leaks.ts";
-import { emptyOutcome, type Outcome } from "./test_output.ts";
+import { emptyOutcome, ending, type Outcome } from "./test_output.ts";
 
 const root = new URL("..", import.meta.url);
 
@@ -72,6 +72,8 @@ async function runChecks(): Promise<Outcome> {
     if (problem === undefined) continue;
     outcome.failed++;
     outcome.report.push(`FAILED: deno ${args.join(" ")}`, problem);
+    const told = problem.trim().split("\n").slice(0, 6).join(" | ");
+    outcome.failures.push(`deno ${args.join(" ")}: ${told}`);
   }
   return outcome;
 }
@@ -119,7 +121,8 @@ async function runTests(args: readonly string[]): Promise<Outcome> {
   } catch (error) {
     // The namespaces could not be made, or the runner itself died and said why.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    return { ...emptyOutcome(), failed: 1 };
+    const failures = ["the tests could not be run, see above"];
+    return { ...emptyOutcome(), failed: 1, failures };
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
@@ -164,9 +167,10 @@ async function main(args: readonly string[]): Promise<number> {
   );
   const problems = [...overallProblems(runs, before)];
   for (const line of runs.flatMap((run) => run.report)) console.log(line);
-  for (const line of problems) console.log(`FAILED: ${line}`);
   const skipped = runs.flatMap((run) => run.skipped);
   for (const name of skipped) console.log(`skipped: ${name}`);
+  for (const line of ending(runs)) console.log(line);
+  for (const line of problems) console.log(`FAILED: ${line}`);
 
   const passed = runs.reduce((sum, run) => sum + run.passed, 0);
   const failed = runs.reduce((sum, run) => sum + run.failed, problems.length);

@@ -50,12 +50,17 @@ async function run(args: readonly string[]): Promise<Outcome> {
   const { outcome } = output;
   if (!output.complete || (code !== 0 && outcome.failed === 0)) {
     outcome.failed++;
+    const why = hung
+      ? `silent for ${SILENCE_MS / 1000} s`
+      : `deno test ended with code ${code}`;
+    const recent = [...output.recent, partial].filter((line) => line !== "");
     outcome.report.push(
-      ...output.failedNames.map((name) => `FAILED: ${name}`),
-      hung
-        ? `FAILED: silent for ${SILENCE_MS / 1000} s; the last it said:`
-        : `FAILED: deno test ended with code ${code}; the last it said:`,
-      ...[...output.recent, partial].map((line) => `  ${line}`),
+      `FAILED: ${why}; the last it said:`,
+      ...recent.map((line) => `  ${line}`),
+    );
+    outcome.failures.push(
+      ...output.failedNames,
+      `${why} after "${recent.at(-1)?.trim() ?? ""}"`,
     );
   }
   return outcome;
@@ -68,9 +73,6 @@ const outcome = await run(args);
 const leaked = await leftBehind(before, namespaceState);
 if (leaked.length > 0) {
   outcome.failed++;
-  outcome.report.push(
-    "FAILED: the tests left behind:",
-    ...leaked.map((name) => `  ${name}`),
-  );
+  outcome.left.push(...leaked);
 }
 await Deno.writeTextFile(resultFile, JSON.stringify(outcome));

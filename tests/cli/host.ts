@@ -4,6 +4,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
+import { endCompanions } from "../support/processes.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 
@@ -34,7 +35,7 @@ export async function podnet(...args: readonly string[]): Promise<Outcome> {
   return await outcome(spawn(podnetCommand(args)));
 }
 
-/** A machine that ends with the test. */
+/** A machine that ends with the test, and with it what runs on it. */
 export class Host implements AsyncDisposable {
   readonly stateDir: string;
   readonly #holder: Deno.ChildProcess;
@@ -121,6 +122,7 @@ export class Host implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await endCompanions(this.pid);
     await this.#holder.stdin.close();
     await this.#holder.stdout.cancel();
     await this.#holder.status;

@@ -1,6 +1,6 @@
 /** The test runner counts what Deno counts. */
-import { assertEquals } from "@std/assert";
-import { TestOutput } from "../../scripts/test_output.ts";
+import { assert, assertEquals } from "@std/assert";
+import { emptyOutcome, ending, TestOutput } from "../../scripts/test_output.ts";
 
 function read(text: string): {
   readonly output: TestOutput;
@@ -59,12 +59,71 @@ Deno.test("TestOutput reports failures without the frames of the runner", () => 
     "error: Error: boom",
     "    at file:///b_test.ts:1:1",
     "",
-    " FAILURES ",
-    "",
-    "three => ./tests/b_test.ts:1:1",
-    "./tests/c_test.ts (uncaught error)",
-    "",
   ]);
+});
+
+Deno.test("TestOutput tells each failure in a line: name, place and message, of a comparison what differs", () => {
+  const { failures } = read(`
+ ERRORS 
+
+one => ./tests/a_test.ts:2:6
+error: AssertionError: Expected values to be strictly deep-equal:
++ actual - expected
+
+  {
++   a: 1,
+-   a: 2,
+    b: 3
+  }
+: what it is about
+  return new AssertionError(
+         ^
+    at failure (file:///mod.ts:18:10)
+
+two ... inner => ./tests/a_test.ts:3:41
+error: Error: boom => ./not/a/place:1:1
+
+second line
+    at file:///a_test.ts:3:69
+Caused by: TypeError: deep
+    at file:///a_test.ts:3:108
+
+./tests/c_test.ts (uncaught error)
+error: (in promise) TypeError: no such module
+    at file:///c_test.ts:1:1
+
+ FAILURES 
+
+one => ./tests/a_test.ts:2:6
+`).output.outcome;
+  assertEquals(failures, [
+    "one (tests/a_test.ts:2:6): AssertionError: Expected values to be strictly deep-equal: | +   a: 1, | -   a: 2, | : what it is about",
+    "two ... inner (tests/a_test.ts:3:41): Error: boom => ./not/a/place:1:1 | second line",
+    "./tests/c_test.ts: TypeError: no such module",
+  ]);
+});
+
+Deno.test("ending() fits into what is kept of a run, with all names, and what was left behind last", () => {
+  const failures = Array.from(
+    { length: 20 },
+    (_, i) => `test ${i}: ${"x".repeat(1000)}`,
+  );
+  const left = Array.from({ length: 20 }, (_, i) => `process ${i}`);
+  const lines = ending([
+    { ...emptyOutcome(), failures },
+    { ...emptyOutcome(), left },
+  ]);
+  assert(lines.join("\n").length < 3900);
+  assertEquals(
+    lines.slice(0, 20).map((line) => line.slice(0, 16)),
+    failures.map((line) => `FAILED: ${line}`.slice(0, 16)),
+  );
+  assertEquals(lines.slice(20, 22), [
+    "FAILED: the tests left behind:",
+    "  process 0",
+  ]);
+  assertEquals(lines.at(-1), "  … and 8 more");
+  assertEquals(ending([emptyOutcome()]), []);
 });
 
 Deno.test("TestOutput keeps what it saw when the run was cut off", () => {
