@@ -61,6 +61,8 @@ function cut(line: string, width: number): string {
   return line.length <= width ? line : `${line.slice(0, width - 1)}…`;
 }
 
+const REMARK = /'.+' has been running for over \(.+\)$/;
+
 /** A line of a stack trace within Deno's own test runner. */
 const RUNNER_FRAME = /^ {4}at .*\(?ext:cli\/40_test\.js/;
 
@@ -93,7 +95,9 @@ export class TestOutput {
   }
 
   line(line: string): void {
-    this.recent.push(line);
+    // Deno's own remark on a slow test, at the end of the line that the test began.
+    const [said = ""] = line.split(REMARK);
+    if (said !== "") this.recent.push(said);
     if (this.recent.length > 10) this.recent.shift();
     const summary = SUMMARY.exec(line);
     if (summary) {

@@ -5,11 +5,14 @@
  */
 import type { ClusterEvent, JoinOptions } from "../../mod.ts";
 import { printable } from "../text.ts";
-import { print } from "./output.ts";
+import { printMeanwhile } from "./output.ts";
 import { refusedNode } from "./session.ts";
 import { untilSignal } from "./watching.ts";
 
-/** Joins, and prints each event on a line, as text or as JSON. Ends with SIGINT or SIGTERM. */
+/**
+ * Joins, and prints each event on a line, as text or as JSON. Ends with SIGINT or SIGTERM. Nobody need read the lines: the
+ * lease is renewed all the same, and what is too much to be kept for a reader becomes an event of its own.
+ */
 export async function keepInCluster(
   options: JoinOptions,
   json: boolean,
@@ -39,10 +42,12 @@ export async function keepInCluster(
         ...one,
       })),
     ];
-    const tell = (event: ClusterEvent) =>
-      print(json ? JSON.stringify(event) : lineOf(event));
-    first.forEach(tell);
-    for await (const event of watch) tell(event);
+    const tell = (event: ClusterEvent) => {
+      const line = json ? JSON.stringify(event) : lineOf(event);
+      return printMeanwhile(line, abort.signal);
+    };
+    for (const event of first) await tell(event);
+    for await (const event of watch) await tell(event);
   } catch (error) {
     // Told to end before it had joined.
     if (!abort.signal.aborted || error !== abort.signal.reason) throw error;

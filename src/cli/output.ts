@@ -26,6 +26,25 @@ export function print(line: string): void {
   writeAll(Deno.stdout, `${line}\n`);
 }
 
+/**
+ * Writes a line on stdout while everything else goes on, however long nobody reads. Resolves when it is written, or when
+ * the signal aborts: then nobody may ever read it.
+ */
+export async function printMeanwhile(
+  line: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { promise: aborted, resolve } = Promise.withResolvers<void>();
+  const stop = () => resolve();
+  signal.addEventListener("abort", stop);
+  if (signal.aborted) stop();
+  try {
+    await Promise.race([aborted, writeMeanwhile(`${line}\n`)]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}
+
 /** Writes `podnet: ` and what went wrong on stderr. */
 export function printFailure(line: string): void {
   writeAll(Deno.stderr, `podnet: ${line}\n`);
@@ -86,7 +105,21 @@ function writeAll(
   try {
     while (rest.length > 0) rest = rest.subarray(stream.writeSync(rest));
   } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) throw new OutputClosed();
-    throw error;
+    throw outputError(error);
   }
+}
+
+async function writeMeanwhile(text: string): Promise<void> {
+  let rest = new TextEncoder().encode(text);
+  try {
+    while (rest.length > 0) {
+      rest = rest.subarray(await Deno.stdout.write(rest));
+    }
+  } catch (error) {
+    throw outputError(error);
+  }
+}
+
+function outputError(error: unknown): unknown {
+  return error instanceof Deno.errors.BrokenPipe ? new OutputClosed() : error;
 }

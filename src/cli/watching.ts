@@ -5,16 +5,24 @@
  */
 import type { NodeEvent, NodeWatch } from "../../mod.ts";
 import { printable } from "../text.ts";
-import { print } from "./output.ts";
+import { printMeanwhile } from "./output.ts";
 
-/** Prints each event on a line, as text or as JSON. Ends with SIGINT or SIGTERM, once what is being done is done. */
+/**
+ * Prints each event on a line, as text or as JSON. Ends with SIGINT or SIGTERM, once what is being done is done. Nobody need
+ * read the lines: what is mended meanwhile is mended all the same.
+ */
 export async function printEvents(
   watch: NodeWatch,
   json: boolean,
 ): Promise<void> {
-  using _signals = untilSignal(() => void watch[Symbol.asyncDispose]());
+  const abort = new AbortController();
+  using _signals = untilSignal(() => {
+    abort.abort();
+    void watch[Symbol.asyncDispose]();
+  });
   for await (const event of watch) {
-    print(json ? JSON.stringify(event) : lineOf(event));
+    const line = json ? JSON.stringify(event) : lineOf(event);
+    await printMeanwhile(line, abort.signal);
   }
 }
 

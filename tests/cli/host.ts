@@ -121,6 +121,14 @@ export class Host implements AsyncDisposable {
     return new Running(spawn(this.#enter(this.podnetCommand(...args))));
   }
 
+  /** Starts `podnet` on it with a pipe as its standard output that is full already, and that nobody reads. */
+  startUnread(...args: readonly string[]): Unread {
+    // As much as a pipe holds (pipe(7)).
+    const script = 'head -c 65536 /dev/zero; exec "$@"';
+    const command = ["sh", "-c", script, "sh", ...this.podnetCommand(...args)];
+    return new Unread(spawn(this.#enter(command)));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await endCompanions(this.pid);
     await this.#holder.stdin.close();
@@ -170,6 +178,23 @@ export class Running {
     while (!(await this.#output.read()).done);
     const { code } = await this.#child.status;
     return { code, stderr: await this.#stderr };
+  }
+}
+
+/** A process whose output nobody reads. */
+export class Unread {
+  readonly #child: Deno.ChildProcess;
+
+  constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+  }
+
+  /** Sends it a signal and waits for its end. */
+  async end(signal: Deno.Signal): Promise<{ code: number; stderr: string }> {
+    this.#child.kill(signal);
+    const { code } = await this.#child.status;
+    await this.#child.stdout.cancel();
+    return { code, stderr: await new Response(this.#child.stderr).text() };
   }
 }
 

@@ -108,7 +108,7 @@ export class Etcd implements AsyncDisposable {
   async kill(member = 0): Promise<void> {
     const child = this.#running.get(member);
     this.#running.delete(member);
-    child?.kill("SIGKILL");
+    this.#signal(child, "SIGKILL");
     await child?.status;
   }
 
@@ -121,12 +121,21 @@ export class Etcd implements AsyncDisposable {
 
   /** Stops a member where it is, so that it answers nothing and closes nothing. */
   freeze(member = 0): void {
-    this.#running.get(member)?.kill("SIGSTOP");
+    this.#signal(this.#running.get(member), "SIGSTOP");
   }
 
   /** Lets a frozen member go on. */
   thaw(member = 0): void {
-    this.#running.get(member)?.kill("SIGCONT");
+    this.#signal(this.#running.get(member), "SIGCONT");
+  }
+
+  /** What has ended by itself is missed by who asks it, and its end is not to hide that. */
+  #signal(child: Deno.ChildProcess | undefined, signal: Deno.Signal): void {
+    try {
+      child?.kill(signal);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+    }
   }
 
   /** Waits until all the members that run answer. */

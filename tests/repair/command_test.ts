@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Host } from "../cli/host.ts";
+import { until } from "../support/patience.ts";
 
 const POD_CIDR = ["--pod-cidr", "10.244.1.0/24"];
 
@@ -21,6 +22,18 @@ Deno.test("podnet node watch --repair mends what is undone, tells of it in JSON 
   assert(event.finding.repairable);
   assertEquals(await child.end("SIGTERM"), { code: 0, stderr: "" });
   assertEquals(await host.json("check"), []);
+});
+
+Deno.test("podnet node watch --repair mends although nobody reads what it tells, and ends with SIGTERM", async () => {
+  await using host = await Host.start();
+  await host.ok("create", "web", ...POD_CIDR, "-p", "8080:80");
+  const child = host.startUnread("node", "watch", "--repair");
+  // It waits for a reader from the first thing on that it tells.
+  for (let round = 0; round < 3; round++) {
+    await host.run("nft", "flush", "ruleset");
+    await until(async () => (await host.podnet("check")).code === 0);
+  }
+  assertEquals(await child.end("SIGTERM"), { code: 0, stderr: "" });
 });
 
 Deno.test("podnet node watch says what --poll is", async () => {
