@@ -190,7 +190,12 @@ export type {
   RefusalEvent,
   StateEvent,
 } from "./src/cluster/events.ts";
-export { joinCluster, readCluster, takeNodeDown } from "./src/cluster/entry.ts";
+export {
+  joinCluster,
+  leaveCluster,
+  readCluster,
+  takeNodeDown,
+} from "./src/cluster/entry.ts";
 export type { JoinOptions } from "./src/cluster/join_options.ts";
 export type {
   ClusterRoute,

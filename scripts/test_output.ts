@@ -80,7 +80,9 @@ export class TestOutput {
   /** The part of the output that is being read. */
   #part: "tests" | "errors" | "names" = "tests";
   /** The failure that is being explained, and what it says, until a stack begins. */
-  #failure: { readonly head: string; text: string[]; isRead: boolean } | undefined;
+  #failure:
+    | { readonly head: string; text: string[]; isRead: boolean }
+    | undefined;
   #isBetween = true;
   #complete = false;
 

@@ -39,6 +39,22 @@ export async function joinCluster(options: JoinOptions): Promise<Cluster> {
 }
 
 /**
+ * Takes a node out of its cluster and down: others may have its pod networks then. End the process that keeps it there
+ * before. A node that has lost its state, by a reboot, gives back what the store remembers of its name; one that the store
+ * does not know has nothing to leave. Where a file keeps the cluster, what it says of the node stays.
+ *
+ * @returns what it took away, in plain words
+ * @throws {SandboxError} `NotInCluster` when the node is set up without a cluster; `NodeConflict` when it is in another one, and
+ * while it has sandboxes, unless forced; what `joinCluster()` throws, since the place is taken once more to be given back
+ */
+export async function leaveCluster(
+  options: JoinOptions & NodeRemoveOptions,
+): Promise<readonly string[]> {
+  const { leaveCluster } = await import("./leave.ts");
+  return await leaveCluster(options);
+}
+
+/**
  * Reads what is noted of a node. Any process of the node's user can.
  *
  * @throws {SandboxError} `NotInCluster`, `InvalidSpec`, `RecordInvalid`

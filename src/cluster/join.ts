@@ -27,7 +27,7 @@ import { type Place, takePlace } from "./place.ts";
 import type { ClusterSettings } from "./settings.ts";
 import { MAX_ADDRESSES } from "./record.ts";
 import { StaticStore } from "./static_store.ts";
-import { type ClusterStore, isStoreError } from "./store.ts";
+import { type ClusterStore, isStoreError, type StoreListing } from "./store.ts";
 import { allAddresses, underlayOf } from "./underlay.ts";
 
 /** Makes what programs the kernel, once the node is open. */
@@ -36,24 +36,29 @@ export type MakePaths = (
   settings: ClusterSettings,
 ) => Paths;
 
+/** Paths in the kernel. */
+export const kernelPaths: MakePaths = (
+  node,
+  { backend, vni, vxlanPort, podCidrs },
+) =>
+  ClusterPaths.open(node, { backend, vni, vxlanPort, clusterCidrs: podCidrs });
+
 /** See `entry.ts`. */
 export function joinCluster(options: JoinOptions): Promise<Cluster> {
-  return joinWith(
-    (node, { backend, vni, vxlanPort, podCidrs }) =>
-      ClusterPaths.open(node, {
-        backend,
-        vni,
-        vxlanPort,
-        clusterCidrs: podCidrs,
-      }),
-    options,
-  );
+  return joinWith(kernelPaths, options);
 }
 
-/** {@linkcode joinCluster} with other paths. */
+/**
+ * {@linkcode joinCluster} with other paths.
+ *
+ * @param isToLeave that only a node which has a place already is to have it
+ * @throws {SandboxError} `NotInCluster` when it has none, `NodeConflict` when it has one in another cluster; what
+ * `joinCluster()` throws
+ */
 export async function joinWith(
   makePaths: MakePaths,
   given: JoinOptions,
+  { isToLeave = false }: { readonly isToLeave?: boolean } = {},
 ): Promise<Cluster> {
   const options = parseJoinOptions(given);
   const { node: nodeOptions, cluster, leaseSeconds } = options;
@@ -68,6 +73,19 @@ export async function joinWith(
   if (known === undefined) undo.push(() => notes.remove());
   try {
     const former = readNodeLease(state);
+    const isNoted = former?.cluster === cluster;
+    const stranger = () =>
+      former === undefined
+        ? new SandboxError("NotInCluster", { name, stateDir })
+        : new SandboxError("NodeConflict", {
+          name,
+          reason: `it is in cluster "${former.cluster}"`,
+        });
+    if (isToLeave && !isNoted && known !== undefined) {
+      // It is set up in another way, and stays so.
+      undo.push(() => notes.remove());
+      throw stranger();
+    }
     const namespace = openNamespace(
       opened.use(new DisposableStack()),
       nodeOptions.netns,
@@ -79,7 +97,10 @@ export async function joinWith(
       wanted: options.wanted,
       held: known?.podCidrs ?? [],
       networks: underlayOf(namespace).networks.map(({ network }) => network),
-      formerLease: former?.cluster === cluster ? former.id : undefined,
+      formerLease: isNoted ? former.id : undefined,
+      inspect: (basis) => {
+        if (isToLeave && !isNoted && !hasPlace(basis, name)) throw stranger();
+      },
       endpoint: (settings, addresses) =>
         reachable(endpoint(settings, addresses), namespace),
     }, { ...options, leaseMs: leaseSeconds * 1000 });
@@ -110,6 +131,17 @@ export async function joinWith(
   } catch (error) {
     throw await rolledBack(error, undo);
   }
+}
+
+/** Whether the store remembers the node, by what the node has asked of it and not by what is written there for it. */
+function hasPlace(
+  { members, reservations }: StoreListing,
+  name: string,
+): boolean {
+  const member = members.find((one) => one.name === name);
+  return member === undefined
+    ? reservations.some(({ owner }) => owner === name)
+    : member.lease !== undefined;
 }
 
 /** The error, once all is undone as far as it can be. */

@@ -41,6 +41,12 @@ export interface PlaceWish {
   /** The lease that the node had until now, when it is known. */
   readonly formerLease: string | undefined;
   /**
+   * Sees what the store has before anything is asked of it.
+   *
+   * @throws {SandboxError} ends it
+   */
+  inspect?(basis: StoreListing): void;
+  /**
    * What the node tells the others of itself, once the settings are known.
    *
    * @param addresses by which the others know it whatever it tells
@@ -92,6 +98,7 @@ export async function takePlace(
     try {
       const basis = await store.list({ signal });
       limit.restart(timeoutMs);
+      wish.inspect?.(basis);
       const { settings, settingsText } = settle(store, basis, wish);
       const other = basis.members.find(({ name }) => name === wish.name);
       const given = other?.lease === undefined

@@ -107,6 +107,7 @@ Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", 
   const leave = ["node", "leave", ...cluster];
   assertEquals((await one.podnet("--node", "a", ...leave)).code, 4);
   await one.ok("--node", "a", ...leave, "--force");
+  assertEquals(await one.ok("--node", "a", ...leave), "");
   await two.ok("--node", "b", ...leave, "--force");
   assertEquals((await one.podnet("--node", "a", "node", "status")).code, 3);
 });

@@ -7,9 +7,11 @@ import type { Cluster } from "../../src/cluster/cluster.ts";
 import { joinWith } from "../../src/cluster/join.ts";
 import type { JoinOptions } from "../../src/cluster/join_options.ts";
 import type { ClusterMember } from "../../src/cluster/member.ts";
+import { leaveCluster } from "../../src/cluster/leave.ts";
 import type { Paths } from "../../src/cluster/path_keeper.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { Cidr } from "../../src/net/cidr.ts";
+import type { NodeRemoveOptions } from "../../src/sandbox/node.ts";
 import { Underlay } from "../../src/testing/underlay.ts";
 import { PATIENCE_MS, until } from "../support/patience.ts";
 
@@ -95,12 +97,23 @@ export class Machines implements Disposable {
   }
 
   /** Joins with a machine, as node `n<number>` unless it is told another name. */
-  async join(
-    number: number,
-    { node = {}, ...options }: JoinOptions,
-  ): Promise<Joined> {
+  async join(number: number, options: JoinOptions): Promise<Joined> {
     const noted = new NotedPaths();
-    const cluster = await joinWith(() => noted, {
+    const all = this.#options(number, options);
+    return Object.assign(await joinWith(() => noted, all), { noted });
+  }
+
+  /** Leaves with a machine; see {@linkcode Machines.join}. */
+  async leave(
+    number: number,
+    { force = false, ...options }: JoinOptions & NodeRemoveOptions,
+  ): Promise<readonly string[]> {
+    const all = { ...this.#options(number, options), force };
+    return await leaveCluster(all, () => new NotedPaths());
+  }
+
+  #options(number: number, options: JoinOptions): JoinOptions {
+    return {
       // None ends while a test is not about that, however seldom it has its turn.
       leaseSeconds: 60,
       timeoutMs: PATIENCE_MS,
@@ -110,10 +123,9 @@ export class Machines implements Disposable {
         name: `n${number}`,
         netns: this.namespace(number),
         stateDir: this.stateDir(),
-        ...node,
+        ...options.node,
       },
-    });
-    return Object.assign(cluster, { noted });
+    };
   }
 
   [Symbol.dispose](): void {

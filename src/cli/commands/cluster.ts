@@ -30,14 +30,14 @@ export const nodeLeave = defineCommand({
     ...outputOption,
   },
   notes: [
-    "Takes the node down and gives its pod networks back. End podnet node up first. Prints what was removed.",
+    "Takes the node down and gives its pod networks back. End podnet node up first. Prints what was removed; nothing",
+    "when the node has left before. A node that is set up without the cluster stays as it is.",
   ],
   examples: ["podnet node leave --etcd http://192.0.2.10:2379"],
   async run({ options, global }) {
-    const { joinCluster } = await import("../../../mod.ts");
-    const wanted = joinOptions(options, global);
-    await using cluster = await refusedNode(() => joinCluster(wanted));
-    const removed = await cluster.leave({ force: options.force });
+    const { leaveCluster } = await import("../../../mod.ts");
+    const wanted = { ...joinOptions(options, global), force: options.force };
+    const removed = await refusedNode(() => leaveCluster(wanted));
     if (isJson(options)) printJson({ removed });
     else for (const object of removed) print(printable(object));
     return 0;
