@@ -218,11 +218,14 @@ export class Watchman implements AsyncDisposable {
 
   async #repair(scope: Scope): Promise<void> {
     const busy: string[] = [];
+    const held = new Set<string>();
     const { mended, remaining } = await repairNode(this.#context, {
       ...scope,
       allows: (finding) => {
         const now = performance.now();
-        return this.#restraint.dueAt(finding, now) <= now;
+        const isDue = this.#restraint.dueAt(finding, now) <= now;
+        if (!isDue) held.add(keyOf(finding));
+        return isDue;
       },
       // What comes meanwhile is read in time, however long this takes.
       pacer: new Pacer(() => this.#suspicion.drain()),
@@ -242,7 +245,8 @@ export class Watchman implements AsyncDisposable {
       });
     }
     for (const finding of mended) this.#told.delete(keyOf(finding));
-    this.#tellRemaining(remaining, this.#toldOfOthers(scope, busy), scope, now);
+    const told = this.#toldOfOthers(scope, busy);
+    this.#tellRemaining(remaining, told, scope, { now, held });
   }
 
   /** What was told of what was not looked at this time, and may still be so. */
@@ -266,24 +270,31 @@ export class Watchman implements AsyncDisposable {
     }));
   }
 
-  /** Tells each once, for as long as it is so. */
+  /**
+   * Tells each once, for as long as it is so. What was held back is contested, also when it is due by now: the look may have
+   * taken longer than was left, and it is looked at once more then.
+   */
   #tellRemaining(
     remaining: readonly Finding[],
     told: Set<string>,
     scope: Scope,
-    now: number,
+    { now, held }: { readonly now: number; readonly held: ReadonlySet<string> },
   ): void {
     for (const finding of remaining) {
       const key = keyOf(finding);
       const at = this.#restraint.dueAt(finding, now);
-      const isContested = finding.repairable && at > now;
+      const isContested = held.has(key) || finding.repairable && at > now;
       if (isContested) this.#due.set(key, { at, scope });
       told.add(key);
       if (this.#told.has(key)) continue;
       const repairs = this.#restraint.repairsOf(finding, now);
       this.#tell(
         isContested
-          ? { contested: finding, repairs, retryInMs: Math.ceil(at - now) }
+          ? {
+            contested: finding,
+            repairs,
+            retryInMs: Math.max(1, Math.ceil(at - now)),
+          }
           : { unrepaired: finding },
       );
     }
