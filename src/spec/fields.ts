@@ -111,7 +111,7 @@ export const connections: Field<number> = integer(
   2 ** 31 - 1,
 );
 
-/** A number of namespaces; each holds three descriptors. */
+/** A number of namespaces; each holds five descriptors. */
 export const warm: Field<number> = integer(
   "a number of namespaces, an integer from 0 to 1000",
   0,

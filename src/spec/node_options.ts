@@ -68,7 +68,7 @@ export interface NodeOptions {
   readonly maxConnectionsPerPod?: number;
   /**
    * How many namespaces with links this process keeps ready while it has nothing else to do, so that a creation takes a
-   * third of its time; each holds three descriptors and some 200 KB of the kernel's memory. It is of this handle, not of
+   * third of its time; each holds five descriptors and some 200 KB of the kernel's memory. It is of this handle, not of
    * the node. Used by sandboxes with the node's MTU, interface name `eth0`, the default routes and no others. What a process
    * that was killed kept ready, the next one that opens the node so takes away, or garbage collection.
    * @default 0

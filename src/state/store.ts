@@ -127,7 +127,7 @@ export function writeFileAtomic(
     const file = openAnew(temporary, mode);
     try {
       // Closed before it is renamed: a file system may tell only then that it could not write.
-      fill(file, data, mode);
+      fill(file, data);
       rename(temporary, path);
     } catch (error) {
       tryToRemove(temporary);
@@ -143,41 +143,59 @@ export function writeFileAtomic(
  * says so. Costs 15 µs less than {@linkcode writeFileAtomic}.
  *
  * @param mode permission bits, whatever the umask: 0600 unless containers are to read it
+ * @param made the file, if it was made before by {@linkcode makeFile} and not written yet: 10 µs less
  * @throws {SandboxError} `StateUnusable`
  */
 export function writeNewFile(
   path: string,
   data: Uint8Array<ArrayBuffer>,
   mode = 0o600,
+  made?: OwnedFd,
 ): void {
   try {
-    fill(openAnew(path, mode), data, mode);
+    fill(made?.closed === false ? made : openAnew(path, mode), data);
+  } catch (error) {
+    throw unusable(path, error);
+  }
+}
+
+/**
+ * Makes an empty file for {@linkcode writeNewFile}.
+ *
+ * @throws {SandboxError} `StateUnusable`
+ */
+export function makeFile(path: string, mode: number): OwnedFd {
+  try {
+    return openAnew(path, mode);
   } catch (error) {
     throw unusable(path, error);
   }
 }
 
 /** Writes all of a new file, and closes it. */
-function fill(
-  file: OwnedFd,
-  data: Uint8Array<ArrayBuffer>,
-  mode: number,
-): void {
+function fill(file: OwnedFd, data: Uint8Array<ArrayBuffer>): void {
   using _closing = file;
-  // No umask takes anything from its owner that root would miss.
-  if ((mode & 0o077) !== 0) changeMode(file, mode);
   writeAll(file, data);
 }
 
 /** Makes the file, in place of one that a crash left. */
 function openAnew(path: string, mode: number): OwnedFd {
   const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+  let file: OwnedFd;
   try {
-    return open(path, flags, mode);
+    file = open(path, flags, mode);
   } catch (error) {
     if (!isSyscallError(error, Errno.EEXIST)) throw error;
     unlink(path);
-    return open(path, flags, mode);
+    file = open(path, flags, mode);
+  }
+  try {
+    // No umask takes anything from its owner that root would miss.
+    if ((mode & 0o077) !== 0) changeMode(file, mode);
+    return file;
+  } catch (error) {
+    file[Symbol.dispose]();
+    throw error;
   }
 }
 
@@ -209,8 +227,10 @@ export function writeNewRecord<T>(
   kind: RecordKind<T>,
   path: string,
   body: T,
+  made?: OwnedFd,
 ): void {
-  writeNewFile(path, recordBytes(kind, path, body, MAX_RECORD_BYTES));
+  const bytes = recordBytes(kind, path, body, MAX_RECORD_BYTES);
+  writeNewFile(path, bytes, 0o600, made);
 }
 
 function recordBytes<T>(

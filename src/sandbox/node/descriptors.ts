@@ -5,7 +5,7 @@
  */
 import { growDescriptorTable } from "../../../ffi/process.ts";
 
-/** A handle of a sandbox holds one at most, a namespace that was made ahead three; a table of this size takes 36 KB. */
+/** A handle of a sandbox holds one at most, a namespace that was made ahead five; a table of this size takes 36 KB. */
 const DESCRIPTORS = 4096;
 
 /**

@@ -293,10 +293,10 @@ function build(
     undo.push(() => leaveNamespace(context, recordWith([])));
   } else if (spec.addresses.length > 0) {
     // Who else asks for the same address is to learn who has it.
-    state.writeSandbox(recordWith([]));
+    state.writeSandbox(recordWith([]), warm?.directory.note);
   } else if (spec.bandwidth?.egress !== undefined) {
     // Its shaper will not go with the namespace either.
-    state.writeSandbox(recordWith([]));
+    state.writeSandbox(recordWith([]), warm?.directory.note);
   }
   if (spec.bandwidth?.egress !== undefined) {
     undo.push(() => removeShaper(sockets.route, link));
@@ -324,7 +324,7 @@ function build(
   let record = recordWith(addresses);
   newDnsFiles(state, record, warm?.directory);
   // Until here all goes with the pin, or bears the sandbox's mark. Who has a host port is told by its record.
-  state.writeSandbox(record);
+  state.writeSandbox(record, warm?.directory.note);
   record = attachInterfaces(context, record, { namespace, podRoute }, undo);
   claimNewPorts(context, record, undo);
   awaitReady(sockets.route, podRoute, link, claimed);

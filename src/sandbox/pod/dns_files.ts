@@ -5,6 +5,7 @@
  */
 import { Errno, isSyscallError, SyscallError } from "../../../ffi/errno.ts";
 import { utf8 } from "../../../ffi/buffer.ts";
+import type { OwnedFd } from "../../../ffi/fd.ts";
 import { readTextFile, stat } from "../../../ffi/file.ts";
 import { writeFileAtomic, writeNewFile } from "../../state/store.ts";
 import {
@@ -21,17 +22,21 @@ export function writeDnsFiles(state: NodeState, record: Named): void {
   write(state, record, writeFileAtomic);
 }
 
-/**
- * Writes the files of a sandbox that is being made: nobody reads them until it is ready.
- *
- * @param made what they say already
- */
+/** What was made ahead. */
+interface Made {
+  /** What resolv.conf says. */
+  readonly resolvConf: string;
+  /** The file, which is empty. */
+  readonly hosts: OwnedFd;
+}
+
+/** Writes the files of a sandbox that is being made: nobody reads them until it is ready. */
 export function newDnsFiles(
   state: NodeState,
   record: Named,
-  made: { readonly resolvConf?: string } = {},
+  made?: Made,
 ): void {
-  write(state, record, writeNewFile, made.resolvConf);
+  write(state, record, writeNewFile, made);
 }
 
 /** What the resolv.conf says of a sandbox whose spec says nothing of it. */
@@ -55,7 +60,7 @@ function write(
   state: NodeState,
   record: Named,
   write: typeof writeNewFile,
-  present?: string,
+  made?: Made,
 ): void {
   const { id, spec } = record;
   const directory = state.sandboxDirectory(id);
@@ -64,10 +69,10 @@ function write(
     namedAddresses(record),
     nodeResolver(),
   );
-  if (resolvConf !== present) {
+  if (resolvConf !== made?.resolvConf) {
     write(`${directory}/resolv.conf`, utf8(resolvConf), 0o644);
   }
-  write(`${directory}/hosts`, utf8(hosts), 0o644);
+  write(`${directory}/hosts`, utf8(hosts), 0o644, made?.hosts);
 }
 
 /**

@@ -9,7 +9,7 @@
  *                                 record.cbor  netns  resolv.conf  hosts
  *                                 creating.cbor instead of the record of one that is being made
  *                   warm/<pool>/<one>/      what sandboxes will have, made ahead; each process locks its pool
- *                                     netns  resolv.conf
+ *                                     netns  resolv.conf  hosts  creating.cbor
  *                   damaged/                records that could not be read
  * ```
  *
@@ -368,9 +368,9 @@ export class NodeState {
     }
   }
 
-  /** Keeps the record of a sandbox. */
-  writeSandbox(record: SandboxRecord): void {
-    this.records.write(record);
+  /** Keeps the record of a sandbox; see {@linkcode SandboxRecords.write}. */
+  writeSandbox(record: SandboxRecord, made?: OwnedFd): void {
+    this.records.write(record, made);
   }
 
   /** The ids of all sandboxes that have a directory. */

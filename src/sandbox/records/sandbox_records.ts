@@ -13,6 +13,7 @@ import {
   writeNewRecord,
   writeRecord,
 } from "../../state/store.ts";
+import type { OwnedFd } from "../../../ffi/fd.ts";
 import { rename } from "../../../ffi/file.ts";
 import { contradiction } from "./contradiction.ts";
 import { OwnRecords } from "./own_records.ts";
@@ -24,7 +25,9 @@ import {
 
 /** The files that go last when a sandbox is removed, in this order: what leads to the rest. */
 export const RECORD_FILES = ["record.cbor", "creating.cbor"] as const;
-const [RECORD, NOTE] = RECORD_FILES;
+const [RECORD] = RECORD_FILES;
+/** The file of one that is being made. */
+export const [, NOTE] = RECORD_FILES;
 
 /** See the module. */
 export class SandboxRecords {
@@ -91,20 +94,26 @@ export class SandboxRecords {
     return `${this.#directory(id)}/${NOTE}`;
   }
 
-  /** Keeps the record of a sandbox; of one that is not ready as a note. */
-  write(record: SandboxRecord): void {
-    if (record.state === "creating") return this.#writeNote(record);
+  /**
+   * Keeps the record of a sandbox; of one that is not ready as a note.
+   *
+   * @param made the file of the note, if it was made before
+   */
+  write(record: SandboxRecord, made?: OwnedFd): void {
+    if (record.state === "creating") return this.#writeNote(record, made);
     const path = this.path(record.id);
     if (this.#own.tryToChange(record, path)) return;
     writeRecord(sandboxRecord, path, record);
     this.#own.add(record, path);
   }
 
-  #writeNote(record: SandboxRecord): void {
+  #writeNote(record: SandboxRecord, made: OwnedFd | undefined): void {
     // Nobody is ready without an address, also not in a file.
     const state = record.addresses.length === 0 ? "creating" : "ready";
-    const write = this.#noted?.id === record.id ? writeRecord : writeNewRecord;
-    write(sandboxRecord, this.#note(record.id), { ...record, state });
+    const path = this.#note(record.id);
+    const note: SandboxRecord = { ...record, state };
+    if (this.#noted?.id === record.id) writeRecord(sandboxRecord, path, note);
+    else writeNewRecord(sandboxRecord, path, note, made);
     this.#noted = record;
   }
 

@@ -1,6 +1,6 @@
 /**
- * Directories of sandboxes that are nobody's yet: `<node>/warm/<pool>/<one>/`, each with the pin and the resolver's file
- * that a sandbox will have. Renamed, it is the directory of a sandbox, and its lock with it.
+ * Directories of sandboxes that are nobody's yet: `<node>/warm/<pool>/<one>/`, each with the pin and the files that a
+ * sandbox will have. Renamed, it is the directory of a sandbox, and its lock with it.
  *
  * A pool is of one process. What a dead one left holds namespaces, and is removed by the next who has a pool there, by
  * garbage collection, and with the node.
@@ -11,13 +11,15 @@ import { Errno, SyscallError } from "../../../ffi/errno.ts";
 import { readDirectory } from "../../../ffi/file.ts";
 import { renameToNew } from "../../../ffi/rename_to_new.ts";
 import { utf8 } from "../../../ffi/buffer.ts";
+import type { OwnedFd } from "../../../ffi/fd.ts";
 import { SandboxError } from "../../errors.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { isPinOf, unpin } from "../../namespace/pin.ts";
 import { removeDirectory } from "../../state/directory.ts";
 import { eachAbandoned, OwnDirectory } from "../../state/own_directory.ts";
-import { removeIfEmpty, writeNewFile } from "../../state/store.ts";
+import { makeFile, removeIfEmpty, writeNewFile } from "../../state/store.ts";
 import { DNS_FILES } from "./dns.ts";
+import { NOTE } from "./sandbox_records.ts";
 
 /** The name of the pin in the directory of a sandbox. */
 export const PIN = "netns";
@@ -26,18 +28,27 @@ export const PIN = "netns";
 export class WarmDirectory implements Disposable {
   /** What its resolv.conf says. */
   readonly resolvConf: string;
+  /** Empty. */
+  readonly hosts: OwnedFd;
+  /** The empty file of the sandbox's note. */
+  readonly note: OwnedFd;
   readonly #own: OwnDirectory;
   readonly #namespaceId: string;
+  readonly #made: DisposableStack;
   #isMoved = false;
 
   private constructor(
     own: OwnDirectory,
     namespaceId: string,
-    resolvConf: string,
+    files: Pick<WarmDirectory, "resolvConf" | "hosts" | "note">,
+    made: DisposableStack,
   ) {
     this.#own = own;
     this.#namespaceId = namespaceId;
-    this.resolvConf = resolvConf;
+    this.#made = made;
+    this.resolvConf = files.resolvConf;
+    this.hosts = files.hosts;
+    this.note = files.note;
   }
 
   /**
@@ -51,17 +62,17 @@ export class WarmDirectory implements Disposable {
     namespace: NetworkNamespace,
     resolvConf: string,
   ): WarmDirectory {
-    const own = OwnDirectory.make(pool.path);
-    const made = new WarmDirectory(own, namespace.id, resolvConf);
-    try {
-      const [name] = DNS_FILES;
-      writeNewFile(`${own.path}/${name}`, utf8(resolvConf), 0o644);
-      namespace.pin(`${own.path}/${PIN}`);
-      return made;
-    } catch (error) {
-      made[Symbol.dispose]();
-      throw error;
-    }
+    using made = new DisposableStack();
+    const own = made.use(OwnDirectory.make(pool.path));
+    const { path } = own;
+    made.defer(() => remove(path));
+    const [RESOLV_CONF, HOSTS] = DNS_FILES;
+    writeNewFile(`${path}/${RESOLV_CONF}`, utf8(resolvConf), 0o644);
+    const hosts = made.use(makeFile(`${path}/${HOSTS}`, 0o644));
+    const note = made.use(makeFile(`${path}/${NOTE}`, 0o600));
+    namespace.pin(`${path}/${PIN}`);
+    const files = { resolvConf, hosts, note };
+    return new WarmDirectory(own, namespace.id, files, made.move());
   }
 
   /**
@@ -85,9 +96,10 @@ export class WarmDirectory implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#isMoved) return this.#own.unlock();
-    remove(this.#own.path);
-    this.#own[Symbol.dispose]();
+    if (!this.#isMoved) return this.#made.dispose();
+    this.#own.unlock();
+    this.hosts[Symbol.dispose]();
+    this.note[Symbol.dispose]();
   }
 }
 
