@@ -7,10 +7,9 @@ import { cPath, cString, fromCString, fromUtf8, utf8 } from "./buffer.ts";
 import { check, Errno, SyscallError } from "./errno.ts";
 import { OwnedFd } from "./fd.ts";
 import {
-  decodeStatx,
   type FileKind,
   fileKind,
-  type FileStatus,
+  FileStatus,
   SIZE_OF_STATX,
 } from "./file_status.ts";
 import { libc } from "./libc.ts";
@@ -436,5 +435,5 @@ function statx(directory: number, path: string, flags: number): number {
 
 function status(errno: number, path?: string): FileStatus {
   check("statx", errno === 0 ? 0 : -1, errno, path);
-  return decodeStatx(STATUS_VIEW);
+  return new FileStatus(STATUS_VIEW);
 }

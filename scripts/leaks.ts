@@ -33,11 +33,28 @@ function isRuntimeDescriptor(target: string): boolean {
     /_cache_v\d+(-wal|-shm)?$/.test(target);
 }
 
+/** An open node keeps the records of sandboxes that it has changed open, each with its directory (`open_records.ts`). */
+function* withoutKept(
+  descriptors: readonly (readonly [name: string, target: string])[],
+): Generator<readonly [name: string, target: string]> {
+  const kept = new Set<string>();
+  for (const [, target] of descriptors) {
+    const place = /^(.*\/sandboxes\/[^/]+)\/record\.cbor$/.exec(target)?.[1];
+    if (place !== undefined) kept.add(place).add(target);
+  }
+  // Of each one; a second one is somebody's.
+  for (const one of descriptors) if (!kept.delete(one[1])) yield one;
+}
+
 function* descriptors(): Generator<string> {
   let events = 0;
-  for (const { name } of directory("/proc/self/fd")) {
+  const found = [...directory("/proc/self/fd")].flatMap(({ name }) => {
     const target = ifPresent(() => Deno.readLinkSync(`/proc/self/fd/${name}`));
-    if (target === undefined || isRuntimeDescriptor(target)) continue;
+    return target === undefined || isRuntimeDescriptor(target)
+      ? []
+      : [[name, target] as const];
+  });
+  for (const [name, target] of withoutKept(found)) {
     // Each runtime of Deno has an eventfd beside its epoll, for a while also
     // after its worker ended; only an eventfd more than that is somebody's.
     if (target === "anon_inode:[eventpoll]") events--;

@@ -18,29 +18,25 @@ export interface Placed {
   readonly element: Element;
 }
 
-/** Fields of a concatenation take four bytes each, or a multiple. */
-function concatenate(...fields: readonly Uint8Array[]): Uint8Array {
-  let size = 0;
-  for (const field of fields) size += field.length + 3 & ~3;
-  const key = new Uint8Array(size);
-  let at = 0;
-  for (const field of fields) {
-    key.set(field, at);
-    at += field.length + 3 & ~3;
-  }
-  return key;
-}
-
-function port(value: number): Uint8Array {
-  return Uint8Array.of(value >> 8, value & 0xff);
-}
-
-/** Key of a wildcard mapping: protocol and port. */
+/** Fields of a concatenation take four bytes each, or a multiple: key of a wildcard mapping, protocol and port. */
 export function wildcardKey(
   protocol: keyof typeof IP_PROTOCOL,
   hostPort: number,
 ): Uint8Array {
-  return concatenate(Uint8Array.of(IP_PROTOCOL[protocol]), port(hostPort));
+  return portKey(IP_PROTOCOL[protocol], hostPort);
+}
+
+/** As {@linkcode wildcardKey}, of a protocol's number. */
+export function portKey(protocol: number, hostPort: number): Uint8Array {
+  const key = new Uint8Array(8);
+  key[0] = protocol;
+  putPort(key, 4, hostPort);
+  return key;
+}
+
+function putPort(bytes: Uint8Array, at: number, port: number): void {
+  bytes[at] = port >> 8;
+  bytes[at + 1] = port;
 }
 
 /** Key of a mapping for one host address. */
@@ -49,11 +45,20 @@ export function specificKey(
   protocol: keyof typeof IP_PROTOCOL,
   hostPort: number,
 ): Uint8Array {
-  return concatenate(
-    hostIP.bytes,
-    Uint8Array.of(IP_PROTOCOL[protocol]),
-    port(hostPort),
-  );
+  const { bytes } = hostIP;
+  const key = new Uint8Array(bytes.length + 8);
+  key.set(bytes);
+  key[bytes.length] = IP_PROTOCOL[protocol];
+  putPort(key, bytes.length + 4, hostPort);
+  return key;
+}
+
+/** Where a mapping leads to: address and port of the pod. */
+function destination({ bytes }: IpAddress, containerPort: number): Uint8Array {
+  const data = new Uint8Array(bytes.length + 4);
+  data.set(bytes);
+  putPort(data, bytes.length, containerPort);
+  return data;
 }
 
 /** Whether the mapping is for every address of its families. */
@@ -74,59 +79,45 @@ export interface PortOwner {
   readonly hostNetwork?: boolean;
 }
 
-/** The element that claims the host port in a family, first, and those that go with it. */
+/** The key of a mapping in the sets of its kind. */
+function keyOf({ protocol, hostIP, hostPort }: HostPort): Uint8Array {
+  return hostIP === undefined || hostIP.isUnspecified
+    ? wildcardKey(protocol, hostPort)
+    : specificKey(hostIP, protocol, hostPort);
+}
+
+/**
+ * The element that claims the host port in a family, first, and those that go with it.
+ *
+ * @param key of the mapping, if it is known
+ */
 export function portElements(
   mapping: HostPort,
   pod: IpAddress,
   owner: string,
+  key: Uint8Array = keyOf(mapping),
 ): Placed[] {
-  const { protocol, hostIP, hostPort, containerPort } = mapping;
-  const { family } = pod;
-  const sets = SETS[family];
-  const data = concatenate(pod.bytes, port(containerPort));
-  if (hostIP === undefined || hostIP.isUnspecified) {
-    const key = wildcardKey(protocol, hostPort);
-    return [
-      { set: sets.wildcard, element: { key, data, comment: owner } },
-      { set: sets.loopback, element: { key, comment: owner } },
-    ];
-  }
-  const key = specificKey(hostIP, protocol, hostPort);
+  const sets = SETS[pod.family];
+  const data = destination(pod, mapping.containerPort);
+  const isForAll = isWildcard(mapping);
   const claim = {
-    set: sets.specific,
+    set: isForAll ? sets.wildcard : sets.specific,
     element: { key, data, comment: owner },
   };
-  if (!hostIP.isLoopback) return [claim];
+  if (!isForAll && !mapping.hostIP?.isLoopback) return [claim];
   return [claim, {
-    set: sets.loopbackSpecific,
+    set: isForAll ? sets.loopback : sets.loopbackSpecific,
     element: { key, comment: owner },
   }];
 }
 
-/** The element that claims a port in a family for a pod on the node's own network: nothing is translated. */
-export function hostNetworkElement(
-  { protocol, hostIP, hostPort }: HostPort,
-  family: IpFamily,
-  owner: string,
-): Placed {
-  const sets = SETS[family];
-  return hostIP === undefined || hostIP.isUnspecified
-    ? {
-      set: sets.hostNetwork,
-      element: { key: wildcardKey(protocol, hostPort), comment: owner },
-    }
-    : {
-      set: sets.hostNetworkSpecific,
-      element: { key: specificKey(hostIP, protocol, hostPort), comment: owner },
-    };
-}
-
 /** The element that makes replies of a pod to itself come back through the node. */
 export function hairpinElement(pod: IpAddress, owner: string): Placed {
-  return {
-    set: SETS[pod.family].hairpin,
-    element: { key: concatenate(pod.bytes, pod.bytes), comment: owner },
-  };
+  const { bytes, family } = pod;
+  const key = new Uint8Array(2 * bytes.length);
+  key.set(bytes);
+  key.set(bytes, bytes.length);
+  return { set: SETS[family].hairpin, element: { key, comment: owner } };
 }
 
 /**
@@ -187,20 +178,27 @@ export function elementsOf(
   return [...hairpins, ...portsOf(mappings, owner)];
 }
 
-/** The elements of a pod's host ports. */
+/** The elements of a pod's host ports; on the node's own network they claim the ports, and nothing is translated. */
 export function portsOf(
   mappings: readonly HostPort[],
   owner: PortOwner,
 ): Placed[] {
-  return mappings.flatMap((mapping) =>
-    mapping.families.flatMap((family) => {
+  const placed: Placed[] = [];
+  for (const mapping of mappings) {
+    const key = keyOf(mapping);
+    for (const family of mapping.families) {
       if (owner.hostNetwork) {
-        return [hostNetworkElement(mapping, family, owner.id)];
+        const { hostNetwork, hostNetworkSpecific } = SETS[family];
+        const set = isWildcard(mapping) ? hostNetwork : hostNetworkSpecific;
+        placed.push({ set, element: { key, comment: owner.id } });
+        continue;
       }
       const pod = ofFamily(owner.addresses, family);
-      return pod === undefined ? [] : portElements(mapping, pod, owner.id);
-    })
-  );
+      if (pod === undefined) continue;
+      placed.push(...portElements(mapping, pod, owner.id, key));
+    }
+  }
+  return placed;
 }
 
 /** The elements of each set: a message takes those of one. */

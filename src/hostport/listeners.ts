@@ -12,7 +12,7 @@ import {
 } from "../sockdiag/listeners.ts";
 import { parseSctpEndpoints } from "../sockdiag/sctp_endpoints.ts";
 import { isWildcard } from "./elements.ts";
-import type { HostPort, PortProtocol } from "./mapping.ts";
+import { type HostPort, PORT_PROTOCOLS, type PortProtocol } from "./mapping.ts";
 
 /** Where to learn of the node's sockets. */
 export interface SocketTables {
@@ -34,9 +34,9 @@ export function listenersOn(
 ): (ListeningSocket | undefined)[] {
   const { mayShadow = () => false } = tables;
   const waiting = new Map<PortProtocol, readonly ListeningSocket[]>();
-  for (const { protocol } of mappings) {
-    if (waiting.has(protocol)) continue;
-    const asked = mappings.filter((other) => other.protocol === protocol);
+  for (const protocol of PORT_PROTOCOLS) {
+    const asked = mappings.filter((mapping) => mapping.protocol === protocol);
+    if (asked.length === 0) continue;
     const found = protocol === "sctp"
       ? parseSctpEndpoints(tables.sctpEndpoints?.() ?? "")
       : rangesOf(asked).flatMap((ports) =>

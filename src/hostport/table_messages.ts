@@ -6,7 +6,7 @@
  */
 import type { EncodedBatch } from "../netlink/batch.ts";
 import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
-import { MAX_FIELDS, Template } from "../netlink/template.ts";
+import { type FieldValue, MAX_FIELDS, Template } from "../netlink/template.ts";
 import type { NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import { bySet, type Placed } from "./elements.ts";
@@ -46,62 +46,81 @@ export function usualChange(
 ): EncodedBatch<unknown> | undefined {
   if (add.length + gone.length > MAX_FIELDS) return undefined;
   const owner = add[0]?.element.comment ?? "";
-  const fields: ChangeFields = { owner, generation: swapped(generation) };
-  const shape: string[] = [];
-  let size = 2;
+  const fields: FieldValue[] = [owner, swapped(generation)];
+  let shape = "";
   let last: Uint8Array | undefined;
   for (const { set, element } of gone) {
-    fields[`key${shape.length}`] = element.key;
-    shape.push(`-${set.name}`);
-    size++;
+    fields.push(element.key);
+    shape += tokenOf(set, DELETE);
   }
   for (const { set, element: { key, data, comment } } of add) {
     if (comment !== owner) return undefined;
-    const sign = key === last ? SAME_KEY : "+";
-    if (sign === "+") {
-      fields[`key${shape.length}`] = last = key;
-      size++;
+    if (key === last) shape += tokenOf(set, ADD_SAME_KEY);
+    else {
+      fields.push(last = key);
+      shape += tokenOf(set, ADD);
     }
-    if (data !== undefined) {
-      fields[`data${shape.length}`] = data;
-      size++;
-    }
-    shape.push(sign + set.name);
+    if (data !== undefined) fields.push(data);
   }
-  return size > MAX_FIELDS ? undefined : CHANGE.with(fields, shape.join(" "));
+  if (fields.length > MAX_FIELDS) return undefined;
+  // The length of all else follows from the sets.
+  const key = shape + String.fromCharCode(owner.length);
+  return CHANGE.withKey(key, fields, shape);
 }
 
+const DELETE = 0;
+const ADD = 1;
 /** What is added has the key of the one before: a port is in two sets. */
-const SAME_KEY = "=";
+const ADD_SAME_KEY = 2;
+type Way = typeof DELETE | typeof ADD | typeof ADD_SAME_KEY;
 
-interface ChangeFields {
-  readonly owner: string;
-  readonly generation: number;
-  [bytes: `key${number}` | `data${number}`]: Uint8Array;
+const FIRST_TOKEN = 0x30;
+
+/** A letter for each set and what is done in it, so that a text tells the shape of a change. */
+const TOKENS: ReadonlyMap<NftSet, readonly string[]> = new Map(
+  ALL_SETS.map((set, i) => [
+    set,
+    [DELETE, ADD, ADD_SAME_KEY].map((way) =>
+      String.fromCharCode(FIRST_TOKEN + 3 * i + way)
+    ),
+  ]),
+);
+
+function tokenOf(set: NftSet, way: Way): string {
+  const token = TOKENS.get(set)?.[way];
+  if (token === undefined) throw new TypeError(`${set.name} is no set of ours`);
+  return token;
 }
 
-const CHANGE = new Template((fields: ChangeFields, shape: string) => {
+const CHANGE = new Template((fields: readonly FieldValue[], shape: string) => {
+  const [owner, generation, ...rest] = fields as readonly [
+    string,
+    number,
+    ...Uint8Array[],
+  ];
   const add: Placed[] = [];
   const gone: Placed[] = [];
-  let key: Uint8Array | undefined;
-  for (const [i, token] of shape.split(" ").entries()) {
-    const set = SETS_BY_NAME.get(token.slice(1));
-    if (!token.startsWith(SAME_KEY)) key = fields[`key${i}`];
-    const data = fields[`data${i}`];
-    if (set === undefined || key === undefined) throw new TypeError(token);
-    const element = { key, ...(data === undefined ? {} : { data }) };
-    if (token.startsWith("-")) gone.push({ set, element });
-    else add.push({ set, element: { ...element, comment: fields.owner } });
+  let at = 0;
+  let key: Uint8Array = new Uint8Array();
+  const next = () => rest[at++] ?? new Uint8Array();
+  for (const token of shape) {
+    const code = token.charCodeAt(0) - FIRST_TOKEN;
+    const set = ALL_SETS[Math.floor(code / 3)];
+    if (set === undefined) throw new TypeError(token);
+    const way = code % 3;
+    if (way !== ADD_SAME_KEY) key = next();
+    if (way === DELETE) gone.push({ set, element: { key } });
+    else {
+      const data = set.data === undefined ? {} : { data: next() };
+      add.push({ set, element: { key, ...data, comment: owner } });
+    }
   }
-  const generation = swapped(fields.generation);
   return {
-    requests: transactionOf({ add, delete: gone }).requests(generation),
+    requests: transactionOf({ add, delete: gone }).requests(
+      swapped(generation),
+    ),
   };
 });
-
-const SETS_BY_NAME: ReadonlyMap<string, NftSet> = new Map(
-  ALL_SETS.map((set) => [set.name, set]),
-);
 
 /** A template puts numbers in host order, and a generation is big-endian. */
 function swapped(value: number): number {

@@ -13,7 +13,7 @@ import { NLM_F_ACK } from "./message.ts";
 /** A number of 32 bits in host order, bytes as they are, or a text of ASCII without NUL. */
 export type FieldValue = number | Uint8Array | string;
 
-/** What differs from one use to the next, by name. */
+/** What differs from one use to the next, by name or in a list. */
 export type Fields<F> = { readonly [K in keyof F]: FieldValue };
 
 /** Bytes of a shape's batch, and where each field is. */
@@ -24,7 +24,7 @@ interface Compiled<R> {
 }
 
 interface Places {
-  readonly name: string;
+  readonly name: string | number;
   readonly at: readonly number[];
 }
 
@@ -73,7 +73,14 @@ export class Template<
    * @throws {TypeError} if the function does not do as it must
    */
   with(fields: F, ...shape: S): EncodedBatch<R> {
-    const key = shapeOf(fields, shape);
+    return this.withKey(shapeOf(fields, shape), fields, ...shape);
+  }
+
+  /**
+   * As {@linkcode with}, of a shape that is told by a key already: what it decides by, and the length of each text and of all
+   * bytes. Making one of these takes longer than filling in a small message.
+   */
+  withKey(key: string, fields: F, ...shape: S): EncodedBatch<R> {
     const found = this.#shapes.get(key) ?? 0;
     if (typeof found === "object") return this.#filled(found, fields, shape);
     if (found < COMPILED_AFTER_USES) {
@@ -107,19 +114,21 @@ export class Template<
 
   /** The fields are where two encodings differ, which have other values in each byte of each. */
   #compile(fields: F, shape: S): Compiled<R> {
-    const names = Object.keys(fields);
+    const names = Array.isArray(fields)
+      ? [...fields.keys()]
+      : Object.keys(fields);
     if (names.length > MAX_FIELDS) {
       throw new TypeError(
         `${names.length} fields are too many to be told apart`,
       );
     }
     const encoded = (base: number) => {
-      const samples = Object.fromEntries(
-        names.map((name, i) => [
-          name,
-          sample(fields[name as keyof F], base + i),
-        ]),
-      ) as unknown as F;
+      const values = names.map((name, i) =>
+        sample(fields[name as keyof F], base + i)
+      );
+      const samples = (Array.isArray(fields) ? values : Object.fromEntries(
+        names.map((name, i) => [name, values[i]]),
+      )) as unknown as F;
       const out = new ByteWriter();
       return this.#encode(out, samples, shape);
     };
@@ -168,7 +177,9 @@ function fill(
   fields: object,
 ): void {
   for (const { name, at } of places) {
-    const value = (fields as Record<string, FieldValue>)[name] as FieldValue;
+    const value = (fields as Record<string | number, FieldValue>)[
+      name
+    ] as FieldValue;
     for (const place of at) out.put(place, value);
   }
 }

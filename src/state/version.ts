@@ -4,7 +4,7 @@
  * @module
  */
 import { SyscallError } from "../../ffi/errno.ts";
-import type { FileStatus } from "../../ffi/file_status.ts";
+import type { OwnedFd } from "../../ffi/fd.ts";
 import {
   fstat,
   O_APPEND,
@@ -27,8 +27,7 @@ import { statusOf } from "./directory.ts";
  * @throws {SandboxError} `StateUnusable`
  */
 export function versionOf(path: string): string | undefined {
-  const status = statusOf(path);
-  return status && textOf(status);
+  return statusOf(path)?.version;
 }
 
 /** As {@linkcode versionOf}; undefined also when that cannot be told, so that the file will be read again. */
@@ -43,34 +42,41 @@ export function versionIfTold(path: string): string | undefined {
   }
 }
 
-function textOf({ ino, size, changed }: FileStatus): string {
-  return `${ino} ${size} ${changed}`;
+/** A file that was written to the end of; see {@linkcode append}. */
+export interface Appended {
+  readonly version: string;
+  readonly size: number;
 }
 
 /**
- * Adds to the end of a file that was last seen as `version` says, by one write. The caller keeps other writers out by a lock,
- * and has just looked at the version.
+ * Opens a file for {@linkcode append}.
+ *
+ * @throws {SyscallError}
+ */
+export function openToAppend(path: string): OwnedFd {
+  return open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK);
+}
+
+/**
+ * Adds to the end of a file of this size, by one write. The caller keeps other writers out by a lock, and has just looked
+ * whether the file is still the one that it was.
  *
  * Readers see the file with what is added or without, and after a crash in the middle perhaps with a part of it. Costs 4 µs
  * where {@linkcode writeFileAtomic} costs 18.
  *
- * @param maxBytes that the file may have then
- * @returns the version that it is now; undefined when it is to be written anew: it was changed, or becomes too long
+ * @returns what the file is now; undefined when it is to be written anew, since somebody else has changed it
  * @throws {SyscallError} a part may have been added
  */
 export function append(
-  path: string,
-  version: string,
+  file: OwnedFd,
+  before: number,
   data: Uint8Array<ArrayBuffer>,
-  maxBytes: number,
-): string | undefined {
-  const [inode, before] = version.split(" ");
-  const size = Number(before) + data.length;
-  if (size > maxBytes) return undefined;
-  using file = open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK);
+  path: string,
+): Appended | undefined {
+  const size = before + data.length;
   writeAll(file, data, path);
   const now = fstat(file);
-  return now.size === size && String(now.ino) === inode
-    ? textOf(now)
+  return now.size === size && now.nlink > 0
+    ? { version: now.version, size }
     : undefined;
 }

@@ -1,3 +1,4 @@
+import type { FileStatus } from "../../ffi/file_status.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import {
@@ -200,13 +201,41 @@ Deno.test("stat(), lstat() and fstat() agree with the runtime", () => {
     dev: lstat(directory.path).dev,
     changed: changedAt(path),
   } as const;
-  assertEquals(stat(`${directory.path}/link`), expected);
-  assertEquals(lstat(path), expected);
+  const plain = (
+    { kind, mode, uid, gid, nlink, size, ino, dev, changed }: FileStatus,
+  ) => ({ kind, mode, uid, gid, nlink, size, ino, dev, changed });
+  assertEquals(plain(stat(`${directory.path}/link`)), expected);
+  assertEquals(plain(lstat(path)), expected);
   using fd = open(path, O_RDONLY);
-  assertEquals(fstat(fd), expected);
+  assertEquals(plain(fstat(fd)), expected);
   assertEquals(lstat(`${directory.path}/link`).kind, "symlink");
   assertEquals(stat("/dev/null").kind, "character");
   assertEquals(stat("/proc").dev === stat("/tmp").dev, false);
+});
+
+Deno.test("a status tells one state of a file from the others", () => {
+  using directory = temporaryDirectory();
+  const path = `${directory.path}/file`;
+  create(path, "12345");
+  const first = lstat(path).version;
+  assertEquals(lstat(path).version, first);
+  const seen = new Set([first]);
+  const existing = () => lstatOrNone(path) === undefined ? `${path}3` : path;
+  for (
+    const change of [
+      () => Deno.writeTextFileSync(path, "6", { append: true }),
+      () => Deno.chmodSync(path, 0o600),
+      () => Deno.linkSync(path, `${path}2`),
+      () => Deno.renameSync(path, `${path}3`),
+      () => Deno.copyFileSync(`${path}3`, path),
+    ]
+  ) {
+    // Change times may be as coarse as a clock tick.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    change();
+    seen.add(lstat(existing()).version);
+  }
+  assertEquals(seen.size, 6);
 });
 
 Deno.test("lstatOrNone() and unlinkIfPresent() tell what is not there from what cannot be had", () => {

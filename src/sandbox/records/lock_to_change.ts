@@ -16,7 +16,8 @@ export interface LockedSandbox extends Disposable {
 /**
  * Locks a sandbox that has a directory, and reads its record; undefined when it has no directory.
  *
- * Where the record is what this process left there, the directory is the one that it left it in: 6 µs less.
+ * Where the record is what this process left there, the directory is the one that it left it in: 6 µs less, and 15 with both of
+ * them still open.
  *
  * @throws {SandboxError} as reading the record
  */
@@ -24,6 +25,8 @@ export async function lockToChange(
   state: NodeState,
   id: string,
 ): Promise<LockedSandbox | undefined> {
+  const open = state.records.tryLock(id);
+  if (open !== undefined) return open;
   let own: SandboxRecord | undefined;
   const lock = await acquireLock(state.sandboxDirectory(id), "exclusive", {
     isStill: (path, file) =>
@@ -31,7 +34,7 @@ export async function lockToChange(
   });
   if (lock === undefined) return undefined;
   using opened = new DisposableStack();
-  opened.use(lock);
+  opened.defer(() => state.records.release(id, lock));
   const record = own ?? state.readSandbox(id);
   const owned = opened.move();
   return { record, [Symbol.dispose]: () => owned.dispose() };

@@ -149,6 +149,7 @@ export class NodeState {
     using opened = new DisposableStack();
     this.#kept = opened.use(SharedLock.open(this.#lock, this.directory));
     opened.use(this.reserve).fill();
+    opened.use(this.records.keepOpen());
     return opened.move();
   }
 

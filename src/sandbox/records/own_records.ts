@@ -4,9 +4,18 @@
  * @module
  */
 import { Errno, isSyscallError } from "../../../ffi/errno.ts";
+import type { OwnedFd } from "../../../ffi/fd.ts";
+import { fstat } from "../../../ffi/file.ts";
 import { encodeChange } from "../../state/record.ts";
-import { append, versionIfTold, versionOf } from "../../state/version.ts";
+import {
+  append,
+  openToAppend,
+  versionIfTold,
+  versionOf,
+} from "../../state/version.ts";
 import { unusable, writeRecord } from "../../state/store.ts";
+import type { LockedSandbox } from "./lock_to_change.ts";
+import { OpenRecords } from "./open_records.ts";
 import { type SandboxRecord, sandboxRecord } from "./records.ts";
 
 /** Some 2 KB each. */
@@ -21,6 +30,8 @@ interface Own {
   readonly record: SandboxRecord;
   /** Undefined when the file was gone at once, or nobody told. */
   readonly version: string | undefined;
+  /** How long it is; 0 when it is not known. */
+  readonly size: number;
   /** How much of it are changes. */
   readonly changesBytes: number;
 }
@@ -31,20 +42,44 @@ interface Own {
  */
 export class OwnRecords {
   readonly #records = new Map<string, Own>();
+  readonly #open = new OpenRecords();
+
+  /** Keeps files of sandboxes open, until what it returns is disposed. */
+  keepOpen(): Disposable {
+    return this.#open.keep();
+  }
+
+  /** Locks a sandbox whose record is as this process left it, if its files are open still and nobody else has it. */
+  tryLock(id: string): LockedSandbox | undefined {
+    const own = this.#records.get(id);
+    if (own?.version === undefined) return undefined;
+    const lock = this.#open.tryLock(id, own.version);
+    return lock &&
+      { record: own.record, [Symbol.dispose]: () => lock[Symbol.dispose]() };
+  }
+
+  /** Gives the lock of a sandbox back, which may be kept open. */
+  release(id: string, lock: OwnedFd): void {
+    this.#open.release(id, lock);
+  }
 
   /** The record of a sandbox, unless its file is another one by now. */
   find(id: string, path: string): SandboxRecord | undefined {
     const own = this.#records.get(id);
     if (own?.version === undefined) return undefined;
-    return own.version === versionOf(path) ? own.record : undefined;
+    if (own.version === versionOf(path)) return own.record;
+    // What is to be added to it now is no change of what this process knows.
+    this.delete(id);
+    return undefined;
   }
 
   /** Notes what was written to the file. */
   add(record: SandboxRecord, path: string): void {
     if (this.#records.size >= MAX_RECORDS) this.#records.clear();
+    this.#open.close(record.id);
     // What is written is written, also when nobody tells in which state the file is.
     const version = versionIfTold(path);
-    this.#records.set(record.id, { record, version, changesBytes: 0 });
+    this.#records.set(record.id, { record, version, size: 0, changesBytes: 0 });
   }
 
   /**
@@ -54,23 +89,38 @@ export class OwnRecords {
    * @throws {SandboxError} `StateUnusable`; the record is as it was
    */
   tryToChange(record: SandboxRecord, path: string): boolean {
-    const own = this.#records.get(record.id);
+    const { id } = record;
+    const own = this.#records.get(id);
     if (own?.version === undefined) return false;
     const change = encodeChange(own.record, record);
     if (change === undefined) return false;
     const changesBytes = own.changesBytes + change.length;
     if (changesBytes > MAX_CHANGES_BYTES) return false;
     // Whatever becomes of the file.
-    this.#records.delete(record.id);
+    this.#records.delete(id);
+    let isAdded = false;
     try {
-      const version = append(path, own.version, change, MAX_FILE_BYTES);
-      if (version === undefined) return false;
-      this.#records.set(record.id, { record, version, changesBytes });
+      let { size } = own;
+      let file = this.#open.record(id);
+      if (file === undefined) {
+        file = openToAppend(path);
+        this.#open.add(id, file);
+        const status = fstat(file);
+        if (status.version !== own.version) return false;
+        ({ size } = status);
+      }
+      if (size + change.length > MAX_FILE_BYTES) return false;
+      const now = append(file, size, change, path);
+      if (now === undefined) return false;
+      this.#records.set(id, { record, ...now, changesBytes });
+      isAdded = true;
       return true;
     } catch (error) {
       if (isSyscallError(error, Errno.ENOENT)) return false;
       restore(own.record, path);
       throw unusable(path, error);
+    } finally {
+      if (!isAdded || !this.#open.isKept) this.#open.close(id);
     }
   }
 
@@ -81,6 +131,7 @@ export class OwnRecords {
 
   /** Forgets a sandbox. */
   delete(id: string): void {
+    this.#open.close(id);
     this.#records.delete(id);
   }
 }

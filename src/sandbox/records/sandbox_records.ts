@@ -16,6 +16,7 @@ import {
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import { rename } from "../../../ffi/file.ts";
 import { contradiction } from "./contradiction.ts";
+import type { LockedSandbox } from "./lock_to_change.ts";
 import { OwnRecords } from "./own_records.ts";
 import {
   type NodeRecord,
@@ -45,6 +46,21 @@ export class SandboxRecords {
   /** Where the record of a sandbox that is ready is. */
   path(id: string): string {
     return `${this.#directory(id)}/${RECORD}`;
+  }
+
+  /** Keeps files of sandboxes that are changed open, until what it returns is disposed. */
+  keepOpen(): Disposable {
+    return this.#own.keepOpen();
+  }
+
+  /** Locks a sandbox whose record is as this process left it, if that needs neither a look at its path nor waiting. */
+  tryLock(id: string): LockedSandbox | undefined {
+    return this.#own.tryLock(id);
+  }
+
+  /** Gives the lock of a sandbox back. */
+  release(id: string, lock: OwnedFd): void {
+    this.#own.release(id, lock);
   }
 
   /** From now on records are held against the node's settings. */
