@@ -34,16 +34,16 @@ function isRuntimeDescriptor(target: string): boolean {
 }
 
 /** An open node keeps the records of sandboxes that it has changed open, each with its directory (`open_records.ts`). */
-function* withoutKept(
-  descriptors: readonly (readonly [name: string, target: string])[],
-): Generator<readonly [name: string, target: string]> {
+export function withoutKept<T extends { readonly target: string }>(
+  descriptors: readonly T[],
+): T[] {
   const kept = new Set<string>();
-  for (const [, target] of descriptors) {
+  for (const { target } of descriptors) {
     const place = /^(.*\/sandboxes\/[^/]+)\/record\.cbor$/.exec(target)?.[1];
     if (place !== undefined) kept.add(place).add(target);
   }
   // Of each one; a second one is somebody's.
-  for (const one of descriptors) if (!kept.delete(one[1])) yield one;
+  return descriptors.filter(({ target }) => !kept.delete(target));
 }
 
 function* descriptors(): Generator<string> {
@@ -52,9 +52,9 @@ function* descriptors(): Generator<string> {
     const target = ifPresent(() => Deno.readLinkSync(`/proc/self/fd/${name}`));
     return target === undefined || isRuntimeDescriptor(target)
       ? []
-      : [[name, target] as const];
+      : [{ name, target }];
   });
-  for (const [name, target] of withoutKept(found)) {
+  for (const { name, target } of withoutKept(found)) {
     // Each runtime of Deno has an eventfd beside its epoll, for a while also
     // after its worker ended; only an eventfd more than that is somebody's.
     if (target === "anon_inode:[eventpoll]") events--;

@@ -39,6 +39,12 @@ export interface Case {
 
 const nothing = () => Promise.resolve();
 const victim = ({ node, scene }: World) => create(node, scene);
+/** A sandbox that was changed before: its lock and record are open. */
+async function changed(world: World): Promise<void> {
+  const sandbox = await victim(world);
+  await sandbox.addContainer(CONTAINER);
+  await sandbox.removeContainer(CONTAINER.name);
+}
 const OPEN_PORTS = { tcp: [8080, 80], udp: [8053, 53] } as const;
 const ADDED_PORTS = { tcp: [9080, 80], udp: [9053, 53] } as const;
 
@@ -136,7 +142,7 @@ export const CASES: readonly Case[] = [
   },
   {
     operation: "addPorts",
-    prepare: victim,
+    prepare: changed,
     assertDone: async (world) => {
       await assertOpen(world);
       await world.assertReachable(world.scene.sandbox, ADDED_PORTS);

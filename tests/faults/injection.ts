@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { withoutKept } from "../../scripts/leaks.ts";
 import { assertEquals, fail } from "@std/assert";
 import { changesSomething, describe } from "./calls.ts";
 import { type Fault, faultsOf } from "./faults.ts";
@@ -119,14 +120,17 @@ export function causesOf(error: unknown): unknown[] {
 function held(): string[] {
   const targets = [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
     try {
-      return Deno.readLinkSync(`/proc/self/fd/${name}`);
+      return { target: Deno.readLinkSync(`/proc/self/fd/${name}`) };
     } catch (error) {
       // That of the directory itself is closed by now.
       if (error instanceof Deno.errors.NotFound) return [];
       throw error;
     }
   });
-  return [Deno.readLinkSync("/proc/thread-self/ns/net"), ...targets];
+  return [
+    Deno.readLinkSync("/proc/thread-self/ns/net"),
+    ...withoutKept(targets).map(({ target }) => target),
+  ];
 }
 
 /** What is in `after` and not in `before`; the same name may occur twice. */

@@ -18,7 +18,7 @@ const FLOORS: Readonly<Record<Operation, number>> = {
   adopt: 25,
   remove: 15,
   forceRemove: 15,
-  addPorts: 15,
+  addPorts: 12,
   removePorts: 15,
   limit: 10,
   unlimit: 10,
