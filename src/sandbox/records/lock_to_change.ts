@@ -5,13 +5,8 @@
  */
 import { acquireLock, isStill } from "../../state/lock.ts";
 import type { NodeState } from "./node_state.ts";
+import type { LockedSandbox } from "./own_records.ts";
 import type { SandboxRecord } from "./records.ts";
-
-/** Held until it is disposed. */
-export interface LockedSandbox extends Disposable {
-  /** Undefined when it has none. */
-  readonly record: SandboxRecord | undefined;
-}
 
 /**
  * Locks a sandbox that has a directory, and reads its record; undefined when it has no directory.

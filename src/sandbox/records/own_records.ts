@@ -14,7 +14,6 @@ import {
   versionOf,
 } from "../../state/version.ts";
 import { unusable, writeRecord } from "../../state/store.ts";
-import type { LockedSandbox } from "./lock_to_change.ts";
 import { OpenRecords } from "./open_records.ts";
 import { type SandboxRecord, sandboxRecord } from "./records.ts";
 
@@ -24,6 +23,12 @@ const MAX_RECORDS = 10_000;
 /** A file with more changes than this is written anew, and so is a long one at each change. */
 const MAX_CHANGES_BYTES = 4096;
 const MAX_FILE_BYTES = 1 << 16;
+
+/** The lock of a sandbox, held until it is disposed. */
+export interface LockedSandbox extends Disposable {
+  /** Undefined when it has none. */
+  readonly record: SandboxRecord | undefined;
+}
 
 /** What this process has written to a file. */
 interface Own {

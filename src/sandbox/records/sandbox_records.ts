@@ -16,8 +16,7 @@ import {
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import { rename } from "../../../ffi/file.ts";
 import { contradiction } from "./contradiction.ts";
-import type { LockedSandbox } from "./lock_to_change.ts";
-import { OwnRecords } from "./own_records.ts";
+import { type LockedSandbox, OwnRecords } from "./own_records.ts";
 import {
   type NodeRecord,
   type SandboxRecord,
