@@ -172,12 +172,21 @@ Deno.test("a creation that fails gives up the namespace that it took, and no oth
   assertEquals(await node.check(), []);
 });
 
-Deno.test("a creation does without what was made ahead when somebody has deleted it", async () => {
-  for (const link of blanks()) command(host.namespace, `ip link del ${link}`);
-  await using pod = await Pod.create(node);
-  assert(pod.sandbox.addresses.length > 0);
-  assertEquals(await node.check(), []);
-});
+const MEDDLING = {
+  deleted: (link: string) => `ip link del ${link}`,
+  "set down": (link: string) => `ip link set ${link} down`,
+  "moved away": (link: string) =>
+    `ip netns add away; ip link set ${link} netns away; ip netns del away`,
+};
+for (const [what, meddle] of Object.entries(MEDDLING)) {
+  Deno.test(`a creation does without what was made ahead when somebody has ${what} its link`, async () => {
+    const made = blanks();
+    for (const link of made) command(host.namespace, meddle(link));
+    await using pod = await Pod.create(node);
+    assert(!made.includes(pod.sandbox.hostInterface ?? ""));
+    assertEquals(await node.check(), []);
+  });
+}
 
 const TOUCHED = {
   "its pin": "umount -l warm/*/*/netns",

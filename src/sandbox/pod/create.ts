@@ -151,21 +151,27 @@ async function createDetached(
 
 /**
  * Whether trying again with more care may help: an address, or the number of a link, was not as free as it looked; a link
- * made ahead was deleted by somebody; or what is in the way is left of this very sandbox, whose directory was lost.
+ * made ahead was deleted, or set down, by somebody; or what is in the way is left of this very sandbox, whose directory was lost.
  */
 function wasOptimistic(
   { id, spec: { namespace, name } }: Wanted,
   error: unknown,
 ): boolean {
-  if (isNetlinkError(error, Errno.EEXIST, Errno.EBUSY, Errno.ENODEV)) {
-    return true;
-  }
+  if (isNetlinkError(error, ...NOT_AS_TAKEN_FOR)) return true;
   return (isSandboxError(error, "AddressInUse") ||
     isSandboxError(error, "HostPortInUse")) &&
     // Told by its record, which is written before some claims, or without.
     [`sandbox ${id}`, `sandbox ${namespace}/${name} (${id})`]
       .includes(error.context.owner ?? "");
 }
+
+/** Of what is not as it was taken for: there already, gone, set down. */
+const NOT_AS_TAKEN_FOR: readonly number[] = [
+  Errno.EEXIST,
+  Errno.EBUSY,
+  Errno.ENODEV,
+  Errno.ENETDOWN,
+];
 
 /** Asked after a failure: when there is no answer, that failure is the one to know. */
 function isTableLost({ sockets: { nft } }: NodeContext): boolean {
