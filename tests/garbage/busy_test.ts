@@ -6,15 +6,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { resultOf, spawnFixture } from "../node/bare.ts";
 import { linkGone, loseNotes, Scene } from "./scene.ts";
+import { until } from "../support/patience.ts";
 
 /** Waits until a process is stopped (proc_pid_stat(5)). */
 async function stopped({ pid }: Deno.ChildProcess): Promise<void> {
-  for (let i = 0; i < 2000; i++) {
+  await until(() => {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-    if (stat.slice(stat.lastIndexOf(")")).startsWith(") T")) return;
-    await new Promise((wake) => setTimeout(wake, 10));
-  }
-  assert(false, "it was never stopped");
+    return stat.slice(stat.lastIndexOf(")")).startsWith(") T");
+  }, "it was never stopped");
 }
 
 function creator({ bare }: Scene): Deno.ChildProcess {

@@ -8,6 +8,7 @@ import type { Garbage, Node, Sandbox } from "../../mod.ts";
 import type { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { BareNode } from "../node/bare.ts";
 import { command, ipLinks } from "../support/command.ts";
+import { until } from "../support/patience.ts";
 
 /** A node and its living sandbox. */
 export class Scene implements AsyncDisposable {
@@ -48,15 +49,16 @@ export class Scene implements AsyncDisposable {
 
   /** All there is, as text, once links that were given up, and claim nothing any more, are gone. */
   async state(): Promise<string> {
-    for (let i = 0; i < 200; i++) {
+    await until(() => {
       const claims = this.run(
         "ip -4 route show proto 112; ip -6 route show proto 112",
       );
-      const isGivenUp = ({ ifname }: { readonly ifname: string }) =>
-        ifname.startsWith("pn-") && !claims.includes(ifname);
-      if (!ipLinks(this.namespace).some(isGivenUp)) break;
-      await new Promise((wake) => setTimeout(wake, 10));
-    }
+      // One whose other end is here is a test's own.
+      return ipLinks(this.namespace).every(({ ifname, link_netnsid }) =>
+        !ifname.startsWith("pn-") || link_netnsid === undefined ||
+        claims.includes(ifname)
+      );
+    }, "links that claim nothing stay");
     return this.bare.state();
   }
 
@@ -113,10 +115,8 @@ export async function linkGone(
   { namespace }: { readonly namespace: NetworkNamespace },
   { hostInterface = "" }: Sandbox,
 ): Promise<void> {
-  for (let i = 0; i < 500; i++) {
-    const links = ipLinks(namespace).map(({ ifname }) => ifname);
-    if (!links.includes(hostInterface)) return;
-    await new Promise((wake) => setTimeout(wake, 10));
-  }
-  assert(false, `${hostInterface} is still there`);
+  await until(
+    () => ipLinks(namespace).every(({ ifname }) => ifname !== hostInterface),
+    `${hostInterface} is still there`,
+  );
 }

@@ -14,6 +14,7 @@ import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { nodeAt } from "../support/pods.ts";
 import { command, ipLinks } from "../support/command.ts";
 import { rejects } from "./bare.ts";
+import { until } from "../support/patience.ts";
 
 let lab: Lab;
 let node: LabNode;
@@ -56,12 +57,11 @@ function tracesOf(sandbox: Sandbox): string[] {
 
 async function hostInterfaceIsGone({ hostInterface }: Sandbox): Promise<void> {
   // The kernel takes a moment.
-  for (let i = 0; i < 200; i++) {
-    const links = ipLinks(node.namespace).map(({ ifname }) => ifname);
-    if (!links.includes(hostInterface ?? "")) return;
-    await new Promise((wake) => setTimeout(wake, 10));
-  }
-  assert(false, `${hostInterface} is still there`);
+  await until(
+    () =>
+      ipLinks(node.namespace).every(({ ifname }) => ifname !== hostInterface),
+    `${hostInterface} is still there`,
+  );
 }
 
 /** What is wrong with a sandbox, and the reason that is told. */

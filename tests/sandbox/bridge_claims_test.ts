@@ -10,6 +10,7 @@ import { seen } from "../support/ask.ts";
 import { type BridgeAttachment, port, userBridge } from "../support/bridged.ts";
 import { command } from "../support/command.ts";
 import { nodeAt, Pod } from "../support/pods.ts";
+import { until } from "../support/patience.ts";
 
 function bridgeState({ namespace }: LabNode): string {
   return command(
@@ -26,7 +27,8 @@ Deno.test("a bridge of the user's is used as it is, and stays as it was", async 
   const host = nodeAt(lab.nodes, 0);
   for (const mac of ["02:00:00:00:00:b0", ""]) {
     userBridge(host, mac);
-    await new Promise((done) => setTimeout(done, 10));
+    // The kernel gives it an address of the link once it has a carrier.
+    await until(() => bridgeState(host).includes("inet6 fe80:"));
     const before = bridgeState(host);
     const own = (number: number): InterfaceSpec => ({
       ...port(number, { bridge: "br0", nodeAddresses: ["10.66.0.1/24"] }),

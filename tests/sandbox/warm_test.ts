@@ -11,6 +11,7 @@ import { ask, FAMILIES, TRANSPORTS } from "../support/ask.ts";
 import { spawnFixture } from "../node/bare.ts";
 import { command } from "../support/command.ts";
 import { gatewayAddress, nodeAddress, nodeAt, Pod } from "../support/pods.ts";
+import { until } from "../support/patience.ts";
 
 const SIZE = 3;
 
@@ -39,9 +40,7 @@ function openWarm(warm: number): Promise<Node> {
 }
 
 async function untilReady(node: Node, count: number = SIZE): Promise<void> {
-  while (node.warm.ready < count) {
-    await new Promise((wake) => setTimeout(wake, 5));
-  }
+  await until(() => node.warm.ready >= count);
 }
 
 /** Names of the node's ends of links that are nobody's yet. */
@@ -52,10 +51,7 @@ function blanks(): string[] {
 }
 
 async function untilBlanks(count: number): Promise<void> {
-  for (let i = 0; i < 500 && blanks().length !== count; i++) {
-    await new Promise((wake) => setTimeout(wake, 10));
-  }
-  assertEquals(blanks().length, count);
+  await until(() => blanks().length === count);
 }
 
 /** Of the node. */

@@ -27,6 +27,7 @@ import { command } from "../support/command.ts";
 import { stateOf } from "../support/node_state.ts";
 import { nodeAt } from "../support/pods.ts";
 import { BYTES } from "./cbor_bombs.ts";
+import { settled } from "../support/patience.ts";
 
 let lab: Lab;
 let node: LabNode;
@@ -98,11 +99,7 @@ async function assertOthersAre(
   sandbox: Sandbox,
   before: readonly string[],
 ): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    if (othersThan(sandbox).join() === before.join()) return;
-    await new Promise((wake) => setTimeout(wake, 10));
-  }
-  assertEquals(othersThan(sandbox), before);
+  assertEquals(await settled(() => othersThan(sandbox), before), before);
 }
 
 /** Everything that a node does works, and the one sandbox is told as damaged; then it is set aside, whole. */

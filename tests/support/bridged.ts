@@ -55,6 +55,7 @@ export function userBridge(host: LabNode, mac = "02:00:00:00:00:b0"): void {
      ip link set port0 up
      ip link set port1 up
      ip addr add 10.66.0.1/24 dev br0
+     echo 0 > /proc/sys/net/ipv6/conf/br0/accept_dad
      ip link set br0 up`,
   );
 }

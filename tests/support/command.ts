@@ -34,6 +34,8 @@ export interface IpLink {
   readonly flags: readonly string[];
   readonly mtu: number;
   readonly address: string;
+  /** Only where the other end is in another namespace. */
+  readonly link_netnsid?: number;
   readonly addr_info: readonly IpAddressInfo[];
 }
 
