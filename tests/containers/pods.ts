@@ -154,7 +154,7 @@ export async function output(
 
 /** Not `read`, which takes a byte at a time and so loses the rest of a datagram. */
 const EXCHANGE =
-  `exec 3<>"/dev/$1/$2/$3" && echo "$4" >&3 && timeout 5 head -n 1 <&3`;
+  `exec 3<>"/dev/$1/$2/$3" && echo "$4" >&3 && timeout 60 head -n 1 <&3`;
 
 /** Sends a line from a container to a {@linkcode serve}, and returns the answer or what went wrong. */
 export async function exchange(
