@@ -131,36 +131,149 @@ export interface ErrnoCell {
   readonly 0: number;
 }
 
+type Functions = Deno.DynamicLibrary<typeof FUNCTIONS>["symbols"];
+
 /** The functions, and `errno`. */
 export type Libc =
-  & Deno.DynamicLibrary<typeof FUNCTIONS>["symbols"]
+  & Omit<Functions, "__errno_location">
   & { readonly errno: ErrnoCell };
 
-// One table for each isolate, which is also one for each thread: `errno` belongs to the thread. Never closed, since
-// trampolines in use cannot be.
-let opened: Libc | undefined;
+type FunctionName = Exclude<keyof Functions, "__errno_location">;
 
 /**
- * The C library, opened on first use.
+ * The functions that are opened.
  *
- * @throws {UnsupportedPlatformError} on a platform that podnet does not support
+ * The runtime compiles code for each function it opens, which takes 0.2 ms. A command calls 25 functions a few times and
+ * ends: so a function is called by its address first, and opened when it is used much.
  */
-export function libc(): Libc {
-  return opened ??= openLibc();
-}
+const opened: { -readonly [N in FunctionName]: Functions[N] | undefined } = {
+  fcntl: undefined,
+  open: undefined,
+  openat: undefined,
+  close: undefined,
+  read: undefined,
+  write: undefined,
+  flock: undefined,
+  fchmod: undefined,
+  rename: undefined,
+  unlink: undefined,
+  mkdir: undefined,
+  rmdir: undefined,
+  readlink: undefined,
+  getdents64: undefined,
+  statx: undefined,
+  ioctl: undefined,
+  geteuid: undefined,
+  unshare: undefined,
+  setns: undefined,
+  mount: undefined,
+  umount2: undefined,
+  socket: undefined,
+  bind: undefined,
+  connect: undefined,
+  setsockopt: undefined,
+  getsockname: undefined,
+  send: undefined,
+  recv: undefined,
+  poll: undefined,
+  pollOnPool: undefined,
+  sendOnPool: undefined,
+  fcntlOnPool: undefined,
+  recvmsg: undefined,
+  eventfd: undefined,
+  confstr: undefined,
+  statvfs: undefined,
+  _exit: undefined,
+};
 
-type FunctionName = keyof typeof FUNCTIONS;
-
-const FUNCTION_NAMES = Object.keys(FUNCTIONS) as FunctionName[];
+/**
+ * Each function has a place in the code where nothing else is called. V8 then compiles the call itself, without the runtime's
+ * way between: 0.3–0.8 µs a call, of which a pod has eighty. Where an address was called before, it would never do that.
+ */
+const TABLE: Omit<Libc, "errno"> = {
+  fcntl: (a, b, c) => opened.fcntl?.(a, b, c) ?? first("fcntl")(a, b, c),
+  open: (a, b, c) => opened.open?.(a, b, c) ?? first("open")(a, b, c),
+  openat: (a, b, c, d) =>
+    opened.openat?.(a, b, c, d) ?? first("openat")(a, b, c, d),
+  close: (a) => opened.close?.(a) ?? first("close")(a),
+  read: (a, b, c) => opened.read?.(a, b, c) ?? first("read")(a, b, c),
+  write: (a, b, c) => opened.write?.(a, b, c) ?? first("write")(a, b, c),
+  flock: (a, b) => opened.flock?.(a, b) ?? first("flock")(a, b),
+  fchmod: (a, b) => opened.fchmod?.(a, b) ?? first("fchmod")(a, b),
+  rename: (a, b) => opened.rename?.(a, b) ?? first("rename")(a, b),
+  unlink: (a) => opened.unlink?.(a) ?? first("unlink")(a),
+  mkdir: (a, b) => opened.mkdir?.(a, b) ?? first("mkdir")(a, b),
+  rmdir: (a) => opened.rmdir?.(a) ?? first("rmdir")(a),
+  readlink: (a, b, c) =>
+    opened.readlink?.(a, b, c) ?? first("readlink")(a, b, c),
+  getdents64: (a, b, c) =>
+    opened.getdents64?.(a, b, c) ?? first("getdents64")(a, b, c),
+  statx: (a, b, c, d, e) =>
+    opened.statx?.(a, b, c, d, e) ?? first("statx")(a, b, c, d, e),
+  ioctl: (a, b, c) => opened.ioctl?.(a, b, c) ?? first("ioctl")(a, b, c),
+  geteuid: () => opened.geteuid?.() ?? first("geteuid")(),
+  unshare: (a) => opened.unshare?.(a) ?? first("unshare")(a),
+  setns: (a, b) => opened.setns?.(a, b) ?? first("setns")(a, b),
+  mount: (a, b, c, d, e) =>
+    opened.mount?.(a, b, c, d, e) ?? first("mount")(a, b, c, d, e),
+  umount2: (a, b) => opened.umount2?.(a, b) ?? first("umount2")(a, b),
+  socket: (a, b, c) => opened.socket?.(a, b, c) ?? first("socket")(a, b, c),
+  bind: (a, b, c) => opened.bind?.(a, b, c) ?? first("bind")(a, b, c),
+  connect: (a, b, c) => opened.connect?.(a, b, c) ?? first("connect")(a, b, c),
+  setsockopt: (a, b, c, d, e) =>
+    opened.setsockopt?.(a, b, c, d, e) ?? first("setsockopt")(a, b, c, d, e),
+  getsockname: (a, b, c) =>
+    opened.getsockname?.(a, b, c) ?? first("getsockname")(a, b, c),
+  send: (a, b, c, d) => opened.send?.(a, b, c, d) ?? first("send")(a, b, c, d),
+  recv: (a, b, c, d) => opened.recv?.(a, b, c, d) ?? first("recv")(a, b, c, d),
+  poll: (a, b, c) => opened.poll?.(a, b, c) ?? first("poll")(a, b, c),
+  pollOnPool: (a, b, c) =>
+    opened.pollOnPool?.(a, b, c) ?? first("pollOnPool")(a, b, c),
+  sendOnPool: (a, b, c, d) =>
+    opened.sendOnPool?.(a, b, c, d) ?? first("sendOnPool")(a, b, c, d),
+  fcntlOnPool: (a, b, c) =>
+    opened.fcntlOnPool?.(a, b, c) ?? first("fcntlOnPool")(a, b, c),
+  recvmsg: (a, b, c) => opened.recvmsg?.(a, b, c) ?? first("recvmsg")(a, b, c),
+  eventfd: (a, b) => opened.eventfd?.(a, b) ?? first("eventfd")(a, b),
+  confstr: (a, b, c) => opened.confstr?.(a, b, c) ?? first("confstr")(a, b, c),
+  statvfs: (a, b) => opened.statvfs?.(a, b) ?? first("statvfs")(a, b),
+  _exit: (a) => opened._exit?.(a) ?? first("_exit")(a),
+};
 
 /** Any of the functions; each is called with what its declaration says. */
 type AnyFunction = (...args: readonly never[]) => unknown;
 
-/**
- * The runtime compiles code for each function it opens, 0.2 ms for each, which makes a call some 2 µs faster. A command
- * calls 25 functions a few times and ends: so a function is called by its address first, and opened when it is used much.
- */
+/** How often a function is called by its address. */
 export const OPENED_AFTER_USES = 100;
+
+/** Functions that are called by their address yet, and how often each was. */
+const found = new Map<
+  FunctionName,
+  { readonly call: AnyFunction; uses: number }
+>();
+
+/** A function that is not opened yet. */
+function first<N extends FunctionName>(name: N): Functions[N] {
+  let known = found.get(name);
+  if (known === undefined) {
+    const call = atAddress(name);
+    if (call !== undefined) {
+      known = { call: call as unknown as AnyFunction, uses: 0 };
+      found.set(name, known);
+    }
+  }
+  if (known !== undefined && known.uses++ < OPENED_AFTER_USES) {
+    return known.call as unknown as Functions[N];
+  }
+  return opened[name] = openFunction(name) as unknown as Functions[N];
+}
+
+/** Names of the functions that are opened. */
+export function openedFunctions(): string[] {
+  return Object.entries(opened).flatMap(([name, value]) =>
+    value === undefined ? [] : [name]
+  );
+}
 
 // The name the process itself is linked against, so that this is the library already loaded: its errno is ours.
 const LIBC = "libc.so.6";
@@ -182,56 +295,56 @@ function opening<T>(open: () => T): T {
   }
 }
 
-/** How functions are called before they are opened, by name; undefined for those that have to be opened. */
-type Lookup = (name: FunctionName) => AnyFunction | undefined;
+/** Where the functions are, by name; null for one that there is not. */
+type Addresses = Readonly<
+  Record<keyof Functions, Deno.PointerValue | undefined>
+>;
 
-function openLookup(): Lookup {
+function findAddresses(): Addresses {
   // A variable of type "pointer" is the address of what has the name, which here are functions. Nothing is compiled for it.
   const address = { type: "pointer", optional: true } as const;
+  const names = Object.keys(FUNCTIONS);
   const { symbols } = opening(() =>
-    Deno.dlopen(
-      LIBC,
-      Object.fromEntries(FUNCTION_NAMES.map((name) => [name, address])),
-    )
+    Deno.dlopen(LIBC, Object.fromEntries(names.map((name) => [name, address])))
   );
-  return (name) => {
-    const declaration = FUNCTIONS[name];
-    // Nothing is compiled either for what runs on another thread.
-    if ("nonblocking" in declaration) return undefined;
-    const found = symbols[name];
-    if (found === null || found === undefined) return undefined;
-    const pointer = new Deno.UnsafeFnPointer(
-      found as Deno.PointerObject<typeof declaration>,
-      declaration,
-    ) as unknown as { call: AnyFunction };
-    return (...args) => pointer.call(...args);
-  };
+  return symbols as Addresses;
+}
+
+/** A function to be called by its address; undefined if it has to be opened. */
+function atAddress<N extends keyof Functions>(
+  name: N,
+): Functions[N] | undefined {
+  const declaration = FUNCTIONS[name];
+  const address = addresses?.[name];
+  // Nothing is compiled either for what runs on another thread.
+  if (
+    "nonblocking" in declaration || address === null || address === undefined
+  ) return undefined;
+  const pointer = new Deno.UnsafeFnPointer(
+    address as Deno.PointerObject<typeof declaration>,
+    declaration,
+  ) as unknown as { call: AnyFunction };
+  return ((...args) =>
+    pointer.call(...args)) as AnyFunction as unknown as Functions[N];
+}
+
+// Of this isolate, which is also of this thread: `errno` belongs to the thread. Never closed, since trampolines in use cannot be.
+let addresses: Addresses | undefined;
+let library: Libc | undefined;
+
+/**
+ * The C library, opened on first use.
+ *
+ * @throws {UnsupportedPlatformError} on a platform that podnet does not support
+ */
+export function libc(): Libc {
+  return library ??= openLibc();
 }
 
 function openLibc(): Libc {
   assertSupportedPlatform();
-  const table = {};
-  const lookup = openLookup();
-  for (const name of FUNCTION_NAMES) {
-    let uses = 0;
-    let found: AnyFunction | undefined;
-    const settle = (value: AnyFunction) => {
-      Object.defineProperty(table, name, { value, writable: true });
-      return value;
-    };
-    Object.defineProperty(table, name, {
-      get() {
-        if (uses++ < OPENED_AFTER_USES) found ??= lookup(name);
-        else found = undefined;
-        return found ?? settle(openFunction(name));
-      },
-      set: settle,
-      enumerable: true,
-      configurable: true,
-    });
-  }
-  const functions = table as Omit<Libc, "errno">;
-  const location = functions.__errno_location();
+  addresses = findAddresses();
+  const location = atAddress("__errno_location")?.() ?? null;
   if (location === null) {
     throw new UnsupportedPlatformError("the C library has no errno");
   }
@@ -239,14 +352,14 @@ function openLibc(): Libc {
     Deno.UnsafePointerView.getArrayBuffer(location, 4),
   ) as unknown as ErrnoCell;
   // A call that is sure to fail proves that errno is read from the right place, and warms the path up.
-  const result = functions.fcntl(-1, F_GETFD, 0);
+  const result = TABLE.fcntl(-1, F_GETFD, 0);
   const failure = errno[0];
   if (result !== -1 || failure !== Errno.EBADF) {
     throw new UnsupportedPlatformError(
       "the C library does not report errno where it says it does",
     );
   }
-  return Object.assign(functions, { errno });
+  return Object.assign(TABLE, { errno });
 }
 
 const F_GETFD = 1;
