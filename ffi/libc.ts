@@ -156,6 +156,7 @@ const opened: { -readonly [N in FunctionName]: Functions[N] | undefined } = {
   flock: undefined,
   fchmod: undefined,
   rename: undefined,
+  renameat2: undefined,
   unlink: undefined,
   mkdir: undefined,
   rmdir: undefined,
@@ -200,6 +201,8 @@ const TABLE: Omit<Libc, "errno"> = {
   write: (a, b, c) => opened.write?.(a, b, c) ?? first("write")(a, b, c),
   flock: (a, b) => opened.flock?.(a, b) ?? first("flock")(a, b),
   fchmod: (a, b) => opened.fchmod?.(a, b) ?? first("fchmod")(a, b),
+  renameat2: (a, b, c, d, e) =>
+    opened.renameat2?.(a, b, c, d, e) ?? first("renameat2")(a, b, c, d, e),
   rename: (a, b) => opened.rename?.(a, b) ?? first("rename")(a, b),
   unlink: (a) => opened.unlink?.(a) ?? first("unlink")(a),
   mkdir: (a, b) => opened.mkdir?.(a, b) ?? first("mkdir")(a, b),

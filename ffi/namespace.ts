@@ -7,13 +7,15 @@
  */
 import { cString, fromUtf8 } from "./buffer.ts";
 import { check } from "./errno.ts";
-import type { OwnedFd } from "./fd.ts";
+import { OwnedFd } from "./fd.ts";
 import { fstat } from "./file.ts";
 import { libc } from "./libc.ts";
 
 const CLONE_NEWNET = 0x40000000;
 // _IO(0xb7, 3), linux/nsfs.h
 const NS_GET_NSTYPE = 0xb703n;
+// linux/sockios.h
+const SIOCGSKNS = 0x894cn;
 
 /**
  * Moves the calling thread into a new network namespace (unshare(2)).
@@ -45,6 +47,18 @@ export function namespaceId(fd: OwnedFd): string {
 }
 
 /**
+ * Opens the network namespace that a socket is in (since Linux 4.10).
+ *
+ * @throws {SyscallError} EPERM without CAP_NET_ADMIN there
+ */
+export function namespaceOfSocket(socket: OwnedFd): OwnedFd {
+  const c = libc();
+  return new OwnedFd(
+    check("ioctl", c.ioctl(socket.fd, SIOCGSKNS, null), c.errno[0]),
+  );
+}
+
+/**
  * Whether an open file is a network namespace (ioctl_nsfs(2)): `false` also for any other file.
  *
  * Ask this of regular files only: a device may take the request for another one.
@@ -70,7 +84,19 @@ export function threadNetworkNamespace(): string {
     c.errno[0],
     THREAD_NETWORK_NAMESPACE_PATH,
   );
-  return fromUtf8(SCRATCH.subarray(0, length));
+  if (!isScratch(last, length)) last = fromUtf8(SCRATCH.subarray(0, length));
+  return last;
+}
+
+/** The text that was read last, which mostly is the next one: to make one takes as long as the call. */
+let last = "";
+
+function isScratch(text: string, length: number): boolean {
+  if (text.length !== length) return false;
+  for (let i = 0; i < length; i++) {
+    if (SCRATCH[i] !== text.charCodeAt(i)) return false;
+  }
+  return true;
 }
 
 /** The network namespace of the calling thread, as a file. `/proc/self` would be that of the first thread. */

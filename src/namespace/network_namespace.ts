@@ -8,6 +8,7 @@ import { fstat, O_NONBLOCK, O_RDONLY, open, stat } from "../../ffi/file.ts";
 import {
   isNetworkNamespace,
   namespaceId,
+  namespaceOfSocket,
   setNetworkNamespace,
   THREAD_NETWORK_NAMESPACE_PATH,
   threadNetworkNamespace,
@@ -56,22 +57,14 @@ export class NetworkNamespace implements Disposable {
    * Costs about 0.25 ms.
    *
    * @param inside runs inside the new namespace; what it throws is thrown on, and the namespace is gone again
-   * @param home perhaps the one that the thread is in, which spares opening that
    * @throws {SandboxError} NotPermitted without CAP_SYS_ADMIN; AsyncInNamespace if `inside` is asynchronous
    * @throws {TypeError} inside another namespace
    * @throws {SyscallError} such as ENOSPC when user.max_net_namespaces is reached
    */
-  static create<T>(
-    inside?: () => Sync<T>,
-    home?: NetworkNamespace,
-  ): NetworkNamespace {
+  static create<T>(inside?: () => Sync<T>): NetworkNamespace {
     const operation = "what runs inside a new network namespace";
     refuseAsyncFunction(operation, inside);
-    const at = threadNetworkNamespace();
-    using _home = leaveHome(
-      at,
-      home?.id === at && !home.#fd.closed ? home.#fd : undefined,
-    );
+    using _home = leaveHome();
     permitted("create a network namespace", "CAP_SYS_ADMIN", unshareNetwork);
     const namespace = NetworkNamespace.current();
     try {
@@ -81,6 +74,43 @@ export class NetworkNamespace implements Disposable {
       throw error;
     }
     return namespace;
+  }
+
+  /**
+   * Creates a namespace with a socket inside, which leads to it: 6 µs less than its path in `/proc` takes, and that of the
+   * namespace the thread is in as much again.
+   *
+   * @param open makes the socket; what it throws is thrown on, and the namespace is gone again
+   * @param home perhaps the one that the thread is in
+   * @throws {SandboxError} NotPermitted without CAP_SYS_ADMIN and CAP_NET_ADMIN
+   * @throws {TypeError} inside another namespace
+   * @throws {SyscallError} such as ENOSPC when user.max_net_namespaces is reached
+   */
+  static createWith<S extends Disposable & { readonly fd: OwnedFd }>(
+    open: () => S,
+    home: NetworkNamespace,
+  ): { readonly namespace: NetworkNamespace; readonly socket: S } {
+    const at = threadNetworkNamespace();
+    using _home = leaveHome(
+      at,
+      home.id === at && !home.#fd.closed ? home.#fd : undefined,
+    );
+    permitted("create a network namespace", "CAP_SYS_ADMIN", unshareNetwork);
+    const socket = open();
+    try {
+      return { namespace: NetworkNamespace.#ofSocket(socket.fd), socket };
+    } catch (error) {
+      socket[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  static #ofSocket(socket: OwnedFd): NetworkNamespace {
+    try {
+      return NetworkNamespace.#hold(namespaceOfSocket(socket));
+    } catch (error) {
+      throw notPermitted(error, "open a network namespace", "CAP_NET_ADMIN");
+    }
   }
 
   /**

@@ -174,8 +174,11 @@ export function makeFile(path: string, mode: number): OwnedFd {
 
 /** Writes all of a new file, and closes it. */
 function fill(file: OwnedFd, data: Uint8Array<ArrayBuffer>): void {
-  using _closing = file;
-  writeAll(file, data);
+  try {
+    writeAll(file, data);
+  } finally {
+    file[Symbol.dispose]();
+  }
 }
 
 /** Makes the file, in place of one that a crash left. */

@@ -7,6 +7,7 @@ import { SandboxError } from "../../errors.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { Connection } from "../../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../../netlink/message.ts";
+import { SocketTransport } from "../../netlink/transport.ts";
 import { RT_TABLE_MAIN } from "../../rtnetlink/constants.ts";
 import { dumpLinks } from "../../rtnetlink/link.ts";
 import { dumpRoutes } from "../../rtnetlink/route.ts";
@@ -30,15 +31,12 @@ export function newPodNamespace(
   opened: DisposableStack,
   { namespace: node }: Pick<NodeContext, "namespace">,
 ): PodNamespace {
-  const sockets: Connection[] = [];
-  const namespace = opened.use(NetworkNamespace.create(() => {
-    sockets.push(opened.use(Connection.open(NETLINK_ROUTE)));
-  }, node));
-  const [podRoute] = sockets;
-  if (podRoute === undefined) {
-    throw new TypeError("create() did not run inside");
-  }
-  return { namespace, podRoute };
+  const { namespace, socket } = NetworkNamespace.createWith(
+    () => SocketTransport.open(NETLINK_ROUTE),
+    node,
+  );
+  opened.use(namespace);
+  return { namespace, podRoute: opened.use(new Connection(socket)) };
 }
 
 /** What a namespace must not have yet. */
