@@ -23,6 +23,22 @@ export function utf8(text: string): Uint8Array<ArrayBuffer> {
 }
 
 const MAX_SHORT = 512;
+const SHORT = new Uint8Array(MAX_SHORT);
+
+/**
+ * As {@linkcode utf8}, in memory that the next call overwrites: for what is used at once. An array is memory outside of the
+ * runtime's heap, and making one takes a microsecond.
+ */
+export function utf8Once(text: string): Uint8Array<ArrayBuffer> {
+  const size = text.length;
+  if (size > MAX_SHORT) return ENCODER.encode(text);
+  for (let i = 0; i < size; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return ENCODER.encode(text);
+    SHORT[i] = code;
+  }
+  return SHORT.subarray(0, size);
+}
 
 /** The string of UTF-8 bytes; what is not UTF-8 becomes U+FFFD. */
 export function fromUtf8(bytes: Uint8Array): string {
@@ -52,6 +68,7 @@ export function cString(text: string): Uint8Array<ArrayBuffer> {
 
 /** PATH_MAX: the kernel takes no longer one. */
 const PATH = new Uint8Array(4096);
+const SECOND_PATH = new Uint8Array(4096);
 
 /**
  * As {@linkcode cString}, in memory that the next call overwrites: for the path of a call that is made at once. An array of
@@ -61,15 +78,27 @@ const PATH = new Uint8Array(4096);
  * @throws {TypeError} if the string contains a zero character
  */
 export function cPath(text: string): Uint8Array<ArrayBuffer> {
+  return pathIn(PATH, text);
+}
+
+/** As {@linkcode cPath}, for the other path of the same call. */
+export function cSecondPath(text: string): Uint8Array<ArrayBuffer> {
+  return pathIn(SECOND_PATH, text);
+}
+
+function pathIn(
+  memory: Uint8Array<ArrayBuffer>,
+  text: string,
+): Uint8Array<ArrayBuffer> {
   const size = text.length;
-  if (size >= PATH.length) return cString(text);
+  if (size >= memory.length) return cString(text);
   for (let i = 0; i < size; i++) {
     const code = text.charCodeAt(i);
     if (code === 0 || code > 0x7f) return cString(text);
-    PATH[i] = code;
+    memory[i] = code;
   }
-  PATH[size] = 0;
-  return PATH;
+  memory[size] = 0;
+  return memory;
 }
 
 /** The string that begins at `offset` and ends before the next zero byte, or with the buffer. */

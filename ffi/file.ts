@@ -3,7 +3,7 @@
  * always that of the calling thread, and nothing runs on another thread.
  * @module
  */
-import { cPath, cString, fromCString, fromUtf8, utf8 } from "./buffer.ts";
+import { cPath, cSecondPath, fromCString, fromUtf8, utf8 } from "./buffer.ts";
 import { check, Errno, SyscallError } from "./errno.ts";
 import { OwnedFd } from "./fd.ts";
 import {
@@ -211,7 +211,7 @@ export function changeMode(fd: OwnedFd, mode: number): void {
  */
 export function rename(from: string, to: string): void {
   const c = libc();
-  check("rename", c.rename(cPath(from), cString(to)), c.errno[0], from);
+  check("rename", c.rename(cPath(from), cSecondPath(to)), c.errno[0], from);
 }
 
 /**

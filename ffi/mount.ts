@@ -2,7 +2,7 @@
  * Mounts of the mount namespace that the process is in.
  * @module
  */
-import { cPath, cString } from "./buffer.ts";
+import { cPath, cSecondPath } from "./buffer.ts";
 import { check } from "./errno.ts";
 import { libc } from "./libc.ts";
 
@@ -54,7 +54,7 @@ export function unmount(target: string, options: UnmountOptions = {}): void {
 
 function mount(source: string, target: string, flags: bigint): void {
   const from = cPath(source);
-  const to = cString(target);
+  const to = cSecondPath(target);
   const c = libc();
   check("mount", c.mount(from, to, null, flags, null), c.errno[0], target);
 }

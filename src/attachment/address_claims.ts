@@ -61,20 +61,18 @@ export function claimAddresses(
   wishes: readonly AddressWish[],
   first?: FirstClaim,
 ): ClaimedAddress[] {
-  const tries = wishes.map((wish) => ({
-    ...wish,
-    candidates: Iterator.from(wish.candidates),
-  }));
-  const wanted = tries.flatMap(({ gateway, candidates }) => {
-    const { value: address } = candidates.next();
-    return address === undefined ? [] : [{ address, gateway }];
+  const tries = wishes.map(({ candidates }) => candidates[Symbol.iterator]());
+  const tried = wishes.map(({ gateway }, i): ClaimedAddress | undefined => {
+    const address = tries[i]?.next().value;
+    return address && { address, gateway };
   });
+  const wanted = tried.filter((one) => one !== undefined);
   const taken = claim(route, link, wanted, first);
-  return tries.map((wish) => {
-    const tried = wanted.find(({ gateway }) => gateway === wish.gateway);
-    return tried === undefined || taken.includes(tried)
-      ? claimNext(route, link, wish, tried?.address)
-      : tried;
+  return wishes.map((wish, i) => {
+    const one = tried[i];
+    return one === undefined || taken.includes(one)
+      ? claimNext(route, link, wish, tries[i], one?.address)
+      : one;
   });
 }
 
@@ -82,10 +80,13 @@ export function claimAddresses(
 function claimNext(
   route: Connection,
   link: ClaimingLink,
-  { gateway, candidates, exhausted }: AddressWish,
+  { gateway, exhausted }: AddressWish,
+  candidates: Iterator<IpAddress> | undefined,
   last: IpAddress | undefined,
 ): ClaimedAddress {
-  for (const address of candidates) {
+  for (;;) {
+    const address = candidates?.next().value;
+    if (address === undefined) break;
     last = address;
     const wanted = { address, gateway };
     if (claim(route, link, [wanted]).length === 0) return wanted;
@@ -134,7 +135,7 @@ function claim(
   link: ClaimingLink,
   wanted: readonly ClaimedAddress[],
   { before, send }: FirstClaim = claimsAlone(route, link),
-): ClaimedAddress[] {
+): readonly ClaimedAddress[] {
   const taken: ClaimedAddress[] = [];
   let found: number[][];
   try {
@@ -155,6 +156,7 @@ function claim(
   }
   // An address of the node itself has no host route in the main table, yet is as taken as any.
   const local = wanted.filter((_, i) => found[i]?.includes(RTN_LOCAL));
+  if (taken.length + local.length === 0) return NONE;
   releaseAddresses(route, link.hostIndex, local.map(({ address }) => address));
   taken.push(...local);
   // The kernel went on to the neighbour.
@@ -165,6 +167,8 @@ function claim(
   );
   return taken;
 }
+
+const NONE: readonly ClaimedAddress[] = [];
 
 /** How many messages {@linkcode claimRequests} makes, the route first. */
 const CLAIM_REQUESTS = 2;

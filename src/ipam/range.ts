@@ -46,7 +46,7 @@ export class AddressRange {
 
   /** Those that are free, in the order to try them; see {@linkcode probe}. */
   *candidates(
-    seed: Uint8Array,
+    seed: bigint | Uint8Array,
     isTaken: (address: bigint) => boolean,
   ): Generator<InterfaceAddress, void> {
     const { prefixLength } = this.network;

@@ -26,15 +26,13 @@ export interface RecordKind<T> {
 // Plain maps: no structure extension that another CBOR reader would not know.
 const cbor = new Encoder({ useRecords: false, tagUint8Array: false });
 
-/** Encodes a body in its envelope. */
+/** Encodes a body in its envelope: valid until the next one is encoded. */
 export function encodeRecord<T>(
   kind: RecordKind<T>,
   body: T,
 ): Uint8Array<ArrayBuffer> {
-  // A new buffer, which is nobody else's: cbor-x gives out views of one that it writes on in.
-  return new Uint8Array(
-    cbor.encode({ podnet: kind.kind, version: kind.version, body }),
-  );
+  const envelope = { podnet: kind.kind, version: kind.version, body };
+  return cbor.encode(envelope) as Uint8Array<ArrayBuffer>;
 }
 
 /**

@@ -25,7 +25,7 @@ const TRIES = 32;
 export function* freeAddresses(
   context: NodeContext,
   pool: AddressPool,
-  seed: Uint8Array,
+  seed: bigint,
   isSure: boolean,
 ): Generator<IpAddress> {
   let tries = 0;

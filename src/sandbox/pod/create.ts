@@ -353,7 +353,7 @@ function takeWarm(
 function addressWishes(
   context: NodeContext,
   spec: NormalisedSpec,
-  seed: Uint8Array,
+  seed: bigint,
   isSure: boolean,
 ): AddressWish[] {
   const requested = spec.addresses.map((text) => IpAddress.parse(text));

@@ -4,7 +4,7 @@
  * @module
  */
 import { Errno, isSyscallError, SyscallError } from "../../../ffi/errno.ts";
-import { utf8 } from "../../../ffi/buffer.ts";
+import { utf8Once } from "../../../ffi/buffer.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import { readTextFile, stat } from "../../../ffi/file.ts";
 import { writeFileAtomic, writeNewFile } from "../../state/store.ts";
@@ -70,9 +70,9 @@ function write(
     nodeResolver(),
   );
   if (resolvConf !== made?.resolvConf) {
-    write(`${directory}/resolv.conf`, utf8(resolvConf), 0o644);
+    write(`${directory}/resolv.conf`, utf8Once(resolvConf), 0o644);
   }
-  write(`${directory}/hosts`, utf8(hosts), 0o644, made?.hosts);
+  write(`${directory}/hosts`, utf8Once(hosts), 0o644, made?.hosts);
 }
 
 /**

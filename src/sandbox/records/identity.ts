@@ -15,8 +15,8 @@ export const HOST_INTERFACE_PREFIX = "pn-";
 
 /** Where probing for a free address starts, and the MAC, both constant for one sandbox id. */
 export interface Identity {
-  /** 32 bytes. */
-  readonly seed: Uint8Array;
+  /** 256 bits. */
+  readonly seed: bigint;
   readonly mac: MacAddress;
 }
 
@@ -28,8 +28,14 @@ export function sandboxId(namespace: string, name: string): string {
 
 /** Derives the constants of a sandbox. */
 export function identity(id: string): Identity {
-  const seed = digest(id);
-  const mac = seed.slice(26, 32);
+  const bytes = digest(id);
+  const { buffer, byteOffset } = bytes;
+  const view = new DataView(buffer, byteOffset);
+  let seed = 0n;
+  for (let at = 0; at < 32; at += 8) {
+    seed = seed << 64n | view.getBigUint64(at);
+  }
+  const mac = bytes.subarray(26, 32);
   // Locally administered, unicast.
   mac[0] = 0x02;
   return { seed, mac: MacAddress.fromBytes(mac) };
