@@ -2,7 +2,7 @@
  * Renaming that replaces nothing.
  * @module
  */
-import { cPath, cString } from "./buffer.ts";
+import { cPath, cSecondPath } from "./buffer.ts";
 import { check } from "./errno.ts";
 import { libc } from "./libc.ts";
 
@@ -14,7 +14,7 @@ import { libc } from "./libc.ts";
 export function renameToNew(from: string, to: string): void {
   const c = libc();
   const name = cPath(from);
-  const target = cString(to);
+  const target = cSecondPath(to);
   const result = c.renameat2(
     AT_FDCWD,
     name,

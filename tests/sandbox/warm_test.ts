@@ -97,6 +97,38 @@ Deno.test("a sandbox from a namespace made ahead is like any other", async () =>
   assertEquals(again.sandbox.mac, mac);
 });
 
+/** What is in a sandbox's directory, and who may read it. */
+function files({ sandbox: { netnsPath } }: Pod): unknown {
+  const directory = netnsPath.slice(0, netnsPath.lastIndexOf("/"));
+  const names = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+  return names.map((name) => {
+    const path = `${directory}/${name}`;
+    const isText = name === "hosts" || name === "resolv.conf";
+    const text = isText ? Deno.readTextFileSync(path) : "";
+    return [name, Deno.statSync(path).mode, text];
+  });
+}
+
+for (
+  const dns of [{}, {
+    nameservers: ["192.0.2.53"],
+    hostAliases: [{ ip: "192.0.2.1", hostnames: ["db"] }],
+  }]
+) {
+  Deno.test(`a sandbox from a namespace made ahead has the same files, dns: ${JSON.stringify(dns)}`, async () => {
+    const made = blanks();
+    const of = async (node: Node) => {
+      await using pod = await Pod.create(node, { name: "one", dns });
+      assertEquals(
+        made.includes(pod.sandbox.hostInterface ?? ""),
+        node !== host.node,
+      );
+      return files(pod);
+    };
+    assertEquals(await of(node), await of(host.node));
+  });
+}
+
 Deno.test("of sandboxes from namespaces made ahead none loses its first packet", async () => {
   for (let i = 0; i < 12; i++) {
     await untilReady(node);

@@ -10,8 +10,12 @@ import { readTextFile, stat } from "../../../ffi/file.ts";
 import { writeFileAtomic, writeNewFile } from "../../state/store.ts";
 import {
   dnsFiles,
+  HOSTS,
+  isOfNode,
   NO_RESOLVER,
+  ownHosts,
   readResolvConf,
+  resolvConf,
   type Resolver,
 } from "../records/dns.ts";
 import type { NodeState } from "../records/node_state.ts";
@@ -24,9 +28,9 @@ export function writeDnsFiles(state: NodeState, record: Named): void {
 
 /** What was made ahead. */
 interface Made {
-  /** What resolv.conf says. */
-  readonly resolvConf: string;
-  /** The file, which is empty. */
+  /** Whose resolv.conf it is. */
+  readonly resolver: Resolver;
+  /** The file, with its beginning. */
   readonly hosts: OwnedFd;
 }
 
@@ -37,12 +41,6 @@ export function newDnsFiles(
   made?: Made,
 ): void {
   write(state, record, writeNewFile, made);
-}
-
-/** What the resolv.conf says of a sandbox whose spec says nothing of it. */
-export function usualResolvConf(): string {
-  const dns = { hostname: "", hostAliases: [] };
-  return dnsFiles({ dns }, [], nodeResolver()).resolvConf;
 }
 
 type Named = Pick<SandboxRecord, "id" | "spec" | "addresses">;
@@ -62,16 +60,15 @@ function write(
   write: typeof writeNewFile,
   made?: Made,
 ): void {
-  const { id, spec } = record;
+  const { id, spec: { dns } } = record;
   const directory = state.sandboxDirectory(id);
-  const { resolvConf, hosts } = dnsFiles(
-    spec,
-    namedAddresses(record),
-    nodeResolver(),
-  );
-  if (resolvConf !== made?.resolvConf) {
-    write(`${directory}/resolv.conf`, utf8Once(resolvConf), 0o644);
+  const resolver = nodeResolver();
+  if (made?.resolver !== resolver || !isOfNode(dns)) {
+    const text = resolvConf(dns, resolver);
+    write(`${directory}/resolv.conf`, utf8Once(text), 0o644);
   }
+  const own = ownHosts(dns, namedAddresses(record));
+  const hosts = made === undefined ? HOSTS + own : own;
   write(`${directory}/hosts`, utf8Once(hosts), 0o644, made?.hosts);
 }
 
@@ -113,8 +110,8 @@ let known:
   | { readonly version: string; readonly resolver: Resolver }
   | undefined;
 
-/** Read again when it is another file, or another version of it: 2 µs a pod instead of 25. */
-function nodeResolver(): Resolver {
+/** What the node's own resolv.conf says; read again when it is another file, or another version of it: 2 µs a pod instead of 25. */
+export function nodeResolver(): Resolver {
   try {
     const { dev, ino, size, changed } = stat(NODE_FILE);
     const version = `${dev} ${ino} ${size} ${changed}`;

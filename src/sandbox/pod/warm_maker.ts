@@ -20,7 +20,7 @@ import {
   removeWarmDirectories,
   WarmDirectory,
 } from "../records/warm_directory.ts";
-import { usualResolvConf } from "./dns_files.ts";
+import { nodeResolver } from "./dns_files.ts";
 import {
   DEFAULT_INTERFACE,
   FIRST_INDEX,
@@ -92,7 +92,7 @@ function prepare(
   );
   prepareLink(route, podRoute, link, pools.map(({ gateway }) => gateway));
   const directory = opened.use(
-    WarmDirectory.make(pool, namespace, usualResolvConf()),
+    WarmDirectory.make(pool, namespace, nodeResolver()),
   );
   const owned = opened.move();
   return {

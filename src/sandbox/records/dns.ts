@@ -41,11 +41,15 @@ export function dnsFiles(
 ): DnsFiles {
   return {
     resolvConf: resolvConf(spec.dns, node),
-    hosts: hosts(spec.dns, addresses),
+    hosts: HOSTS + ownHosts(spec.dns, addresses),
   };
 }
 
-function resolvConf(dns: NormalisedDns, node: Resolver): string {
+/** resolv.conf(5): what the spec says, and what the node's own says for what that leaves out. */
+export function resolvConf(
+  dns: Partial<Resolver>,
+  node: Resolver,
+): string {
   const searches = dns.searches ?? node.searches;
   const options = dns.options ?? node.options;
   return [
@@ -86,9 +90,20 @@ function isLoopback(text: string): boolean {
   }
 }
 
-/** hosts(5), as kubelet writes it: localhost, the pod under its own name, the aliases. */
-function hosts(dns: NormalisedDns, addresses: readonly string[]): string {
-  let text = HOSTS;
+/** Whether the spec leaves all of resolv.conf to the node. */
+export function isOfNode(
+  { nameservers, searches, options }: Partial<Resolver>,
+): boolean {
+  return nameservers === undefined && searches === undefined &&
+    options === undefined;
+}
+
+/** What follows {@linkcode HOSTS}: the pod under its own name, the aliases. */
+export function ownHosts(
+  dns: NormalisedDns,
+  addresses: readonly string[],
+): string {
+  let text = "";
   for (const address of addresses) text += `${address}\t${dns.hostname}\n`;
   for (const { ip, hostnames } of dns.hostAliases) {
     text += `${ip}\t${hostnames.join(" ")}\n`;
@@ -96,7 +111,8 @@ function hosts(dns: NormalisedDns, addresses: readonly string[]): string {
   return text;
 }
 
-const HOSTS = `127.0.0.1\tlocalhost
+/** How hosts(5) begins, as kubelet writes it. */
+export const HOSTS = `127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters

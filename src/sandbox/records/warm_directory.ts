@@ -8,7 +8,7 @@
  * @module
  */
 import { Errno, SyscallError } from "../../../ffi/errno.ts";
-import { readDirectory } from "../../../ffi/file.ts";
+import { readDirectory, writeAll } from "../../../ffi/file.ts";
 import { renameToNew } from "../../../ffi/rename_to_new.ts";
 import { utf8 } from "../../../ffi/buffer.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
@@ -18,7 +18,7 @@ import { isPinOf, unpin } from "../../namespace/pin.ts";
 import { removeDirectory } from "../../state/directory.ts";
 import { eachAbandoned, OwnDirectory } from "../../state/own_directory.ts";
 import { makeFile, removeIfEmpty, writeNewFile } from "../../state/store.ts";
-import { DNS_FILES } from "./dns.ts";
+import { DNS_FILES, HOSTS, resolvConf, type Resolver } from "./dns.ts";
 import { NOTE } from "./sandbox_records.ts";
 
 /** The name of the pin in the directory of a sandbox. */
@@ -26,9 +26,9 @@ export const PIN = "netns";
 
 /** See the module. Until it is moved, disposing it removes it. */
 export class WarmDirectory implements Disposable {
-  /** What its resolv.conf says. */
-  readonly resolvConf: string;
-  /** Empty. */
+  /** Whose resolv.conf it has. */
+  readonly resolver: Resolver;
+  /** With its beginning. */
   readonly hosts: OwnedFd;
   /** The empty file of the sandbox's note. */
   readonly note: OwnedFd;
@@ -40,13 +40,13 @@ export class WarmDirectory implements Disposable {
   private constructor(
     own: OwnDirectory,
     namespaceId: string,
-    files: Pick<WarmDirectory, "resolvConf" | "hosts" | "note">,
+    files: Pick<WarmDirectory, "resolver" | "hosts" | "note">,
     made: DisposableStack,
   ) {
     this.#own = own;
     this.#namespaceId = namespaceId;
     this.#made = made;
-    this.resolvConf = files.resolvConf;
+    this.resolver = files.resolver;
     this.hosts = files.hosts;
     this.note = files.note;
   }
@@ -60,18 +60,20 @@ export class WarmDirectory implements Disposable {
   static make(
     pool: OwnDirectory,
     namespace: NetworkNamespace,
-    resolvConf: string,
+    resolver: Resolver,
   ): WarmDirectory {
     using made = new DisposableStack();
     const own = made.use(OwnDirectory.make(pool.path));
     const { path } = own;
     made.defer(() => remove(path));
-    const [RESOLV_CONF, HOSTS] = DNS_FILES;
-    writeNewFile(`${path}/${RESOLV_CONF}`, utf8(resolvConf), 0o644);
-    const hosts = made.use(makeFile(`${path}/${HOSTS}`, 0o644));
+    const [resolvFile, hostsFile] = DNS_FILES;
+    const text = utf8(resolvConf({}, resolver));
+    writeNewFile(`${path}/${resolvFile}`, text, 0o644);
+    const hosts = made.use(makeFile(`${path}/${hostsFile}`, 0o644));
+    writeAll(hosts, utf8(HOSTS));
     const note = made.use(makeFile(`${path}/${NOTE}`, 0o600));
     namespace.pin(`${path}/${PIN}`);
-    const files = { resolvConf, hosts, note };
+    const files = { resolver, hosts, note };
     return new WarmDirectory(own, namespace.id, files, made.move());
   }
 
