@@ -45,8 +45,8 @@ async function arrives(
   send(own ?? "", honest);
   if (isExpected) await until(() => eye.saw(mark), "it did not arrive");
   // Where even the honest one does not arrive, nothing does.
-  const deadline = performance.now() + 50;
-  while (performance.now() < deadline && !eye.saw(honest)) {
+  const end = performance.now() + 50;
+  while (performance.now() < end && !eye.saw(honest)) {
     await new Promise((done) => setTimeout(done, 1));
   }
   return eye.saw(mark);
