@@ -8,6 +8,9 @@ import { endCompanions } from "../support/processes.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 
+/** In the environment of what runs on a host: what has left its namespaces is found by it. */
+const MARK = "PODNET_TEST_HOST";
+
 /** What a command line came to. */
 export interface Outcome {
   readonly code: number;
@@ -130,7 +133,7 @@ export class Host implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await endCompanions(this.pid);
+    await endCompanions(this.pid, `${MARK}=${this.stateDir}`);
     await this.#holder.stdin.close();
     await this.#holder.stdout.cancel();
     await this.#holder.status;
@@ -139,7 +142,8 @@ export class Host implements AsyncDisposable {
 
   #enter(command: readonly string[]): string[] {
     const target = `--target=${this.pid}`;
-    return ["nsenter", target, "--net", "--mount", ...command];
+    const mark = `${MARK}=${this.stateDir}`;
+    return ["nsenter", target, "--net", "--mount", "env", mark, ...command];
   }
 }
 

@@ -24,11 +24,17 @@ Deno.test("a host ends what a test leaves on it, inside of its pods as well, and
   const left: number[] = [];
   {
     await using host = await Host.start();
-    for (const through of [[], ["unshare", "--net"], ["unshare", "--mount"]]) {
+    for (
+      const through of [[], ["unshare", "-n"], ["unshare", "-m"], [
+        "unshare",
+        "-n",
+        "-m",
+      ]]
+    ) {
       left.push(await leave(host, ...through));
     }
-    assertEquals(left.map(isThere), [true, true, true]);
+    assertEquals(left.map(isThere), [true, true, true, true]);
   }
-  assertEquals(left.map(isThere), [false, false, false]);
+  assertEquals(left.map(isThere), [false, false, false, false]);
   assert(isThere(kept));
 });

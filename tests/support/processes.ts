@@ -1,14 +1,14 @@
 /**
- * Processes by the namespaces that they are in.
+ * Processes of a machine that is made of namespaces.
  *
  * @module
  */
 import { until } from "./patience.ts";
 
 /** Undefined for a process that is gone, or about to be. */
-function namespaceOf(pid: number, kind: "net" | "mnt"): string | undefined {
+function ifThere<T>(read: () => T): T | undefined {
   try {
-    return Deno.readLinkSync(`/proc/${pid}/ns/${kind}`);
+    return read();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     // It ended in between.
@@ -19,31 +19,37 @@ function namespaceOf(pid: number, kind: "net" | "mnt"): string | undefined {
   }
 }
 
-/** All that share the network or the mounts of a process, save itself. */
-function companions(pid: number): number[] {
-  const [net, mnt] = [namespaceOf(pid, "net"), namespaceOf(pid, "mnt")];
-  return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name))
-    .filter((other) =>
-      other > 0 && other !== pid &&
-      (net !== undefined && namespaceOf(other, "net") === net ||
-        mnt !== undefined && namespaceOf(other, "mnt") === mnt)
-    );
+/** Its namespaces, as far as it has them yet. */
+function namespacesOf(pid: number): string[] {
+  return ["net", "mnt"].flatMap((kind) =>
+    ifThere(() => Deno.readLinkSync(`/proc/${pid}/ns/${kind}`)) ?? []
+  );
+}
+
+function isMarked(pid: number, mark: string): boolean {
+  const environment = ifThere(() =>
+    Deno.readTextFileSync(`/proc/${pid}/environ`)
+  );
+  return environment?.split("\0").includes(mark) ?? false;
 }
 
 /**
- * Kills all that share the network or the mounts of a process, save itself, and waits until they are gone. A test that ends
- * well has ended them before; what one leaves that fails would be told as a second failure, of the whole run.
+ * Kills all that share the network or the mounts of a process, save itself, or that have a variable in their environment,
+ * and waits until they are gone. A test that ends well has ended them before; what one leaves that fails would be told as a
+ * second failure, of the whole run.
+ *
+ * @param mark `NAME=value`
  */
-export async function endCompanions(pid: number): Promise<void> {
+export async function endCompanions(pid: number, mark: string): Promise<void> {
+  const own = namespacesOf(pid);
+  const isCompanion = (other: number) =>
+    other > 0 && other !== pid &&
+    (namespacesOf(other).some((one) => own.includes(one)) ||
+      isMarked(other, mark));
   await until(() => {
-    const left = companions(pid);
-    for (const other of left) {
-      try {
-        Deno.kill(other, "SIGKILL");
-      } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      }
-    }
+    const left = [...Deno.readDirSync("/proc")]
+      .map(({ name }) => Number(name)).filter(isCompanion);
+    for (const other of left) ifThere(() => Deno.kill(other, "SIGKILL"));
     return left.length === 0;
   }, `processes beside ${pid} do not end`);
 }
