@@ -56,28 +56,6 @@ export function open(path: string, flags: number, mode = 0): OwnedFd {
 }
 
 /**
- * Opens a file whose path begins at an open directory (openat(2)): wherever the thread is, and with fewer steps for the kernel.
- *
- * @throws {SyscallError}
- */
-export function openAt(
-  directory: OwnedFd,
-  path: string,
-  flags: number,
-): OwnedFd {
-  const at = directory.fd;
-  const name = cPath(path);
-  const c = libc();
-  for (;;) {
-    const result = c.openat(at, name, flags | O_CLOEXEC, 0);
-    const errno = result < 0 ? c.errno[0] : 0;
-    if (errno !== Errno.EINTR) {
-      return new OwnedFd(check("openat", result, errno, path));
-    }
-  }
-}
-
-/**
  * Reads what is there, once (read(2)). Retries when a signal interrupts.
  *
  * @returns how many bytes were read, 0 at the end
@@ -192,6 +170,38 @@ export function writeFile(
     typeof data === "string" ? utf8(data) : data,
     path,
   );
+}
+
+/**
+ * As {@linkcode writeFile}, of a path that begins at an open directory (openat(2)): the same wherever the thread is, and nearer.
+ *
+ * @throws {SyscallError}
+ */
+export function writeFileAt(
+  directory: OwnedFd,
+  path: string,
+  data: Uint8Array<ArrayBuffer>,
+): void {
+  const file = openAt(directory, path, O_WRONLY);
+  // `using` costs 1 µs here, and there are two for each pod.
+  try {
+    writeAll(file, data, path);
+  } finally {
+    file[Symbol.dispose]();
+  }
+}
+
+function openAt(directory: OwnedFd, path: string, flags: number): OwnedFd {
+  const at = directory.fd;
+  const name = cPath(path);
+  const c = libc();
+  for (;;) {
+    const result = c.openat(at, name, flags | O_CLOEXEC, 0);
+    const errno = result < 0 ? c.errno[0] : 0;
+    if (errno !== Errno.EINTR) {
+      return new OwnedFd(check("openat", result, errno, path));
+    }
+  }
 }
 
 /**

@@ -9,7 +9,7 @@
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { utf8 } from "../../ffi/buffer.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
-import { O_WRONLY, openAt, writeAll } from "../../ffi/file.ts";
+import { writeFileAt } from "../../ffi/file.ts";
 import { SandboxError } from "../errors.ts";
 import type { IpAddress } from "../net/ip.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
@@ -137,8 +137,7 @@ export function guardIpv6(
   if (settings === undefined) return;
   for (const [name, value] of hasIpv6 ? WITH_IPV6 : WITHOUT_IPV6) {
     try {
-      using file = openAt(settings, `${link}/${name}`, O_WRONLY);
-      writeAll(file, value);
+      writeFileAt(settings, `${link}/${name}`, value);
     } catch (error) {
       // There is no IPv6 on a link with an MTU below 1280.
       if (hasIpv6 || !isSyscallError(error, Errno.ENOENT)) throw error;

@@ -76,16 +76,21 @@ export function lastHostPort(mapping: PortMapping): number {
  * @returns one mapping a port, in ascending order
  */
 export function expandPortMapping(mapping: PortMapping): SinglePortMapping[] {
-  const { hostPort, containerPort, hostIP } = mapping;
-  return Array.from(
-    { length: lastHostPort(mapping) - hostPort + 1 },
-    (_, i) => ({
-      protocol: mapping.protocol ?? "tcp",
+  const { hostPort, containerPort, hostIP, protocol = "tcp" } = mapping;
+  const address = hostIP === undefined
+    ? {}
+    : { hostIP: IpAddress.parse(hostIP).toString() };
+  const count = lastHostPort(mapping) - hostPort + 1;
+  const ports: SinglePortMapping[] = [];
+  for (let i = 0; i < count; i++) {
+    ports.push({
+      protocol,
       hostPort: hostPort + i,
       containerPort: containerPort + i,
-      ...hostIP !== undefined && { hostIP: IpAddress.parse(hostIP).toString() },
-    }),
-  );
+      ...address,
+    });
+  }
+  return ports;
 }
 
 /**
