@@ -103,8 +103,8 @@ export class OpenRecords {
     const files = this.#files.get(id);
     if (files === undefined) return;
     this.#files.delete(id);
+    using _lock = files.isLent ? undefined : files.lock;
     files.record[Symbol.dispose]();
-    if (!files.isLent) files.lock?.[Symbol.dispose]();
   }
 
   #giveBack(id: string, files: Files, lock: OwnedFd): void {
