@@ -42,7 +42,12 @@ export function shareMounts(directory: string): void {
   bindMount(directory, directory);
   makeShared(directory);
   for (const pin of pins) {
-    unmount(`/proc/self/fd/${hidden.fd}/${pin}`, { detach: true });
+    try {
+      unmount(`/proc/self/fd/${hidden.fd}/${pin}`, { detach: true });
+    } catch (error) {
+      // Of a sandbox that is removed it may go meanwhile.
+      if (!isSyscallError(error, Errno.EINVAL, Errno.ENOENT)) throw error;
+    }
   }
 }
 
@@ -191,8 +196,16 @@ export function unpin(path: string, id?: string): void {
  * @returns whether that was all
  */
 function unpinKnown(path: string, id: string): boolean {
+  return isPinOf(path, id) && unpinChecked(path);
+}
+
+/**
+ * Unpins what was found to be a pin.
+ *
+ * @returns whether that was all
+ */
+export function unpinChecked(path: string): boolean {
   try {
-    if (!isPinOf(path, id)) return false;
     unmount(path, { detach: true });
     unlink(path);
     return true;

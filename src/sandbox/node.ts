@@ -332,10 +332,10 @@ export class Node implements AsyncDisposable {
     }
   }
 
-  /** Closes this process's sockets. Node and pods stay. */
-  [Symbol.asyncDispose](): Promise<void> {
+  /** Ends what removals left to be done, and closes this process's sockets. Node and pods stay. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#context.late?.[Symbol.asyncDispose]();
     this.#opened.dispose();
-    return Promise.resolve();
   }
 
   #inUse(count: number): SandboxError {

@@ -23,6 +23,7 @@ import {
   type NodeContext,
   NodeSockets,
 } from "./node/context.ts";
+import { LateRemoval } from "./node/late_removal.ts";
 import { outsideMtu } from "./node/mtu.ts";
 import {
   newNode,
@@ -78,6 +79,8 @@ async function open(options: NodeOptions): Promise<Node> {
   const undo = new UndoStack();
   undo.push(() => state.abandon());
   try {
+    // Whoever put them aside may have been killed.
+    state.removed.finishAll();
     const known = state.readNode();
     if (known === undefined && !isNew) {
       // It was taken down in between; what it is to be is decided with the node alone.
@@ -113,6 +116,7 @@ async function open(options: NodeOptions): Promise<Node> {
     const context: NodeContext = {
       ...parts,
       table: tableOf(parts),
+      late: new LateRemoval(state.removed),
       ...parsed.warm === undefined ? {} : {
         warm: opened.use(
           new WarmPool(parsed.warm, opened.use(new WarmMaker(parts))),

@@ -132,6 +132,12 @@ export const CASES: readonly Case[] = [
     allOrNothing: false,
   },
   {
+    operation: "removeAsOneOfMany",
+    prepare: inUse,
+    assertDone: assertGone,
+    allOrNothing: false,
+  },
+  {
     operation: "forceRemove",
     prepare: async (world) => {
       await using sandbox = await victim(world);

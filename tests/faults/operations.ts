@@ -19,6 +19,7 @@ import {
   removeNode,
   type Sandbox,
 } from "../../mod.ts";
+import { contextOf } from "../../src/sandbox/node.ts";
 
 /** What an operation acts on, as plain data: it is handed to other processes. */
 export interface Scene {
@@ -124,6 +125,23 @@ function adopt(node: Node, { sandbox, adopted }: Scene): Promise<Sandbox> {
   });
 }
 
+/** How long what is done later may take. */
+const LATER_MS = 200;
+
+/** Not the first of its process; until the last of it is done. */
+async function removeAsOneOfMany(
+  node: Node,
+  { sandbox }: Scene,
+): Promise<void> {
+  const { late, state } = contextOf(node);
+  late?.begin()?.[Symbol.dispose]();
+  await node.removeSandbox(sandbox);
+  const deadline = performance.now() + LATER_MS;
+  while (state.removed.names().length > 0 && performance.now() < deadline) {
+    await new Promise((wake) => setTimeout(wake, 5));
+  }
+}
+
 async function addPorts(node: Node, { sandbox }: Scene): Promise<void> {
   await using handle = await node.openSandbox(sandbox);
   await handle.addPorts(MORE_PORTS);
@@ -185,6 +203,7 @@ export const SANDBOX_OPERATIONS = {
   claim,
   adopt,
   remove: (node, { sandbox }) => node.removeSandbox(sandbox),
+  removeAsOneOfMany,
   forceRemove: (node, { sandbox }) =>
     node.removeSandbox(sandbox, { force: true }),
   addPorts,

@@ -21,6 +21,7 @@ const FLOORS: Readonly<Record<Operation, number>> = {
   claim: 30,
   adopt: 20,
   remove: 6,
+  removeAsOneOfMany: 9,
   forceRemove: 6,
   addPorts: 6,
   removePorts: 5,
@@ -47,6 +48,7 @@ const TAKING_TURNS: readonly Operation[] = [
   "attachNetwork",
   "detachNetwork",
   "remove",
+  "removeAsOneOfMany",
   "forceRemove",
   "collectGarbage",
 ];

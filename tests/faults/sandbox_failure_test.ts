@@ -17,6 +17,7 @@ const FLOORS: Readonly<Record<Operation, number>> = {
   claim: 35,
   adopt: 25,
   remove: 15,
+  removeAsOneOfMany: 20,
   forceRemove: 15,
   addPorts: 12,
   removePorts: 15,

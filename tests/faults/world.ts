@@ -11,6 +11,7 @@ import { Connection } from "../../src/netlink/connection.ts";
 import { NETLINK_ROUTE } from "../../src/netlink/message.ts";
 import { NftablesConnection } from "../../src/nftables/connection.ts";
 import { dumpRoutes, ROUTE_PROTOCOL } from "../../src/rtnetlink/route.ts";
+import { contextOf } from "../../src/sandbox/node.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { ask, serve } from "../support/ask.ts";
 import { command } from "../support/command.ts";
@@ -134,6 +135,7 @@ export class World implements AsyncDisposable {
       // With force the kernel takes 30 ms.
       await this.node.removeSandbox(id, { force: containers.length > 0 });
     }
+    contextOf(this.node).late?.finish();
   }
 
   /** Asserts that the state is, or becomes once the kernel is done with what is dying, as it was. */

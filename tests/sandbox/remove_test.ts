@@ -179,36 +179,43 @@ class Process implements AsyncDisposable {
   }
 }
 
-Deno.test("IP4 remove() while a process is inside frees addresses and ports at once, and the link when the process ends", async () => {
-  const sandbox = await create();
-  const { hostInterface, addresses } = sandbox;
-  const isThere = () =>
-    ipLinks(node.namespace).some(({ ifname }) => ifname === hostInterface);
-  await using process = new Process(sandbox);
-  await sandbox.remove();
-  assertEquals(claimsOf(node), before.claims);
-  assert(isThere());
-  assertEquals(await node.node.listSandboxes().then((all) => all.length), 1);
+for (const company of ["alone", "right after another"]) {
+  Deno.test(`IP4 remove() ${company} while a process is inside frees addresses and ports at once, and the link when the process ends`, async () => {
+    await using another = await Pod.create(node);
+    const sandbox = await create();
+    const { hostInterface, addresses } = sandbox;
+    const isThere = () =>
+      ipLinks(node.namespace).some(({ ifname }) => ifname === hostInterface);
+    await using process = new Process(sandbox);
+    if (company !== "alone") await another[Symbol.asyncDispose]();
+    await sandbox.remove();
+    await another[Symbol.asyncDispose]();
+    assertEquals(claimsOf(node), before.claims);
+    assert(isThere());
+    assertEquals(await node.node.listSandboxes().then((all) => all.length), 1);
 
-  // Somebody else can have both.
-  await using heir = await Pod.create(node, {
-    name: "heir",
-    addresses,
-    ports: [PORT],
+    // Somebody else can have both.
+    await using heir = await Pod.create(node, {
+      name: "heir",
+      addresses,
+      ports: [PORT],
+    });
+    using inside = NetworkNamespace.fromPid(process.pid);
+    for (const family of FAMILIES) {
+      using server = heir.serve("tcp", family, 80);
+      const to = { address: nodeAddress(family), port: PORT.hostPort };
+      const answer = ask("tcp", lab.outside.namespace, to, [server]);
+      assert(typeof answer === "object");
+      // The process that stayed inside has the heir's address, and yet no way out.
+      const direct = { address: other.address(family), port: 90 };
+      using neighbour = other.serve("udp", family, 90);
+      const outcome = ask("udp", inside, direct, [neighbour], {
+        timeoutMs: 50,
+      });
+      assertEquals(outcome, "unanswered");
+    }
   });
-  using inside = NetworkNamespace.fromPid(process.pid);
-  for (const family of FAMILIES) {
-    using server = heir.serve("tcp", family, 80);
-    const to = { address: nodeAddress(family), port: PORT.hostPort };
-    const answer = ask("tcp", lab.outside.namespace, to, [server]);
-    assert(typeof answer === "object");
-    // The process that stayed inside has the heir's address, and yet no way out.
-    const direct = { address: other.address(family), port: 90 };
-    using neighbour = other.serve("udp", family, 90);
-    const outcome = ask("udp", inside, direct, [neighbour], { timeoutMs: 50 });
-    assertEquals(outcome, "unanswered");
-  }
-});
+}
 
 Deno.test("remove({ force: true }) while a process is inside deletes the link at once", async () => {
   const sandbox = await create();

@@ -30,17 +30,24 @@ export function claimsOf({ namespace, node }: LabNode): string[] {
   const counters = /\n\s*elements = \{ \d+ ct count over [^}]*\}/g;
   return [
     ...lines(command(namespace, CLAIMS).replace(counters, "")),
-    ...mountsBelow(node.stateDir),
-    ...filesBelow(node.stateDir),
+    ...[...mountsBelow(node.stateDir), ...filesBelow(node.stateDir)]
+      .filter((line) => !isRemoved(line)),
   ];
 }
 
-/** Links, addresses, routes and neighbours of any kind. */
-export function stateOf({ namespace }: LabNode): string[] {
+/** Links, addresses, routes and neighbours of any kind, and what is there of sandboxes that are removed. */
+export function stateOf({ namespace, node }: LabNode): string[] {
   // The kernel says that a new link is up some time after it is; its flags do at once.
-  return lines(
-    command(namespace, STATE).replaceAll(/ state (?:UNKNOWN|UP) /g, " "),
-  );
+  return [
+    ...lines(
+      command(namespace, STATE).replaceAll(/ state (?:UNKNOWN|UP) /g, " "),
+    ),
+    ...filesBelow(node.stateDir).filter(isRemoved),
+  ];
+}
+
+function isRemoved(line: string): boolean {
+  return line.includes("/removed");
 }
 
 /** A moment to return to. */

@@ -99,6 +99,7 @@ export async function collectGarbage(
     using _node = await context.state.lock("shared");
     refuseStaleNode(context);
     refuseForeignTable(context);
+    if (!options.dryRun) context.state.removed.finishAll();
     found.push(...await new Collection(context, options).run(files));
   }
   const { dryRun = false } = options;

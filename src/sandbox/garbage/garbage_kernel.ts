@@ -54,7 +54,7 @@ export interface Stray {
   readonly isThere: () => boolean;
   /** Of a link there is `link` instead: many are deleted together. */
   readonly remove?: () => void;
-  readonly link?: Pick<PodLinkInfo, "index">;
+  readonly link?: Pick<PodLinkInfo, "index" | "name">;
 }
 
 /** What a sandbox should have. */
@@ -119,8 +119,11 @@ async function strays(
     await pacer.pause();
     due.set(id, dueOf(context, id));
   }
-  return parts.filter(({ id, isDue }) =>
-    !leftAlone.has(id) && !isDue(due.get(id) ?? NOTHING)
+  // What is on one of these links goes with it.
+  const going = new Set(context.state.removed.names());
+  return parts.filter(({ id, link, isDue }) =>
+    !leftAlone.has(id) && !isDue(due.get(id) ?? NOTHING) &&
+    !(link !== undefined && going.has(link.name))
   );
 }
 

@@ -30,6 +30,7 @@ import { isId } from "../records/identity.ts";
 import type { LeaseGate } from "../records/node_lease.ts";
 import type { NodeState } from "../records/node_state.ts";
 import type { NodeRecord } from "../records/records.ts";
+import type { LateRemoval } from "./late_removal.ts";
 import type { WarmPool } from "./warm_pool.ts";
 
 /** The node's sockets, each bound for life to the node's namespace. */
@@ -124,6 +125,8 @@ export interface NodeContext {
   readonly ipv6: boolean;
   /** Lets pods have addresses, or not. */
   readonly gate: LeaseGate;
+  /** Does the last part of removals, where sandboxes are removed. */
+  readonly late?: LateRemoval;
   /** Namespaces made ahead, if the node was opened with some. */
   readonly warm?: WarmPool;
 }

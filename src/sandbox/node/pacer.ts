@@ -9,6 +9,8 @@ const PIECE_MS = 4;
 
 /** The turn that was asked for last, if any. */
 let last: Promise<void> | undefined;
+/** How many of those that were asked for have not come. */
+let awaited = 0;
 
 /**
  * Lets the event loop have its turn: timers, sockets, other promises. Costs 1–4 µs, a timer of 0 ms more than a
@@ -21,9 +23,22 @@ let last: Promise<void> | undefined;
  * modules, which take 4 ms to load.
  */
 export function turn(): Promise<void> {
-  last = last?.then(() => new Promise((done) => setImmediate(done))) ??
-    Promise.resolve();
+  if (last === undefined) return last = Promise.resolve();
+  awaited++;
+  last = last.then(loopTurn).then(() => {
+    awaited--;
+  });
   return last;
+}
+
+/** Whether somebody has asked for a turn that has not come yet. */
+export function isTurnAwaited(): boolean {
+  return awaited > 0;
+}
+
+/** Lets the event loop have its turn, whoever else asks for one. */
+export function loopTurn(): Promise<void> {
+  return new Promise((done) => setImmediate(done));
 }
 
 /** Lets the event loop run now and then. */

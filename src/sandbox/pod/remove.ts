@@ -23,6 +23,7 @@ import {
 } from "../../hostport/host_ports.ts";
 import { TABLE } from "../../hostport/sets.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
+import { isPinOf } from "../../namespace/pin.ts";
 import { Connection } from "../../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../../netlink/message.ts";
 import type { NodeContext } from "../node/context.ts";
@@ -35,6 +36,7 @@ import { hasNetworks, removeNetworks } from "../records/network_notes.ts";
 import { isOf } from "../node/node_table.ts";
 import { ownLink } from "../node/ownership.ts";
 import { turn } from "../node/pacer.ts";
+import { removeFile } from "../../state/store.ts";
 import { explained } from "../node/permission.ts";
 import {
   awaitGone,
@@ -78,6 +80,7 @@ export async function removeSandbox(
     const { found, bridges } = await giveUpSandbox(context, id, options);
     // A removal that was cut short has left nothing that names them.
     await sweepBridges(context, found ? bridges : undefined);
+    if (options.force) context.state.removed.finishAll();
     if (!options.force) return found;
     return await deleteHeldLinks(context, new Set([id])) || found;
   });
@@ -98,6 +101,7 @@ export async function removeSandboxes(
     bridges.push(...given.bridges);
   }
   await sweepBridges(context, bridges);
+  context.state.removed.finishAll();
   if (ids.length > 0) await deleteHeldLinks(context, new Set(ids));
 }
 
@@ -171,16 +175,49 @@ async function giveUpDetached(
   if (record === undefined) {
     NetworkNamespace.unpin(state.pinPath(id));
     found = removeOrphans(context, id) || found;
+    // An earlier try may have come so far.
+    state.removed.finishAll();
   } else {
+    using late = context.late?.begin();
     const claims = closeHostPorts(context, record);
     // Many have waited for the same: each has a turn of its own.
     if (await releaseClaims(context, claims)) await turn();
+    const mayBeLate = late !== undefined && !isDetached && !force;
+    if (mayBeLate && putAside(context, record, claims)) {
+      return { ...NOTHING, found };
+    }
     dropNamespace(context, record, claims);
   }
   if (isDetached) removeNetworks(state, id);
   state.removeSandbox(id);
   const specs = record?.interfaces.map(({ spec }) => spec) ?? [];
   return { found, bridges: bridgesOf(specs) };
+}
+
+/**
+ * Leaves a sandbox that has nothing any more but its namespace and its files to be finished later.
+ *
+ * @returns false when it has more, or is not what its record tells, and nothing was done
+ */
+function putAside(
+  { state, late }: NodeContext,
+  { id, netnsId, spec, interfaces, bandwidth, state: made }: SandboxRecord,
+  claims: Claims | undefined,
+): boolean {
+  if (
+    claims === undefined || made !== "ready" || spec.netns !== undefined ||
+    interfaces.length > 0 || bandwidth?.egress !== undefined ||
+    !isPinOf(state.pinPath(id), netnsId)
+  ) return false;
+  // Whoever has it open sees by its links that the sandbox is gone, also when this process dies now.
+  removeFile(state.records.path(id));
+  const { hostInterface } = claims.link;
+  if (!state.removed.add(state.sandboxDirectory(id), hostInterface)) {
+    return false;
+  }
+  state.records.forget(id);
+  late?.add(hostInterface);
+  return true;
 }
 
 /** The node was taken down, so nobody is at work on the sandbox; unless the table is another node's by now. */

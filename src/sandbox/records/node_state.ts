@@ -10,6 +10,7 @@
  *                                 creating.cbor instead of the record of one that is being made
  *                   warm/<pool>/<one>/      what sandboxes will have, made ahead; each process locks its pool
  *                                     netns  resolv.conf  hosts  creating.cbor
+ *                   removed/<link>/         a sandbox that is removed, and has still to go: see removed.ts
  *                   damaged/                records that could not be read
  * ```
  *
@@ -53,6 +54,7 @@ import { type NodeRecord, nodeRecord, type SandboxRecord } from "./records.ts";
 import { DNS_FILES } from "./dns.ts";
 import { RECORD_FILES, SandboxRecords } from "./sandbox_records.ts";
 import { PeersFile } from "./peers_file.ts";
+import { RemovedSandboxes } from "./removed.ts";
 import { orIgnore } from "./undo.ts";
 import { PIN, removeWarmDirectories } from "./warm_directory.ts";
 
@@ -63,11 +65,13 @@ export class NodeState {
   readonly name: string;
   /** `<stateDir>/<node>`. */
   readonly directory: string;
+  /** `<stateDir>/<node>/sandboxes`. */
+  readonly sandboxesDirectory: string;
   /** What it knows of other nodes. */
   readonly peers: PeersFile;
+  readonly removed: RemovedSandboxes;
   readonly #record: string;
   readonly #lock: string;
-  readonly #sandboxes: string;
   readonly #damaged: string;
   /** What was read last, and of which version of the file. */
   #read: { readonly version: string; readonly record: NodeRecord } | undefined;
@@ -91,9 +95,10 @@ export class NodeState {
     this.directory = `${stateDir}/${name}`;
     this.#record = `${this.directory}/node.cbor`;
     this.#lock = `${this.directory}/lock`;
-    this.#sandboxes = `${this.directory}/sandboxes`;
+    this.sandboxesDirectory = `${this.directory}/sandboxes`;
     this.#damaged = `${this.directory}/damaged`;
     this.peers = new PeersFile(`${this.directory}/peers`);
+    this.removed = new RemovedSandboxes(`${this.directory}/removed`);
   }
 
   /** Whether the node was ever opened. */
@@ -211,7 +216,7 @@ export class NodeState {
       this.#isUndecided = true;
       try {
         // Under the lock, so that nobody takes the node down meanwhile.
-        this.#made.push(...ensurePrivateDirectory(this.#sandboxes));
+        this.#made.push(...ensurePrivateDirectory(this.sandboxesDirectory));
         shareMounts(this.directory);
         return lock;
       } catch (error) {
@@ -230,7 +235,7 @@ export class NodeState {
       try {
         if (this.exists()) {
           this.#ensure()[Symbol.dispose]();
-          ensurePrivateDirectory(this.#sandboxes);
+          ensurePrivateDirectory(this.sandboxesDirectory);
           if (makeMountShared(this.directory)) return lock;
         }
       } catch (error) {
@@ -271,8 +276,8 @@ export class NodeState {
     this.#isUndecided = false;
     if (this.exists() || present(this.#damaged)) return;
     // None of this needs a descriptor, of which there may be none.
-    removeIfEmpty(this.#sandboxes);
-    if (present(this.#sandboxes)) return;
+    removeIfEmpty(this.sandboxesDirectory);
+    if (present(this.sandboxesDirectory)) return;
     orIgnore(() => unshareMounts(this.directory));
     // Last of what is inside: without it, others make everything anew.
     orIgnore(() => removeFile(this.#lock));
@@ -290,11 +295,6 @@ export class NodeState {
     return `${this.directory}/warm`;
   }
 
-  /** `<stateDir>/<node>/sandboxes`. */
-  get sandboxesDirectory(): string {
-    return this.#sandboxes;
-  }
-
   /**
    * The directory of a sandbox.
    *
@@ -302,7 +302,7 @@ export class NodeState {
    */
   sandboxDirectory(id: string): string {
     if (!isId(id)) throw new TypeError(`${JSON.stringify(id)} is no id`);
-    return `${this.#sandboxes}/${id}`;
+    return `${this.sandboxesDirectory}/${id}`;
   }
 
   /** The path that containers join. */
@@ -377,7 +377,7 @@ export class NodeState {
   /** The ids of all sandboxes that have a directory. */
   sandboxIds(): string[] {
     try {
-      return readDirectory(this.#sandboxes)
+      return readDirectory(this.sandboxesDirectory)
         .filter(({ kind, name }) => kind === "directory" && isId(name))
         .map(({ name }) => name).sort();
     } catch (error) {
@@ -397,8 +397,7 @@ export class NodeState {
   }
 
   /**
-   * Keeps a record that cannot be read, whatever it is, for people to look at until the node is taken down. The caller
-   * holds the sandbox's lock.
+   * Keeps a record that cannot be read for people to look at until the node is taken down. The caller holds its lock.
    *
    * @throws {SandboxError} `StateUnusable`
    */
@@ -419,7 +418,8 @@ export class NodeState {
   /** Removes the node's own files; its sandboxes must be gone. */
   removeNode(): void {
     removeWarmDirectories(this.warmDirectory, { isAll: true });
-    removeDirectory(this.#sandboxes);
+    this.removed.finishAll();
+    removeDirectory(this.sandboxesDirectory);
     removeDirectory(this.#damaged);
     this.peers.remove();
     unshareMounts(this.directory);

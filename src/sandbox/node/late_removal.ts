@@ -1,0 +1,113 @@
+/**
+ * The last part of a removal is done a little later, of many together: pins are unmounted and files deleted.
+ *
+ * Once the kernel destroys namespaces, which it does on another CPU and of as many at a time as there are, unmounting waits
+ * 100 to 350 µs for it (RCU) instead of 13, and giving an address back may wait for rtnl. So nothing is let go while
+ * removals are under way, and the pins of a batch are unmounted while descriptors keep the namespaces alive: closing these
+ * hands all to the kernel at once.
+ *
+ * There is no timer: who tests a program with podnet would have it reported as left over.
+ *
+ * @module
+ */
+import type { RemovedSandboxes } from "../records/removed.ts";
+import { isTurnAwaited, loopTurn } from "./pacer.ts";
+
+/** So many are a batch, though the program goes on; the kernel has 11 MB for them. */
+const BATCH = 32;
+/** More in a turn of the event loop than there are removals in one. */
+const AT_A_TURN = 4;
+
+/** See the module. One belongs to one open node. */
+export class LateRemoval implements AsyncDisposable {
+  readonly #removed: RemovedSandboxes;
+  /** Names of those that were put aside and may still be there. */
+  readonly #waiting = new Set<string>();
+  #isFirst = true;
+  /** Removals that have begun. */
+  #underWay = 0;
+  #work: Promise<void> | undefined;
+  readonly #onUnload = () => this.finish();
+
+  /** `removed` is where they are. */
+  constructor(removed: RemovedSandboxes) {
+    this.#removed = removed;
+  }
+
+  /**
+   * A removal begins, whose end is that of the result.
+   *
+   * @returns undefined for the first, which is done at once: a command that removes one sandbox needs no turns of the event
+   * loop, which take 4 ms to be loaded
+   */
+  begin(): Disposable | undefined {
+    if (this.#isFirst) {
+      this.#isFirst = false;
+      return undefined;
+    }
+    this.#underWay++;
+    return {
+      [Symbol.dispose]: () => {
+        this.#underWay--;
+        this.#goOn();
+      },
+    };
+  }
+
+  /** Takes care of one that was put aside with its pin. */
+  add(name: string): void {
+    // For a program that ends before the event loop comes by.
+    if (this.#waiting.size === 0) addEventListener("unload", this.#onUnload);
+    this.#waiting.add(name);
+  }
+
+  #isDue(): boolean {
+    return this.#waiting.size >= BATCH ||
+      this.#waiting.size > 0 && this.#underWay === 0;
+  }
+
+  #goOn(): void {
+    if (this.#isDue()) this.#work ??= this.#finishAll();
+  }
+
+  async #finishAll(): Promise<void> {
+    do {
+      await loopTurn();
+      // While the program goes on making and removing sandboxes they may become more.
+      if (isTurnAwaited() && this.#waiting.size < BATCH) continue;
+      if (this.#isDue()) await this.#finishBatch();
+    } while (this.#isDue());
+    this.#work = undefined;
+  }
+
+  async #finishBatch(): Promise<void> {
+    using held = new DisposableStack();
+    let count = 0;
+    for (const name of this.#waiting) {
+      if (count++ % AT_A_TURN === 0 && count > 1) await loopTurn();
+      held.use(this.#removed.hold(name));
+      this.#removed.finish(name, true);
+      this.#waiting.delete(name);
+    }
+    this.#end();
+  }
+
+  /** Takes away now all that are waiting. */
+  finish(): void {
+    if (this.#waiting.size === 0) return;
+    for (const name of this.#waiting) this.#removed.finish(name, true);
+    this.#waiting.clear();
+    this.#end();
+  }
+
+  #end(): void {
+    removeEventListener("unload", this.#onUnload);
+    this.#removed.close();
+  }
+
+  /** Takes away all that are waiting, and lets go what is held of them. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.finish();
+    await this.#work;
+  }
+}
