@@ -38,7 +38,7 @@ import {
   type SandboxRoute,
 } from "./pod/description.ts";
 import type { Finding } from "./node/finding.ts";
-import { explained } from "./node/permission.ts";
+import { explainRefusal } from "./node/permission.ts";
 import { podSysctl, type SandboxSysctl } from "./pod/pod_sysctl.ts";
 import { addressesOf, type SandboxRecord } from "./records/records.ts";
 import { type RemoveOptions, removeSandbox } from "./pod/remove.ts";
@@ -280,8 +280,8 @@ export class Sandbox implements AsyncDisposable {
    *
    * @throws {SandboxError} `HostPortInUse`, `HostAddressUnknown`, `InvalidSpec`, `SandboxNotFound`
    */
-  async addPorts(mappings: readonly PortMapping[]): Promise<void> {
-    await this.#change((record) => {
+  addPorts(mappings: readonly PortMapping[]): Promise<void> {
+    return this.#change((record) => {
       const context = portContext(record);
       const wanted = parsePortMappings(mappings, context);
       const added = wanted.filter((port) => !hasPort(record, port));
@@ -296,8 +296,8 @@ export class Sandbox implements AsyncDisposable {
    *
    * @throws {SandboxError} `InvalidSpec`, `SandboxNotFound`
    */
-  async removePorts(mappings: readonly PortMapping[]): Promise<void> {
-    await this.#change((record) => {
+  removePorts(mappings: readonly PortMapping[]): Promise<void> {
+    return this.#change((record) => {
       const unwanted = parsePortMappings(mappings, portContext(record));
       return closePorts(this.#context, record, unwanted);
     });
@@ -423,11 +423,15 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /** Changes the sandbox under its lock, whoever else is at it; `change` returns the record that it has kept. */
-  #change(change: (record: SandboxRecord) => SandboxRecord): Promise<void> {
-    return explained(async () => {
-      const { state } = this.#context;
-      using _node = await state.lock("shared");
-      using locked = await lockToChange(state, this.id);
+  async #change(
+    change: (record: SandboxRecord) => SandboxRecord,
+  ): Promise<void> {
+    const { state } = this.#context;
+    try {
+      // Asked on the spot first: what need not be waited for takes 1 µs less each.
+      using _node = state.tryShare() ?? await state.lock("shared");
+      using locked = state.records.tryLock(this.id) ??
+        await lockToChange(state, this.id);
       const record = locked?.record;
       // One of the same id that was made since is another sandbox.
       if (record?.state !== "ready" || record.createdAt !== this.createdAt) {
@@ -437,7 +441,9 @@ export class Sandbox implements AsyncDisposable {
         });
       }
       this.#record = change(record);
-    });
+    } catch (error) {
+      throw explainRefusal(error);
+    }
   }
 }
 

@@ -27,6 +27,9 @@ export class SharedLock implements Disposable {
   #inode: bigint;
   /** They share one lock of the kernel's: it belongs to the open file. */
   #holders = 0;
+  /** When the gate was found open last. */
+  #passed = -Infinity;
+  readonly #holder: Disposable = { [Symbol.dispose]: () => this.#release() };
   #isDisposed = false;
 
   private constructor(path: string, gatePath: string) {
@@ -53,17 +56,28 @@ export class SharedLock implements Disposable {
    */
   tryAcquire(): Disposable | undefined {
     if (this.#gate.closed || this.#file.closed) return undefined;
-    // The gate is shut while somebody waits to have the lock alone.
-    if (!tryLock(this.#gate, "shared")) return undefined;
-    unlockOrClose(this.#gate);
+    if (!this.#passGate()) return undefined;
     if (this.#holders === 0 && !tryLock(this.#file, "shared")) return undefined;
     this.#holders++;
-    using release = new DisposableStack();
-    release.defer(() => this.#release());
-    if (this.#isStill()) return release.move();
-    release.dispose();
+    let isStill = false;
+    try {
+      isStill = this.#isStill();
+    } finally {
+      if (!isStill) this.#release();
+    }
+    if (isStill) return this.#holder;
     this.#reopen();
     return undefined;
+  }
+
+  /** The gate is shut while somebody waits to have the lock alone. Of many who share it in a row it is asked now and then. */
+  #passGate(): boolean {
+    const now = performance.now();
+    if (now - this.#passed < HURRY_MS) return true;
+    if (!tryLock(this.#gate, "shared")) return false;
+    unlockOrClose(this.#gate);
+    this.#passed = now;
+    return true;
   }
 
   /** The directory was unmounted, or made anew: the next call takes the lock that is there now. */
@@ -98,6 +112,9 @@ export class SharedLock implements Disposable {
     if (this.#holders === 0) this.#file[Symbol.dispose]();
   }
 }
+
+/** For so long who wants the lock alone may be overtaken: two system calls of five less, 2 µs. */
+const HURRY_MS = 1;
 
 function openBoth(path: string, gate: string): [OwnedFd, OwnedFd] {
   using opened = new DisposableStack();
