@@ -93,7 +93,7 @@ const stats: Attrs<typeof statsRows> = attrs("CTA_STATS_GLOBAL_", statsRows);
 /** Numbers of a namespace. */
 export const statsMessage: Codec<
   { header: Infer<typeof nfgenmsg>; attrs: AttrsOf<typeof statsRows> }
-> = body(nfgenmsg, stats);
+> = { ...body(nfgenmsg, stats), isScalar: true };
 
 /** The tables by name, for checks against the kernel's headers. */
 export const conntrackTables = {

@@ -253,7 +253,8 @@ export class Connection implements Disposable {
     absent: readonly number[],
     onReply: OnReply | undefined,
   ): void {
-    const { starts, last, endsByReply, isScalar } = batch;
+    const { starts, last, endsByReply } = batch;
+    const mayBeKept = onReply !== undefined && !batch.isScalar;
     const failures: NetlinkFailure[] = [];
     // What goes wrong with one reply is kept until the others are read: the kernel refuses the next dump otherwise.
     let trouble: IncompleteReplyError | CodecError | undefined;
@@ -294,11 +295,15 @@ export class Connection implements Disposable {
       try {
         const datagram = this.#transport.receive();
         if (datagram === undefined) break;
-        // Decoded values may be views, and the transport reuses its buffer.
-        const from = onReply === undefined || isScalar
-          ? windowOf(datagram)
-          : new ByteWindow(datagram.slice());
+        let from = windowOf(datagram);
         for (const message of readMessages(from, datagram.length)) {
+          // Decoded values may be views, and the transport reuses its buffer. Nothing is kept of what is no reply: 2 µs.
+          if (
+            mayBeKept && from.bytes.buffer === datagram.buffer &&
+            message.type > NLMSG_OVERRUN
+          ) {
+            from = new ByteWindow(datagram.slice());
+          }
           try {
             onMessage(from, message);
           } catch (error) {

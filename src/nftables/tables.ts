@@ -184,7 +184,10 @@ type Message<R> = R extends Attrs<infer Rows> ? Codec<NftBody<AttrsOf<Rows>>>
 /** Batch begin and end. */
 export const batchMessage: Message<typeof batch> = body(nfgenmsg, batch);
 /** The generation of the ruleset. */
-export const genMessage: Message<typeof gen> = body(nfgenmsg, gen);
+export const genMessage: Message<typeof gen> = {
+  ...body(nfgenmsg, gen),
+  isScalar: true,
+};
 /** Tables. */
 export const tableMessage: Message<typeof table> = body(nfgenmsg, table);
 /** Chains. */

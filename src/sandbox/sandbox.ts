@@ -286,7 +286,9 @@ export class Sandbox implements AsyncDisposable {
       const wanted = parsePortMappings(mappings, context);
       const added = wanted.filter((port) => !hasPort(record, port));
       // Ports of this very sandbox that lead elsewhere are as taken as any.
-      checkPortMappings([...record.ports, ...added], context);
+      if (record.ports.length > 0) {
+        checkPortMappings([...record.ports, ...added], context);
+      }
       return openPorts(this.#context, record, wanted);
     });
   }

@@ -123,9 +123,8 @@ function portFilter(
   { port, lastPort = port }: PortQuery,
 ): { bytecode?: Uint8Array } {
   if (port === undefined || lastPort === undefined) return {};
-  const bytecode = PROGRAM.slice();
-  putPorts(bytecode, port, lastPort);
-  return { bytecode };
+  putPorts(PROGRAM, port, lastPort);
+  return { bytecode: PROGRAM };
 }
 
 function toSocket(
@@ -153,8 +152,9 @@ const COMPARISON_BYTES = 8;
 const PROGRAM_BYTES = 2 * COMPARISON_BYTES;
 
 /**
- * A filter program of two comparisons, without their ports. `yes` leads to the next instruction, and at last to the end of
- * the program, which accepts; `no` leads 4 bytes beyond that, which rejects (net/ipv4/inet_diag.c, inet_diag_bc_run).
+ * A filter program of two comparisons, whose ports are put in before it is sent. `yes` leads to the next instruction, and at
+ * last to the end of the program, which accepts; `no` leads 4 bytes beyond that, which rejects (net/ipv4/inet_diag.c,
+ * inet_diag_bc_run).
  */
 const PROGRAM = new Uint8Array([
   ...[INET_DIAG_BC_S_GE, COMPARISON_BYTES, ...u16(PROGRAM_BYTES + 4)],
@@ -168,7 +168,10 @@ function putPorts(program: Uint8Array, first: number, last: number): void {
     if (!Number.isInteger(port) || port < 0 || port > 0xffff) {
       throw new RangeError(`${port} is not a port`);
     }
-    program.set(u16(port), (i + 1) * COMPARISON_BYTES - 2);
+    const [first, second] = u16(port);
+    const at = (i + 1) * COMPARISON_BYTES - 2;
+    program[at] = first;
+    program[at + 1] = second;
   }
 }
 

@@ -30,6 +30,7 @@ import {
   bandwidth,
   container,
   extraInterface,
+  plainPortMappings,
   plainSpec,
   portMapping,
   portMappings,
@@ -197,7 +198,11 @@ export function parsePortMappings(
 ): SinglePortMapping[] {
   const problems = new Problems();
   const input = plainCopy(given, problems, "ports");
-  const ports = problems.parse(portMappings, input, "ports");
+  // Mostly there is nothing unusual, which is found in half the time.
+  const plain = v.safeParse(plainPortMappings, input);
+  const ports = plain.success
+    ? plain.output
+    : problems.parse(portMappings, input, "ports");
   checkPorts(
     problems,
     ports === undefined

@@ -64,6 +64,15 @@ export const portMappings: field.Field<PortMapping[]> = field.list(
   portMapping,
 );
 
+/** One port each, on all addresses. That a list is none is no problem. */
+export const plainPortMappings = v.array(
+  v.strictObject({
+    protocol: v.exactOptional(field.protocol, "tcp"),
+    hostPort: field.port,
+    containerPort: field.port,
+  }),
+);
+
 function rangeProblem(
   mapping: PortMapping,
 ): { key: keyof PortMapping; message: string } | undefined {
