@@ -4,7 +4,6 @@
  * @module
  */
 import type { Bandwidth } from "../net/bandwidth.ts";
-import { SandboxError } from "../errors.ts";
 import type { PortMapping, SinglePortMapping } from "../hostport/mapping.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import {
@@ -18,10 +17,10 @@ import {
 } from "../namespace/pod_io.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
 import { bridgesLeftBy, sweepBridges, sweptIfItFails } from "./node/bridges.ts";
+import { changeSandbox } from "./pod/change.ts";
 import { withContainer } from "./pod/containers.ts";
 import type { NodeContext } from "./node/context.ts";
 import { attachToSandbox, detachInterface } from "./pod/interfaces.ts";
-import { lockToChange } from "./records/lock_to_change.ts";
 import { hasNetworks } from "./records/network_notes.ts";
 import { closePorts, hasPort, openPorts } from "./pod/live_ports.ts";
 import {
@@ -38,7 +37,6 @@ import {
   type SandboxRoute,
 } from "./pod/description.ts";
 import type { Finding } from "./node/finding.ts";
-import { explainRefusal } from "./node/permission.ts";
 import { podSysctl, type SandboxSysctl } from "./pod/pod_sysctl.ts";
 import { addressesOf, type SandboxRecord } from "./records/records.ts";
 import { type RemoveOptions, removeSandbox } from "./pod/remove.ts";
@@ -424,28 +422,10 @@ export class Sandbox implements AsyncDisposable {
     return record;
   }
 
-  /** Changes the sandbox under its lock, whoever else is at it; `change` returns the record that it has kept. */
   async #change(
     change: (record: SandboxRecord) => SandboxRecord,
   ): Promise<void> {
-    const { state } = this.#context;
-    try {
-      // Asked on the spot first: what need not be waited for takes 1 µs less each.
-      using _node = state.tryShare() ?? await state.lock("shared");
-      using locked = state.records.tryLock(this.id) ??
-        await lockToChange(state, this.id);
-      const record = locked?.record;
-      // One of the same id that was made since is another sandbox.
-      if (record?.state !== "ready" || record.createdAt !== this.createdAt) {
-        throw new SandboxError("SandboxNotFound", {
-          name: this.name,
-          namespace: this.namespace,
-        });
-      }
-      this.#record = change(record);
-    } catch (error) {
-      throw explainRefusal(error);
-    }
+    this.#record = await changeSandbox(this.#context, this.#record, change);
   }
 }
 

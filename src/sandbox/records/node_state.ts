@@ -175,18 +175,13 @@ export class NodeState {
     removeFile(this.#record);
   }
 
-  /** Shares the lock of the node if that needs no waiting. */
-  tryShare(): Disposable | undefined {
-    return this.#kept?.tryAcquire();
-  }
-
   /**
    * Locks the node: `shared` to work on a sandbox, `exclusive` to change the node itself.
    *
    * @throws {SandboxError} `NodeNotFound` when it was taken down since it was opened
    */
   async lock(mode: LockMode): Promise<Disposable> {
-    const lock = mode === "shared" && this.tryShare() ||
+    const lock = mode === "shared" && this.#kept?.tryAcquire() ||
       await this.#acquire(mode);
     if (lock !== undefined) return lock;
     const { name, stateDir } = this;

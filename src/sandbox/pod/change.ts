@@ -1,0 +1,35 @@
+/**
+ * Changing a sandbox that is ready.
+ *
+ * @module
+ */
+import { SandboxError } from "../../errors.ts";
+import type { NodeContext } from "../node/context.ts";
+import { explainRefusal } from "../node/permission.ts";
+import { lockToChange } from "../records/lock_to_change.ts";
+import type { SandboxRecord } from "../records/records.ts";
+
+/**
+ * Changes the sandbox of a record under its lock, whoever else is at it.
+ *
+ * @param change returns the record that it has kept
+ * @returns that record
+ * @throws {SandboxError} `SandboxNotFound`, also when one of the same id was made since
+ */
+export async function changeSandbox(
+  { state }: NodeContext,
+  { id, createdAt, spec: { name, namespace } }: SandboxRecord,
+  change: (record: SandboxRecord) => SandboxRecord,
+): Promise<SandboxRecord> {
+  try {
+    using _node = await state.lock("shared");
+    using locked = state.records.tryLock(id) ?? await lockToChange(state, id);
+    const record = locked?.record;
+    if (record?.state !== "ready" || record.createdAt !== createdAt) {
+      throw new SandboxError("SandboxNotFound", { name, namespace });
+    }
+    return change(record);
+  } catch (error) {
+    throw explainRefusal(error);
+  }
+}
