@@ -82,8 +82,8 @@ export async function joinWith(
           reason: `it is in cluster "${former.cluster}"`,
         });
     if (isToLeave && !isNoted && known !== undefined) {
-      // It is set up in another way, and stays so.
-      undo.push(() => notes.remove());
+      // It is set up in another way, and stays so, with what is noted of it.
+      if (former === undefined) undo.push(() => notes.remove());
       throw stranger();
     }
     const namespace = openNamespace(

@@ -1,6 +1,6 @@
 /** Leaving a cluster by a process that does not keep the node there, and leaving one that the node is not in. */
 import { assertEquals, assertRejects } from "@std/assert";
-import { openNode } from "../../mod.ts";
+import { openNode, readCluster } from "../../mod.ts";
 import { SandboxError } from "../../src/errors.ts";
 import { Etcd } from "./etcd.ts";
 import { Machines } from "./machines.ts";
@@ -114,6 +114,11 @@ Deno.test("leaveCluster() leaves a node alone that is set up without a cluster, 
   });
   await one[Symbol.asyncDispose]();
   const before = await contents(etcd, "other");
+  const noted = async () => {
+    const { status: { self, settings } } = await readCluster(node);
+    return { self, settings };
+  };
+  const known = await noted();
   const conflict = await assertRejects(
     () => machines.leave(1, options),
     SandboxError,
@@ -122,5 +127,6 @@ Deno.test("leaveCluster() leaves a node alone that is set up without a cluster, 
   assertEquals(conflict.code, "NodeConflict");
   assertEquals(await contents(etcd), nothing);
   assertEquals(await contents(etcd, "other"), before);
+  assertEquals(await noted(), known);
   await machines.leave(1, { ...options, cluster: { name: "other" } });
 });
