@@ -29,6 +29,7 @@ import { NETLINK_ROUTE } from "../../netlink/message.ts";
 import type { NodeContext } from "../node/context.ts";
 import { bridgesOf, sweepBridges } from "../node/bridges.ts";
 import { releaseInterfaces } from "./interfaces.ts";
+import { lockToChange } from "../records/lock_to_change.ts";
 import { lockUnlessGone } from "../records/node_lock.ts";
 import { refuseStaleNode } from "../node/node_settings.ts";
 import type { NodeState } from "../records/node_state.ts";
@@ -155,9 +156,11 @@ async function giveUpDetached(
     return { ...NOTHING, found: removeUnlocked(context, id) };
   }
   refuseStaleNode(context);
-  using known = await state.lockSandbox(id);
+  const read = () => readOrSetAside(state, id, force);
+  using known = state.records.tryLock(id) ??
+    await lockToChange(state, id, read);
   using made = known === undefined ? await state.lockNewSandbox(id) : undefined;
-  const record = readOrSetAside(state, id, force);
+  const record = known === undefined ? read() : known.record;
   const { incarnation } = options;
   if (
     record !== undefined && incarnation !== undefined &&

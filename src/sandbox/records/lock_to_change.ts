@@ -13,11 +13,13 @@ import type { SandboxRecord } from "./records.ts";
  *
  * Where the record is what this process left there, the directory is the one that it left it in: 6 µs less.
  *
+ * @param read how it is read if it is not what this process knows
  * @throws {SandboxError} as reading the record
  */
 export async function lockToChange(
   state: NodeState,
   id: string,
+  read: () => SandboxRecord | undefined = () => state.readSandbox(id),
 ): Promise<LockedSandbox | undefined> {
   let own: SandboxRecord | undefined;
   const lock = await acquireLock(state.sandboxDirectory(id), "exclusive", {
@@ -27,7 +29,7 @@ export async function lockToChange(
   if (lock === undefined) return undefined;
   using opened = new DisposableStack();
   opened.defer(() => state.records.release(id, lock));
-  const record = own ?? state.readSandbox(id);
+  const record = own ?? read();
   const owned = opened.move();
   return { record, [Symbol.dispose]: () => owned.dispose() };
 }
