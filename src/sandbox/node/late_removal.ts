@@ -27,6 +27,14 @@ export class LateRemoval implements AsyncDisposable {
   /** Removals that have begun. */
   #underWay = 0;
   #work: Promise<void> | undefined;
+  /** What ends a removal, one for all: to make one takes longer than what it does. */
+  readonly #end: Disposable = {
+    [Symbol.dispose]: () => {
+      this.#underWay--;
+      this.#goOn();
+    },
+  };
+  #isListening = false;
   readonly #onUnload = () => this.finish();
 
   /** `removed` is where they are. */
@@ -46,19 +54,16 @@ export class LateRemoval implements AsyncDisposable {
       return undefined;
     }
     this.#underWay++;
-    return {
-      [Symbol.dispose]: () => {
-        this.#underWay--;
-        this.#goOn();
-      },
-    };
+    return this.#end;
   }
 
   /** Takes care of one that was put aside with its pin. */
   add(name: string): void {
-    // For a program that ends before the event loop comes by.
-    if (this.#waiting.size === 0) addEventListener("unload", this.#onUnload);
     this.#waiting.add(name);
+    if (this.#isListening) return;
+    // For a program that ends before the event loop comes by.
+    addEventListener("unload", this.#onUnload);
+    this.#isListening = true;
   }
 
   #isDue(): boolean {
@@ -89,7 +94,7 @@ export class LateRemoval implements AsyncDisposable {
       this.#removed.finish(name, true);
       this.#waiting.delete(name);
     }
-    this.#end();
+    this.#removed.close();
   }
 
   /** Takes away now all that are waiting. */
@@ -97,17 +102,14 @@ export class LateRemoval implements AsyncDisposable {
     if (this.#waiting.size === 0) return;
     for (const name of this.#waiting) this.#removed.finish(name, true);
     this.#waiting.clear();
-    this.#end();
-  }
-
-  #end(): void {
-    removeEventListener("unload", this.#onUnload);
     this.#removed.close();
   }
 
   /** Takes away all that are waiting, and lets go what is held of them. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.finish();
+    removeEventListener("unload", this.#onUnload);
+    this.#isListening = false;
     await this.#work;
   }
 }
