@@ -10,13 +10,13 @@ function* directory(path: string): Generator<Deno.DirEntry> {
 }
 
 /** Undefined when the file is not there, or vanished between listing and reading. */
-function ifPresent<T>(read: () => T): T | undefined {
+export function ifPresent<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    // The process ended between open and read.
-    if (error instanceof Error && "code" in error && error.code === "ESRCH") {
+    // The process ended between open and read: ESRCH, by whose number alone the runtime tells it at times.
+    if (error instanceof Error && error.message.includes("(os error 3)")) {
       return undefined;
     }
     throw error;

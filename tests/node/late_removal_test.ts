@@ -9,17 +9,11 @@ import { contextOf } from "../../src/sandbox/node.ts";
 import { command } from "../support/command.ts";
 import { filesBelow, mountsBelow } from "../support/node_state.ts";
 import { BareNode, POD_CIDRS, rejects, spawnFixture } from "./bare.ts";
+import { settled } from "../support/patience.ts";
 
-/** The kernel destroys namespaces on its own time. */
-const SETTLE_MS = 10_000;
-
-/** Waits until all is as it was before. */
+/** Waits until all is as it was before: the kernel destroys namespaces on its own time. */
 async function assertState(bare: BareNode, before: string, why: string) {
-  const deadline = performance.now() + SETTLE_MS;
-  while (bare.state() !== before && performance.now() < deadline) {
-    await new Promise((wake) => setTimeout(wake, 10));
-  }
-  assertEquals(bare.state(), before, why);
+  assertEquals(await settled(() => bare.state(), before), before, why);
 }
 
 /** What waits. */

@@ -7,7 +7,8 @@
 /** `performance.now()` of this process, until it is disposed. Timers go on. */
 export class StandingClock implements Disposable {
   readonly #real = performance.now;
-  #nowMs = performance.now();
+  /** Whole, so that sums are. */
+  #nowMs = Math.ceil(performance.now());
 
   constructor() {
     performance.now = () => this.#nowMs;

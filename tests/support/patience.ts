@@ -7,21 +7,38 @@
 
 /** More than anything in a test takes, on any machine; the runner waits longer for a test to say something. */
 export const PATIENCE_MS = 60_000;
+/** Of tests of a file in which something has never happened already: a run with many failures is to end, too. */
+const SHORT_PATIENCE_MS = 5000;
 
 const STEP_MS = 5;
+
+let isLost = false;
+
+/** Begins to wait. The result waits a moment more, or says that there is no time left. */
+function patience(): () => Promise<boolean> {
+  const limitMs = isLost ? SHORT_PATIENCE_MS : PATIENCE_MS;
+  const start = performance.now();
+  return async () => {
+    if (performance.now() - start > limitMs) {
+      isLost = true;
+      return false;
+    }
+    await new Promise((wake) => setTimeout(wake, STEP_MS));
+    return true;
+  };
+}
 
 /** Tries until it does not throw; what it threw last is thrown when that never comes. */
 export async function eventually<T>(
   attempt: () => T | Promise<T>,
 ): Promise<T> {
-  const deadline = performance.now() + PATIENCE_MS;
+  const isToWait = patience();
   for (;;) {
     try {
       return await attempt();
     } catch (error) {
-      if (performance.now() > deadline) throw error;
+      if (!await isToWait()) throw error;
     }
-    await new Promise((wake) => setTimeout(wake, STEP_MS));
   }
 }
 
@@ -34,11 +51,8 @@ export async function until(
   isSo: () => boolean | Promise<boolean>,
   complaint: string = `it never came to be that ${isSo}`,
 ): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
-  while (!await isSo()) {
-    if (performance.now() > deadline) throw new Error(complaint);
-    await new Promise((wake) => setTimeout(wake, STEP_MS));
-  }
+  const isToWait = patience();
+  while (!await isSo()) if (!await isToWait()) throw new Error(complaint);
 }
 
 /** What `read` gives once it is what is wanted, or else in the end: to be asserted, which shows the difference. */
@@ -46,12 +60,9 @@ export async function settled<T extends string | readonly string[]>(
   read: () => T,
   wanted: T,
 ): Promise<T> {
-  const deadline = performance.now() + PATIENCE_MS;
+  const isToWait = patience();
   for (;;) {
     const now = read();
-    if (String(now) === String(wanted) || performance.now() > deadline) {
-      return now;
-    }
-    await new Promise((wake) => setTimeout(wake, STEP_MS));
+    if (String(now) === String(wanted) || !await isToWait()) return now;
   }
 }

@@ -3,31 +3,18 @@
  *
  * @module
  */
+import { ifPresent } from "../../scripts/leaks.ts";
 import { until } from "./patience.ts";
-
-/** Undefined for a process that is gone, or about to be. */
-function ifThere<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    // It ended in between.
-    if (error instanceof Error && "code" in error && error.code === "ESRCH") {
-      return undefined;
-    }
-    throw error;
-  }
-}
 
 /** Its namespaces, as far as it has them yet. */
 function namespacesOf(pid: number): string[] {
   return ["net", "mnt"].flatMap((kind) =>
-    ifThere(() => Deno.readLinkSync(`/proc/${pid}/ns/${kind}`)) ?? []
+    ifPresent(() => Deno.readLinkSync(`/proc/${pid}/ns/${kind}`)) ?? []
   );
 }
 
 function isMarked(pid: number, mark: string): boolean {
-  const environment = ifThere(() =>
+  const environment = ifPresent(() =>
     Deno.readTextFileSync(`/proc/${pid}/environ`)
   );
   return environment?.split("\0").includes(mark) ?? false;
@@ -49,7 +36,7 @@ export async function endCompanions(pid: number, mark: string): Promise<void> {
   await until(() => {
     const left = [...Deno.readDirSync("/proc")]
       .map(({ name }) => Number(name)).filter(isCompanion);
-    for (const other of left) ifThere(() => Deno.kill(other, "SIGKILL"));
+    for (const other of left) ifPresent(() => Deno.kill(other, "SIGKILL"));
     return left.length === 0;
   }, `processes beside ${pid} do not end`);
 }
