@@ -119,7 +119,7 @@ async function open(options: NodeOptions): Promise<Node> {
       late: new LateRemoval(state.removed),
       ...parsed.warm === undefined ? {} : {
         warm: opened.use(
-          new WarmPool(parsed.warm, opened.use(new WarmMaker(parts))),
+          new WarmPool(parsed.warm, new WarmMaker(parts)),
         ),
       },
     };

@@ -286,6 +286,18 @@ Deno.test("what a dead process made ahead is garbage, what a living one did is n
   assert(made.includes(pod.sandbox.hostInterface ?? ""));
 });
 
+Deno.test("a process that ends without closing its node leaves nothing that it made ahead", async () => {
+  const { stateDir, name } = host.node;
+  const { code } = await spawnFixture(
+    new URL("./fixtures/warm.ts", import.meta.url),
+    [`/proc/${Deno.pid}/fd/${host.namespace.fd}`, stateDir, name, "end"],
+  ).output();
+  assertEquals(code, 0);
+  await untilBlanks(SIZE);
+  assertEquals([...Deno.readDirSync(`${directory()}/warm`)].length, 1);
+  assertEquals(await host.node.collectGarbage(), []);
+});
+
 Deno.test("the next pool of the node takes away what a dead process made ahead", async () => {
   await killed();
   await untilBlanks(SIZE + 2);

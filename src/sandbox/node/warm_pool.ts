@@ -24,8 +24,8 @@ export interface WarmNamespace extends PodNamespace, Disposable {
   readonly directory: WarmDirectory;
 }
 
-/** Makes them. */
-export interface WarmSource {
+/** Makes them; disposed after all that it has made. */
+export interface WarmSource extends Disposable {
   /** Makes one, while the event loop may go on. */
   make(): Promise<WarmNamespace>;
 }
@@ -47,11 +47,14 @@ export class WarmPool implements Disposable {
   #filling = false;
   #closed = false;
   #problem: unknown;
+  /** A program that ends without closing its node leaves nothing either. */
+  readonly #onUnload = () => this[Symbol.dispose]();
 
-  /** Begins to fill it. */
+  /** Begins to fill it. Takes ownership of the source. */
   constructor(size: number, source: WarmSource) {
     this.size = size;
     this.#source = source;
+    addEventListener("unload", this.#onUnload);
     this.#fillWhenIdle();
   }
 
@@ -92,9 +95,11 @@ export class WarmPool implements Disposable {
   /** Gives up those that nobody took. */
   [Symbol.dispose](): void {
     this.#closed = true;
+    removeEventListener("unload", this.#onUnload);
     clearTimeout(this.#timer);
     this.#closeTaken();
     for (const one of this.#ready.splice(0)) one[Symbol.dispose]();
+    this.#source[Symbol.dispose]();
   }
 
   #closeTaken(): void {

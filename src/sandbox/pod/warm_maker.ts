@@ -34,7 +34,7 @@ type Parts = Pick<
   "sockets" | "namespace" | "settings" | "state" | "pools" | "ipv6"
 >;
 
-/** See the module. Disposed after what it has made. */
+/** See the module. */
 export class WarmMaker implements Disposable {
   readonly #node: Parts;
   #directory: OwnDirectory | undefined;
