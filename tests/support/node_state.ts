@@ -42,8 +42,22 @@ export function stateOf({ namespace, node }: LabNode): string[] {
     ...lines(
       command(namespace, STATE).replaceAll(/ state (?:UNKNOWN|UP) /g, " "),
     ),
-    ...filesBelow(node.stateDir).filter(isRemoved),
+    ...removedBelow(node.stateDir),
   ];
+}
+
+/** What is left of sandboxes that are removed, which goes at any moment. */
+function removedBelow(stateDir: string): string[] {
+  return [...Deno.readDirSync(stateDir)].flatMap(({ name }) => {
+    const path = `${stateDir}/${name}/removed`;
+    try {
+      const names = [...Deno.readDirSync(path)].map(({ name }) => name);
+      return [path, ...names.map((name) => `${path}/${name}`)].sort();
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return [];
+      throw error;
+    }
+  });
 }
 
 function isRemoved(line: string): boolean {

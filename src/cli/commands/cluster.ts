@@ -30,8 +30,8 @@ export const nodeLeave = defineCommand({
     ...outputOption,
   },
   notes: [
-    "Takes the node down and gives its pod networks back. End podnet node up first. Prints what was removed; nothing",
-    "when the node has left before. A node that is set up without the cluster stays as it is.",
+    "Takes the node down and gives its pod networks back. End podnet node up first. Prints what was removed;",
+    "nothing when the node has left before. A node that is set up without the cluster stays as it is.",
   ],
   examples: ["podnet node leave --etcd http://192.0.2.10:2379"],
   async run({ options, global }) {
