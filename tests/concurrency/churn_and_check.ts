@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Finding, Node } from "../../mod.ts";
 import { createLab } from "../../src/testing/mod.ts";
 import { command } from "../support/command.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
@@ -36,7 +37,7 @@ export async function churnAndCheck(
   // What those left who were killed.
   const garbage = await node.collectGarbage();
   const { mended, remaining } = await node.repair();
-  assertEquals(remaining, []);
+  await giveUpNotedPorts(node, remaining, killed);
   assertEquals(await node.check(), []);
   const sandboxes = await assertOneOwnerEach(labNode);
   assertTraffic(labNode, sandboxes);
@@ -52,6 +53,38 @@ export async function churnAndCheck(
   await assertAsBefore(labNode, before);
   assertEquals(translatedDatagrams(labNode), []);
   return report;
+}
+
+/** Title of an element that is the claim of a port, of one address or of all. */
+const CLAIM =
+  /^element (?:\S+ \. )?(\w+ \. \d+) of set (?:hostports|loopback|hostnetwork)[46](?:_ip)?$/;
+
+/**
+ * Does what the findings say: whoever is killed between noting a port and claiming it leaves the note, and another sandbox
+ * may have the port before that is mended. A process leaves one such note at most.
+ */
+async function giveUpNotedPorts(
+  node: Node,
+  findings: readonly Finding[],
+  killed: number,
+): Promise<void> {
+  const noted = new Map<string, Set<string>>();
+  for (const { sandbox = "", object, problem, remedy } of findings) {
+    const [, port] = CLAIM.exec(object) ?? [];
+    assert(port !== undefined, `${object} ${problem}`);
+    assertMatch(problem, /^belongs to sandbox default\//);
+    assertMatch(remedy, /podnet ports rm/);
+    noted.set(sandbox, (noted.get(sandbox) ?? new Set()).add(port));
+  }
+  assert(noted.size <= killed, `${[...noted.keys()]}`);
+  for (const [name, ports] of noted) {
+    const sandbox = await node.openSandbox(name.replace("default/", ""));
+    await sandbox.removePorts(
+      sandbox.ports.filter(({ protocol, hostPort }) =>
+        ports.has(`${protocol} . ${hostPort}`)
+      ),
+    );
+  }
 }
 
 /** Flows through host ports that would go on for ever: of TCP the connections end by themselves. */
