@@ -291,7 +291,11 @@ Deno.test("records that others damage are told of and not followed, and nobody's
   }
   await put("../etc", "{}");
   await put("thief", writeMember({ ...two.self, name: "thief" }));
-  await put("n3", writeMember({ ...member, name: "n3" }));
+  // The two have theirs by chance.
+  const taken = [...one.self.podCidrs, ...two.self.podCidrs];
+  const podCidrs = [1, 2, 3].map((number) => `10.244.${number}.0/24`)
+    .filter((podCidr) => !taken.includes(podCidr)).slice(0, 1);
+  await put("n3", writeMember({ ...member, name: "n3", podCidrs }));
   await one.noted.until("n2", "n3");
   assertEquals(one.refused.length, texts.length + 2);
   await one.leave();
