@@ -29,6 +29,20 @@ export function statusOf(path: string): FileStatus | undefined {
   }
 }
 
+/**
+ * What is in a directory; nothing when there is none.
+ *
+ * @throws {SyscallError}
+ */
+export function entriesOf(path: string): ReturnType<typeof readDirectory> {
+  try {
+    return readDirectory(path);
+  } catch (error) {
+    if (isSyscallError(error, Errno.ENOENT)) return [];
+    throw error;
+  }
+}
+
 /** Whether there is a directory of this name with nothing in it. */
 export function isEmpty(path: string): boolean {
   try {

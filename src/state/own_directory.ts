@@ -9,12 +9,12 @@ import {
   O_NOFOLLOW,
   O_RDONLY,
   open,
-  readDirectory,
 } from "../../ffi/file.ts";
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { tryLock } from "../../ffi/file_lock.ts";
 import { SandboxError } from "../errors.ts";
+import { entriesOf } from "./directory.ts";
 import { isStill } from "./lock.ts";
 import { ensurePrivateDirectory, removeIfEmpty, unusable } from "./store.ts";
 
@@ -84,15 +84,6 @@ export function eachAbandoned(
     const path = `${parent}/${name}`;
     using lock = lockAtOnce(path);
     if (lock !== undefined || isAll) look(path);
-  }
-}
-
-function entriesOf(directory: string): ReturnType<typeof readDirectory> {
-  try {
-    return readDirectory(directory);
-  } catch (error) {
-    if (isSyscallError(error, Errno.ENOENT)) return [];
-    throw error;
   }
 }
 

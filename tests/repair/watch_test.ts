@@ -4,7 +4,7 @@
  * @module
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { isSandboxError, removeNode } from "../../mod.ts";
+import { isSandboxError, type NodeWatch, removeNode } from "../../mod.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { BareNode, resultOf, spawnFixture } from "../node/bare.ts";
 import { command } from "../support/command.ts";
@@ -23,16 +23,27 @@ Deno.test.beforeAll(async () => {
 
 Deno.test.afterAll(() => lab[Symbol.asyncDispose]());
 
-Deno.test("watch() ceases to fight who keeps undoing the same, says so, and tries again later", async () => {
-  await using pod = await Pod.create(node);
-  await using watch = await readyWatch(node);
-  using clock = new StandingClock();
-  const undo = () =>
-    command(node.namespace, `ip link set ${pod.sandbox.hostInterface} alias x`);
+function undoAlias({ sandbox }: Pod): void {
+  command(node.namespace, `ip link set ${sandbox.hostInterface} alias x`);
+}
+
+/** As often as it is mended at once. */
+async function undoUntilRestrained(
+  watch: NodeWatch,
+  undo: () => void,
+): Promise<void> {
   for (const _ of [1, 2, 3]) {
     undo();
     await nextOf(watch, "repaired");
   }
+}
+
+Deno.test("watch() ceases to fight who keeps undoing the same, says so, and tries again later", async () => {
+  await using pod = await Pod.create(node);
+  await using watch = await readyWatch(node);
+  using clock = new StandingClock();
+  const undo = () => undoAlias(pod);
+  await undoUntilRestrained(watch, undo);
   undo();
   const event = await nextOf(watch, "repaired", "contested");
   assert(event.type === "contested", JSON.stringify(event));
@@ -60,12 +71,8 @@ Deno.test("watch() tries again what it held back, also when that is due before t
   await using pod = await Pod.create(node);
   await using watch = await readyWatch(node);
   using clock = new StandingClock();
-  const undo = () =>
-    command(node.namespace, `ip link set ${pod.sandbox.hostInterface} alias x`);
-  for (const _ of [1, 2, 3]) {
-    undo();
-    await nextOf(watch, "repaired");
-  }
+  const undo = () => undoAlias(pod);
+  await undoUntilRestrained(watch, undo);
   const { dueAt } = Restraint.prototype;
   using restored = new DisposableStack();
   restored.defer(() => Restraint.prototype.dueAt = dueAt);

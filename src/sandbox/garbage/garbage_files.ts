@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { Errno, isSyscallError } from "../../../ffi/errno.ts";
-import { readDirectory } from "../../../ffi/file.ts";
+import { entriesOf } from "../../state/directory.ts";
 import { removeFile, UNFINISHED } from "../../state/store.ts";
 import type { NodeState } from "../records/node_state.ts";
 
@@ -30,12 +29,7 @@ function filesIn(
   directory: string,
   which: (name: string) => boolean,
 ): string[] {
-  try {
-    return readDirectory(directory)
-      .filter(({ name, kind }) => kind !== "directory" && which(name))
-      .map(({ name }) => `${directory}/${name}`).sort();
-  } catch (error) {
-    if (isSyscallError(error, Errno.ENOENT)) return [];
-    throw error;
-  }
+  return entriesOf(directory)
+    .filter(({ name, kind }) => kind !== "directory" && which(name))
+    .map(({ name }) => `${directory}/${name}`).sort();
 }

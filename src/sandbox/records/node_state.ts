@@ -18,7 +18,7 @@
  */
 import { Errno, isSyscallError } from "../../../ffi/errno.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
-import { isEmptyDirectory, readDirectory, rename } from "../../../ffi/file.ts";
+import { isEmptyDirectory, rename } from "../../../ffi/file.ts";
 import { isSandboxError, SandboxError } from "../../errors.ts";
 import { isId } from "./identity.ts";
 import {
@@ -28,6 +28,7 @@ import {
 } from "../../namespace/pin.ts";
 import {
   ensureDirectory,
+  entriesOf,
   present,
   removeDirectory,
   removeWith,
@@ -56,7 +57,8 @@ import { RECORD_FILES, SandboxRecords } from "./sandbox_records.ts";
 import { PeersFile } from "./peers_file.ts";
 import { RemovedSandboxes } from "./removed.ts";
 import { orIgnore } from "./undo.ts";
-import { PIN, removeWarmDirectories } from "./warm_directory.ts";
+import { PIN } from "./pinned_directory.ts";
+import { removeWarmDirectories } from "./warm_directory.ts";
 
 /** The files of one node. */
 export class NodeState {
@@ -376,14 +378,9 @@ export class NodeState {
 
   /** The ids of all sandboxes that have a directory. */
   sandboxIds(): string[] {
-    try {
-      return readDirectory(this.sandboxesDirectory)
-        .filter(({ kind, name }) => kind === "directory" && isId(name))
-        .map(({ name }) => name).sort();
-    } catch (error) {
-      if (isSyscallError(error, Errno.ENOENT)) return [];
-      throw error;
-    }
+    return entriesOf(this.sandboxesDirectory)
+      .filter(({ kind, name }) => kind === "directory" && isId(name))
+      .map(({ name }) => name).sort();
   }
 
   /** Removes what a sandbox left here; its pin must be gone. The record goes last, so that a crash leaves it to be found. */

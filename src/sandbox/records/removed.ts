@@ -13,20 +13,18 @@ import {
   O_NONBLOCK,
   O_RDONLY,
   open,
-  readDirectory,
   rename,
 } from "../../../ffi/file.ts";
-import { isSandboxError } from "../../errors.ts";
-import { unpin, unpinChecked } from "../../namespace/pin.ts";
+import { unpinChecked } from "../../namespace/pin.ts";
 import {
   ensureDirectory,
+  entriesOf,
   present,
-  removeDirectory,
   removeWith,
 } from "../../state/directory.ts";
 import { removeIfEmpty } from "../../state/store.ts";
 import { DNS_FILES } from "./dns.ts";
-import { PIN } from "./warm_directory.ts";
+import { isRefusal, PIN, removePinned } from "./pinned_directory.ts";
 
 /** How often others may take the directory away between its making and its use. */
 const ATTEMPTS = 10;
@@ -64,12 +62,7 @@ export class RemovedSandboxes {
 
   /** The names of those that are here. */
   names(): string[] {
-    try {
-      return readDirectory(this.#directory).map(({ name }) => name);
-    } catch (error) {
-      if (isSyscallError(error, Errno.ENOENT)) return [];
-      throw error;
-    }
+    return entriesOf(this.#directory).map(({ name }) => name);
   }
 
   /** Keeps the namespace of one from being destroyed, if it can be had; the caller owns the descriptor. */
@@ -91,17 +84,10 @@ export class RemovedSandboxes {
   finish(name: string, isChecked = false): void {
     const directory = this.#path(name);
     const pin = `${directory}/${PIN}`;
-    try {
-      if (
-        isChecked && unpinChecked(pin) && removeWith(directory, DNS_FILES)
-      ) {
-        return;
-      }
-      unpin(pin);
-      removeDirectory(directory);
-    } catch (error) {
-      if (!isRefusal(error)) throw error;
+    if (isChecked && unpinChecked(pin) && removeWith(directory, DNS_FILES)) {
+      return;
     }
+    removePinned(directory);
   }
 
   /** Takes all away, whoever put them here. */
@@ -120,9 +106,4 @@ export class RemovedSandboxes {
   #path(name: string): string {
     return `${this.#directory}/${name}`;
   }
-}
-
-/** Of the file system or the kernel. */
-function isRefusal(error: unknown): boolean {
-  return error instanceof SyscallError || isSandboxError(error);
 }

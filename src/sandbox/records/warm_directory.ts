@@ -12,17 +12,13 @@ import { readDirectory, writeAll } from "../../../ffi/file.ts";
 import { renameToNew } from "../../../ffi/rename_to_new.ts";
 import { utf8 } from "../../../ffi/buffer.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
-import { SandboxError } from "../../errors.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
-import { isPinOf, unpin } from "../../namespace/pin.ts";
-import { removeDirectory } from "../../state/directory.ts";
+import { isPinOf } from "../../namespace/pin.ts";
 import { eachAbandoned, OwnDirectory } from "../../state/own_directory.ts";
 import { makeFile, removeIfEmpty, writeNewFile } from "../../state/store.ts";
 import { DNS_FILES, HOSTS, resolvConf, type Resolver } from "./dns.ts";
+import { PIN, removePinned } from "./pinned_directory.ts";
 import { NOTE } from "./sandbox_records.ts";
-
-/** The name of the pin in the directory of a sandbox. */
-export const PIN = "netns";
 
 /** See the module. Until it is moved, disposing it removes it. */
 export class WarmDirectory implements Disposable {
@@ -65,7 +61,7 @@ export class WarmDirectory implements Disposable {
     using made = new DisposableStack();
     const own = made.use(OwnDirectory.make(pool.path));
     const { path } = own;
-    made.defer(() => remove(path));
+    made.defer(() => removePinned(path));
     const [resolvFile, hostsFile] = DNS_FILES;
     const text = utf8(resolvConf({}, resolver));
     writeNewFile(`${path}/${resolvFile}`, text, 0o644);
@@ -122,22 +118,10 @@ export function removeWarmDirectories(
   eachAbandoned(directory, (pool) => {
     for (const { name } of readDirectory(pool)) {
       found.push(`${pool}/${name}`);
-      if (!dryRun) remove(`${pool}/${name}`);
+      if (!dryRun) removePinned(`${pool}/${name}`);
     }
     if (!dryRun) removeIfEmpty(pool);
   }, isAll);
   if (!dryRun) removeIfEmpty(directory);
   return found;
-}
-
-/** As far as it can be: what stays is garbage. */
-function remove(path: string): void {
-  try {
-    unpin(`${path}/${PIN}`);
-    removeDirectory(path);
-  } catch (error) {
-    if (!(error instanceof SyscallError || error instanceof SandboxError)) {
-      throw error;
-    }
-  }
 }
