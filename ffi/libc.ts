@@ -60,6 +60,8 @@ export const FUNCTIONS = {
   },
   // int ioctl(int fd, unsigned long request, void *argument);
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
+  // int clock_gettime(clockid_t clock, struct timespec *time);
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
   // uid_t geteuid(void);
   geteuid: { parameters: [], result: "u32" },
   // int unshare(int flags);
@@ -164,6 +166,7 @@ const opened: { -readonly [N in FunctionName]: Functions[N] | undefined } = {
   getdents64: undefined,
   statx: undefined,
   ioctl: undefined,
+  clock_gettime: undefined,
   geteuid: undefined,
   unshare: undefined,
   setns: undefined,
@@ -215,6 +218,8 @@ const TABLE: Omit<Libc, "errno"> = {
   statx: (a, b, c, d, e) =>
     opened.statx?.(a, b, c, d, e) ?? first("statx")(a, b, c, d, e),
   ioctl: (a, b, c) => opened.ioctl?.(a, b, c) ?? first("ioctl")(a, b, c),
+  clock_gettime: (a, b) =>
+    opened.clock_gettime?.(a, b) ?? first("clock_gettime")(a, b),
   geteuid: () => opened.geteuid?.() ?? first("geteuid")(),
   unshare: (a) => opened.unshare?.(a) ?? first("unshare")(a),
   setns: (a, b) => opened.setns?.(a, b) ?? first("setns")(a, b),

@@ -35,7 +35,7 @@ export interface Fault {
  * What each call can fail with, by its man page and, for namespaces and mounts, by the kernel's code. Left out is what
  * says that something is absent or there already (ENOENT, EEXIST, ENOTEMPTY, EINVAL of umount), which is an answer and no
  * failure; what only a wrong argument gives (EBADF, EFAULT, ENAMETOOLONG); and calls that cannot fail on what podnet gives
- * them (geteuid, ioctl NS_GET_NSTYPE on a namespace).
+ * them (geteuid, clock_gettime, ioctl NS_GET_NSTYPE on a namespace).
  */
 const FAILURES: Readonly<Record<string, readonly ErrnoName[]>> = {
   open: ["EMFILE", "ENFILE", "ENOMEM", "EACCES", "EIO"],

@@ -5,11 +5,19 @@ import {
   growDescriptorTable,
   hostName,
   libcVersion,
+  uptimeMs,
 } from "../../ffi/process.ts";
 
 Deno.test("geteuid() and hostName() agree with the runtime", () => {
   assertEquals(geteuid(), Deno.uid());
   assertEquals(hostName(), Deno.hostname());
+});
+
+Deno.test("uptimeMs() goes on as /proc/uptime does, and finer", () => {
+  const told = () => Number.parseFloat(readTextFile("/proc/uptime")) * 1000;
+  const [before, now, then, after] = [told(), uptimeMs(), uptimeMs(), told()];
+  // It tells whole hundredths.
+  assert(before <= now && now < then && then < after + 10, `${now} ${then}`);
 });
 
 Deno.test("libcVersion() agrees with getconf", () => {

@@ -28,6 +28,14 @@ Deno.test("openNode() and createSandbox() fail typed at every descriptor that is
   assert(creating !== undefined && creating > 3, `${creating}`);
 });
 
+Deno.test("a node keeps its place in its cluster, and its paths, while no descriptor is to be had", async () => {
+  const child = spawnFixture(fixture("kept_place"), [], {
+    through: ["sh", "-c", 'ulimit -n 100; exec "$@"', "sh"],
+    permissions,
+  });
+  assertEquals(await resultOf(child), "done");
+});
+
 for (
   const [what, does] of [
     [
