@@ -14,7 +14,7 @@ import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { tryLock } from "../../ffi/file_lock.ts";
 import { SandboxError } from "../errors.ts";
-import { entriesOf } from "./directory.ts";
+import { entriesOf, present } from "./directory.ts";
 import { isStill } from "./lock.ts";
 import { ensurePrivateDirectory, removeIfEmpty, unusable } from "./store.ts";
 
@@ -56,6 +56,11 @@ export class OwnDirectory implements Disposable {
     }
   }
 
+  /** Whether it is still at its path. */
+  get isThere(): boolean {
+    return isStill(this.path, this.#lock);
+  }
+
   /** Unlocks it, wherever it is by now. */
   unlock(): void {
     this.#lock[Symbol.dispose]();
@@ -83,7 +88,8 @@ export function eachAbandoned(
     if (kind !== "directory") continue;
     const path = `${parent}/${name}`;
     using lock = lockAtOnce(path);
-    if (lock !== undefined || isAll) look(path);
+    // Its owner may take it away in this moment.
+    if (lock !== undefined || isAll && present(path)) look(path);
   }
 }
 

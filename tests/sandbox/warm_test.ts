@@ -6,6 +6,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Node, openNode, type SandboxSpec } from "../../mod.ts";
 import { SandboxError } from "../../src/errors.ts";
+import { NodeState } from "../../src/sandbox/records/node_state.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { ask, FAMILIES, TRANSPORTS } from "../support/ask.ts";
 import { spawnFixture } from "../node/bare.ts";
@@ -296,6 +297,47 @@ Deno.test("a process that ends without closing its node leaves nothing that it m
   await untilBlanks(SIZE);
   assertEquals([...Deno.readDirSync(`${directory()}/warm`)].length, 1);
   assertEquals(await host.node.collectGarbage(), []);
+});
+
+Deno.test("what is made ahead of a node that was taken down, and set up anew, is a living process's again", async () => {
+  await using lab = await createLab();
+  const { node: first, namespace: netns } = nodeAt(lab.nodes, 0);
+  const { name, stateDir, podCidrs, nonMasqueradeCidrs, mtu } = first;
+  await using kept = await openNode({ name, stateDir, netns, warm: SIZE });
+  await untilReady(kept);
+  await first.remove();
+  const settings = { podCidrs, nonMasqueradeCidrs, mtu };
+  await using anew = await openNode({ name, stateDir, netns, ...settings });
+  const cold = await kept.createSandbox({ name: "cold" });
+  assertEquals(kept.warm.ready, 0);
+  await untilReady(kept);
+  assertEquals(await anew.collectGarbage(), []);
+  const warm = await kept.createSandbox({ name: "warm" });
+  assertEquals(kept.warm.ready, SIZE - 1);
+  assertEquals(await anew.check(), []);
+  for (const sandbox of [cold, warm]) await sandbox.remove();
+});
+
+Deno.test("a node that is closed while its pool waits for the node's lock leaves nothing open and nothing behind", async () => {
+  const { name, stateDir } = host.node;
+  const open = () => [...Deno.readDirSync("/proc/self/fd")].length;
+  await node[Symbol.asyncDispose]();
+  await untilBlanks(0);
+  const before = open();
+  {
+    await using closed = await openWarm(SIZE);
+    using _alone = await new NodeState(stateDir, name).lock("exclusive");
+    // It begins to fill after 10 ms.
+    await new Promise((wake) => setTimeout(wake, 60));
+    await closed[Symbol.asyncDispose]();
+  }
+  // Waiting for the lock it asks every 20 ms.
+  await new Promise((wake) => setTimeout(wake, 100));
+  assertEquals(open(), before);
+  assertEquals(
+    command(host.namespace, `find ${directory()} -name warm`),
+    "",
+  );
 });
 
 Deno.test("the next pool of the node takes away what a dead process made ahead", async () => {

@@ -26,8 +26,8 @@ export interface WarmNamespace extends PodNamespace, Disposable {
 
 /** Makes them; disposed after all that it has made. */
 export interface WarmSource extends Disposable {
-  /** Makes one, while the event loop may go on. */
-  make(): Promise<WarmNamespace>;
+  /** Makes one, while the event loop may go on; undefined when this is disposed before it has begun. */
+  make(): Promise<WarmNamespace | undefined>;
 }
 
 /** So long nothing must have been taken before more are made. */
@@ -136,6 +136,7 @@ export class WarmPool implements Disposable {
       ) {
         await expectDescriptors();
         const made = await this.#source.make();
+        if (made === undefined) return;
         if (this.#closed) made[Symbol.dispose]();
         else this.#ready.push(made);
         await turn();

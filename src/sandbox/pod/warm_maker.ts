@@ -38,18 +38,23 @@ type Parts = Pick<
 export class WarmMaker implements Disposable {
   readonly #node: Parts;
   #directory: OwnDirectory | undefined;
+  #isDisposed = false;
 
   constructor(node: Parts) {
     this.#node = node;
   }
 
-  /** Makes one. */
-  async make(): Promise<WarmNamespace> {
+  /** Makes one; undefined when this was disposed while it waited for its turn. */
+  async make(): Promise<WarmNamespace | undefined> {
     const { state } = this.#node;
     // Nobody takes the node down meanwhile.
     using _node = await state.lock("shared");
+    if (this.#isDisposed) return undefined;
     refuseStaleNode(this.#node);
-    if (this.#directory === undefined) {
+    // The node may have been taken down since, and set up anew: one that was made again at its path would not be locked.
+    if (!this.#directory?.isThere) {
+      this.#directory?.unlock();
+      this.#directory = undefined;
       removeWarmDirectories(state.warmDirectory);
       this.#directory = OwnDirectory.make(state.warmDirectory);
     }
@@ -57,6 +62,7 @@ export class WarmMaker implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
     if (this.#directory === undefined) return;
     this.#directory[Symbol.dispose]();
     removeIfEmpty(this.#node.state.warmDirectory);

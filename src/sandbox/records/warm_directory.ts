@@ -8,12 +8,13 @@
  * @module
  */
 import { Errno, SyscallError } from "../../../ffi/errno.ts";
-import { readDirectory, writeAll } from "../../../ffi/file.ts";
+import { writeAll } from "../../../ffi/file.ts";
 import { renameToNew } from "../../../ffi/rename_to_new.ts";
 import { utf8 } from "../../../ffi/buffer.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { isPinOf } from "../../namespace/pin.ts";
+import { entriesOf } from "../../state/directory.ts";
 import { eachAbandoned, OwnDirectory } from "../../state/own_directory.ts";
 import { makeFile, removeIfEmpty, writeNewFile } from "../../state/store.ts";
 import { DNS_FILES, HOSTS, resolvConf, type Resolver } from "./dns.ts";
@@ -116,7 +117,8 @@ export function removeWarmDirectories(
 ): string[] {
   const found: string[] = [];
   eachAbandoned(directory, (pool) => {
-    for (const { name } of readDirectory(pool)) {
+    // Of a living process it may go meanwhile.
+    for (const { name } of entriesOf(pool)) {
       found.push(`${pool}/${name}`);
       if (!dryRun) removePinned(`${pool}/${name}`);
     }
