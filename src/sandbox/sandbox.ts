@@ -173,7 +173,7 @@ export class Sandbox implements AsyncDisposable {
     return this.#record.spec.hostNetwork;
   }
 
-  /** RFC 3339. */
+  /** RFC 3339, exact to the millisecond; further digits tell sandboxes of one name apart. */
   get createdAt(): string {
     return this.#record.createdAt;
   }

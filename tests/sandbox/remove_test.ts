@@ -68,6 +68,24 @@ Deno.test("IP4 remove() takes link, routes, elements and files away; again it do
   assertEquals(await node.node.removeSandbox(sandbox.id), false);
 });
 
+Deno.test("remove() of a sandbox that was removed leaves one of its name alone that was made in the same millisecond", async () => {
+  const { now } = Date;
+  const moment = now();
+  try {
+    Date.now = () => moment;
+    const first = await create();
+    await first.remove();
+    const second = await create();
+    await first.remove();
+    assertEquals((await node.node.listSandboxes()).length, 2);
+    await assertRejects(() => first.removePorts([PORT]), SandboxError);
+    assertEquals(Date.parse(second.createdAt), moment);
+    await second.remove();
+  } finally {
+    Date.now = now;
+  }
+});
+
 Deno.test("removeSandbox() by ten at once removes the sandbox, and none fails", async () => {
   const { id } = await create();
   const removed = await Promise.all(

@@ -121,7 +121,7 @@ export interface SandboxJson {
   readonly hostNetwork: boolean;
   /** Host name and resolver files. */
   readonly dns: SandboxDns;
-  /** RFC 3339. */
+  /** RFC 3339, exact to the millisecond; further digits tell sandboxes of one name apart. */
   readonly createdAt: string;
 }
 

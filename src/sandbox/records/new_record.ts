@@ -46,8 +46,13 @@ export function recordOf(
 
 let second = 0;
 let beginning = "";
+/** The last three digits: no two sandboxes of a row have the same, though they are made within a millisecond or the clock is set back. */
+let serial = Math.trunc(1000 * Math.random());
 
-/** Now, as RFC 3339 has it. Within a second only the end is another one, and to make it all takes 6 µs a pod. */
+/**
+ * Now, as RFC 3339 has it, to the millisecond: by it a sandbox is told from one of the same name that was made after it was
+ * removed. Within a second only the end is another one, and to make it all takes 6 µs a pod.
+ */
 function timestamp(): string {
   const now = Date.now();
   const milliseconds = now % 1000;
@@ -55,5 +60,8 @@ function timestamp(): string {
     second = now - milliseconds;
     beginning = new Date(second).toISOString().slice(0, -"000Z".length);
   }
-  return `${beginning}${String(milliseconds).padStart(3, "0")}Z`;
+  serial = (serial + 1) % 1000;
+  return `${beginning}${
+    String(1000 * milliseconds + serial).padStart(6, "0")
+  }Z`;
 }
