@@ -6,6 +6,7 @@
 import type { Bandwidth } from "../net/bandwidth.ts";
 import { MacAddress } from "../net/mac.ts";
 import type { Ipv4Devconf } from "../rtnetlink/devconf.ts";
+import type { ClaimedAddress } from "./address_claims.ts";
 import type { PodRouting } from "./pod_routes.ts";
 
 /** Every host end has this MAC: it is seen by its own pod only, and a constant needs no resolution. */
@@ -32,6 +33,13 @@ export function ipv6Switches(
     : [["disable_ipv6", "1"]];
 }
 
+/** What the pod's end has ahead. */
+export interface PreparedEnd {
+  readonly mac: MacAddress;
+  /** One of each of the node's pod CIDRs, which were nobody's then; they can be used at once. */
+  readonly addresses: readonly ClaimedAddress[];
+}
+
 /** What both ends of a pod's link are given. */
 export interface PodLink extends PodRouting {
   /** Name of the host end, at most 15 characters. */
@@ -49,10 +57,10 @@ export interface PodLink extends PodRouting {
   /** @default no limits */
   readonly bandwidth?: Bandwidth;
   /**
-   * Whether {@linkcode prepareLink} has seen to it.
-   * @default false
+   * What {@linkcode prepareLink} gave the pod's end, if that has seen to it.
+   * @default nothing
    */
-  readonly isPrepared?: boolean;
+  readonly prepared?: PreparedEnd;
 }
 
 /** Whether a link has IPv6, on which it is an error to configure it otherwise: the kernel has, and the MTU is enough (RFC 8200, 5). */

@@ -90,10 +90,11 @@ export function hostSettings(
 
 /** What comes before the claims at the node's end. */
 export function beforeClaims(
-  link: Pick<PodLink, "hostIndex" | "ipv6" | "alias" | "isPrepared">,
+  link: Pick<PodLink, "hostIndex" | "ipv6" | "alias">,
+  isPrepared: boolean,
   more: readonly Request<unknown, unknown>[] = [],
 ): Request<unknown, unknown>[] {
-  const { hostIndex, alias, isPrepared } = link;
+  const { hostIndex, alias } = link;
   // Not at creation: the kernel ignores an alias there (rtnl_create_link).
   return isPrepared ? [setLink({ index: hostIndex, alias }), ...more] : [
     hostSettings(link, { alias }),
@@ -104,13 +105,13 @@ export function beforeClaims(
 
 /** Those, the claims, and the questions that go with these. */
 export function hostMessages(
-  { hostIndex, alias, mac, ipv6, isPrepared = false }: PodLink,
+  { hostIndex, alias, mac, ipv6, prepared }: PodLink,
   wanted: readonly ClaimedAddress[],
 ): EncodedBatch<number> {
   return HOST.with(
     { index: hostIndex, alias, mac: mac.bytes, ...addressFields(wanted) },
     ipv6,
-    isPrepared,
+    prepared !== undefined,
     familiesOf(wanted),
   );
 }
@@ -133,7 +134,7 @@ const HOST = new Template(
     const wanted = addressesOf(fields, families);
     return {
       requests: [
-        ...beforeClaims({ hostIndex, alias, ipv6, isPrepared }),
+        ...beforeClaims({ hostIndex, alias, ipv6 }, isPrepared),
         ...claimsOf({ hostIndex, mac }, wanted),
       ],
       queries: claimQueries(wanted),
@@ -142,7 +143,7 @@ const HOST = new Template(
 );
 
 /** What the pod's end has before it has addresses. */
-export function podSettings(
+function podSettings(
   { podIndex: index, ipv6 }: Pick<PodLink, "podIndex" | "ipv6">,
 ): Request<unknown, unknown>[] {
   return [
@@ -154,60 +155,63 @@ export function podSettings(
 
 /** A pod's end as far as it is told of. */
 export type PodEnd =
-  & Pick<PodLink, "podIndex" | "ipv6" | "mac" | "isPrepared">
+  & Pick<PodLink, "podIndex" | "ipv6">
   & PodRouting;
+
+/** Its addresses, each with its gateway as a neighbour. */
+export function addressRequests(
+  index: number,
+  claimed: readonly ClaimedAddress[],
+): Request<unknown, unknown>[] {
+  return claimed.flatMap(({ address, gateway }) => [
+    newAddress({
+      index,
+      address,
+      prefixLength: Cidr.host(address).prefixLength,
+      noDad: true,
+    }),
+    newNeighbour({ index, address: gateway, mac: HOST_MAC }),
+  ]);
+}
 
 /** All that the pod's end gets. */
 export function podRequests(
   end: PodEnd,
   claimed: readonly ClaimedAddress[],
 ): Request<unknown, unknown>[] {
-  const { podIndex: index, mac, isPrepared } = end;
+  const { podIndex: index } = end;
   return [
-    ...isPrepared ? [setLink({ index, mac })] : podSettings(end),
-    ...claimed.flatMap(({ address, gateway }) => [
-      newAddress({
-        index,
-        address,
-        prefixLength: Cidr.host(address).prefixLength,
-        noDad: true,
-      }),
-      newNeighbour({ index, address: gateway, mac: HOST_MAC }),
-    ]),
-    ...isPrepared ? [] : podRouteRequests(routedRoutes(end, claimed)),
+    ...podSettings(end),
+    ...addressRequests(index, claimed),
+    ...podRouteRequests(routedRoutes(end, claimed)),
   ];
 }
 
 /** The same of one that has the default routes and no others. */
 export function podMessages(
-  { podIndex: index, mac, ipv6, isPrepared = false }: PodEnd,
+  { podIndex: index, ipv6 }: PodEnd,
   claimed: readonly ClaimedAddress[],
 ): EncodedBatch<unknown> {
   return POD.with(
-    { index, mac: mac.bytes, ...addressFields(claimed) },
+    { index, ...addressFields(claimed) },
     ipv6,
-    isPrepared,
     familiesOf(claimed),
   );
 }
 
 interface PodFields extends AddressFields {
   readonly index: number;
-  readonly mac: Uint8Array;
 }
 
 const POD = new Template(
   (
     fields: PodFields,
     ipv6: boolean,
-    isPrepared: boolean,
     families: string,
   ) => ({
     requests: podRequests({
       podIndex: fields.index,
-      mac: MacAddress.fromBytes(fields.mac),
       ipv6,
-      isPrepared,
       defaultRoute: true,
       routes: [],
     }, addressesOf(fields, families)),

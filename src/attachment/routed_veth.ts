@@ -27,7 +27,6 @@ import {
 } from "./address_claims.ts";
 import { shapingRequests } from "./bandwidth.ts";
 import { ipv6Switches, type PodLink } from "./pod_link.ts";
-import { podRouteRequests, routedRoutes } from "./pod_routes.ts";
 import {
   beforeClaims,
   carrierMessages,
@@ -37,8 +36,8 @@ import {
   type PodEnd,
   podMessages,
   podRequests,
-  podSettings,
 } from "./pod_messages.ts";
+import { changesTo, without } from "./prepared_pod.ts";
 
 /** The kernel takes 0–0.5 ms; a second is a broken kernel. */
 const READY_TIMEOUT_MS = 1000;
@@ -61,31 +60,23 @@ export function makeLink(
 
 /**
  * Does ahead what does not depend on whose the link will be. Both ends are up then, so that the carrier, which takes the
- * kernel longest, is there when the link is given to a pod; and the pod has its default routes.
+ * kernel longest, is there when the link is given to a pod; and the pod's end has addresses, which lead nowhere until they
+ * are claimed, and its routes.
  *
  * @throws {NetlinkError}
+ * @throws {SandboxError} `Timeout`
  */
 export function prepareLink(
   route: Connection,
   podRoute: Connection,
   link: PodLink,
-  gateways: readonly IpAddress[],
+  addresses: readonly ClaimedAddress[],
 ): void {
-  const { hostIndex, podIndex } = link;
+  const { hostIndex } = link;
   route.execute([hostSettings(link), setLink({ index: hostIndex, up: true })]);
-  podRoute.execute([
-    ...podSettings(link),
-    // They do not depend on the pod's addresses.
-    ...podRouteRequests(
-      routedRoutes(
-        link,
-        gateways.map((gateway) => ({ address: gateway, gateway })),
-      ),
-    ),
-  ]);
-  // The carrier, too: see awaitReady().
-  route.execute([getLink({ index: hostIndex })]);
-  podRoute.execute([getLink({ index: podIndex })]);
+  attachPod(podRoute, link, addresses);
+  podRoute.execute([getLink({ index: link.podIndex })]);
+  awaitReady(route, podRoute, link, addresses);
 }
 
 /**
@@ -102,14 +93,16 @@ export function attachHost(
   wishes: readonly AddressWish[],
   shaperIndex: () => number,
 ): ClaimedAddress[] {
-  const { isPrepared, bandwidth } = link;
+  const { bandwidth } = link;
+  const isPrepared = link.prepared !== undefined;
   if (bandwidth === undefined) {
     return claimAddresses(route, link, wishes, {
       before: isPrepared ? 1 : 2,
       send: (wanted) => route.executeBatch(hostMessages(link, wanted)),
     });
   }
-  const before = beforeClaims(link, shapingRequests(link, shaperIndex()));
+  const shaping = shapingRequests(link, shaperIndex());
+  const before = beforeClaims(link, isPrepared, shaping);
   return claimAddresses(route, link, wishes, {
     before: before.length,
     send: (wanted) =>
@@ -169,13 +162,15 @@ export function detachHost(
   }
 }
 
-/** Configures the pod's end: lo, addresses, gateway neighbours, routes. */
+/** Configures the pod's end: lo, addresses, gateway neighbours, routes; of one that was made ahead what differs. */
 export function attachPod(
   podRoute: Connection,
-  end: PodEnd,
+  end: PodEnd & Pick<PodLink, "mac" | "prepared">,
   claimed: readonly ClaimedAddress[],
 ): void {
-  if (end.defaultRoute && end.routes.length === 0) {
+  if (end.prepared !== undefined) {
+    podRoute.execute(changesTo(end.prepared, end, claimed));
+  } else if (end.defaultRoute && end.routes.length === 0) {
     podRoute.executeBatch(podMessages(end, claimed));
   } else podRoute.execute(podRequests(end, claimed));
 }
@@ -192,9 +187,11 @@ export function awaitReady(
   link: PodLink,
   claimed: readonly ClaimedAddress[],
 ): void {
+  const { prepared, hostIndex } = link;
   // One that was made ahead has its carrier.
-  if (!link.isPrepared) route.executeBatch(carrierMessages(link.hostIndex));
-  awaitAddresses(podRoute, claimed.map(({ address }) => address));
+  if (prepared === undefined) route.executeBatch(carrierMessages(hostIndex));
+  const changed = without(claimed, prepared?.addresses ?? []);
+  awaitAddresses(podRoute, changed.map(({ address }) => address));
 }
 
 /**

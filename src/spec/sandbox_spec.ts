@@ -278,7 +278,7 @@ export interface SandboxSpec {
   readonly mtu?: number;
   /**
    * Unicast MAC address of the pod.
-   * @default derived from the id
+   * @default derived from the id; random when it was made ahead (`NodeOptions.warm`)
    */
   readonly mac?: string;
   /**

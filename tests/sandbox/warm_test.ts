@@ -12,7 +12,14 @@ import { ask, FAMILIES, TRANSPORTS } from "../support/ask.ts";
 import { spawnFixture } from "../node/bare.ts";
 import { command } from "../support/command.ts";
 import { gatewayAddress, nodeAddress, nodeAt, Pod } from "../support/pods.ts";
-import { until } from "../support/patience.ts";
+import {
+  blanks,
+  directoryOf,
+  likeness,
+  openWarm,
+  untilBlanks,
+  untilReady,
+} from "../support/warm.ts";
 
 const SIZE = 3;
 
@@ -26,76 +33,22 @@ Deno.test.beforeAll(async () => {
 });
 
 Deno.test.beforeEach(async () => {
-  await untilBlanks(0);
-  node = await openWarm(SIZE);
-  await untilReady(node);
+  await untilBlanks(host, 0);
+  node = await openWarm(host, SIZE);
+  await untilReady(node, SIZE);
 });
 
 Deno.test.afterEach(() => node[Symbol.asyncDispose]());
 
 Deno.test.afterAll(() => lab[Symbol.asyncDispose]().then());
 
-function openWarm(warm: number): Promise<Node> {
-  const { name, stateDir } = host.node;
-  return openNode({ name, stateDir, netns: host.namespace, warm });
-}
-
-async function untilReady(node: Node, count: number = SIZE): Promise<void> {
-  await until(() => node.warm.ready >= count);
-}
-
-/** Names of the node's ends of links that are nobody's yet. */
-function blanks(): string[] {
-  return command(host.namespace, "ip -o link show").split("\n")
-    .filter((line) => line.includes(": pn-") && !line.includes("alias"))
-    .map((line) => /: (pn-\w+)/.exec(line)?.[1] ?? "");
-}
-
-async function untilBlanks(count: number): Promise<void> {
-  await until(() => blanks().length === count);
-}
-
-/** Of the node. */
-function directory(): string {
-  return `${host.node.stateDir}/${host.node.name}`;
-}
-
-/** What a pod is like, less what is its own. */
-function likeness({ sandbox, namespace }: Pod): unknown {
-  const masked = (text: string) =>
-    [
-      [sandbox.hostInterface, "HOST"],
-      [sandbox.mac, "MAC"],
-      [sandbox.id, "ID"],
-      ...sandbox.addresses.map((address) => [address, "ADDRESS"] as const),
-    ].reduce((rest, [own = "", word]) => rest.replaceAll(own, word ?? ""), text)
-      .replaceAll(/"?(?:ifindex|link|link_index|link_netnsid)"?:\s?\d+/g, "");
-  const ofPod =
-    "ip -j -d link show; ip -j addr show; ip -j -4 route show table all; ip -j -6 route show table all; ip -j neigh show; sysctl -a 2>/dev/null | grep -E 'net.ipv[46].conf.(eth0|lo)' | grep -v stable_secret";
-  const ofHost =
-    "ip -j -d link show HOST; ip -j -4 route show dev HOST; ip -j -6 route show dev HOST; ip -j neigh show dev HOST; sysctl -a 2>/dev/null | grep conf.HOST | grep -v stable_secret";
-  return [
-    masked(command(namespace, ofPod)).split("\n"),
-    masked(
-      command(
-        host.namespace,
-        ofHost.replaceAll("HOST", sandbox.hostInterface ?? ""),
-      ),
-    ).split("\n"),
-  ];
-}
-
 Deno.test("a sandbox from a namespace made ahead is like any other", async () => {
-  const made = blanks();
+  const made = blanks(host);
   await using warm = await Pod.create(node, { name: "one" });
   assert(made.includes(warm.sandbox.hostInterface ?? ""));
   await using cold = await Pod.create(host.node, { name: "two" });
-  assertEquals(likeness(warm), likeness(cold));
+  assertEquals(likeness(host, warm), likeness(host, cold));
   assertEquals(await node.check(), []);
-  const { mac } = warm.sandbox;
-  await warm.sandbox.remove();
-  await using again = await Pod.create(host.node, { name: "one" });
-  assertEquals(again.sandbox.mac, mac);
 });
 
 /** What is in a sandbox's directory, and who may read it. */
@@ -117,9 +70,10 @@ for (
   }]
 ) {
   Deno.test(`a sandbox from a namespace made ahead has the same files, dns: ${JSON.stringify(dns)}`, async () => {
-    const made = blanks();
+    const made = blanks(host);
+    const addresses = ["10.244.1.7", "fd00:10:244:1::7"];
     const of = async (node: Node) => {
-      await using pod = await Pod.create(node, { name: "one", dns });
+      await using pod = await Pod.create(node, { name: "one", dns, addresses });
       assertEquals(
         made.includes(pod.sandbox.hostInterface ?? ""),
         node !== host.node,
@@ -132,13 +86,13 @@ for (
 
 Deno.test("of sandboxes from namespaces made ahead none loses its first packet", async () => {
   for (let i = 0; i < 12; i++) {
-    await untilReady(node);
+    await untilReady(node, SIZE);
     const ports = TRANSPORTS.map((protocol) => ({
       protocol,
       hostPort: 8080,
       containerPort: 80,
     }));
-    const made = blanks();
+    const made = blanks(host);
     await using pod = await Pod.create(node, { ports });
     assert(made.includes(pod.sandbox.hostInterface ?? ""));
     const family = FAMILIES[i % 2] ?? 4;
@@ -157,11 +111,11 @@ Deno.test("of sandboxes from namespaces made ahead none loses its first packet",
 
 Deno.test("namespaces made ahead are counted, and made again when the program is idle", async () => {
   assertEquals(node.warm, { size: SIZE, ready: SIZE });
-  assertEquals(blanks().length, SIZE);
+  assertEquals(blanks(host).length, SIZE);
   await using _one = await Pod.create(node);
   assertEquals(node.warm.ready, SIZE - 1);
-  await untilReady(node);
-  assertEquals(blanks().length, SIZE);
+  await untilReady(node, SIZE);
+  assertEquals(blanks(host).length, SIZE);
 });
 
 Deno.test("more sandboxes than were made ahead are made as usual", async () => {
@@ -179,7 +133,7 @@ for (const [what, spec] of OTHER) {
   Deno.test(`a sandbox with ${what} leaves what was made ahead alone`, async () => {
     await using pod = await Pod.create(node, spec);
     assertEquals(node.warm.ready, SIZE);
-    assert(!blanks().includes(pod.sandbox.hostInterface ?? ""));
+    assert(!blanks(host).includes(pod.sandbox.hostInterface ?? ""));
     assertEquals(await node.check(), []);
   });
 }
@@ -196,8 +150,8 @@ Deno.test("a creation that fails gives up the namespace that it took, and no oth
     () => node.createSandbox({ name: "no", ports: first.sandbox.ports }),
     SandboxError,
   );
-  await untilReady(node);
-  await untilBlanks(SIZE);
+  await untilReady(node, SIZE);
+  await untilBlanks(host, SIZE);
   assertEquals(await node.check(), []);
 });
 
@@ -209,7 +163,7 @@ const MEDDLING = {
 };
 for (const [what, meddle] of Object.entries(MEDDLING)) {
   Deno.test(`a creation does without what was made ahead when somebody has ${what} its link`, async () => {
-    const made = blanks();
+    const made = blanks(host);
     for (const link of made) command(host.namespace, meddle(link));
     await using pod = await Pod.create(node);
     assert(!made.includes(pod.sandbox.hostInterface ?? ""));
@@ -223,8 +177,8 @@ const TOUCHED = {
 };
 for (const [what, touch] of Object.entries(TOUCHED)) {
   Deno.test(`a creation does without what was made ahead when somebody has taken away ${what}`, async () => {
-    const made = blanks();
-    command(host.namespace, `cd ${directory()}; ${touch}`);
+    const made = blanks(host);
+    command(host.namespace, `cd ${directoryOf(host)}; ${touch}`);
     await using pod = await Pod.create(node);
     assert(!made.includes(pod.sandbox.hostInterface ?? ""));
     assertEquals(await node.check(), []);
@@ -233,7 +187,7 @@ for (const [what, touch] of Object.entries(TOUCHED)) {
 
 Deno.test("who asks for a sandbox that there is leaves what was made ahead alone", async () => {
   await using pod = await Pod.create(node, { name: "one" });
-  await untilReady(node);
+  await untilReady(node, SIZE);
   const { id } = await node.createSandbox({ name: "one" });
   assertEquals([id, node.warm.ready], [pod.sandbox.id, SIZE]);
   await assertRejects(
@@ -244,8 +198,8 @@ Deno.test("who asks for a sandbox that there is leaves what was made ahead alone
 });
 
 Deno.test("of two who make the same sandbox from namespaces made ahead one finds the other's", async () => {
-  await using other = await openWarm(SIZE);
-  await untilReady(other);
+  await using other = await openWarm(host, SIZE);
+  await untilReady(other, SIZE);
   const made = await Promise.all(
     [node, other, node, other].map((node) =>
       node.createSandbox({ name: "same" })
@@ -275,14 +229,14 @@ async function killed(): Promise<void> {
 
 Deno.test("what a dead process made ahead is garbage, what a living one did is not", async () => {
   await killed();
-  await untilBlanks(SIZE + 2);
+  await untilBlanks(host, SIZE + 2);
   const found = await host.node.collectGarbage({ dryRun: true });
   assertEquals(found.map(({ kind }) => kind), ["pin", "pin"]);
-  assertEquals(blanks().length, SIZE + 2);
+  assertEquals(blanks(host).length, SIZE + 2);
   assertEquals((await host.node.collectGarbage()).length, 2);
-  await untilBlanks(SIZE);
+  await untilBlanks(host, SIZE);
   assertEquals(await host.node.collectGarbage(), []);
-  const made = blanks();
+  const made = blanks(host);
   await using pod = await Pod.create(node);
   assert(made.includes(pod.sandbox.hostInterface ?? ""));
 });
@@ -294,8 +248,8 @@ Deno.test("a process that ends without closing its node leaves nothing that it m
     [`/proc/${Deno.pid}/fd/${host.namespace.fd}`, stateDir, name, "end"],
   ).output();
   assertEquals(code, 0);
-  await untilBlanks(SIZE);
-  assertEquals([...Deno.readDirSync(`${directory()}/warm`)].length, 1);
+  await untilBlanks(host, SIZE);
+  assertEquals([...Deno.readDirSync(`${directoryOf(host)}/warm`)].length, 1);
   assertEquals(await host.node.collectGarbage(), []);
 });
 
@@ -304,13 +258,13 @@ Deno.test("what is made ahead of a node that was taken down, and set up anew, is
   const { node: first, namespace: netns } = nodeAt(lab.nodes, 0);
   const { name, stateDir, podCidrs, nonMasqueradeCidrs, mtu } = first;
   await using kept = await openNode({ name, stateDir, netns, warm: SIZE });
-  await untilReady(kept);
+  await untilReady(kept, SIZE);
   await first.remove();
   const settings = { podCidrs, nonMasqueradeCidrs, mtu };
   await using anew = await openNode({ name, stateDir, netns, ...settings });
   const cold = await kept.createSandbox({ name: "cold" });
   assertEquals(kept.warm.ready, 0);
-  await untilReady(kept);
+  await untilReady(kept, SIZE);
   assertEquals(await anew.collectGarbage(), []);
   const warm = await kept.createSandbox({ name: "warm" });
   assertEquals(kept.warm.ready, SIZE - 1);
@@ -322,10 +276,10 @@ Deno.test("a node that is closed while its pool waits for the node's lock leaves
   const { name, stateDir } = host.node;
   const open = () => [...Deno.readDirSync("/proc/self/fd")].length;
   await node[Symbol.asyncDispose]();
-  await untilBlanks(0);
+  await untilBlanks(host, 0);
   const before = open();
   {
-    await using closed = await openWarm(SIZE);
+    await using closed = await openWarm(host, SIZE);
     using _alone = await new NodeState(stateDir, name).lock("exclusive");
     // It begins to fill after 10 ms.
     await new Promise((wake) => setTimeout(wake, 60));
@@ -335,37 +289,37 @@ Deno.test("a node that is closed while its pool waits for the node's lock leaves
   await new Promise((wake) => setTimeout(wake, 100));
   assertEquals(open(), before);
   assertEquals(
-    command(host.namespace, `find ${directory()} -name warm`),
+    command(host.namespace, `find ${directoryOf(host)} -name warm`),
     "",
   );
 });
 
 Deno.test("the next pool of the node takes away what a dead process made ahead", async () => {
   await killed();
-  await untilBlanks(SIZE + 2);
-  await using other = await openWarm(1);
+  await untilBlanks(host, SIZE + 2);
+  await using other = await openWarm(host, 1);
   await untilReady(other, 1);
-  await untilBlanks(SIZE + 1);
+  await untilBlanks(host, SIZE + 1);
   assertEquals(await host.node.collectGarbage(), []);
 });
 
 Deno.test("nothing made ahead is left when the node is closed, nor is it garbage before", async () => {
   assertEquals(await host.node.collectGarbage(), []);
   assertEquals(await host.node.check(), []);
-  assertEquals(blanks().length, SIZE);
+  assertEquals(blanks(host).length, SIZE);
   await node[Symbol.asyncDispose]();
-  await untilBlanks(0);
+  await untilBlanks(host, 0);
   assertEquals(
-    command(host.namespace, `find ${directory()} -name warm`),
+    command(host.namespace, `find ${directoryOf(host)} -name warm`),
     "",
   );
 });
 
 Deno.test("warm: 0 makes nothing ahead, and what is no number is refused", async () => {
   await node[Symbol.asyncDispose]();
-  await untilBlanks(0);
-  await using none = await openWarm(0);
+  await untilBlanks(host, 0);
+  await using none = await openWarm(host, 0);
   await new Promise((wake) => setTimeout(wake, 50));
-  assertEquals([none.warm, blanks()], [{ size: 0, ready: 0 }, []]);
-  await assertRejects(() => openWarm(-1), SandboxError);
+  assertEquals([none.warm, blanks(host)], [{ size: 0, ready: 0 }, []]);
+  await assertRejects(() => openWarm(host, -1), SandboxError);
 });

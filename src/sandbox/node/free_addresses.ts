@@ -23,9 +23,9 @@ const TRIES = 32;
  * has lost its link and is still to be removed, which is rare: then the table refuses the pod's elements
  */
 export function* freeAddresses(
-  context: NodeContext,
+  context: Pick<NodeContext, "sockets">,
   pool: AddressPool,
-  seed: bigint,
+  seed: bigint | Uint8Array,
   isSure: boolean,
 ): Generator<IpAddress> {
   let tries = 0;
@@ -58,7 +58,7 @@ export function countFree(
 
 /** The id of the sandbox whose address it is, by the element that every pod has. */
 export function ownerOfAddress(
-  { sockets: { nft } }: NodeContext,
+  { sockets: { nft } }: Pick<NodeContext, "sockets">,
   address: IpAddress,
 ): string | undefined {
   const { set, element } = hairpinElement(address, "");

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { PreparedEnd } from "../../attachment/pod_link.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import type { WarmDirectory } from "../records/warm_directory.ts";
@@ -20,6 +21,7 @@ export interface PodNamespace {
 export interface WarmNamespace extends PodNamespace, Disposable {
   /** The node's end of the link, which has no alias. */
   readonly hostLink: { readonly name: string; readonly index: number };
+  readonly prepared: PreparedEnd;
   /** Of the sandbox that it will be. */
   readonly directory: WarmDirectory;
 }

@@ -118,7 +118,7 @@ async function createDetached(
   await expectDescriptors();
   using _node = await state.lock("shared");
   refuseStaleNode(context);
-  const wanted = { id, spec, ...identity(id), isRetry: false };
+  const wanted = { id, spec, isRetry: false };
   // A try that fails takes the directory away, and the lock with it.
   const attempt = async (wanted: Wanted) => {
     const warm = takeWarm(context, wanted);
@@ -183,7 +183,7 @@ function isTableLost({ sockets: { nft } }: NodeContext): boolean {
 }
 
 /** What a sandbox is made from. */
-interface Wanted extends Identity {
+interface Wanted {
   readonly id: string;
   readonly spec: NormalisedSpec;
   /** Whether nothing is taken for granted: what may be left of it is looked for, addresses too, and nothing made ahead is used. */
@@ -248,11 +248,13 @@ function make(context: NodeContext, wanted: Wanted): SandboxRecord {
 /** Of the pod's own network: a namespace, a link, addresses, host ports. */
 function build(
   context: NodeContext,
-  { id, spec, seed, mac, isRetry, warm }: Wanted,
+  { id, spec, isRetry, warm }: Wanted,
   undo: UndoStack,
 ): SandboxRecord {
   const { state, sockets, settings } = context;
   const mtu = spec.mtu ?? settings.mtu;
+  let known: Identity | undefined;
+  const own = () => known ??= identity(id);
   using opened = new DisposableStack();
   const { name: hostInterface, index: hostIndex } = warm?.hostLink ??
     newHostLink();
@@ -262,10 +264,12 @@ function build(
     alias: linkAlias(settings.name, id),
     podIndex: spec.netns === undefined ? FIRST_INDEX : hostIndex,
     interfaceName: spec.interfaceName,
-    mac: spec.mac === undefined ? mac : MacAddress.parse(spec.mac),
+    mac: spec.mac === undefined
+      ? warm?.prepared.mac ?? own().mac
+      : MacAddress.parse(spec.mac),
     mtu,
     ipv6: hasIpv6(context.ipv6, mtu),
-    isPrepared: warm !== undefined,
+    ...(warm === undefined ? {} : { prepared: warm.prepared }),
     ...routingOf(spec),
     ...(spec.bandwidth === undefined ? {} : { bandwidth: spec.bandwidth }),
   };
@@ -320,7 +324,7 @@ function build(
   const claimed = attachHost(
     sockets.route,
     link,
-    addressWishes(context, spec, seed, isRetry),
+    addressWishes(context, spec, own, isRetry, warm),
     newIndex,
   );
   // At once: the kernel begins to tell the node that its end has no carrier, with the lock that this needs.
@@ -353,17 +357,24 @@ function takeWarm(
 function addressWishes(
   context: NodeContext,
   spec: NormalisedSpec,
-  seed: bigint,
+  own: () => Identity,
   isSure: boolean,
+  warm: WarmNamespace | undefined,
 ): AddressWish[] {
   const requested = spec.addresses.map((text) => IpAddress.parse(text));
-  return context.pools.map((pool) => {
+  return context.pools.map((pool, i) => {
     const { gateway, cidr, size } = pool;
+    const ahead = warm?.prepared.addresses[i]?.address;
     const address = ofFamily(requested, cidr.family);
     return {
       gateway,
       candidates: address === undefined
-        ? freeAddresses(context, pool, seed, isSure)
+        ? ahead === undefined
+          ? freeAddresses(context, pool, own().seed, isSure)
+          : preferring(
+            ahead,
+            () => freeAddresses(context, pool, own().seed, true),
+          )
         : [address].filter((one) => ownerOfAddress(context, one) === undefined),
       exhausted: () =>
         address === undefined
@@ -374,6 +385,15 @@ function addressWishes(
           : addressInUse(context, address),
     };
   });
+}
+
+/** The address that a pod has already, then others. */
+function* preferring(
+  first: IpAddress,
+  others: () => Iterable<IpAddress>,
+): Generator<IpAddress> {
+  yield first;
+  yield* others();
 }
 
 function addressInUse(context: NodeContext, address: IpAddress): SandboxError {

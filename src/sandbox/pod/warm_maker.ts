@@ -9,13 +9,21 @@ import {
   makeLink,
   prepareLink,
 } from "../../attachment/routed_veth.ts";
-import { MacAddress } from "../../net/mac.ts";
+import {
+  type ClaimedAddress,
+  NO_ROUTE,
+} from "../../attachment/address_claims.ts";
+import { SandboxError } from "../../errors.ts";
+import type { AddressPool } from "../../ipam/pool.ts";
+import { Cidr } from "../../net/cidr.ts";
+import { matchRoute } from "../../rtnetlink/route.ts";
 import { OwnDirectory } from "../../state/own_directory.ts";
 import { removeIfEmpty } from "../../state/store.ts";
 import type { NodeContext } from "../node/context.ts";
+import { freeAddresses } from "../node/free_addresses.ts";
 import { refuseStaleNode } from "../node/node_settings.ts";
 import type { WarmNamespace } from "../node/warm_pool.ts";
-import { newHostLink } from "../records/identity.ts";
+import { newHostLink, newMac } from "../records/identity.ts";
 import {
   removeWarmDirectories,
   WarmDirectory,
@@ -39,6 +47,8 @@ export class WarmMaker implements Disposable {
   readonly #node: Parts;
   #directory: OwnDirectory | undefined;
   #isDisposed = false;
+  /** Addresses of those that are not taken yet: nobody has claimed them. */
+  readonly #promised = new Set<string>();
 
   constructor(node: Parts) {
     this.#node = node;
@@ -58,7 +68,34 @@ export class WarmMaker implements Disposable {
       removeWarmDirectories(state.warmDirectory);
       this.#directory = OwnDirectory.make(state.warmDirectory);
     }
-    return prepare(this.#node, this.#directory);
+    const addresses = this.#node.pools.map((pool) => this.#address(pool));
+    const made = prepare(this.#node, this.#directory, addresses);
+    const texts = addresses.map(({ address }) => String(address));
+    for (const text of texts) this.#promised.add(text);
+    return {
+      ...made,
+      [Symbol.dispose]: () => {
+        made[Symbol.dispose]();
+        for (const text of texts) this.#promised.delete(text);
+      },
+    };
+  }
+
+  /** An address that nobody has, by chance: whose it will be is not known, and it is claimed then. */
+  #address(pool: AddressPool): ClaimedAddress {
+    const { route } = this.#node.sockets;
+    const { gateway, cidr, size } = pool;
+    const seed = crypto.getRandomValues(new Uint8Array(32));
+    for (const address of freeAddresses(this.#node, pool, seed, true)) {
+      if (this.#promised.has(String(address))) continue;
+      const [way] = route.request(matchRoute(address), ...NO_ROUTE);
+      const host = String(Cidr.host(address));
+      if (String(way?.destination) !== host) return { address, gateway };
+    }
+    throw new SandboxError("AddressPoolExhausted", {
+      cidr: String(cidr),
+      size: Number(size),
+    });
   }
 
   [Symbol.dispose](): void {
@@ -73,6 +110,7 @@ function prepare(
   { sockets: { route, ipv6Settings }, namespace: node, settings, pools, ipv6 }:
     Parts,
   pool: OwnDirectory,
+  addresses: readonly ClaimedAddress[],
 ): WarmNamespace {
   const { mtu } = settings;
   using opened = new DisposableStack();
@@ -84,8 +122,7 @@ function prepare(
     alias: "",
     podIndex: FIRST_INDEX,
     interfaceName: DEFAULT_INTERFACE,
-    // Until it is somebody's.
-    mac: MacAddress.parse("02:00:00:00:00:00"),
+    mac: newMac(),
     mtu,
     ipv6: hasIpv6(ipv6, mtu),
     ...routingOf({ defaultRoute: true, routes: [] }),
@@ -96,7 +133,7 @@ function prepare(
     hostLink.name,
     pools.some(({ cidr }) => cidr.family === 6),
   );
-  prepareLink(route, podRoute, link, pools.map(({ gateway }) => gateway));
+  prepareLink(route, podRoute, link, addresses);
   const directory = opened.use(
     WarmDirectory.make(pool, namespace, nodeResolver()),
   );
@@ -105,6 +142,7 @@ function prepare(
     namespace,
     podRoute,
     hostLink,
+    prepared: { mac: link.mac, addresses },
     directory,
     [Symbol.dispose]: () => owned.dispose(),
   };

@@ -13,6 +13,9 @@ import { digest } from "./digest.ts";
 /** Every host end of a pod's link begins with this; the anti-spoof rule matches it. */
 export const HOST_INTERFACE_PREFIX = "pn-";
 
+/** First byte of a MAC: locally administered, unicast. */
+const LOCAL_UNICAST = 0x02;
+
 /** Where probing for a free address starts, and the MAC, both constant for one sandbox id. */
 export interface Identity {
   /** 256 bits. */
@@ -36,8 +39,7 @@ export function identity(id: string): Identity {
     seed = seed << 64n | view.getBigUint64(at);
   }
   const mac = bytes.subarray(26, 32);
-  // Locally administered, unicast.
-  mac[0] = 0x02;
+  mac[0] = LOCAL_UNICAST;
   return { seed, mac: MacAddress.fromBytes(mac) };
 }
 
@@ -63,6 +65,13 @@ export function newHostLink(): { name: string; index: number } {
 const RANDOM = new Uint8Array(1000);
 const RANDOM_VIEW = new DataView(RANDOM.buffer);
 let randomAt = RANDOM.length;
+
+/** The MAC of a pod's end that is made before it is known whose it will be. */
+export function newMac(): MacAddress {
+  const bytes = crypto.getRandomValues(new Uint8Array(6));
+  bytes[0] = LOCAL_UNICAST;
+  return MacAddress.fromBytes(bytes);
+}
 
 /** A number for another link of the node's. */
 export function newIndex(): number {
