@@ -40,6 +40,7 @@ export const OPERATIONS = {
   open: { weight: 5, errors: ["SandboxNotFound"] },
   openNode: { weight: 2, errors: [] },
   list: { weight: 4, errors: [] },
+  rest: { weight: 6, errors: [] },
   check: { weight: 1.5, errors: [] },
   repair: { weight: 1.5, errors: [] },
   collectGarbage: { weight: 2, errors: [] },
@@ -150,6 +151,9 @@ export class Churner {
       }
       case "list":
         await node.listSandboxes();
+        return [];
+      case "rest":
+        await new Promise((wake) => setTimeout(wake, 30));
         return [];
       case "check":
         return await node.check();
