@@ -13,19 +13,20 @@ import type { OwnedFd } from "../../ffi/fd.ts";
  */
 export class Reserve implements Disposable {
   #held: OwnedFd | undefined;
+  #isDisposed = false;
 
   /**
-   * Sees to it that there is one.
+   * Sees to it that there is one, until this is disposed.
    *
    * @throws {SyscallError} EMFILE, ENFILE
    */
   fill(): void {
-    this.#held ??= open("/", O_RDONLY);
+    if (!this.#isDisposed) this.#held ??= open("/", O_RDONLY);
   }
 
   /** Gives it up while `work` needs one. */
   lend<T>(work: () => T): T {
-    this[Symbol.dispose]();
+    this.#close();
     try {
       return work();
     } finally {
@@ -33,8 +34,13 @@ export class Reserve implements Disposable {
     }
   }
 
-  /** Closes it. */
+  /** Closes it for good: what was begun before may come to its end afterwards. */
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    this.#close();
+  }
+
+  #close(): void {
     this.#held?.[Symbol.dispose]();
     this.#held = undefined;
   }
