@@ -98,13 +98,15 @@ export const Errno = {
  * Error numbers of the kernel are positive here, as in C; a netlink reply carries them negated.
  */
 export function errnoName(errno: number): string {
-  return NAMES.get(errno) ?? `errno ${errno}`;
+  names ??= new Map(
+    // Of two names for a number the first one counts.
+    Object.entries(Errno).reverse().map(([name, value]) => [value, name]),
+  );
+  return names.get(errno) ?? `errno ${errno}`;
 }
 
-const NAMES: ReadonlyMap<number, string> = new Map(
-  // Of two names for a number the first one counts.
-  Object.entries(Errno).reverse().map(([name, value]) => [value, name]),
-);
+/** Made for the first error: most processes meet none. */
+let names: ReadonlyMap<number, string> | undefined;
 
 /** A system call failed. */
 export class SyscallError extends Error {

@@ -1,5 +1,6 @@
 /**
- * What of the public API makes, finds and removes pods. All of it, `mod.ts`, takes twice as long to load.
+ * What of the public API makes, finds and removes pods, and what the commands need besides. All of it, `mod.ts`, takes twice
+ * as long to load.
  *
  * @module
  */
@@ -9,4 +10,6 @@ export { isSandboxError, SandboxError } from "../errors.ts";
 export { parsePublish } from "../hostport/mapping.ts";
 export { parseBandwidth } from "../net/bandwidth.ts";
 export { NetlinkError } from "../netlink/netlink_error.ts";
+export { contextOf } from "../sandbox/node.ts";
+export { blockUntilGone } from "../sandbox/node/pod_links.ts";
 export { openNode } from "../sandbox/open_node.ts";

@@ -62,7 +62,7 @@ export function printRows<T>(
   json: boolean,
 ): void {
   if (json) printJson(rows);
-  else for (const line of formatTable(rows, columns)) print(line);
+  else print(formatTable(rows, columns).join("\n"));
 }
 
 /** Writes one object as JSON, or as one line a property. */
@@ -73,9 +73,11 @@ export function printRecord(
 ): void {
   if (json) return printJson(value);
   const width = Math.max(...properties.map(([label]) => label.length));
-  for (const [label, text] of properties) {
-    print(`${label.padEnd(width)}  ${printable(text)}`.trimEnd());
-  }
+  const lines = properties.map(([label, text]) =>
+    `${label.padEnd(width)}  ${printable(text)}`.trimEnd()
+  );
+  // At once: who reads them need not be woken for each.
+  print(lines.join("\n"));
 }
 
 /** The lines of a table. An empty cell shows as `-`, so that columns can be counted. */

@@ -5,24 +5,44 @@
  */
 import { type Codec, CodecError } from "./codec.ts";
 
-/** A fixed C layout. Fields are packed; write `pad` for the holes. */
+/** A field as the loops want it; offsets are from the beginning of the layout. */
+interface CompiledField {
+  readonly name: string;
+  readonly codec: Codec<number>;
+  readonly offset: number;
+  readonly end: number;
+}
+
+function compile(
+  fields: Readonly<Record<string, Codec<number>>>,
+): CompiledField[] {
+  let end = 0;
+  return Object.entries(fields).map(([name, codec]) => {
+    const offset = end;
+    end += sizeOf(codec);
+    return { name, codec, offset, end };
+  });
+}
+
+/** A fixed C layout. Fields are packed; write `pad` for the holes. Compiled when it is used first, as tables are. */
 export function struct<const F extends Readonly<Record<string, Codec<number>>>>(
   name: string,
   fields: F,
 ): StructCodec<F> {
-  let size = 0;
-  const compiled = Object.entries(fields).map(([name, codec]) => {
-    const offset = size;
-    size += sizeOf(codec);
-    return { name, codec, offset, end: size };
-  });
+  let compiled: CompiledField[] | undefined;
+  const layout = () => compiled ??= compile(fields);
+  const sizeOfAll = () => layout().at(-1)?.end ?? 0;
   return {
     type: name,
-    layout: compiled.map(({ codec }) => codec.type),
-    size,
+    get layout() {
+      return layout().map(({ codec }) => codec.type);
+    },
+    get size() {
+      return sizeOfAll();
+    },
     write(out, value) {
       const values = value as Readonly<Record<string, number>>;
-      for (const { name, codec } of compiled) {
+      for (const { name, codec } of layout()) {
         try {
           codec.write(out, values[name] ?? 0);
         } catch (error) {
@@ -31,11 +51,12 @@ export function struct<const F extends Readonly<Record<string, Codec<number>>>>(
       }
     },
     read(from, start, end) {
+      const size = sizeOfAll();
       if (end - start < size) {
         throw new CodecError(`${name} needs ${size} bytes, got ${end - start}`);
       }
       const value: Record<string, number> = {};
-      for (const { name, codec, offset, end } of compiled) {
+      for (const { name, codec, offset, end } of layout()) {
         value[name] = codec.read(from, start + offset, start + end);
       }
       return value as StructOf<F>;
@@ -69,19 +90,19 @@ export function body<H, A>(
   header: Codec<H> & { readonly size: number },
   table: Codec<A>,
 ): BodyCodec<H, A> {
-  const padded = (header.size + 3) & ~3;
+  const padded = () => (header.size + 3) & ~3;
   return {
     header,
     type: `${header.type}+${table.type}`,
     nested: true,
     write(out, value) {
       header.write(out, value.header);
-      out.reserve(padded - header.size);
+      out.reserve(padded() - header.size);
       table.write(out, value.attrs);
     },
     read: (from, start, end) => ({
       header: header.read(from, start, end),
-      attrs: table.read(from, Math.min(start + padded, end), end),
+      attrs: table.read(from, Math.min(start + padded(), end), end),
     }),
     *children(from, start, end) {
       yield {
@@ -91,7 +112,7 @@ export function body<H, A>(
         end: Math.min(start + header.size, end),
         codec: header,
       };
-      yield* table.children?.(from, Math.min(start + padded, end), end) ?? [];
+      yield* table.children?.(from, Math.min(start + padded(), end), end) ?? [];
     },
     nameOf: (id) => table.nameOf?.(id),
   };

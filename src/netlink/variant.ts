@@ -108,7 +108,9 @@ export function variant<const F extends Formats>(
   }
 
   return {
-    type: `variant<${Object.keys(formats).join("|")}>`,
+    get type() {
+      return `variant<${Object.keys(formats).join("|")}>`;
+    },
     nested: true,
     write(out, value) {
       writeVariant(out, value);

@@ -14,6 +14,17 @@ import { instead, isObject, show } from "./problems.ts";
 /** A schema for one field: any input, a checked value out. */
 export type Field<T> = v.GenericSchema<unknown, T>;
 
+/**
+ * A schema that is made when it is used first, as most are by few processes: all that a command has no use for would take it
+ * half a millisecond.
+ */
+export function late<const S extends v.GenericSchema>(
+  make: () => S,
+): v.LazySchema<S> {
+  let made: S | undefined;
+  return v.lazy(() => made ??= make());
+}
+
 /** A string that `parse` understands. `parse` throws a RangeError that says what to write instead. */
 export function parsed<T>(what: string, parse: (text: string) => T): Field<T> {
   return v.pipe(

@@ -103,87 +103,97 @@ function rangeProblem(
   return undefined;
 }
 
-const numberedPort = exactObject(
-  "a port, or an object with port and protocol",
-  {
-    port: field.port,
-    protocol: v.exactOptional(field.protocol, "tcp"),
-  },
+const numberedPort = field.late(() =>
+  exactObject(
+    "a port, or an object with port and protocol",
+    {
+      port: field.port,
+      protocol: v.exactOptional(field.protocol, "tcp"),
+    },
+  )
 );
 
 /** A container with the ports it listens on, in ascending order. */
-export const container: field.Field<NormalisedContainer> = v.pipe(
-  exactObject("an object with name and ports", {
-    name: field.name(MAX_NAME_LENGTH),
-    ports: v.exactOptional(
-      v.pipe(
-        field.list(
-          "a list of ports",
-          v.lazy((input) =>
-            typeof input === "number"
-              ? v.pipe(
-                field.port,
-                v.transform((port) => ({ port, protocol: "tcp" as const })),
-              )
-              : numberedPort
+export const container: field.Field<NormalisedContainer> = field.late(() =>
+  v.pipe(
+    exactObject("an object with name and ports", {
+      name: field.name(MAX_NAME_LENGTH),
+      ports: v.exactOptional(
+        v.pipe(
+          field.list(
+            "a list of ports",
+            v.lazy((input) =>
+              typeof input === "number"
+                ? v.pipe(
+                  field.port,
+                  v.transform((port) => ({ port, protocol: "tcp" as const })),
+                )
+                : numberedPort
+            ),
+          ),
+          v.transform((ports) =>
+            ports.toSorted((a, b) =>
+              a.port - b.port || a.protocol.localeCompare(b.protocol)
+            )
           ),
         ),
-        v.transform((ports) =>
-          ports.toSorted((a, b) =>
-            a.port - b.port || a.protocol.localeCompare(b.protocol)
-          )
+        [],
+      ),
+    }),
+  )
+);
+
+const dns = field.late(() =>
+  exactObject("an object with nameservers, searches and the like", {
+    nameservers: v.exactOptional(
+      field.list("a list of IP addresses", canonicalAddress, MAX_NAMESERVERS),
+    ),
+    searches: v.exactOptional(
+      v.pipe(
+        field.list("a list of domain names", field.searchDomain, MAX_SEARCHES),
+        v.check(
+          (names) => names.join(" ").length <= MAX_SEARCH_CHARACTERS,
+          `write at most ${MAX_SEARCH_CHARACTERS} characters altogether`,
         ),
+      ),
+    ),
+    options: v.exactOptional(
+      field.list("a list of options", field.resolverOption),
+    ),
+    hostname: v.exactOptional(field.hostname),
+    hostAliases: v.exactOptional(
+      field.list(
+        "a list of objects with ip and hostnames",
+        exactObject("an object with ip and hostnames", {
+          ip: canonicalAddress,
+          hostnames: v.pipe(
+            field.list("a list of host names", field.domain),
+            v.minLength(1, "write at least one host name"),
+          ),
+        }),
       ),
       [],
     ),
-  }),
+  })
 );
 
-const dns = exactObject("an object with nameservers, searches and the like", {
-  nameservers: v.exactOptional(
-    field.list("a list of IP addresses", canonicalAddress, MAX_NAMESERVERS),
-  ),
-  searches: v.exactOptional(
-    v.pipe(
-      field.list("a list of domain names", field.searchDomain, MAX_SEARCHES),
-      v.check(
-        (names) => names.join(" ").length <= MAX_SEARCH_CHARACTERS,
-        `write at most ${MAX_SEARCH_CHARACTERS} characters altogether`,
-      ),
-    ),
-  ),
-  options: v.exactOptional(
-    field.list("a list of options", field.resolverOption),
-  ),
-  hostname: v.exactOptional(field.hostname),
-  hostAliases: v.exactOptional(
-    field.list(
-      "a list of objects with ip and hostnames",
-      exactObject("an object with ip and hostnames", {
-        ip: canonicalAddress,
-        hostnames: v.pipe(
-          field.list("a list of host names", field.domain),
-          v.minLength(1, "write at least one host name"),
-        ),
-      }),
-    ),
-    [],
-  ),
-});
-
 /** How an interface is wired. */
-export const attachment: field.Field<AttachmentSpec> = exactObject(
-  'an object with a type, "routed" or "none"',
-  { type: v.picklist(["routed", "none"], instead('"routed" or "none"')) },
+export const attachment: field.Field<AttachmentSpec> = field.late(() =>
+  exactObject(
+    'an object with a type, "routed" or "none"',
+    { type: v.picklist(["routed", "none"], instead('"routed" or "none"')) },
+  )
 );
 
 /** A route of an interface. */
-export const route: field.Field<RouteSpec> = exactObject(
-  "an object with destination and gateway",
-  {
-    destination: v.pipe(field.cidr, v.transform(String)),
-    gateway: v.exactOptional(canonicalAddress),
-  },
+export const route: field.Field<RouteSpec> = field.late(() =>
+  exactObject(
+    "an object with destination and gateway",
+    {
+      destination: v.pipe(field.cidr, v.transform(String)),
+      gateway: v.exactOptional(canonicalAddress),
+    },
+  )
 );
 
 const KINDS = '"bridge", "macvlan" or "device"';
@@ -199,44 +209,50 @@ const addresses = v.exactOptional(
   [],
 );
 
-const macvlan = exactObject(`an object with a type, ${KINDS}`, {
-  type: type("macvlan"),
-  parent: field.nodeLink,
-  mode: v.exactOptional(
-    v.picklist(
-      MACVLAN_MODES,
-      instead('"bridge", "private", "vepa" or "passthru"'),
+const macvlan = field.late(() =>
+  exactObject(`an object with a type, ${KINDS}`, {
+    type: type("macvlan"),
+    parent: field.nodeLink,
+    mode: v.exactOptional(
+      v.picklist(
+        MACVLAN_MODES,
+        instead('"bridge", "private", "vepa" or "passthru"'),
+      ),
+      "bridge",
     ),
-    "bridge",
-  ),
-});
+  })
+);
 
-const device = exactObject(`an object with a type, ${KINDS}`, {
-  type: type("device"),
-  device: field.nodeLink,
-});
+const device = field.late(() =>
+  exactObject(`an object with a type, ${KINDS}`, {
+    type: type("device"),
+    device: field.nodeLink,
+  })
+);
 
-const bridge = exactObject(`an object with a type, ${KINDS}`, {
-  type: type("bridge"),
-  bridge: field.nodeLink,
-  nodeAddresses: addresses,
-  masquerade: v.exactOptional(field.flag, false),
-  ranges: v.exactOptional(
-    field.list(
-      "a list of objects with network",
-      exactObject("an object with network, first and last", {
-        network: v.pipe(field.cidr, v.transform(String)),
-        first: v.exactOptional(canonicalAddress),
-        last: v.exactOptional(canonicalAddress),
-      }),
-      2,
+const bridge = field.late(() =>
+  exactObject(`an object with a type, ${KINDS}`, {
+    type: type("bridge"),
+    bridge: field.nodeLink,
+    nodeAddresses: addresses,
+    masquerade: v.exactOptional(field.flag, false),
+    ranges: v.exactOptional(
+      field.list(
+        "a list of objects with network",
+        exactObject("an object with network, first and last", {
+          network: v.pipe(field.cidr, v.transform(String)),
+          first: v.exactOptional(canonicalAddress),
+          last: v.exactOptional(canonicalAddress),
+        }),
+        2,
+      ),
+      [],
     ),
-    [],
-  ),
-  hairpin: v.exactOptional(field.flag, false),
-  isolated: v.exactOptional(field.flag, false),
-  macSpoofCheck: v.exactOptional(field.flag, true),
-});
+    hairpin: v.exactOptional(field.flag, false),
+    isolated: v.exactOptional(field.flag, false),
+    macSpoofCheck: v.exactOptional(field.flag, true),
+  })
+);
 
 const extraAttachment: field.Field<NormalisedInterface["attachment"]> = v.lazy(
   (input) => {
@@ -247,52 +263,59 @@ const extraAttachment: field.Field<NormalisedInterface["attachment"]> = v.lazy(
 );
 
 /** Another interface, without the rules between fields. */
-export const extraInterface = exactObject(
-  "an object with name and attachment",
-  {
-    name: field.interfaceName,
-    attachment: extraAttachment,
-    addresses,
-    gateways: v.exactOptional(
-      field.list("a list of IP addresses", canonicalAddress, 2),
-      [],
-    ),
-    defaultRoute: v.exactOptional(field.flag, false),
-    routes: v.exactOptional(
-      field.list("a list of routes", route, MAX_ROUTES),
-      [],
-    ),
-    mtu: v.exactOptional(field.mtu),
-    mac: v.exactOptional(v.pipe(field.mac, v.transform(String))),
-  },
+export const extraInterface = field.late(() =>
+  exactObject(
+    "an object with name and attachment",
+    {
+      name: field.interfaceName,
+      attachment: extraAttachment,
+      addresses,
+      gateways: v.exactOptional(
+        field.list("a list of IP addresses", canonicalAddress, 2),
+        [],
+      ),
+      defaultRoute: v.exactOptional(field.flag, false),
+      routes: v.exactOptional(
+        field.list("a list of routes", route, MAX_ROUTES),
+        [],
+      ),
+      mtu: v.exactOptional(field.mtu),
+      mac: v.exactOptional(v.pipe(field.mac, v.transform(String))),
+    },
+  )
 );
 
 /** Limits of a pod's bandwidth. A burst needs the rate that it belongs to. */
-export const bandwidth: field.Field<Bandwidth> = v.pipe(
-  exactObject("an object with ingress and egress", {
-    ingress: v.exactOptional(field.bitsPerSecond),
-    egress: v.exactOptional(field.bitsPerSecond),
-    ingressBurst: v.exactOptional(field.burstBits),
-    egressBurst: v.exactOptional(field.burstBits),
-  }),
-  v.rawCheck(({ dataset, addIssue }) => {
-    if (!dataset.typed || dataset.issues !== undefined) return;
-    const input = dataset.value;
-    for (const direction of ["ingress", "egress"] as const) {
-      const key = `${direction}Burst` as const;
-      if (input[key] === undefined || input[direction] !== undefined) continue;
-      addIssue({
-        message: `give ${direction} too: a burst without a rate limits nothing`,
-        path: [{
-          type: "object",
-          origin: "value",
-          input: { ...input },
-          key,
-          value: input[key],
-        }],
-      });
-    }
-  }),
+export const bandwidth: field.Field<Bandwidth> = field.late(() =>
+  v.pipe(
+    exactObject("an object with ingress and egress", {
+      ingress: v.exactOptional(field.bitsPerSecond),
+      egress: v.exactOptional(field.bitsPerSecond),
+      ingressBurst: v.exactOptional(field.burstBits),
+      egressBurst: v.exactOptional(field.burstBits),
+    }),
+    v.rawCheck(({ dataset, addIssue }) => {
+      if (!dataset.typed || dataset.issues !== undefined) return;
+      const input = dataset.value;
+      for (const direction of ["ingress", "egress"] as const) {
+        const key = `${direction}Burst` as const;
+        if (input[key] === undefined || input[direction] !== undefined) {
+          continue;
+        }
+        addIssue({
+          message:
+            `give ${direction} too: a burst without a rate limits nothing`,
+          path: [{
+            type: "object",
+            origin: "value",
+            input: { ...input },
+            key,
+            value: input[key],
+          }],
+        });
+      }
+    }),
+  )
 );
 
 /** What most specs have, and no more. */
@@ -306,48 +329,50 @@ const plainEntries = {
 export const plainSpec = v.strictObject(plainEntries);
 
 /** All of a spec, without the rules between fields. */
-export const sandboxSpec = exactObject("an object with at least a name", {
-  ...plainEntries,
-  id: v.exactOptional(field.name(MAX_ID_LENGTH)),
-  uid: v.exactOptional(field.name(MAX_NAME_LENGTH)),
-  labels: v.exactOptional(
-    field.strings("an object of strings", field.line("a string on one line")),
-    {},
-  ),
-  containers: v.exactOptional(
-    field.list("a list of containers", container),
-    [],
-  ),
-  mtu: v.exactOptional(field.mtu),
-  mac: v.exactOptional(v.pipe(field.mac, v.transform(String))),
-  addresses: v.exactOptional(
-    field.list("a list of IP addresses", field.address),
-    [],
-  ),
-  sysctls: v.exactOptional(
-    field.strings(
-      "an object of strings",
-      field.line('a string on one line like "1024 65535"', 1),
+export const sandboxSpec = field.late(() =>
+  exactObject("an object with at least a name", {
+    ...plainEntries,
+    id: v.exactOptional(field.name(MAX_ID_LENGTH)),
+    uid: v.exactOptional(field.name(MAX_NAME_LENGTH)),
+    labels: v.exactOptional(
+      field.strings("an object of strings", field.line("a string on one line")),
+      {},
     ),
-    {},
-  ),
-  unsafeSysctls: v.exactOptional(
-    field.list("a list of sysctl names", v.string(instead("a sysctl name"))),
-    [],
-  ),
-  dns: v.exactOptional(dns, {}),
-  hostNetwork: v.exactOptional(field.flag, false),
-  netns: v.exactOptional(field.absolutePath),
-  interfaceName: v.exactOptional(field.interfaceName, "eth0"),
-  attachment: v.exactOptional(attachment, { type: "routed" }),
-  defaultRoute: v.exactOptional(field.flag, true),
-  bandwidth: v.exactOptional(bandwidth),
-  interfaces: v.exactOptional(
-    field.list("a list of interfaces", extraInterface, MAX_INTERFACES),
-    [],
-  ),
-  routes: v.exactOptional(
-    field.list("a list of routes", route, MAX_ROUTES),
-    [],
-  ),
-});
+    containers: v.exactOptional(
+      field.list("a list of containers", container),
+      [],
+    ),
+    mtu: v.exactOptional(field.mtu),
+    mac: v.exactOptional(v.pipe(field.mac, v.transform(String))),
+    addresses: v.exactOptional(
+      field.list("a list of IP addresses", field.address),
+      [],
+    ),
+    sysctls: v.exactOptional(
+      field.strings(
+        "an object of strings",
+        field.line('a string on one line like "1024 65535"', 1),
+      ),
+      {},
+    ),
+    unsafeSysctls: v.exactOptional(
+      field.list("a list of sysctl names", v.string(instead("a sysctl name"))),
+      [],
+    ),
+    dns: v.exactOptional(dns, {}),
+    hostNetwork: v.exactOptional(field.flag, false),
+    netns: v.exactOptional(field.absolutePath),
+    interfaceName: v.exactOptional(field.interfaceName, "eth0"),
+    attachment: v.exactOptional(attachment, { type: "routed" }),
+    defaultRoute: v.exactOptional(field.flag, true),
+    bandwidth: v.exactOptional(bandwidth),
+    interfaces: v.exactOptional(
+      field.list("a list of interfaces", extraInterface, MAX_INTERFACES),
+      [],
+    ),
+    routes: v.exactOptional(
+      field.list("a list of routes", route, MAX_ROUTES),
+      [],
+    ),
+  })
+);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Node, NodeWatch } from "../../../mod.ts";
+import type { Node } from "../../../mod.ts";
 import { defineCommand } from "../command.ts";
 import { namespaceOption } from "../options.ts";
 import { print } from "../output.ts";
@@ -29,15 +29,18 @@ export const rm = defineCommand({
   ],
   examples: ["podnet rm web", "podnet rm -f web db"],
   async run({ operands: names, options, global, fail }) {
-    const { isSandboxError, openNode, SandboxError } = await import(
-      "../library.ts"
-    );
+    const {
+      blockUntilGone,
+      contextOf,
+      isSandboxError,
+      openNode,
+      SandboxError,
+    } = await import("../library.ts");
     const { force } = options;
     const selected = namespaceOf(options.namespace);
     let exitCode = 0;
     try {
       await using node = await openNode(nodeSelection(global));
-      await using watch = node.watch();
       const links = new Set<string>();
       for (const name of new Set(names)) {
         try {
@@ -56,7 +59,8 @@ export const rm = defineCommand({
           exitCode ||= failed;
         }
       }
-      await untilRemoved(watch, links);
+      // Scripts look for the links as soon as the command has ended, and the kernel destroys them on its own time.
+      if (links.size > 0) blockUntilGone(contextOf(node), links, LINKS_GONE_MS);
     } catch (error) {
       if (!(force && isSandboxError(error, "NodeNotFound"))) throw error;
     }
@@ -76,22 +80,4 @@ async function hostInterface(
   } catch {
     return undefined;
   }
-}
-
-/** Scripts look for the links as soon as the command has ended, and the kernel destroys them on its own time. */
-async function untilRemoved(
-  watch: NodeWatch,
-  links: Set<string>,
-): Promise<void> {
-  if (links.size === 0) return;
-  const timer = setTimeout(
-    () => void watch[Symbol.asyncDispose](),
-    LINKS_GONE_MS,
-  );
-  for await (const event of watch) {
-    if (event.type === "overflow") break;
-    if (event.type === "removed") links.delete(event.hostInterface);
-    if (links.size === 0) break;
-  }
-  clearTimeout(timer);
 }

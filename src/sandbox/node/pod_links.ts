@@ -8,7 +8,7 @@ import { SHAPER_PREFIX } from "../../attachment/bandwidth.ts";
 import { PORT_PREFIX } from "../../attachment/bridge_port.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import { isNetlinkError } from "../../netlink/netlink_error.ts";
-import { RT_TABLE_MAIN } from "../../rtnetlink/constants.ts";
+import { RT_TABLE_MAIN, RTNLGRP_LINK } from "../../rtnetlink/constants.ts";
 import {
   deleteLinks,
   dumpLinkNames,
@@ -124,6 +124,27 @@ export async function awaitGone(
     left = now;
   }
   return left;
+}
+
+/**
+ * Ends what removals left to be done, and blocks the thread until these links are gone, for programs that end then: a timer
+ * and an asynchronous wait are parts of the runtime that take 6 ms to be loaded.
+ */
+export function blockUntilGone(
+  { sockets: { route }, late }: Pick<NodeContext, "sockets" | "late">,
+  names: Iterable<string>,
+  timeoutMs: number,
+): void {
+  late?.finish();
+  const left = new Set(names);
+  const areGone = () => {
+    for (const name of left) {
+      if (unlessGone(() => route.request(getLink({ name })))) return false;
+      left.delete(name);
+    }
+    return true;
+  };
+  route.waitUntil(areGone, RTNLGRP_LINK, timeoutMs);
 }
 
 function unlessGone(act: () => void): boolean {

@@ -14,6 +14,7 @@ import { isSandboxError } from "../../errors.ts";
 import {
   absolutePath,
   interfaceName,
+  late,
   milliseconds,
   name,
 } from "../../spec/fields.ts";
@@ -51,28 +52,30 @@ function jsonWith(lists: readonly string[]): v.GenericSchema<unknown, string> {
 
 const jsonText = jsonWith([]);
 
-const noteSchema = v.object({
-  /** The interface's. */
-  name: interfaceName,
-  /** `unfinished` while plugins make it or take it away; found later, it tells of a crash or a failure. */
-  state: v.picklist(["unfinished", "ready"]),
-  network: name(255),
-  cniVersion: v.string(),
-  plugins: v.pipe(v.array(v.string()), v.readonly()),
-  containerId: name(255),
-  /** `createdAt` of the sandbox. */
-  incarnation: v.string(),
-  config: jsonText,
-  args: v.pipe(v.array(v.tuple([v.string(), v.string()])), v.readonly()),
-  runtimeConfig: jsonText,
-  pluginDirs: v.pipe(v.array(absolutePath), v.readonly()),
-  cacheDir: absolutePath,
-  timeoutMs: milliseconds,
-  /** The last plugin's, as it came, once there is one. */
-  result: v.exactOptional(jsonText),
-  /** The result, read. */
-  made: v.exactOptional(jsonWith(["interfaces", "ips", "routes"])),
-});
+const noteSchema = late(() =>
+  v.object({
+    /** The interface's. */
+    name: interfaceName,
+    /** `unfinished` while plugins make it or take it away; found later, it tells of a crash or a failure. */
+    state: v.picklist(["unfinished", "ready"]),
+    network: name(255),
+    cniVersion: v.string(),
+    plugins: v.pipe(v.array(v.string()), v.readonly()),
+    containerId: name(255),
+    /** `createdAt` of the sandbox. */
+    incarnation: v.string(),
+    config: jsonText,
+    args: v.pipe(v.array(v.tuple([v.string(), v.string()])), v.readonly()),
+    runtimeConfig: jsonText,
+    pluginDirs: v.pipe(v.array(absolutePath), v.readonly()),
+    cacheDir: absolutePath,
+    timeoutMs: milliseconds,
+    /** The last plugin's, as it came, once there is one. */
+    result: v.exactOptional(jsonText),
+    /** The result, read. */
+    made: v.exactOptional(jsonWith(["interfaces", "ips", "routes"])),
+  })
+);
 
 /** An attachment as it is noted. */
 export type NetworkNote = Readonly<v.InferOutput<typeof noteSchema>>;

@@ -12,13 +12,15 @@ import { InterfaceAddress } from "../../net/interface_address.ts";
 import { IpAddress } from "../../net/ip.ts";
 import { MacAddress } from "../../net/mac.ts";
 import { AddressPool } from "../../ipam/pool.ts";
-import { connections, nodeLink } from "../../spec/fields.ts";
 import { MAX_CONNECTIONS_PER_POD } from "../../spec/node_options.ts";
 import type { RecordKind } from "../../state/record.ts";
 import {
   absolutePath,
+  connections,
   interfaceName,
+  late,
   name as nameField,
+  nodeLink,
   port as portField,
 } from "../../spec/fields.ts";
 import {
@@ -120,12 +122,14 @@ export const nodeRecord: RecordKind<NodeRecord> = {
   schema: nodeSchema,
 };
 
-const peersSchema = v.object({
-  networks: v.pipe(v.array(networkText), v.readonly()),
-  tunnelPorts: v.pipe(v.array(portField), v.readonly()),
-  tunnelSources: v.pipe(v.array(addressText), v.readonly()),
-  tunnelled: v.pipe(v.array(addressText), v.readonly()),
-});
+const peersSchema = late(() =>
+  v.object({
+    networks: v.pipe(v.array(networkText), v.readonly()),
+    tunnelPorts: v.pipe(v.array(portField), v.readonly()),
+    tunnelSources: v.pipe(v.array(addressText), v.readonly()),
+    tunnelled: v.pipe(v.array(addressText), v.readonly()),
+  })
+);
 
 /** What a node knows of others, kept so that its table can be made anew. */
 export const peersRecord: RecordKind<NodePeers> = {
@@ -146,168 +150,180 @@ const chosenIndex = v.pipe(
   v.check(isChosenIndex, "is no number of a pod's link"),
 );
 
-const linkSchema = v.object({
-  hostInterface: v.pipe(
-    v.string(),
-    v.check(isHostInterface, "is no link of a pod"),
-  ),
-  hostIndex: chosenIndex,
-  podIndex: v.pipe(v.number(), v.integer()),
-  mac: macText,
-});
-
-const interfaceSchema = v.object({
-  spec: v.pipe(
-    extraInterface,
-    v.transform((spec): NormalisedInterface => spec),
-  ),
-  /** In the pod. */
-  index: chosenIndex,
-  mac: v.exactOptional(macText),
-  /** The node's end, on a bridge. */
-  port: v.exactOptional(
-    v.object({
-      name: v.pipe(v.string(), v.check(isPort, "is no port of a pod")),
-      index: chosenIndex,
-    }),
-  ),
-  /** Addresses that were chosen from ranges. */
-  chosen: v.exactOptional(
-    v.pipe(
-      v.array(
-        canonical("an address with prefix length", InterfaceAddress.parse),
-      ),
-      v.readonly(),
+const linkSchema = late(() =>
+  v.object({
+    hostInterface: v.pipe(
+      v.string(),
+      v.check(isHostInterface, "is no link of a pod"),
     ),
-  ),
-  /** What a link of the node was like before. */
-  device: v.exactOptional(
-    v.object({
-      name: nodeLink,
-      index: v.pipe(v.number(), v.integer(), v.minValue(2, "is lo")),
-      up: v.boolean(),
-      mtu,
-      mac: v.exactOptional(macText),
-      addrGenMode: v.exactOptional(
-        v.picklist(["eui64", "none", "stablePrivacy", "random"]),
-      ),
-      addresses: v.pipe(
+    hostIndex: chosenIndex,
+    podIndex: v.pipe(v.number(), v.integer()),
+    mac: macText,
+  })
+);
+
+const interfaceSchema = late(() =>
+  v.object({
+    spec: v.pipe(
+      extraInterface,
+      v.transform((spec): NormalisedInterface => spec),
+    ),
+    /** In the pod. */
+    index: chosenIndex,
+    mac: v.exactOptional(macText),
+    /** The node's end, on a bridge. */
+    port: v.exactOptional(
+      v.object({
+        name: v.pipe(v.string(), v.check(isPort, "is no port of a pod")),
+        index: chosenIndex,
+      }),
+    ),
+    /** Addresses that were chosen from ranges. */
+    chosen: v.exactOptional(
+      v.pipe(
         v.array(
-          v.object({
-            address: addressText,
-            prefixLength: v.pipe(
-              v.number(),
-              v.integer(),
-              v.minValue(0),
-              v.maxValue(128),
-            ),
-            scope: v.pipe(
-              v.number(),
-              v.integer(),
-              v.minValue(0),
-              v.maxValue(255),
-            ),
-          }),
+          canonical("an address with prefix length", InterfaceAddress.parse),
         ),
         v.readonly(),
       ),
-    }),
-  ),
-});
+    ),
+    /** What a link of the node was like before. */
+    device: v.exactOptional(
+      v.object({
+        name: nodeLink,
+        index: v.pipe(v.number(), v.integer(), v.minValue(2, "is lo")),
+        up: v.boolean(),
+        mtu,
+        mac: v.exactOptional(macText),
+        addrGenMode: v.exactOptional(
+          v.picklist(["eui64", "none", "stablePrivacy", "random"]),
+        ),
+        addresses: v.pipe(
+          v.array(
+            v.object({
+              address: addressText,
+              prefixLength: v.pipe(
+                v.number(),
+                v.integer(),
+                v.minValue(0),
+                v.maxValue(128),
+              ),
+              scope: v.pipe(
+                v.number(),
+                v.integer(),
+                v.minValue(0),
+                v.maxValue(255),
+              ),
+            }),
+          ),
+          v.readonly(),
+        ),
+      }),
+    ),
+  })
+);
 
 /** Another interface of a sandbox as its record tells it. */
 export type RecordedInterface = Readonly<v.InferOutput<typeof interfaceSchema>>;
 
 const name = nameField(MAX_NAME_LENGTH);
 
-const containerSchema = v.object({
-  name,
-  ports: v.array(
-    v.object({ port: portField, protocol: portSchema.entries.protocol }),
-  ),
-});
+const containerSchema = late(() =>
+  v.object({
+    name,
+    ports: v.array(
+      v.object({ port: portField, protocol: portSchema.entries.protocol }),
+    ),
+  })
+);
 
 /** The spec was checked when it was given; here it is enough that what podnet reads of it is what it may be. */
-const specSchema = v.looseObject({
-  name,
-  namespace: name,
-  id: v.exactOptional(v.string()),
-  uid: v.exactOptional(name),
-  labels: v.record(v.string(), v.string()),
-  ports: v.array(portSchema),
-  containers: v.array(containerSchema),
-  sysctls: v.pipe(
-    v.record(v.string(), v.string()),
-    v.check(
-      (sysctls) =>
-        Object.keys(sysctls).every((name) => sysctlProblem(name) === undefined),
-      "has one that no pod can have",
+const specSchema = late(() =>
+  v.looseObject({
+    name,
+    namespace: name,
+    id: v.exactOptional(v.string()),
+    uid: v.exactOptional(name),
+    labels: v.record(v.string(), v.string()),
+    ports: v.array(portSchema),
+    containers: v.array(containerSchema),
+    sysctls: v.pipe(
+      v.record(v.string(), v.string()),
+      v.check(
+        (sysctls) =>
+          Object.keys(sysctls).every((name) =>
+            sysctlProblem(name) === undefined
+          ),
+        "has one that no pod can have",
+      ),
     ),
-  ),
-  dns: v.looseObject({ hostname: v.string() }),
-  hostNetwork: v.boolean(),
-  interfaceName,
-  netns: v.exactOptional(absolutePath),
-  // Records of earlier versions do not have these.
-  attachment: v.optional(attachment, { type: "routed" }),
-  defaultRoute: v.optional(v.boolean(), true),
-  routes: v.optional(v.array(route), []),
-  interfaces: v.optional(v.array(extraInterface), []),
-});
+    dns: v.looseObject({ hostname: v.string() }),
+    hostNetwork: v.boolean(),
+    interfaceName,
+    netns: v.exactOptional(absolutePath),
+    // Records of earlier versions do not have these.
+    attachment: v.optional(attachment, { type: "routed" }),
+    defaultRoute: v.optional(v.boolean(), true),
+    routes: v.optional(v.array(route), []),
+    interfaces: v.optional(v.array(extraInterface), []),
+  })
+);
 
-const sandboxSchema = v.pipe(
-  v.object({
-    id: nameField(MAX_ID_LENGTH),
-    /** `creating` until everything works; found later, it tells of a crash. */
-    state: v.picklist(["creating", "ready"]),
-    /** As it was asked for; what was added and removed since is in the other fields. */
-    spec: v.pipe(
-      specSchema,
-      v.transform((spec) => spec as unknown as NormalisedSpec),
+const sandboxSchema = late(() =>
+  v.pipe(
+    v.object({
+      id: nameField(MAX_ID_LENGTH),
+      /** `creating` until everything works; found later, it tells of a crash. */
+      state: v.picklist(["creating", "ready"]),
+      /** As it was asked for; what was added and removed since is in the other fields. */
+      spec: v.pipe(
+        specSchema,
+        v.transform((spec) => spec as unknown as NormalisedSpec),
+      ),
+      netnsId: namespaceId,
+      addresses: v.pipe(
+        v.array(addressText),
+        v.check(onePerFamily, "has two of one IP version"),
+        v.readonly(),
+      ),
+      /** Bytes. */
+      mtu,
+      /** Missing on the host network, and without an interface on the node's. */
+      link: v.exactOptional(linkSchema),
+      ports: v.pipe(v.array(portSchema), v.readonly()),
+      /** Further ones. Records of earlier versions do not have them. */
+      interfaces: v.pipe(
+        v.optional(v.array(interfaceSchema), []),
+        v.transform((interfaces): readonly RecordedInterface[] => interfaces),
+      ),
+      /** Missing when nothing is limited. */
+      bandwidth: v.exactOptional(bandwidth),
+      containers: v.pipe(
+        v.array(containerSchema),
+        v.transform((containers): readonly NormalisedContainer[] => containers),
+      ),
+      /** RFC 3339. */
+      createdAt: v.pipe(v.string(), v.isoTimestamp("is no time")),
+    }),
+    v.check(
+      ({ id, spec }) => spec.id === undefined || spec.id === id,
+      "its spec has another id",
     ),
-    netnsId: namespaceId,
-    addresses: v.pipe(
-      v.array(addressText),
-      v.check(onePerFamily, "has two of one IP version"),
-      v.readonly(),
+    v.check(
+      ({ state, addresses, link }) =>
+        state === "creating" || addresses.length > 0 || link === undefined,
+      "it is ready and has no address",
     ),
-    /** Bytes. */
-    mtu,
-    /** Missing on the host network, and without an interface on the node's. */
-    link: v.exactOptional(linkSchema),
-    ports: v.pipe(v.array(portSchema), v.readonly()),
-    /** Further ones. Records of earlier versions do not have them. */
-    interfaces: v.pipe(
-      v.optional(v.array(interfaceSchema), []),
-      v.transform((interfaces): readonly RecordedInterface[] => interfaces),
+    v.check(
+      ({ spec, link }) =>
+        (spec.hostNetwork || isUnrouted(spec)) === (link === undefined),
+      "only on the host network, and without an interface on the node's own, there is no link",
     ),
-    /** Missing when nothing is limited. */
-    bandwidth: v.exactOptional(bandwidth),
-    containers: v.pipe(
-      v.array(containerSchema),
-      v.transform((containers): readonly NormalisedContainer[] => containers),
+    v.check(
+      ({ spec, link }) => link === undefined || isPodIndex(spec, link),
+      "its link has a number that podnet does not choose",
     ),
-    /** RFC 3339. */
-    createdAt: v.pipe(v.string(), v.isoTimestamp("is no time")),
-  }),
-  v.check(
-    ({ id, spec }) => spec.id === undefined || spec.id === id,
-    "its spec has another id",
-  ),
-  v.check(
-    ({ state, addresses, link }) =>
-      state === "creating" || addresses.length > 0 || link === undefined,
-    "it is ready and has no address",
-  ),
-  v.check(
-    ({ spec, link }) =>
-      (spec.hostNetwork || isUnrouted(spec)) === (link === undefined),
-    "only on the host network, and without an interface on the node's own, there is no link",
-  ),
-  v.check(
-    ({ spec, link }) => link === undefined || isPodIndex(spec, link),
-    "its link has a number that podnet does not choose",
-  ),
+  )
 );
 
 /** Without an interface on the node's own network. */
