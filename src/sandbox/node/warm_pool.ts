@@ -10,6 +10,7 @@ import type { Connection } from "../../netlink/connection.ts";
 import type { WarmDirectory } from "../records/warm_directory.ts";
 import { expectDescriptors } from "./descriptors.ts";
 import { turn } from "./pacer.ts";
+import { explainRefusal } from "./permission.ts";
 
 /** A pod's namespace, and a socket in it. */
 export interface PodNamespace {
@@ -144,7 +145,7 @@ export class WarmPool implements Disposable {
         await turn();
       }
     } catch (error) {
-      this.#problem = error;
+      this.#problem = explainRefusal(error);
     } finally {
       this.#filling = false;
     }
