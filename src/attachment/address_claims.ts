@@ -9,7 +9,7 @@ import type { SandboxError } from "../errors.ts";
 import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
 import type { MacAddress } from "../net/mac.ts";
-import type { EncodedBatch } from "../netlink/batch.ts";
+import { type EncodedBatch, NO_ANSWER } from "../netlink/batch.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Request } from "../netlink/message.ts";
 import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
@@ -295,6 +295,7 @@ interface ReleaseFields {
   [bytes: `address${number}`]: Uint8Array;
 }
 
+/** Without an acknowledgement: what fails is answered all the same. */
 const RELEASE = new Template((fields: ReleaseFields, count: number) => ({
   requests: releaseRequests(
     fields.index,
@@ -303,4 +304,4 @@ const RELEASE = new Template((fields: ReleaseFields, count: number) => ({
       (_, i) => IpAddress.fromBytes(fields[`address${i}`] ?? new Uint8Array()),
     ),
   ),
-}));
+}), NO_ANSWER);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { EncodedBatch } from "../netlink/batch.ts";
+import { type EncodedBatch, NO_ANSWER } from "../netlink/batch.ts";
 import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
 import { type FieldValue, MAX_FIELDS, Template } from "../netlink/template.ts";
 import type { NftSet } from "../nftables/ruleset.ts";
@@ -92,6 +92,10 @@ function tokenOf(set: NftSet, way: Way): string {
   return token;
 }
 
+/**
+ * Without an acknowledgement: of a batch the kernel answers each error (nfnetlink_rcv_batch), which is there when it was sent,
+ * and nft(8) asks for none either. 3 µs less a change.
+ */
 const CHANGE = new Template((fields: readonly FieldValue[], shape: string) => {
   const [owner, generation, ...rest] = fields as readonly [
     string,
@@ -118,9 +122,10 @@ const CHANGE = new Template((fields: readonly FieldValue[], shape: string) => {
   return {
     requests: transactionOf({ add, delete: gone }).requests(
       swapped(generation),
+      false,
     ),
   };
-});
+}, NO_ANSWER);
 
 /** A template puts numbers in host order, and a generation is big-endian. */
 function swapped(value: number): number {

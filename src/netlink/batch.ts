@@ -5,7 +5,12 @@
  */
 import type { ByteWriter } from "./bytes.ts";
 import type { Codec } from "./codec.ts";
-import { NLM_F_ACK, type Request, writeMessage } from "./message.ts";
+import {
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  type Request,
+  writeMessage,
+} from "./message.ts";
 
 /** Requests that are sent together: what is to be done, then what is asked. */
 export interface Batch<T = unknown, R = unknown> {
@@ -23,6 +28,8 @@ export interface EncodedBatch<R> {
   readonly starts: readonly number[];
   /** Position of the message whose answer is the end of it all. */
   readonly last: number;
+  /** Whether it is answered also when all went well. */
+  readonly isAnswered: boolean;
   /** Whether that answer is its reply, and not an acknowledgement. */
   readonly endsByReply: boolean;
   /** Position of the first query. */
@@ -69,6 +76,8 @@ export function encodeBatch<T, R>(
     out,
     starts,
     last,
+    isAnswered: endsByReply ||
+      ((lastFlags | (all[last]?.flags ?? 0)) & (NLM_F_ACK | NLM_F_DUMP)) !== 0,
     endsByReply,
     firstQuery: requests.length,
     replies,
@@ -76,6 +85,9 @@ export function encodeBatch<T, R>(
     requestAt: (index) => all[index] as Request<unknown>,
   };
 }
+
+/** What the last message of a batch asks for of which only errors are answered. */
+export const NO_ANSWER = 0;
 
 /** Numbers the messages. */
 export function setSequence(

@@ -96,13 +96,17 @@ export class Connection implements Disposable {
     absent: readonly number[] = [],
   ): R[][] {
     const { firstQuery, replies: codecs } = batch;
+    if (codecs.length === 0) {
+      this.#exchange(batch, absent, undefined);
+      return [];
+    }
     const replies: R[][] = codecs.map(() => []);
     const onReply: OnReply = (from, { body, end }, index) => {
       const at = index - firstQuery;
       const codec = codecs[at];
       if (codec !== undefined) replies[at]?.push(codec.read(from, body, end));
     };
-    this.#exchange(batch, absent, codecs.length === 0 ? undefined : onReply);
+    this.#exchange(batch, absent, onReply);
     return replies;
   }
 
@@ -326,7 +330,7 @@ export class Connection implements Disposable {
     const [failure, ...others] = failures;
     if (failure !== undefined) throw new NetlinkError(failure, others);
     if (trouble !== undefined) throw trouble;
-    if (!done) {
+    if (!done && batch.isAnswered) {
       throw new IncompleteReplyError(
         "missing",
         `${operation()}: the kernel gave no answer`,

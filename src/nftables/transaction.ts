@@ -242,15 +242,20 @@ export class Transaction {
   /**
    * The whole batch, for one send.
    * @param generation refuse the batch unless the ruleset is of this generation
+   * @param isAcknowledged whether the kernel is to answer also when all went well
    */
-  requests(generation?: number): readonly Request<unknown>[] {
+  requests(
+    generation?: number,
+    isAcknowledged = true,
+  ): readonly Request<unknown>[] {
     const last = this.#requests.at(-1);
     if (last === undefined) return [];
+    const flags = isAcknowledged ? NLM_F_ACK : 0;
     return [
       bracket(BatchMessage.begin, "begin transaction", generation),
       ...this.#requests.slice(0, -1),
       // Kernels before 6.10 do not acknowledge the end of a batch, so the last change is asked for.
-      { ...last, flags: last.flags | NLM_F_ACK },
+      { ...last, flags: last.flags | flags },
       bracket(BatchMessage.end, "end transaction"),
     ];
   }
