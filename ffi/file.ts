@@ -7,10 +7,15 @@ import { cPath, cSecondPath, fromCString, fromUtf8, utf8 } from "./buffer.ts";
 import { check, Errno, SyscallError } from "./errno.ts";
 import { OwnedFd } from "./fd.ts";
 import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
   type FileKind,
   fileKind,
-  FileStatus,
-  SIZE_OF_STATX,
+  type FileStatus,
+  isAbsent,
+  status,
+  statx,
 } from "./file_status.ts";
 import { libc } from "./libc.ts";
 
@@ -419,31 +424,4 @@ export function lstatOrNone(path: string): FileStatus | undefined {
  */
 export function fstat(fd: OwnedFd): FileStatus {
   return status(statx(fd.fd, "", AT_EMPTY_PATH));
-}
-
-const AT_FDCWD = -100;
-const AT_SYMLINK_NOFOLLOW = 0x100;
-const AT_EMPTY_PATH = 0x1000;
-const STATX_BASIC_STATS = 0x7ff;
-
-function isAbsent(errno: number): boolean {
-  return errno === Errno.ENOENT || errno === Errno.ENOTDIR;
-}
-
-/** Of the last {@linkcode statx}, and decoded before the next: see {@linkcode cPath}. */
-const STATUS = new Uint8Array(SIZE_OF_STATX);
-const STATUS_VIEW = new DataView(STATUS.buffer);
-
-/** statx, since `struct stat` differs between architectures and `struct statx` does not. Returns the error number, or 0. */
-function statx(directory: number, path: string, flags: number): number {
-  const name = cPath(path);
-  const c = libc();
-  return c.statx(directory, name, flags, STATX_BASIC_STATS, STATUS) < 0
-    ? c.errno[0]
-    : 0;
-}
-
-function status(errno: number, path?: string): FileStatus {
-  check("statx", errno === 0 ? 0 : -1, errno, path);
-  return new FileStatus(STATUS_VIEW);
 }

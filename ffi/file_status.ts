@@ -2,6 +2,10 @@
  * What the kernel says of files.
  * @module
  */
+import { cPath } from "./buffer.ts";
+import { check, Errno } from "./errno.ts";
+import type { OwnedFd } from "./fd.ts";
+import { libc } from "./libc.ts";
 
 /** What a file is. */
 export type FileKind =
@@ -30,7 +34,7 @@ export function fileKind(type: number): FileKind {
 }
 
 /** Length of `struct statx` in bytes. */
-export const SIZE_OF_STATX = 256;
+const SIZE_OF_STATX = 256;
 
 /**
  * What the kernel knows of a file. Each operation asks several times: numbers of 64 bits, each of which is memory and some are
@@ -63,7 +67,7 @@ export class FileStatus {
     this.mode = mode & 0o7777;
     this.uid = view.getUint32(20, true);
     this.gid = view.getUint32(24, true);
-    this.nlink = view.getUint32(16, true);
+    this.nlink = linksIn(view);
     this.size = view.getUint32(40, true) + 2 ** 32 * view.getUint32(44, true);
     this.#inoLow = view.getUint32(32, true);
     this.#inoHigh = view.getUint32(36, true);
@@ -91,13 +95,87 @@ export class FileStatus {
 
   /** Number, length and time of the last change as text, for comparison with that of other times and with nothing else. */
   get version(): string {
-    return text(this.#inoLow) + text(this.#inoHigh) + text(this.size) +
-      text(this.size / 2 ** 32) + text(this.#seconds) +
-      text(this.#seconds / 2 ** 32) + text(this.#nanoseconds);
+    const inoLow = this.#inoLow;
+    const inoHigh = this.#inoHigh;
+    const size = this.size;
+    const sizeHigh = size / 2 ** 32;
+    const seconds = this.#seconds;
+    const secondsHigh = seconds / 2 ** 32;
+    const nanoseconds = this.#nanoseconds;
+    // Each letter has 16 bits, and what is above them is cut off. At once: texts that are put together take 0.3 µs.
+    return String.fromCharCode(
+      inoLow,
+      inoLow >>> 16,
+      inoHigh,
+      inoHigh >>> 16,
+      size,
+      size >>> 16,
+      sizeHigh,
+      sizeHigh >>> 16,
+      seconds,
+      seconds >>> 16,
+      secondsHigh,
+      secondsHigh >>> 16,
+      nanoseconds,
+      nanoseconds >>> 16,
+    );
   }
 }
 
-/** The lower 32 bits as two letters. */
-function text(value: number): string {
-  return String.fromCharCode(value & 0xffff, value >>> 16);
+/** Number of hard links in a `struct statx`. */
+function linksIn(view: DataView<ArrayBuffer>): number {
+  return view.getUint32(16, true);
+}
+
+/** The directory that the process is in. */
+export const AT_FDCWD = -100;
+/** Of a symbolic link itself. */
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+/** Of the open file itself. */
+export const AT_EMPTY_PATH = 0x1000;
+const STATX_BASIC_STATS = 0x7ff;
+
+/** Whether {@linkcode statx} found nothing. */
+export function isAbsent(errno: number): boolean {
+  return errno === Errno.ENOENT || errno === Errno.ENOTDIR;
+}
+
+/** Of the last {@linkcode statx}, and decoded before the next: see {@linkcode cPath}. */
+const STATUS = new Uint8Array(SIZE_OF_STATX);
+const STATUS_VIEW = new DataView(STATUS.buffer);
+
+/**
+ * statx, since `struct stat` differs between architectures and `struct statx` does not.
+ *
+ * @param directory in which a path begins
+ * @returns the error number, or 0: {@linkcode status} has what was found, until the next call
+ */
+export function statx(directory: number, path: string, flags: number): number {
+  const name = cPath(path);
+  const c = libc();
+  return c.statx(directory, name, flags, STATX_BASIC_STATS, STATUS) < 0
+    ? c.errno[0]
+    : 0;
+}
+
+/**
+ * What {@linkcode statx} found.
+ *
+ * @throws {SyscallError}
+ */
+export function status(errno: number, path?: string): FileStatus {
+  check("statx", errno === 0 ? 0 : -1, errno, path);
+  return new FileStatus(STATUS_VIEW);
+}
+
+/**
+ * How many names an open file has (statx(2)): none when it was removed; of a directory itself, its name and those of the
+ * directories in it, on a file system that counts them.
+ *
+ * @throws {SyscallError}
+ */
+export function linksOf(fd: OwnedFd): number {
+  const errno = statx(fd.fd, "", AT_EMPTY_PATH);
+  check("statx", errno === 0 ? 0 : -1, errno);
+  return linksIn(STATUS_VIEW);
 }

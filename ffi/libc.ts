@@ -45,6 +45,8 @@ export const FUNCTIONS = {
   },
   // int unlink(const char *path);
   unlink: { parameters: ["buffer"], result: "i32" },
+  // int unlinkat(int directory, const char *path, int flags);
+  unlinkat: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   // int mkdir(const char *path, mode_t mode);
   mkdir: { parameters: ["buffer", "u32"], result: "i32" },
   // int rmdir(const char *path);
@@ -160,6 +162,7 @@ const opened: { -readonly [N in FunctionName]: Functions[N] | undefined } = {
   rename: undefined,
   renameat2: undefined,
   unlink: undefined,
+  unlinkat: undefined,
   mkdir: undefined,
   rmdir: undefined,
   readlink: undefined,
@@ -209,6 +212,8 @@ const TABLE: Omit<Libc, "errno"> = {
     opened.renameat2?.(a, b, c, d, e) ?? first("renameat2")(a, b, c, d, e),
   rename: (a, b) => opened.rename?.(a, b) ?? first("rename")(a, b),
   unlink: (a) => opened.unlink?.(a) ?? first("unlink")(a),
+  unlinkat: (a, b, c) =>
+    opened.unlinkat?.(a, b, c) ?? first("unlinkat")(a, b, c),
   mkdir: (a, b) => opened.mkdir?.(a, b) ?? first("mkdir")(a, b),
   rmdir: (a) => opened.rmdir?.(a) ?? first("rmdir")(a),
   readlink: (a, b, c) =>

@@ -18,6 +18,8 @@ import {
   readTextFile,
   unlink,
 } from "../../ffi/file.ts";
+import { lstatAt } from "../../ffi/file_at.ts";
+import type { FileStatus } from "../../ffi/file_status.ts";
 import { bindMount, makeShared, unmount } from "../../ffi/mount.ts";
 import { isNetworkNamespace } from "../../ffi/namespace.ts";
 import { poll } from "../../ffi/socket.ts";
@@ -221,7 +223,15 @@ export function unpinChecked(path: string): boolean {
  * @throws {SyscallError}
  */
 export function isPinOf(path: string, id: string): boolean {
-  const found = lstatOrNone(path);
+  return isNamespace(lstatOrNone(path), id);
+}
+
+/** As {@linkcode isPinOf}, of a name in an open directory. */
+export function isPinAt(directory: OwnedFd, name: string, id: string): boolean {
+  return isNamespace(lstatAt(directory, name), id);
+}
+
+function isNamespace(found: FileStatus | undefined, id: string): boolean {
   return found?.kind === "file" && `net:[${found.ino}]` === id;
 }
 

@@ -394,7 +394,7 @@ export class Sandbox implements AsyncDisposable {
    * @throws {SandboxError} `SandboxInUse` while containers are attached, unless forced
    */
   async remove(options?: RemoveOptions): Promise<void> {
-    await this[Symbol.asyncDispose]();
+    this.#close();
     await removeSandbox(this.#context, this.id, {
       ...options,
       incarnation: this.createdAt,
@@ -408,9 +408,13 @@ export class Sandbox implements AsyncDisposable {
 
   /** Closes this process's descriptor of the namespace. The sandbox stays. */
   [Symbol.asyncDispose](): Promise<void> {
+    this.#close();
+    return Promise.resolve();
+  }
+
+  #close(): void {
     this.#opened?.[Symbol.dispose]();
     this.#opened = undefined;
-    return Promise.resolve();
   }
 
   #netns(): NetworkNamespace {

@@ -11,31 +11,35 @@ import {
   O_RDONLY,
   open,
 } from "../../ffi/file.ts";
+import { lstatAt } from "../../ffi/file_at.ts";
+import { linksOf } from "../../ffi/file_status.ts";
 import { tryLock, unlock } from "../../ffi/file_lock.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
+import { unusable } from "./store.ts";
+import { versionOf } from "./version.ts";
 
 /**
  * A lock that is mostly free to be shared: taking it and giving it back are five system calls instead of eleven (measured:
- * 20 µs less a pod). Who has to wait takes the usual way, {@linkcode acquireFairLock}.
+ * 20 µs less a pod). Who has to wait takes the usual way, {@linkcode acquireFairLock}. Its gate is the directory that it is in.
  */
 export class SharedLock implements Disposable {
+  readonly #directory: string;
   readonly #path: string;
-  readonly #gatePath: string;
   #gate: OwnedFd;
   #file: OwnedFd;
   #inode: bigint;
   /** They share one lock of the kernel's: it belongs to the open file. */
   #holders = 0;
-  /** When the gate was found open last. */
-  #passed = -Infinity;
+  /** When the gate was found open, and the file at its path, last. */
+  #looked = -Infinity;
   readonly #holder: Disposable = { [Symbol.dispose]: () => this.#release() };
   #isDisposed = false;
 
-  private constructor(path: string, gatePath: string) {
-    this.#path = path;
-    this.#gatePath = gatePath;
-    [this.#gate, this.#file] = openBoth(path, gatePath);
+  private constructor(directory: string, name: string) {
+    this.#directory = directory;
+    this.#path = `${directory}/${name}`;
+    [this.#gate, this.#file] = openBoth(this.#path, directory);
     this.#inode = fstat(this.#file).ino;
   }
 
@@ -44,8 +48,8 @@ export class SharedLock implements Disposable {
    *
    * @throws {SyscallError}
    */
-  static open(path: string, gate: string): SharedLock {
-    return new SharedLock(path, gate);
+  static open(directory: string, name: string): SharedLock {
+    return new SharedLock(directory, name);
   }
 
   /**
@@ -56,35 +60,54 @@ export class SharedLock implements Disposable {
    */
   tryAcquire(): Disposable | undefined {
     if (this.#gate.closed || this.#file.closed) return undefined;
-    if (!this.#passGate()) return undefined;
+    const now = performance.now();
+    const isRecent = now - this.#looked < HURRY_MS;
+    if (!isRecent && !this.#passGate()) return undefined;
     if (this.#holders === 0 && !tryLock(this.#file, "shared")) return undefined;
     this.#holders++;
     let isStill = false;
     try {
-      isStill = this.#isStill();
+      isStill = isRecent ? linksOf(this.#file) > 0 : this.#isAtPath();
     } finally {
       if (!isStill) this.#release();
     }
-    if (isStill) return this.#holder;
+    if (isStill) {
+      if (!isRecent) this.#looked = now;
+      return this.#holder;
+    }
     this.#reopen();
     return undefined;
   }
 
-  /** The gate is shut while somebody waits to have the lock alone. Of many who share it in a row it is asked now and then. */
+  /**
+   * Tells one state of a file beside the lock from the others, as {@linkcode versionOf} does; from the directory on while the
+   * lock is held, since that is the one at its path then: 2 µs less.
+   *
+   * @throws {SandboxError} `StateUnusable`
+   */
+  versionOf(name: string): string | undefined {
+    const path = `${this.#directory}/${name}`;
+    if (this.#holders === 0 || this.#gate.closed) return versionOf(path);
+    try {
+      return lstatAt(this.#gate, name)?.version;
+    } catch (error) {
+      throw unusable(path, error);
+    }
+  }
+
+  /** The gate is shut while somebody waits to have the lock alone. */
   #passGate(): boolean {
-    const now = performance.now();
-    if (now - this.#passed < HURRY_MS) return true;
     if (!tryLock(this.#gate, "shared")) return false;
     unlockOrClose(this.#gate);
-    this.#passed = now;
     return true;
   }
 
   /** The directory was unmounted, or made anew: the next call takes the lock that is there now. */
   #reopen(): void {
     if (this.#holders > 0) return;
+    this.#looked = -Infinity;
     try {
-      const [gate, file] = openBoth(this.#path, this.#gatePath);
+      const [gate, file] = openBoth(this.#path, this.#directory);
       this.#gate[Symbol.dispose]();
       this.#file[Symbol.dispose]();
       [this.#gate, this.#file] = [gate, file];
@@ -95,7 +118,7 @@ export class SharedLock implements Disposable {
     }
   }
 
-  #isStill(): boolean {
+  #isAtPath(): boolean {
     return lstatOrNone(this.#path)?.ino === this.#inode;
   }
 
@@ -113,7 +136,11 @@ export class SharedLock implements Disposable {
   }
 }
 
-/** For so long who wants the lock alone may be overtaken: two system calls of five less, 2 µs. */
+/**
+ * For so long who wants the lock alone may be overtaken, and what others move or mount at the path may be missed, as it also is
+ * right after a look; that podnet took the directory away is seen by the file, which has no name then. Two system calls of five
+ * less, and none with a path: 4 µs.
+ */
 const HURRY_MS = 1;
 
 function openBoth(path: string, gate: string): [OwnedFd, OwnedFd] {

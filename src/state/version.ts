@@ -71,10 +71,9 @@ export function append(
   file: OwnedFd,
   before: number,
   data: Uint8Array<ArrayBuffer>,
-  path: string,
 ): Appended | undefined {
   const size = before + data.length;
-  writeAll(file, data, path);
+  writeAll(file, data);
   const now = fstat(file);
   return now.size === size && now.nlink > 0
     ? { version: now.version, size }

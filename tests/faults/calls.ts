@@ -113,11 +113,21 @@ export function describe(call: Call): string {
     const types = messagesOf(call).map(({ type }) => type).join(",");
     return `send ${subject} ${types}`;
   }
+  const path = pathOf(args[BEGINS_AT_DIRECTORY.has(name) ? 1 : 0]);
   const about = subject === "" || name === "openat"
-    ? pathOf(args[name === "statx" || name === "openat" ? 1 : 0])
-    : subject;
+    ? path
+    : path === ""
+    ? subject
+    : `${subject}/${path}`;
   return `${name} ${neutral(about)}`.trim();
 }
+
+/** Calls whose first argument is the directory in which the path of the second begins. */
+const BEGINS_AT_DIRECTORY: ReadonlySet<string> = new Set([
+  "openat",
+  "statx",
+  "unlinkat",
+]);
 
 /** A path without what is new each time. */
 function neutral(path: string): string {

@@ -47,6 +47,7 @@ const FAILURES: Readonly<Record<string, readonly ErrnoName[]>> = {
   rename: ["ENOSPC", "EIO", "EROFS", "EDQUOT", "ENOMEM"],
   renameat2: ["ENOSPC", "EIO", "EROFS", "EDQUOT", "ENOMEM", "EINVAL"],
   unlink: ["EIO", "EROFS", "EPERM", "ENOMEM"],
+  unlinkat: ["EIO", "EROFS", "EPERM", "ENOMEM"],
   mkdir: ["ENOSPC", "EROFS", "EDQUOT", "ENOMEM", "EMLINK", "EACCES"],
   rmdir: ["EBUSY", "EIO", "EROFS"],
   readlink: ["EACCES", "EIO", "ENOMEM"],

@@ -21,8 +21,8 @@ const AT_A_TURN = 4;
 /** See the module. One belongs to one open node. */
 export class LateRemoval implements AsyncDisposable {
   readonly #removed: RemovedSandboxes;
-  /** Names of those that were put aside and may still be there. */
-  readonly #waiting = new Set<string>();
+  /** Names of those that were put aside and may still be there, with what is open of them. */
+  readonly #waiting = new Map<string, Disposable | undefined>();
   #isFirst = true;
   /** Removals that have begun. */
   #underWay = 0;
@@ -57,9 +57,9 @@ export class LateRemoval implements AsyncDisposable {
     return this.#end;
   }
 
-  /** Takes care of one that was put aside with its pin. */
-  add(name: string): void {
-    this.#waiting.add(name);
+  /** Takes care of one that was put aside with its pin, and closes what is open of it. */
+  add(name: string, files: Disposable | undefined): void {
+    this.#waiting.set(name, files);
     if (this.#isListening) return;
     // For a program that ends before the event loop comes by.
     addEventListener("unload", this.#onUnload);
@@ -88,11 +88,10 @@ export class LateRemoval implements AsyncDisposable {
   async #finishBatch(): Promise<void> {
     using held = new DisposableStack();
     let count = 0;
-    for (const name of this.#waiting) {
+    for (const name of this.#waiting.keys()) {
       if (count++ % AT_A_TURN === 0 && count > 1) await loopTurn();
       held.use(this.#removed.hold(name));
-      this.#removed.finish(name, true);
-      this.#waiting.delete(name);
+      this.#finish(name);
     }
     this.#removed.close();
   }
@@ -100,9 +99,14 @@ export class LateRemoval implements AsyncDisposable {
   /** Takes away now all that are waiting. */
   finish(): void {
     if (this.#waiting.size === 0) return;
-    for (const name of this.#waiting) this.#removed.finish(name, true);
-    this.#waiting.clear();
+    for (const name of this.#waiting.keys()) this.#finish(name);
     this.#removed.close();
+  }
+
+  #finish(name: string): void {
+    using _files = this.#waiting.get(name);
+    this.#waiting.delete(name);
+    this.#removed.finish(name, true);
   }
 
   /** Takes away all that are waiting, and lets go what is held of them. */

@@ -7,6 +7,7 @@ import { SandboxError } from "../../errors.ts";
 import type { NodeContext } from "../node/context.ts";
 import { explainRefusal } from "../node/permission.ts";
 import { lockToChange } from "../records/lock_to_change.ts";
+import type { LockedSandbox } from "../records/own_records.ts";
 import type { SandboxRecord } from "../records/records.ts";
 
 /**
@@ -21,9 +22,12 @@ export async function changeSandbox(
   { id, createdAt, spec: { name, namespace } }: SandboxRecord,
   change: (record: SandboxRecord) => SandboxRecord,
 ): Promise<SandboxRecord> {
+  // `using` would cost 1 µs, and waiting for what is there another.
+  let node: Disposable | undefined;
+  let locked: LockedSandbox | undefined;
   try {
-    using _node = await state.lock("shared");
-    using locked = state.records.tryLock(id) ?? await lockToChange(state, id);
+    node = state.tryLock() ?? await state.lock("shared");
+    locked = state.records.tryLock(id) ?? await lockToChange(state, id);
     const record = locked?.record;
     if (record?.state !== "ready" || record.createdAt !== createdAt) {
       throw new SandboxError("SandboxNotFound", { name, namespace });
@@ -31,5 +35,8 @@ export async function changeSandbox(
     return change(record);
   } catch (error) {
     throw explainRefusal(error);
+  } finally {
+    locked?.[Symbol.dispose]();
+    node?.[Symbol.dispose]();
   }
 }

@@ -14,7 +14,6 @@ import { removeShaper } from "../../attachment/bandwidth.ts";
 import { releasePodRules } from "../../attachment/pod_routes.ts";
 import { detachHost } from "../../attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../../errors.ts";
-import type { IpAddress } from "../../net/ip.ts";
 import {
   deleteElements,
   findElementsOf,
@@ -23,22 +22,22 @@ import {
 } from "../../hostport/host_ports.ts";
 import { TABLE } from "../../hostport/sets.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
-import { isPinOf } from "../../namespace/pin.ts";
 import { Connection } from "../../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../../netlink/message.ts";
 import type { NodeContext } from "../node/context.ts";
 import { bridgesOf, sweepBridges } from "../node/bridges.ts";
 import { releaseInterfaces } from "./interfaces.ts";
+import { type Claims, putAside } from "./put_aside.ts";
+import type { LockedSandbox } from "../records/own_records.ts";
 import { lockToChange } from "../records/lock_to_change.ts";
 import { lockUnlessGone } from "../records/node_lock.ts";
 import { refuseStaleNode } from "../node/node_settings.ts";
 import type { NodeState } from "../records/node_state.ts";
-import { hasNetworks, removeNetworks } from "../records/network_notes.ts";
+import { hasNetworksIn, removeNetworks } from "../records/network_notes.ts";
 import { isOf } from "../node/node_table.ts";
 import { ownLink } from "../node/ownership.ts";
 import { turn } from "../node/pacer.ts";
-import { removeFile } from "../../state/store.ts";
-import { explained } from "../node/permission.ts";
+import { explainRefusal } from "../node/permission.ts";
 import {
   awaitGone,
   deletePodLinks,
@@ -77,14 +76,18 @@ export async function removeSandbox(
   id: string,
   options: RemoveOptions & { readonly incarnation?: string } = {},
 ): Promise<boolean> {
-  return await explained(async () => {
+  try {
     const { found, bridges } = await giveUpSandbox(context, id, options);
-    // A removal that was cut short has left nothing that names them.
-    await sweepBridges(context, found ? bridges : undefined);
-    if (options.force) context.state.removed.finishAll();
+    if (!found || bridges.length > 0) {
+      // A removal that was cut short has left nothing that names them.
+      await sweepBridges(context, found ? bridges : undefined);
+    }
     if (!options.force) return found;
+    context.state.removed.finishAll();
     return await deleteHeldLinks(context, new Set([id])) || found;
-  });
+  } catch (error) {
+    throw explainRefusal(error);
+  }
 }
 
 /**
@@ -115,6 +118,7 @@ interface GivenUp {
 }
 
 const NOTHING: GivenUp = { found: false, bridges: [] };
+const FOUND: GivenUp = { found: true, bridges: [] };
 
 /**
  * All of it but the wait for the link, and what needs the node alone. Plugins that attached it to networks come first, while
@@ -148,20 +152,50 @@ async function giveUpDetached(
   isDetached: boolean,
 ): Promise<GivenUp | undefined> {
   const { state } = context;
-  const force = options.force ?? false;
   // As in a creation: the event loop has its turn between two.
   await turn();
-  using node = await lockUnlessGone(state, "shared");
+  const node = state.tryLock() ?? await lockUnlessGone(state, "shared");
   if (node === undefined) {
     return { ...NOTHING, found: removeUnlocked(context, id) };
   }
-  refuseStaleNode(context);
-  const read = () => readOrSetAside(state, id, force);
-  using known = state.records.tryLock(id) ??
-    await lockToChange(state, id, read);
-  using made = known === undefined ? await state.lockNewSandbox(id) : undefined;
-  const record = known === undefined ? read() : known.record;
-  const { incarnation } = options;
+  // `using` would cost 1 µs here.
+  let locked: LockedSandbox | undefined;
+  try {
+    refuseStaleNode(context);
+    const read = () => readOrSetAside(state, id, options.force ?? false);
+    locked = state.records.tryLock(id) ?? await lockToChange(state, id, read);
+    if (locked !== undefined) {
+      return await giveUpLocked(context, id, options, isDetached, locked);
+    }
+    using made = await state.lockNewSandbox(id);
+    const { directory, isNew } = made;
+    const found = { record: read(), directory, isNew };
+    return await giveUpLocked(context, id, options, isDetached, found);
+  } finally {
+    locked?.[Symbol.dispose]();
+    node[Symbol.dispose]();
+  }
+}
+
+/** A sandbox whose directory is locked. */
+interface Held extends Pick<LockedSandbox, "record" | "directory"> {
+  /**
+   * Whether the directory was made for the lock.
+   * @default false
+   */
+  readonly isNew?: boolean;
+}
+
+async function giveUpLocked(
+  context: NodeContext,
+  id: string,
+  { force = false, incarnation }: RemoveOptions & {
+    readonly incarnation?: string;
+  },
+  isDetached: boolean,
+  { record, directory, isNew = false }: Held,
+): Promise<GivenUp | undefined> {
+  const { state } = context;
   if (
     record !== undefined && incarnation !== undefined &&
     record.createdAt !== incarnation
@@ -172,55 +206,37 @@ async function giveUpDetached(
       containers: record.containers.map(({ name }) => name),
     });
   }
-  if (!isDetached && hasNetworks(state, id)) return undefined;
+  if (!isDetached && hasNetworksIn(state, id, directory)) return undefined;
   // Of several at once, one finds the sandbox: the others' lock is on a directory of their own making.
-  let found = !made?.isNew;
+  let found = !isNew;
   if (record === undefined) {
     NetworkNamespace.unpin(state.pinPath(id));
     found = removeOrphans(context, id) || found;
     // An earlier try may have come so far.
     state.removed.finishAll();
   } else {
-    using late = context.late?.begin();
-    const claims = closeHostPorts(context, record);
-    // Many have waited for the same: each has a turn of its own.
-    if (await releaseClaims(context, claims)) await turn();
-    const mayBeLate = late !== undefined && !isDetached && !force;
-    if (mayBeLate && putAside(context, record, claims)) {
-      return { ...NOTHING, found };
+    const late = context.late?.begin();
+    try {
+      const claims = closeHostPorts(context, record);
+      const waiting = releaseClaims(context, claims);
+      if (waiting !== undefined) {
+        await waiting;
+        // Many have waited for the same: each has a turn of its own.
+        await turn();
+      }
+      if (
+        late !== undefined && !isDetached && !force &&
+        putAside(context, record, directory, claims)
+      ) return FOUND;
+      dropNamespace(context, record, claims);
+    } finally {
+      late?.[Symbol.dispose]();
     }
-    dropNamespace(context, record, claims);
   }
   if (isDetached) removeNetworks(state, id);
   state.removeSandbox(id);
   const specs = record?.interfaces.map(({ spec }) => spec) ?? [];
   return { found, bridges: bridgesOf(specs) };
-}
-
-/**
- * Leaves a sandbox that has nothing any more but its namespace and its files to be finished later.
- *
- * @returns false when it has more, or is not what its record tells, and nothing was done
- */
-function putAside(
-  { state, late }: NodeContext,
-  { id, netnsId, spec, interfaces, bandwidth, state: made }: SandboxRecord,
-  claims: Claims | undefined,
-): boolean {
-  if (
-    claims === undefined || made !== "ready" || spec.netns !== undefined ||
-    interfaces.length > 0 || bandwidth?.egress !== undefined ||
-    !isPinOf(state.pinPath(id), netnsId)
-  ) return false;
-  // Whoever has it open sees by its links that the sandbox is gone, also when this process dies now.
-  removeFile(state.records.path(id));
-  const { hostInterface } = claims.link;
-  if (!state.removed.add(state.sandboxDirectory(id), hostInterface)) {
-    return false;
-  }
-  state.records.forget(id);
-  late?.add(hostInterface);
-  return true;
 }
 
 /** The node was taken down, so nobody is at work on the sandbox; unless the table is another node's by now. */
@@ -277,12 +293,6 @@ export function removeRemains(
   dropNamespace(context, record, claims);
 }
 
-/** What a sandbox still has when its host ports are closed. */
-interface Claims {
-  readonly link: NonNullable<SandboxRecord["link"]>;
-  readonly addresses: readonly IpAddress[];
-}
-
 /** Nothing is led to the pod any more. Returns what it claims. */
 function closeHostPorts(
   context: NodeContext,
@@ -307,18 +317,16 @@ function closeHostPorts(
   return { link, addresses };
 }
 
-/** Returns whether others had their turn meanwhile. */
-async function releaseClaims(
+/** Returns undefined when that is done, otherwise it is when the promise resolves. */
+function releaseClaims(
   { sockets: { addresses: release, route } }: NodeContext,
   claims: Claims | undefined,
-): Promise<boolean> {
-  if (claims === undefined) return false;
+): Promise<void> | undefined {
+  if (claims === undefined) return undefined;
   const { link: { hostIndex }, addresses } = claims;
-  const waiting = release === undefined
-    ? releaseAddresses(route, hostIndex, addresses)
-    : release.release(hostIndex, addresses);
-  await waiting;
-  return waiting !== undefined;
+  if (release !== undefined) return release.release(hostIndex, addresses);
+  releaseAddresses(route, hostIndex, addresses);
+  return undefined;
 }
 
 /** Takes away the rest, the namespace last. */

@@ -5,7 +5,7 @@
  */
 import { acquireLock, isStill } from "../../state/lock.ts";
 import type { NodeState } from "./node_state.ts";
-import type { LockedSandbox } from "./own_records.ts";
+import { LockedSandbox } from "./own_records.ts";
 import type { SandboxRecord } from "./records.ts";
 
 /**
@@ -27,9 +27,11 @@ export async function lockToChange(
       (own = state.records.findOwn(id)) !== undefined || isStill(path, file),
   });
   if (lock === undefined) return undefined;
-  using opened = new DisposableStack();
-  opened.defer(() => state.records.release(id, lock));
-  const record = own ?? read();
-  const owned = opened.move();
-  return { record, [Symbol.dispose]: () => owned.dispose() };
+  const unlock = () => state.records.release(id, lock);
+  try {
+    return new LockedSandbox(own ?? read(), lock, unlock);
+  } catch (error) {
+    unlock();
+    throw error;
+  }
 }

@@ -7,7 +7,6 @@
 import * as v from "valibot";
 import { uptimeMs } from "../../../ffi/process.ts";
 import { SandboxError } from "../../errors.ts";
-import { versionOf } from "../../state/version.ts";
 import type { RecordKind } from "../../state/record.ts";
 import { readRecord, removeFile, writeRecord } from "../../state/store.ts";
 import { bootId } from "./boot.ts";
@@ -39,8 +38,10 @@ const nodeLease: RecordKind<NodeLease> = {
   }),
 };
 
+const LEASE = "lease.cbor";
+
 function pathOf({ directory }: Pick<NodeState, "directory">): string {
-  return `${directory}/lease.cbor`;
+  return `${directory}/${LEASE}`;
 }
 
 /**
@@ -83,8 +84,8 @@ export class LeaseGate {
    *
    * @throws {SandboxError} `LeaseEnded`, `RecordInvalid`
    */
-  pass(state: Pick<NodeState, "directory" | "name">): void {
-    const version = versionOf(pathOf(state));
+  pass(state: Pick<NodeState, "directory" | "name" | "versionOf">): void {
+    const version = state.versionOf(LEASE);
     if (version !== this.#version) {
       this.#lease = version === undefined ? undefined : readNodeLease(state);
       this.#version = version;

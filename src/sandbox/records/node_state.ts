@@ -18,7 +18,7 @@
  */
 import { Errno, isSyscallError } from "../../../ffi/errno.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
-import { isEmptyDirectory, rename } from "../../../ffi/file.ts";
+import { rename } from "../../../ffi/file.ts";
 import { isSandboxError, SandboxError } from "../../errors.ts";
 import { isId } from "./identity.ts";
 import {
@@ -27,7 +27,6 @@ import {
   unshareMounts,
 } from "../../namespace/pin.ts";
 import {
-  ensureDirectory,
   entriesOf,
   present,
   removeDirectory,
@@ -54,11 +53,15 @@ import { versionOf } from "../../state/version.ts";
 import { type NodeRecord, nodeRecord, type SandboxRecord } from "./records.ts";
 import { DNS_FILES } from "./dns.ts";
 import { RECORD_FILES, SandboxRecords } from "./sandbox_records.ts";
+import { lockNewSandbox, type NewSandboxLock } from "./new_sandbox_lock.ts";
 import { PeersFile } from "./peers_file.ts";
 import { RemovedSandboxes } from "./removed.ts";
 import { orIgnore } from "./undo.ts";
 import { PIN } from "./pinned_directory.ts";
 import { removeWarmDirectories } from "./warm_directory.ts";
+
+const SETTINGS = "node.cbor";
+const LOCK = "lock";
 
 /** The files of one node. */
 export class NodeState {
@@ -95,8 +98,8 @@ export class NodeState {
     this.stateDir = stateDir;
     this.name = name;
     this.directory = `${stateDir}/${name}`;
-    this.#record = `${this.directory}/node.cbor`;
-    this.#lock = `${this.directory}/lock`;
+    this.#record = `${this.directory}/${SETTINGS}`;
+    this.#lock = `${this.directory}/${LOCK}`;
     this.sandboxesDirectory = `${this.directory}/sandboxes`;
     this.#damaged = `${this.directory}/damaged`;
     this.peers = new PeersFile(`${this.directory}/peers`);
@@ -136,7 +139,7 @@ export class NodeState {
    * @throws {SandboxError} `RecordInvalid`
    */
   isStill(settings: NodeRecord): boolean | undefined {
-    const version = versionOf(this.#record);
+    const version = this.versionOf(SETTINGS);
     if (version === undefined) return undefined;
     if (version === this.#compared) return true;
     const known = this.readNode();
@@ -144,6 +147,13 @@ export class NodeState {
     if (JSON.stringify(known) !== JSON.stringify(settings)) return false;
     this.#compared = version;
     return true;
+  }
+
+  /** Tells one state of a file in the node's directory from the others. */
+  versionOf(name: string): string | undefined {
+    return this.#kept === undefined
+      ? versionOf(`${this.directory}/${name}`)
+      : this.#kept.versionOf(name);
   }
 
   /**
@@ -154,7 +164,7 @@ export class NodeState {
    */
   keepOpen(): Disposable {
     using opened = new DisposableStack();
-    this.#kept = opened.use(SharedLock.open(this.#lock, this.directory));
+    this.#kept = opened.use(SharedLock.open(this.directory, LOCK));
     opened.use(this.reserve).fill();
     opened.use(this.records.keepOpen());
     return opened.move();
@@ -177,13 +187,18 @@ export class NodeState {
     removeFile(this.#record);
   }
 
+  /** Shares the node's lock, if it is kept open and that needs no waiting. */
+  tryLock(): Disposable | undefined {
+    return this.#kept?.tryAcquire();
+  }
+
   /**
    * Locks the node: `shared` to work on a sandbox, `exclusive` to change the node itself.
    *
    * @throws {SandboxError} `NodeNotFound` when it was taken down since it was opened
    */
   async lock(mode: LockMode): Promise<Disposable> {
-    const lock = mode === "shared" && this.#kept?.tryAcquire() ||
+    const lock = mode === "shared" && this.tryLock() ||
       await this.#acquire(mode);
     if (lock !== undefined) return lock;
     const { name, stateDir } = this;
@@ -318,25 +333,8 @@ export class NodeState {
   }
 
   /** Locks a sandbox, making its directory if need be. */
-  async lockNewSandbox(
-    id: string,
-    options?: LockOptions,
-  ): Promise<SandboxLock> {
-    const directory = this.sandboxDirectory(id);
-    for (;;) {
-      const made = ensureDirectory(directory);
-      try {
-        const lock = await acquireLock(directory, "exclusive", options);
-        if (lock !== undefined) {
-          // Whoever was faster to lock it may have put something into it.
-          const isNew = made && isEmptyDirectory(lock);
-          return { isNew, [Symbol.dispose]: () => lock[Symbol.dispose]() };
-        }
-      } catch (error) {
-        if (made) removeIfEmpty(directory);
-        throw error;
-      }
-    }
+  lockNewSandbox(id: string, options?: LockOptions): Promise<NewSandboxLock> {
+    return lockNewSandbox(this.sandboxDirectory(id), options);
   }
 
   /** Locks a sandbox that has a directory; undefined when it has none. */
@@ -430,12 +428,6 @@ export class NodeState {
     }
     return makeLock(this.#lock);
   }
-}
-
-/** The lock of a sandbox, held until it is disposed. */
-export interface SandboxLock extends Disposable {
-  /** Whether its directory was made for the lock: nothing is left of the sandbox then. */
-  readonly isNew: boolean;
 }
 
 /** How often others may take away what a new node needs while it is made. */

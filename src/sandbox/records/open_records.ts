@@ -12,13 +12,33 @@ import { unlockOrClose } from "../../state/shared_lock.ts";
 /** Two descriptors each. */
 const MAX_OPEN = 32;
 
-interface Files {
+/** What is open of a sandbox. */
+class Files implements Disposable {
   /** The record, to be added to. */
-  record: OwnedFd;
+  readonly record: OwnedFd;
   /** Its directory, which is the sandbox's lock. */
   lock?: OwnedFd;
   /** Whether this process has it locked by that descriptor: the kernel would not refuse a second one. */
-  isLent: boolean;
+  isLent = false;
+  /** Whether somebody else closes it. */
+  isTaken = false;
+
+  constructor(record: OwnedFd) {
+    this.record = record;
+  }
+
+  [Symbol.dispose](): void {
+    using _lock = this.lock;
+    this.record[Symbol.dispose]();
+  }
+}
+
+/** A sandbox that is locked by what is open of it. */
+export interface LockedFiles {
+  /** Its directory, which is what is locked. */
+  readonly directory: OwnedFd;
+  /** Gives the lock back. */
+  readonly unlock: () => void;
 }
 
 /**
@@ -57,7 +77,7 @@ export class OpenRecords {
   add(id: string, record: OwnedFd): void {
     this.close(id);
     if (this.#files.size >= MAX_OPEN) this.#closeOldest();
-    this.#files.set(id, { record, isLent: false });
+    this.#files.set(id, new Files(record));
   }
 
   /**
@@ -66,7 +86,7 @@ export class OpenRecords {
    * @param version that its record must have
    * @returns undefined when nothing is open, somebody else has it, or there is another record by now
    */
-  tryLock(id: string, version: string): Disposable | undefined {
+  tryLock(id: string, version: string): LockedFiles | undefined {
     const files = this.#files.get(id);
     const lock = files?.lock;
     if (files === undefined || lock === undefined || files.isLent) {
@@ -77,7 +97,8 @@ export class OpenRecords {
       const status = fstat(files.record);
       if (status.nlink > 0 && status.version === version) {
         files.isLent = true;
-        return { [Symbol.dispose]: () => this.#giveBack(id, files, lock) };
+        const unlock = () => this.#giveBack(id, files, lock);
+        return { directory: lock, unlock };
       }
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;
@@ -107,7 +128,20 @@ export class OpenRecords {
     files.record[Symbol.dispose]();
   }
 
+  /**
+   * What is open of a sandbox, locked as it is, for the caller to close: closing the last descriptor of a file that was
+   * removed takes 10 µs.
+   */
+  take(id: string): Disposable | undefined {
+    const files = this.#files.get(id);
+    if (files === undefined) return undefined;
+    this.#files.delete(id);
+    files.isTaken = true;
+    return files;
+  }
+
   #giveBack(id: string, files: Files, lock: OwnedFd): void {
+    if (files.isTaken) return;
     files.isLent = false;
     if (this.#files.get(id) !== files) lock[Symbol.dispose]();
     else {

@@ -25,14 +25,14 @@ import {
 
 /** The files that go last when a sandbox is removed, in this order: what leads to the rest. */
 export const RECORD_FILES = ["record.cbor", "creating.cbor"] as const;
-const [RECORD] = RECORD_FILES;
-/** The file of one that is being made. */
-export const [, NOTE] = RECORD_FILES;
+/** The file of one that is ready, and of one that is being made. */
+export const [RECORD, NOTE] = RECORD_FILES;
 
 /** See the module. */
 export class SandboxRecords {
   readonly #directory: (id: string) => string;
   readonly #own = new OwnRecords();
+  readonly #pathOf = (id: string) => this.path(id);
   #settings: NodeRecord | undefined;
   /** The note that was written last. */
   #noted: SandboxRecord | undefined;
@@ -116,8 +116,8 @@ export class SandboxRecords {
    */
   write(record: SandboxRecord, made?: OwnedFd): void {
     if (record.state === "creating") return this.#writeNote(record, made);
+    if (this.#own.tryToChange(record, this.#pathOf)) return;
     const path = this.path(record.id);
-    if (this.#own.tryToChange(record, path)) return;
     writeRecord(sandboxRecord, path, record);
     this.#own.add(record, path);
   }
@@ -157,6 +157,12 @@ export class SandboxRecords {
   forget(id: string): void {
     if (this.#noted?.id === id) this.#noted = undefined;
     this.#own.delete(id);
+  }
+
+  /** As {@linkcode SandboxRecords.forget}; what is open of it, locked as it is, is the caller's to close. */
+  take(id: string): Disposable | undefined {
+    if (this.#noted?.id === id) this.#noted = undefined;
+    return this.#own.take(id);
   }
 
   /** Removes the record of a sandbox of which nothing else is left. */

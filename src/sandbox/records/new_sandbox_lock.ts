@@ -1,0 +1,49 @@
+/**
+ * The lock of a sandbox that may be new.
+ *
+ * @module
+ */
+import type { OwnedFd } from "../../../ffi/fd.ts";
+import { isEmptyDirectory } from "../../../ffi/file.ts";
+import { ensureDirectory } from "../../state/directory.ts";
+import { acquireLock, type LockOptions } from "../../state/lock.ts";
+import { removeIfEmpty } from "../../state/store.ts";
+
+/** Held until it is disposed. */
+export class NewSandboxLock implements Disposable {
+  /** Whether its directory was made for the lock: nothing is left of the sandbox then. */
+  readonly isNew: boolean;
+  /** Which is what is locked. */
+  readonly directory: OwnedFd;
+
+  /** Takes over an open directory that is locked. */
+  constructor(isNew: boolean, directory: OwnedFd) {
+    this.isNew = isNew;
+    this.directory = directory;
+  }
+
+  /** Unlocks. */
+  [Symbol.dispose](): void {
+    this.directory[Symbol.dispose]();
+  }
+}
+
+/** Locks the directory of a sandbox, making it if need be. */
+export async function lockNewSandbox(
+  directory: string,
+  options?: LockOptions,
+): Promise<NewSandboxLock> {
+  for (;;) {
+    const made = ensureDirectory(directory);
+    try {
+      const lock = await acquireLock(directory, "exclusive", options);
+      if (lock !== undefined) {
+        // Whoever was faster to lock it may have put something into it.
+        return new NewSandboxLock(made && isEmptyDirectory(lock), lock);
+      }
+    } catch (error) {
+      if (made) removeIfEmpty(directory);
+      throw error;
+    }
+  }
+}
