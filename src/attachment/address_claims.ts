@@ -59,7 +59,7 @@ export function claimAddresses(
   route: Connection,
   link: ClaimingLink,
   wishes: readonly AddressWish[],
-  first?: FirstClaim,
+  first?: (wanted: readonly ClaimedAddress[]) => Claims,
 ): ClaimedAddress[] {
   const tries = wishes.map(({ candidates }) => candidates[Symbol.iterator]());
   const tried = wishes.map(({ gateway }, i): ClaimedAddress | undefined => {
@@ -67,7 +67,7 @@ export function claimAddresses(
     return address && { address, gateway };
   });
   const wanted = tried.filter((one) => one !== undefined);
-  const taken = claim(route, link, wanted, first);
+  const taken = claim(route, link, wanted, first?.(wanted));
   return wishes.map((wish, i) => {
     const one = tried[i];
     return one === undefined || taken.includes(one)
@@ -95,17 +95,25 @@ function claimNext(
 }
 
 /** How addresses are claimed together. */
-export interface FirstClaim {
+export interface Claims {
   /** How many other messages there are before the claims. */
   readonly before: number;
+  /** How many messages are the claim of each address; the route is the first. */
+  readonly each: number;
   /** Sends them, and returns the answers of {@linkcode claimQueries}. */
-  readonly send: (wanted: readonly ClaimedAddress[]) => number[][];
+  readonly send: () => number[][];
 }
 
-function claimsAlone(route: Connection, link: ClaimingLink): FirstClaim {
-  const send = (wanted: readonly ClaimedAddress[]) =>
-    route.execute(claimsOf(link, wanted), claimQueries(wanted));
-  return { before: 0, send };
+/** The claims after other messages. */
+export function claimsAfter(
+  before: readonly Request<unknown, unknown>[],
+  route: Connection,
+  link: ClaimingLink,
+  wanted: readonly ClaimedAddress[],
+): Claims {
+  const requests = [...before, ...claimsOf(link, wanted)];
+  const send = () => route.execute(requests, claimQueries(wanted));
+  return { before: before.length, each: CLAIM_REQUESTS, send };
 }
 
 /** The messages that claim addresses. */
@@ -134,19 +142,19 @@ function claim(
   route: Connection,
   link: ClaimingLink,
   wanted: readonly ClaimedAddress[],
-  { before, send }: FirstClaim = claimsAlone(route, link),
+  { before, each, send }: Claims = claimsAfter([], route, link, wanted),
 ): readonly ClaimedAddress[] {
   const taken: ClaimedAddress[] = [];
   let found: number[][];
   try {
-    found = send(wanted);
+    found = send();
   } catch (error) {
     if (!(error instanceof NetlinkError)) throw error;
-    const firstQuery = before + wanted.length * CLAIM_REQUESTS;
+    const firstQuery = before + wanted.length * each;
     for (const { index, errno } of error.failures) {
       // The link has no carrier yet, and the node leaves such routes out (ignore_routes_with_linkdown).
       if (index >= firstQuery && NO_ROUTE.includes(errno)) continue;
-      const loser = wanted[(index - before) / CLAIM_REQUESTS];
+      const loser = wanted[(index - before) / each];
       if (loser === undefined || errno !== Errno.EEXIST) throw error;
       taken.push(loser);
     }
@@ -171,7 +179,7 @@ function claim(
 const NONE: readonly ClaimedAddress[] = [];
 
 /** How many messages {@linkcode claimRequests} makes, the route first. */
-const CLAIM_REQUESTS = 2;
+export const CLAIM_REQUESTS = 2;
 
 /** The host's messages that make an address the pod's. */
 export function claimRequests(
@@ -179,16 +187,25 @@ export function claimRequests(
   address: IpAddress,
   gateway: IpAddress,
 ): Request<unknown, unknown>[] {
+  const { hostIndex: index, mac } = link;
   return [
-    newRoute({
-      destination: Cidr.host(address),
-      index: link.hostIndex,
-      source: gateway,
-      protocol: ROUTE_PROTOCOL,
-      exclusive: true,
-    }),
-    newNeighbour({ index: link.hostIndex, address, mac: link.mac }),
+    claimingRoute(index, { address, gateway }),
+    newNeighbour({ index, address, mac }),
   ];
+}
+
+/** The host route that is the claim. */
+export function claimingRoute(
+  index: number,
+  { address, gateway }: ClaimedAddress,
+): Request<unknown, unknown> {
+  return newRoute({
+    destination: Cidr.host(address),
+    index,
+    source: gateway,
+    protocol: ROUTE_PROTOCOL,
+    exclusive: true,
+  });
 }
 
 /** Whether the kernel takes packets to the address for its own. */

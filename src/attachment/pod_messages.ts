@@ -20,6 +20,7 @@ import {
 import { newNeighbour } from "../rtnetlink/neighbour.ts";
 import {
   type ClaimedAddress,
+  claimingRoute,
   claimQueries,
   claimsOf,
 } from "./address_claims.ts";
@@ -91,19 +92,18 @@ export function hostSettings(
 /** What comes before the claims at the node's end. */
 export function beforeClaims(
   link: Pick<PodLink, "hostIndex" | "ipv6" | "alias">,
-  isPrepared: boolean,
   more: readonly Request<unknown, unknown>[] = [],
 ): Request<unknown, unknown>[] {
   const { hostIndex, alias } = link;
-  // Not at creation: the kernel ignores an alias there (rtnl_create_link).
-  return isPrepared ? [setLink({ index: hostIndex, alias }), ...more] : [
+  return [
+    // Not at creation: the kernel ignores an alias there (rtnl_create_link).
     hostSettings(link, { alias }),
     ...more,
     setLink({ index: hostIndex, up: true }),
   ];
 }
 
-/** Those, the claims, and the questions that go with these. */
+/** Those, the claims, and the questions that go with these. Of a link that was made ahead its alias, and routes alone. */
 export function hostMessages(
   { hostIndex, alias, mac, ipv6, prepared }: PodLink,
   wanted: readonly ClaimedAddress[],
@@ -134,8 +134,15 @@ const HOST = new Template(
     const wanted = addressesOf(fields, families);
     return {
       requests: [
-        ...beforeClaims({ hostIndex, alias, ipv6 }, isPrepared),
-        ...claimsOf({ hostIndex, mac }, wanted),
+        ...isPrepared
+          ? [
+            setLink({ index: hostIndex, alias }),
+            ...wanted.map((one) => claimingRoute(hostIndex, one)),
+          ]
+          : [
+            ...beforeClaims({ hostIndex, alias, ipv6 }),
+            ...claimsOf({ hostIndex, mac }, wanted),
+          ],
       ],
       queries: claimQueries(wanted),
     };

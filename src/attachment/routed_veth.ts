@@ -17,12 +17,13 @@ import type { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { RTNLGRP_IPV6_IFADDR } from "../rtnetlink/constants.ts";
 import { deleteLink, getLink, setLink } from "../rtnetlink/link.ts";
+import { newNeighbour } from "../rtnetlink/neighbour.ts";
 import {
   type AddressWish,
+  CLAIM_REQUESTS,
   claimAddresses,
   type ClaimedAddress,
-  claimQueries,
-  claimsOf,
+  claimsAfter,
   isLocal,
 } from "./address_claims.ts";
 import { shapingRequests } from "./bandwidth.ts";
@@ -37,7 +38,12 @@ import {
   podMessages,
   podRequests,
 } from "./pod_messages.ts";
-import { changesTo, without } from "./prepared_pod.ts";
+import {
+  beforeOtherClaims,
+  changesTo,
+  isAsPrepared,
+  without,
+} from "./prepared_pod.ts";
 
 /** The kernel takes 0–0.5 ms; a second is a broken kernel. */
 const READY_TIMEOUT_MS = 1000;
@@ -60,8 +66,8 @@ export function makeLink(
 
 /**
  * Does ahead what does not depend on whose the link will be. Both ends are up then, so that the carrier, which takes the
- * kernel longest, is there when the link is given to a pod; and the pod's end has addresses, which lead nowhere until they
- * are claimed, and its routes.
+ * kernel longest, is there when the link is given to a pod; and the pod's end has its routes, and addresses to which nothing
+ * leads until they are claimed.
  *
  * @throws {NetlinkError}
  * @throws {SandboxError} `Timeout`
@@ -72,8 +78,12 @@ export function prepareLink(
   link: PodLink,
   addresses: readonly ClaimedAddress[],
 ): void {
-  const { hostIndex } = link;
-  route.execute([hostSettings(link), setLink({ index: hostIndex, up: true })]);
+  const { hostIndex: index, mac } = link;
+  route.execute([
+    hostSettings(link),
+    setLink({ index, up: true }),
+    ...addresses.map(({ address }) => newNeighbour({ index, address, mac })),
+  ]);
   attachPod(podRoute, link, addresses);
   podRoute.execute([getLink({ index: link.podIndex })]);
   awaitReady(route, podRoute, link, addresses);
@@ -93,25 +103,29 @@ export function attachHost(
   wishes: readonly AddressWish[],
   shaperIndex: () => number,
 ): ClaimedAddress[] {
-  const { bandwidth } = link;
-  const isPrepared = link.prepared !== undefined;
-  if (bandwidth === undefined) {
-    return claimAddresses(route, link, wishes, {
-      before: isPrepared ? 1 : 2,
-      send: (wanted) => route.executeBatch(hostMessages(link, wanted)),
-    });
-  }
-  const shaping = shapingRequests(link, shaperIndex());
-  const before = beforeClaims(link, isPrepared, shaping);
-  return claimAddresses(route, link, wishes, {
-    before: before.length,
-    send: (wanted) =>
-      route.execute(
-        [...before, ...claimsOf(link, wanted)],
-        claimQueries(wanted),
-      ),
+  const { bandwidth, prepared } = link;
+  return claimAddresses(route, link, wishes, (wanted) => {
+    const isUsual = bandwidth === undefined &&
+      (prepared === undefined || isAsPrepared(prepared, link, wanted));
+    if (isUsual) {
+      return {
+        ...prepared === undefined ? USUAL_CLAIMS : PREPARED_CLAIMS,
+        send: () => route.executeBatch(hostMessages(link, wanted)),
+      };
+    }
+    const shaping = bandwidth === undefined
+      ? []
+      : shapingRequests(link, shaperIndex());
+    const before = prepared === undefined
+      ? beforeClaims(link, shaping)
+      : [...beforeOtherClaims(prepared, link, wanted), ...shaping];
+    return claimsAfter(before, route, link, wanted);
   });
 }
+
+/** Of {@linkcode hostMessages}. */
+const USUAL_CLAIMS = { before: 2, each: CLAIM_REQUESTS } as const;
+const PREPARED_CLAIMS = { before: 1, each: 1 } as const;
 
 /**
  * The host end believes no router advertisements or redirects (CVE-2020-10749), and that of a pod without an IPv6 address
