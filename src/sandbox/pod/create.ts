@@ -15,7 +15,6 @@ import {
   attachPod,
   awaitReady,
   detachHost,
-  guardIpv6,
   makeLink,
 } from "../../attachment/routed_veth.ts";
 import { podAt } from "../../attachment/check_host.ts";
@@ -314,8 +313,7 @@ function build(
   if (warm === undefined) {
     makeLink(sockets.route, namespace, link);
     // While it is down: nothing can arrive.
-    guardIpv6(
-      sockets.ipv6Settings,
+    sockets.ipv6Settings?.guard(
       hostInterface,
       context.pools.some(({ cidr }) => cidr.family === 6),
     );

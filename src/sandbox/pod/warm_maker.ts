@@ -4,11 +4,7 @@
  * @module
  */
 import { hasIpv6, type PodLink } from "../../attachment/pod_link.ts";
-import {
-  guardIpv6,
-  makeLink,
-  prepareLink,
-} from "../../attachment/routed_veth.ts";
+import { makeLink, prepareLink } from "../../attachment/routed_veth.ts";
 import {
   type ClaimedAddress,
   NO_ROUTE,
@@ -128,8 +124,7 @@ function prepare(
     ...routingOf({ defaultRoute: true, routes: [] }),
   };
   makeLink(route, namespace, link);
-  guardIpv6(
-    ipv6Settings,
+  ipv6Settings?.guard(
     hostLink.name,
     pools.some(({ cidr }) => cidr.family === 6),
   );
