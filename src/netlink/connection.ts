@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { poll } from "../../ffi/socket.ts";
-import { ByteWindow, ByteWriter } from "./bytes.ts";
+import { Answers, type OnReply } from "./answers.ts";
+import { type ByteWindow, ByteWriter } from "./bytes.ts";
 import {
   encodeBatch,
   type EncodedBatch,
@@ -13,26 +13,8 @@ import {
   setSequence,
 } from "./batch.ts";
 import { type Codec, CodecError } from "./codec.ts";
-import {
-  HEADER_SIZE,
-  type Message,
-  NLM_F_DUMP,
-  NLM_F_DUMP_INTR,
-  NLMSG_DONE,
-  NLMSG_ERROR,
-  NLMSG_NOOP,
-  NLMSG_OVERRUN,
-  readMessages,
-  type Request,
-} from "./message.ts";
-import {
-  IncompleteReplyError,
-  NetlinkError,
-  type NetlinkFailure,
-  readErrno,
-  readFailure,
-  type RefusedMessage,
-} from "./netlink_error.ts";
+import { NLM_F_DUMP, type Request } from "./message.ts";
+import { IncompleteReplyError } from "./netlink_error.ts";
 import { SocketTransport, type Transport } from "./transport.ts";
 
 /**
@@ -121,7 +103,7 @@ export class Connection implements Disposable {
     const transport = this.#transport;
     if (transport.sendAsync === undefined) transport.send(datagram);
     else await transport.sendAsync(datagram);
-    this.#finish(batch, first, [], undefined);
+    new Answers(transport, batch, first, [], undefined).read();
   }
 
   /**
@@ -238,8 +220,9 @@ export class Connection implements Disposable {
     onReply: OnReply | undefined,
   ): void {
     const first = this.#number(batch);
-    this.#transport.send(batch.out.written());
-    this.#finish(batch, first, absent, onReply);
+    const transport = this.#transport;
+    transport.send(batch.out.written());
+    new Answers(transport, batch, first, absent, onReply).read();
   }
 
   /** Gives the messages their numbers, and returns the first. */
@@ -249,128 +232,7 @@ export class Connection implements Disposable {
     setSequence(batch, first);
     return first;
   }
-
-  /** Reads the answers to what was sent. */
-  #finish(
-    batch: EncodedBatch<unknown>,
-    first: number,
-    absent: readonly number[],
-    onReply: OnReply | undefined,
-  ): void {
-    const { starts, last, endsByReply } = batch;
-    const mayBeKept = onReply !== undefined && !batch.isScalar;
-    const failures: NetlinkFailure[] = [];
-    // What goes wrong with one reply is kept until the others are read: the kernel refuses the next dump otherwise.
-    let trouble: IncompleteReplyError | CodecError | undefined;
-    let done = false;
-    const operation = () => batch.requestAt(last)?.operation ?? "";
-    const onMessage = (from: ByteWindow, message: Message) => {
-      const index = (message.sequence - first) >>> 0;
-      // Left over from an earlier call that threw, or addressed to nobody.
-      if (index >= starts.length) return;
-      if ((message.flags & NLM_F_DUMP_INTR) !== 0) {
-        trouble ??= new IncompleteReplyError(
-          "interrupted",
-          `${operation()}: the table changed during the dump`,
-        );
-      }
-      switch (message.type) {
-        case NLMSG_NOOP:
-          return;
-        case NLMSG_OVERRUN:
-          trouble ??= overrun(operation());
-          return;
-        case NLMSG_ERROR:
-        case NLMSG_DONE: {
-          const errno = readErrno(from, message);
-          if (errno !== 0 && !absent.includes(errno)) {
-            failures.push(readFailure(from, message, refused(batch, index)));
-          }
-          if (index === last) done = true;
-          return;
-        }
-        default:
-          if (endsByReply && index === last) done = true;
-          onReply?.(from, message, index);
-      }
-    };
-
-    while (!done) {
-      try {
-        const datagram = this.#transport.receive();
-        if (datagram === undefined) break;
-        let from = windowOf(datagram);
-        for (const message of readMessages(from, datagram.length)) {
-          // Decoded values may be views, and the transport reuses its buffer. Nothing is kept of what is no reply: 2 µs.
-          if (
-            mayBeKept && from.bytes.buffer === datagram.buffer &&
-            message.type > NLMSG_OVERRUN
-          ) {
-            from = new ByteWindow(datagram.slice());
-          }
-          try {
-            onMessage(from, message);
-          } catch (error) {
-            if (!(error instanceof CodecError)) throw error;
-            trouble ??= error.during(operation());
-          }
-        }
-      } catch (error) {
-        if (error instanceof CodecError) {
-          trouble ??= error.during(operation());
-        } else if (error instanceof IncompleteReplyError) {
-          trouble ??= error;
-        } else if (isSyscallError(error, Errno.ENOBUFS)) {
-          trouble ??= overrun(operation(), error);
-        } else {
-          throw error;
-        }
-      }
-    }
-    const [failure, ...others] = failures;
-    if (failure !== undefined) throw new NetlinkError(failure, others);
-    if (trouble !== undefined) throw trouble;
-    if (!done && batch.isAnswered) {
-      throw new IncompleteReplyError(
-        "missing",
-        `${operation()}: the kernel gave no answer`,
-      );
-    }
-  }
 }
-
-/** What is done with a reply; `index` is the position of its request. */
-type OnReply = (from: ByteWindow, message: Message, index: number) => void;
-
-/** For the error: which message it was. */
-function refused(batch: EncodedBatch<unknown>, index: number): RefusedMessage {
-  const { out, starts } = batch;
-  const { operation, codec } = batch.requestAt(index);
-  const start = starts[index] ?? 0;
-  const end = starts[index + 1] ?? out.length;
-  const body = out.written().subarray(start + HEADER_SIZE, end);
-  return { operation, index, codec, body };
-}
-
-function overrun(operation: string, cause?: unknown): IncompleteReplyError {
-  return new IncompleteReplyError(
-    "overrun",
-    `${operation}: the receive buffer of the socket overflowed`,
-    { cause },
-  );
-}
-
-/** A window on a datagram that is at the beginning of its memory, which mostly is that of the one before. */
-function windowOf(datagram: Uint8Array<ArrayBuffer>): ByteWindow {
-  const { buffer, byteOffset } = datagram;
-  if (byteOffset !== 0) return new ByteWindow(datagram);
-  if (last?.bytes.buffer !== buffer) {
-    last = new ByteWindow(new Uint8Array(buffer));
-  }
-  return last;
-}
-
-let last: ByteWindow | undefined;
 
 /** Of all connections: what is encoded is sent before anything else happens, and each pod has a socket of its own for a moment. */
 const OUT = new ByteWriter(4096);

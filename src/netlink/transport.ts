@@ -173,7 +173,10 @@ export class SocketTransport implements Transport {
         `a datagram of ${length} bytes did not fit ${had}`,
       );
     }
-    return buffer.subarray(0, length);
+    if (received.length !== length || received.buffer !== buffer.buffer) {
+      received = buffer.subarray(0, length);
+    }
+    return received;
   }
 
   /** Closes the socket. */
@@ -207,6 +210,8 @@ export class SocketTransport implements Transport {
 const FIRST_BUFFER_BYTES = 32 * 1024;
 /** Of all sockets: what is received is read before anything else happens, and each pod has a socket of its own for a moment. */
 let buffer: Uint8Array<ArrayBuffer> = new Uint8Array(FIRST_BUFFER_BYTES);
+/** Most answers are as long as the one before. */
+let received = buffer;
 const SEND_OVERHEAD_BYTES = 4096;
 /** What a socket has by default (net.core.rmem_default), so that no buffer becomes smaller. */
 const USUAL_BYTES = 212_992;
