@@ -218,9 +218,15 @@ const SECTIONS: readonly {
     ],
   },
   {
-    title: "Once",
+    title: "Once, and in young processes",
     charts: [],
-    measures: ["first pod", "create, one process", "remove, one process"],
+    measures: [
+      "first pod",
+      "create, young process",
+      "remove, young process",
+      "create, one process",
+      "remove, one process",
+    ],
   },
   {
     title: "From a warm pool",

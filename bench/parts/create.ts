@@ -6,7 +6,8 @@
  */
 import type { Bench } from "../bench.ts";
 import type { Driver } from "../driver.ts";
-import { Series, takeTurns } from "../rounds.ts";
+import type { Row } from "../results.ts";
+import { PODS_UNTIL_COMPILED, Series, takeTurns } from "../rounds.ts";
 import { LIMIT, start } from "../subjects.ts";
 
 /** In one turn so many pods are made, then removed. */
@@ -14,8 +15,21 @@ const PODS_A_TURN = 20;
 
 /** Rounds until tables have grown. */
 const WARM_UP = 3;
-/** Before all, until code is compiled: V8 goes on for some 600 pods, which take up to half as long again. */
-const FIRST_WARM_UP = 30;
+/** Before all, until code is compiled. */
+const FIRST_WARM_UP = PODS_UNTIL_COMPILED / PODS_A_TURN;
+
+/** Of the pods before, these take their time for themselves: from one to the one before the next. */
+const AGES = [1, 101, 601, PODS_UNTIL_COMPILED + 1] as const;
+
+/** Which pods of its process one of this round is. */
+function age(round: number): string | undefined {
+  const pod = round * PODS_A_TURN + 1;
+  const next = AGES.findIndex((first) => first > pod);
+  const [from, to] = [AGES[next - 1], AGES[next]];
+  return from === undefined || to === undefined
+    ? undefined
+    : `pods ${from} to ${to - 1} of a process`;
+}
 
 /** The first host port of pods that stay, of those that are measured, and of ports that are added to these. */
 const STAYING_PORTS = 10_000;
@@ -70,27 +84,43 @@ export async function measureCreate(bench: Bench): Promise<void> {
     staying = pods;
     for (const ports of portCounts) {
       const series = new Series();
-      const warmUp = next === 0 ? FIRST_WARM_UP : WARM_UP;
+      const young = new Map<string, Series>();
+      const isFirst = next === 0;
+      const warmUp = isFirst ? FIRST_WARM_UP : WARM_UP;
       await takeTurns(drivers, rounds, warmUp, async (driver, round, warm) => {
         const first = FIRST_MEASURED + (next + round * PODS_A_TURN) % MEASURED;
-        await turn(driver, first, ports, warm ? series : undefined);
+        const own = isFirst ? age(round) : undefined;
+        if (own !== undefined && !young.has(own)) young.set(own, new Series());
+        const into = warm ? series : young.get(own ?? "");
+        await turn(driver, first, ports, into);
       });
       next += (rounds + warmUp) * PODS_A_TURN;
       for (const verb of ["create", "addPorts", "removePorts", "remove"]) {
-        for (const { name } of drivers) {
-          const { wall, cpu } = series.get(name, verb);
-          bench.results.add(
-            {
-              measure: verb,
-              subject: name,
-              conditions: { pods, ports },
-              unit: "µs",
-            },
-            wall,
-            cpu,
-          );
+        const measured = { measure: verb, conditions: { pods, ports } };
+        addRows(bench, drivers, verb, measured, series);
+      }
+      for (const [which, series] of young) {
+        for (const verb of ["create", "remove"]) {
+          const measured = {
+            measure: `${verb}, young process`,
+            conditions: { which },
+          };
+          addRows(bench, drivers, verb, measured, series);
         }
       }
     }
+  }
+}
+
+function addRows(
+  { results }: Bench,
+  drivers: readonly Driver[],
+  verb: string,
+  measured: Pick<Row, "measure" | "conditions">,
+  series: Series,
+): void {
+  for (const { name } of drivers) {
+    const { wall, cpu } = series.get(name, verb);
+    results.add({ ...measured, subject: name, unit: "µs" }, wall, cpu);
   }
 }

@@ -6,15 +6,15 @@
 import type { Bench } from "../bench.ts";
 import type { CallTimes } from "../calls.ts";
 import type { Driver } from "../driver.ts";
-import { Series, takeTurns } from "../rounds.ts";
+import { PODS_UNTIL_COMPILED, Series, takeTurns } from "../rounds.ts";
 import { percentile } from "../statistics.ts";
 import { LIMIT, start } from "../subjects.ts";
 import { compile, fill, POOL, settleWith } from "./warm.ts";
 
 /** As many as a pool has. */
 const PODS_A_TURN = POOL;
-/** Rounds until the code is as fast as it gets, unless that has been seen to. */
-const WARM_UP = 30;
+/** Rounds until code is compiled, unless that has been seen to. */
+const WARM_UP = PODS_UNTIL_COMPILED / PODS_A_TURN;
 
 /** An operation that is looked into. */
 interface Operation {
