@@ -32,7 +32,7 @@ export function newPodNamespace(
   { namespace: node }: Pick<NodeContext, "namespace">,
 ): PodNamespace {
   const { namespace, socket } = NetworkNamespace.createWith(
-    () => SocketTransport.open(NETLINK_ROUTE),
+    () => SocketTransport.open(NETLINK_ROUTE, true),
     node,
   );
   opened.use(namespace);
