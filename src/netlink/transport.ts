@@ -207,8 +207,11 @@ export class SocketTransport implements Transport {
   }
 }
 
-/** Dumps come in datagrams of at most 32 KiB (netlink_dump), as long as one object is not larger. */
-const FIRST_BUFFER_BYTES = 32 * 1024;
+/**
+ * Dumps come in datagrams as large as what was received into before, of 32 KiB at most (netlink_dump): of each the kernel
+ * allocates all, though most answers are short. With its own data this makes 8 KiB, and 2 µs less a question than with 32.
+ */
+const FIRST_BUFFER_BYTES = 8192 - 320;
 /** Of all sockets: what is received is read before anything else happens, and each pod has a socket of its own for a moment. */
 let buffer: Uint8Array<ArrayBuffer> = new Uint8Array(FIRST_BUFFER_BYTES);
 /** Most answers are as long as the one before. */
