@@ -1,7 +1,8 @@
 /** The connection against a kernel that can be made to answer anything. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Errno, SyscallError } from "../../ffi/errno.ts";
-import { ByteWindow } from "../../src/netlink/bytes.ts";
+import { encodeBatch, NO_ANSWER } from "../../src/netlink/batch.ts";
+import { ByteWindow, ByteWriter } from "../../src/netlink/bytes.ts";
 import { CodecError } from "../../src/netlink/codec.ts";
 import { Connection } from "../../src/netlink/connection.ts";
 import {
@@ -123,6 +124,32 @@ Deno.test("execute() throws when the kernel gives no answer", () => {
   );
   assertEquals(incomplete.reason, "missing");
   assertEquals(incomplete.message, "set link x: the kernel gave no answer");
+});
+
+Deno.test("a batch that asks for no answer is done when none has come, and refused when one has", () => {
+  const batch = encodeBatch(new ByteWriter(), {
+    requests: [request("a"), request("b")],
+  }, NO_ANSWER);
+  const silent = new FakeKernel();
+  assertEquals(new Connection(silent).executeBatch(batch), []);
+  assertEquals(sent(silent).map((m) => m.flags), [
+    NLM_F_REQUEST,
+    NLM_F_REQUEST,
+  ]);
+  for (const index of [0, 1]) {
+    const kernel = kernelRefusing(new Map([[index, Errno.EEXIST]]));
+    const refusal = assertThrows(
+      () => new Connection(kernel).executeBatch(batch),
+      NetlinkError,
+    );
+    assertEquals([refusal.code, refusal.index], ["EEXIST", index]);
+  }
+  const lost = new FakeKernel(() => [new SyscallError("recv", Errno.ENOBUFS)]);
+  const incomplete = assertThrows(
+    () => new Connection(lost).executeBatch(batch),
+    IncompleteReplyError,
+  );
+  assertEquals(incomplete.reason, "overrun");
 });
 
 Deno.test("execute() passes over answers to other calls", () => {

@@ -195,6 +195,35 @@ Deno.test("who has the files of a sandbox open does not take it for there while 
   await assertState(bare, before, "removed");
 });
 
+/** Descriptors of this process that lead below the state directory, but those that are kept for the node. */
+function openOf({ stateDir }: BareNode): string[] {
+  return Deno.readDirSync("/proc/self/fd").toArray().flatMap(({ name }) => {
+    try {
+      const target = Deno.readLinkSync(`/proc/self/fd/${name}`);
+      return target.startsWith(`${stateDir}/bare/`) ? [target] : [];
+    } catch (error) {
+      // That by which they are listed.
+      if (error instanceof Deno.errors.NotFound) return [];
+      throw error;
+    }
+  }).sort();
+}
+
+Deno.test("what is open of a sandbox that waits is closed with its end", async () => {
+  await using bare = new BareNode();
+  await using node = await bare.open();
+  const before = openOf(bare);
+  for (const name of ["pod-0", "pod-1", "pod-2"]) {
+    const sandbox = await node.createSandbox({ name });
+    await sandbox.addPorts([{ hostPort: 8080, containerPort: 80 }]);
+    await removeAsOneOfMany(node, name);
+  }
+  const { late } = contextOf(node);
+  await late?.[Symbol.asyncDispose]();
+  assertEquals(openOf(bare), before);
+  assertEquals(waitingIn(bare), []);
+});
+
 Deno.test("a hundred sandboxes that are removed at once, or in a row, are gone; the event loop has its turn meanwhile", async () => {
   await using bare = new BareNode();
   await using node = await bare.open();

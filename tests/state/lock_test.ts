@@ -8,14 +8,7 @@ import { isSandboxError } from "../../src/errors.ts";
 import { acquireFairLock, acquireLock } from "../../src/state/lock.ts";
 import { spawnFixture } from "../node/bare.ts";
 import { PATIENCE_MS } from "../support/patience.ts";
-
-function temporaryDirectory(): Disposable & { readonly path: string } {
-  const path = Deno.makeTempDirSync();
-  return {
-    path,
-    [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
-  };
-}
+import { temporaryDirectory } from "../support/temporary_directory.ts";
 
 /** Another process that has a lock. */
 async function holder(
