@@ -98,6 +98,8 @@ function claimNext(
 export interface Claims {
   /** How many other messages there are before the claims. */
   readonly before: number;
+  /** How many messages are the claim of each address; the route is the first. */
+  readonly each: number;
   /** Sends them, and returns the answers of {@linkcode claimQueries}. */
   readonly send: () => number[][];
 }
@@ -111,7 +113,7 @@ export function claimsAfter(
 ): Claims {
   const requests = [...before, ...claimsOf(link, wanted)];
   const send = () => route.execute(requests, claimQueries(wanted));
-  return { before: before.length, send };
+  return { before: before.length, each: CLAIM_REQUESTS, send };
 }
 
 /** The messages that claim addresses. */
@@ -140,7 +142,7 @@ function claim(
   route: Connection,
   link: ClaimingLink,
   wanted: readonly ClaimedAddress[],
-  { before, send }: Claims = claimsAfter([], route, link, wanted),
+  { before, each, send }: Claims = claimsAfter([], route, link, wanted),
 ): readonly ClaimedAddress[] {
   const taken: ClaimedAddress[] = [];
   let found: number[][];
@@ -148,11 +150,11 @@ function claim(
     found = send();
   } catch (error) {
     if (!(error instanceof NetlinkError)) throw error;
-    const firstQuery = before + wanted.length * CLAIM_REQUESTS;
+    const firstQuery = before + wanted.length * each;
     for (const { index, errno } of error.failures) {
       // The link has no carrier yet, and the node leaves such routes out (ignore_routes_with_linkdown).
       if (index >= firstQuery && NO_ROUTE.includes(errno)) continue;
-      const loser = wanted[(index - before) / CLAIM_REQUESTS];
+      const loser = wanted[(index - before) / each];
       if (loser === undefined || errno !== Errno.EEXIST) throw error;
       taken.push(loser);
     }
@@ -177,7 +179,7 @@ function claim(
 const NONE: readonly ClaimedAddress[] = [];
 
 /** How many messages {@linkcode claimRequests} makes, the route first. */
-const CLAIM_REQUESTS = 2;
+export const CLAIM_REQUESTS = 2;
 
 /** The host's messages that make an address the pod's. */
 export function claimRequests(
@@ -187,15 +189,23 @@ export function claimRequests(
 ): Request<unknown, unknown>[] {
   const { hostIndex: index, mac } = link;
   return [
-    newRoute({
-      destination: Cidr.host(address),
-      index,
-      source: gateway,
-      protocol: ROUTE_PROTOCOL,
-      exclusive: true,
-    }),
+    claimingRoute(index, { address, gateway }),
     newNeighbour({ index, address, mac }),
   ];
+}
+
+/** The host route that is the claim. */
+export function claimingRoute(
+  index: number,
+  { address, gateway }: ClaimedAddress,
+): Request<unknown, unknown> {
+  return newRoute({
+    destination: Cidr.host(address),
+    index,
+    source: gateway,
+    protocol: ROUTE_PROTOCOL,
+    exclusive: true,
+  });
 }
 
 /** Whether the kernel takes packets to the address for its own. */

@@ -17,6 +17,7 @@ import { deleteLink, getLink, setLink } from "../rtnetlink/link.ts";
 import { newNeighbour } from "../rtnetlink/neighbour.ts";
 import {
   type AddressWish,
+  CLAIM_REQUESTS,
   claimAddresses,
   type ClaimedAddress,
   claimsAfter,
@@ -105,7 +106,7 @@ export function attachHost(
       (prepared === undefined || isAsPrepared(prepared, link, wanted));
     if (isUsual) {
       return {
-        before: prepared === undefined ? 2 : 1,
+        ...prepared === undefined ? USUAL_CLAIMS : PREPARED_CLAIMS,
         send: () => route.executeBatch(hostMessages(link, wanted)),
       };
     }
@@ -118,6 +119,10 @@ export function attachHost(
     return claimsAfter(before, route, link, wanted);
   });
 }
+
+/** Of {@linkcode hostMessages}. */
+const USUAL_CLAIMS = { before: 2, each: CLAIM_REQUESTS } as const;
+const PREPARED_CLAIMS = { before: 1, each: 1 } as const;
 
 /** Deletes the link at once, which takes 31–44 ms: for a pod whose namespace outlives it. A link that is gone is no error. */
 export function detachHost(

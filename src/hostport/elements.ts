@@ -214,7 +214,9 @@ export function portsOf(
       }
       const pod = ofFamily(owner.addresses, family);
       if (pod === undefined) continue;
-      placed.push(...portElements(mapping, pod, owner.id, key));
+      for (const one of portElements(mapping, pod, owner.id, key)) {
+        placed.push(one);
+      }
     }
   }
   return placed;

@@ -42,11 +42,13 @@ export function listenersOn(
       : rangesOf(asked).flatMap((ports) =>
         ask(tables.diag, protocol, asked, ports)
       );
+    if (found.length === 0) continue;
     waiting.set(
       protocol,
       found.map((one) => ({ ...one, address: plain(one.address) })),
     );
   }
+  if (waiting.size === 0) return mappings.map(() => undefined);
   return mappings.map((mapping) =>
     waiting.get(mapping.protocol)?.find((socket) =>
       socket.port === mapping.hostPort && shadows(mapping, socket) &&

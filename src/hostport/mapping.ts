@@ -104,7 +104,9 @@ export function toHostPort(
   const { protocol, hostPort, containerPort } = mapping;
   const base = { protocol, hostPort, containerPort };
   if (mapping.hostIP === undefined) {
-    return { ...base, families: families.toSorted() };
+    // Mostly in order: sorting compares numbers as texts.
+    const isOrdered = families[0] === 4;
+    return { ...base, families: isOrdered ? families : families.toSorted() };
   }
   const hostIP = IpAddress.parse(mapping.hostIP);
   return { ...base, hostIP, families: [hostIP.family] };

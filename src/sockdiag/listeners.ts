@@ -123,7 +123,7 @@ function portFilter(
   { port, lastPort = port }: PortQuery,
 ): { bytecode?: Uint8Array } {
   if (port === undefined || lastPort === undefined) return {};
-  putPorts(PROGRAM, port, lastPort);
+  putPorts(port, lastPort);
   return { bytecode: PROGRAM };
 }
 
@@ -163,16 +163,18 @@ const PROGRAM = new Uint8Array([
   ...[0, 0, 0, 0],
 ]);
 
-function putPorts(program: Uint8Array, first: number, last: number): void {
-  for (const [i, port] of [first, last].entries()) {
-    if (!Number.isInteger(port) || port < 0 || port > 0xffff) {
-      throw new RangeError(`${port} is not a port`);
-    }
-    const [first, second] = u16(port);
-    const at = (i + 1) * COMPARISON_BYTES - 2;
-    program[at] = first;
-    program[at + 1] = second;
+const PORTS = new DataView(PROGRAM.buffer);
+
+function putPorts(first: number, last: number): void {
+  putPort(COMPARISON_BYTES - 2, first);
+  putPort(2 * COMPARISON_BYTES - 2, last);
+}
+
+function putPort(at: number, port: number): void {
+  if (!Number.isInteger(port) || port < 0 || port > 0xffff) {
+    throw new RangeError(`${port} is not a port`);
   }
+  PORTS.setUint16(at, port, HOST_LITTLE_ENDIAN);
 }
 
 /** In host order. */

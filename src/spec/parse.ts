@@ -259,7 +259,12 @@ export function parseBandwidthSpec(given: unknown): Bandwidth | undefined {
 }
 
 function normalisePorts(ports: readonly PortMapping[]): SinglePortMapping[] {
-  return ports.flatMap(expandPortMapping).sort(comparePortMappings);
+  // In a loop: flatMap() takes 0.5 µs for one.
+  const all: SinglePortMapping[] = [];
+  for (const mapping of ports) {
+    for (const port of expandPortMapping(mapping)) all.push(port);
+  }
+  return all.sort(comparePortMappings);
 }
 
 /**

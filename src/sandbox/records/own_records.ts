@@ -121,8 +121,6 @@ export class OwnRecords {
     if (change === undefined) return false;
     const changesBytes = own.changesBytes + change.length;
     if (changesBytes > MAX_CHANGES_BYTES) return false;
-    // Whatever becomes of the file.
-    this.#records.delete(id);
     let isAdded = false;
     try {
       let { size } = own;
@@ -146,6 +144,8 @@ export class OwnRecords {
       restore(own.record, path);
       throw unusable(path, error);
     } finally {
+      // Whatever has become of the file.
+      if (!isAdded) this.#records.delete(id);
       if (!isAdded || !this.#open.isKept) this.#open.close(id);
     }
   }
