@@ -6,12 +6,6 @@
  */
 import type { Driver, Laps } from "./driver.ts";
 
-/**
- * V8 compiles more and more of the code for the first pods of a process; those after them are measured, and some of those
- * before for themselves.
- */
-export const PODS_UNTIL_COMPILED = 2000;
-
 /** The laps of all rounds but the first ones, by program and by what was done. */
 export class Series {
   readonly #laps = new Map<string, { wall: number[]; cpu: number[] }>();

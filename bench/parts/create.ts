@@ -5,9 +5,10 @@
  * @module
  */
 import type { Bench } from "../bench.ts";
+import { PODS_UNTIL_COMPILED } from "../compile.ts";
 import type { Driver } from "../driver.ts";
 import type { Row } from "../results.ts";
-import { PODS_UNTIL_COMPILED, Series, takeTurns } from "../rounds.ts";
+import { Series, takeTurns } from "../rounds.ts";
 import { LIMIT, start } from "../subjects.ts";
 
 /** In one turn so many pods are made, then removed. */

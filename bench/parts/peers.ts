@@ -5,8 +5,9 @@
  * @module
  */
 import type { Bench } from "../bench.ts";
+import { compile } from "../compile.ts";
 import type { Driver } from "../driver.ts";
-import { PODS_UNTIL_COMPILED, Series, takeTurns } from "../rounds.ts";
+import { Series, takeTurns } from "../rounds.ts";
 import { LIMIT, start } from "../subjects.ts";
 
 /** How many pods each is made to hold, and how many it makes and removes in a turn. */
@@ -34,7 +35,6 @@ const POD_PORTS = 20_000;
 
 /** Pods that are measured get these numbers; netavark makes addresses of them, 65,000 at most. */
 const FIRST_MEASURED = 2000;
-const COMPILING = 10_000;
 
 /** Adds rows for every peer and number of pods. */
 export async function measurePeers(bench: Bench): Promise<void> {
@@ -49,17 +49,10 @@ export async function measurePeers(bench: Bench): Promise<void> {
   const turns = new Map(
     [...started].map(([{ turn }, driver]) => [driver, turn]),
   );
-  for (const [{ turn }, driver] of started) {
+  for (const driver of started.values()) {
     if (driver.name !== "podnet") continue;
     bench.say("until podnet's code is compiled");
-    for (let done = 0; done < PODS_UNTIL_COMPILED; done += turn) {
-      const links = await driver.links();
-      // Others than are measured: the kernel still destroys the last ones.
-      const first = COMPILING + done;
-      await driver.ask("create", first, turn, 1, POD_PORTS);
-      await driver.ask("remove", first, turn);
-      await driver.settle(links);
-    }
+    await compile(driver);
   }
   let staying = 0;
   let next = FIRST_MEASURED;

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Bench } from "../bench.ts";
+import { PODS_UNTIL_COMPILED } from "../compile.ts";
 import { Series, takeTurns } from "../rounds.ts";
 import { LIMIT, start } from "../subjects.ts";
 
@@ -15,9 +16,9 @@ const ADDED_PORT = 62_000;
 /** Pods that get a port and lose it again. */
 const MEASURED = 1000;
 const PODS = 20;
-/** Rounds until tables have grown; and before all until code is compiled, which V8 is at for some 600 operations. */
+/** Rounds until tables have grown; and before all until code is compiled. */
 const WARM_UP = 3;
-const FIRST_WARM_UP = 50;
+const FIRST_WARM_UP = PODS_UNTIL_COMPILED / PODS;
 
 /** Adds rows for addPorts and removePorts at 10,000 and 60,000 mappings. */
 export async function measurePorts(bench: Bench): Promise<void> {

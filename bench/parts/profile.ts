@@ -5,16 +5,17 @@
  */
 import type { Bench } from "../bench.ts";
 import type { CallTimes } from "../calls.ts";
+import { compile } from "../compile.ts";
 import type { Driver } from "../driver.ts";
-import { PODS_UNTIL_COMPILED, Series, takeTurns } from "../rounds.ts";
+import { Series, takeTurns } from "../rounds.ts";
 import { percentile } from "../statistics.ts";
 import { LIMIT, start } from "../subjects.ts";
-import { compile, fill, POOL, settleWith } from "./warm.ts";
+import { compileClaims, fill, POOL, settleWith } from "./warm.ts";
 
 /** As many as a pool has. */
 const PODS_A_TURN = POOL;
-/** Rounds until code is compiled, unless that has been seen to. */
-const WARM_UP = PODS_UNTIL_COMPILED / PODS_A_TURN;
+/** Rounds until tables have grown. */
+const WARM_UP = 2;
 
 /** An operation that is looked into. */
 interface Operation {
@@ -67,11 +68,11 @@ export async function measureProfile(bench: Bench): Promise<void> {
   const podnet = open.use(await start("podnet"));
   const watched = open.use(await start("podnet", { calls: true }));
   const limit = open.use(await start(LIMIT));
+  for (const driver of [podnet, watched]) await compile(driver);
   await measure(
     bench,
     OPERATIONS,
     { podnet, watched, limit },
-    WARM_UP,
     async (driver, _, act) => {
       const links = await driver.links();
       await act();
@@ -89,12 +90,11 @@ export async function measureClaims(bench: Bench): Promise<void> {
   const podnet = open.use(await start("podnet", options));
   const watched = open.use(await start("podnet", { ...options, calls: true }));
   const limit = open.use(await start(LIMIT));
-  await compile([podnet, watched, limit]);
+  await compileClaims([podnet, watched, limit]);
   await measure(
     bench,
     POOLED,
     { podnet, watched, limit },
-    2,
     async (driver, first, act) => {
       await fill(driver, first);
       await act();
@@ -117,7 +117,6 @@ async function measure(
   bench: Bench,
   operations: Readonly<Record<string, Operation>>,
   { podnet, watched, limit }: Programs,
-  warmUp: number,
   around: (
     driver: Driver,
     first: number,
@@ -129,7 +128,7 @@ async function measure(
   await takeTurns(
     [podnet, watched, limit],
     bench.size(5, 20),
-    warmUp,
+    WARM_UP,
     async (driver, round, warm) => {
       const first = round * PODS_A_TURN;
       await around(driver, first, async () => {

@@ -4,8 +4,9 @@
  * @module
  */
 import type { Bench } from "../bench.ts";
+import { PODS_UNTIL_COMPILED } from "../compile.ts";
 import type { Driver } from "../driver.ts";
-import { PODS_UNTIL_COMPILED, Series, takeTurns } from "../rounds.ts";
+import { Series, takeTurns } from "../rounds.ts";
 import { LIMIT, start } from "../subjects.ts";
 
 /** How many namespaces there are. */
@@ -26,8 +27,8 @@ export async function fill(
   else await driver.ask("idle", ms);
 }
 
-/** Until code is compiled. */
-export async function compile(drivers: readonly Driver[]): Promise<void> {
+/** Until the code that claims is compiled. */
+export async function compileClaims(drivers: readonly Driver[]): Promise<void> {
   for (const driver of drivers) {
     if (driver.name === LIMIT) continue;
     for (let round = 0; round < WARM_UP; round++) {
@@ -60,7 +61,7 @@ export async function measureWarm(bench: Bench): Promise<void> {
     return;
   }
   const drivers = [podnet, open.use(await start(LIMIT))];
-  await compile(drivers);
+  await compileClaims(drivers);
   bench.say(`claims from a pool of ${POOL}`);
   const series = new Series();
   await takeTurns(
