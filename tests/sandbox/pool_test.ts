@@ -4,11 +4,12 @@
  * @module
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { SandboxError } from "../../mod.ts";
+import { isSandboxError, openNode, SandboxError } from "../../mod.ts";
 import { AddressPool } from "../../src/ipam/pool.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import { Pod } from "../support/pods.ts";
 import { ask, FAMILIES } from "../support/ask.ts";
+import { until } from "../support/patience.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
 import { OtherNode } from "./other_node.ts";
 
@@ -84,3 +85,22 @@ for (const { name, podCidrs, room, full } of CASES) {
     }
   });
 }
+
+Deno.test("of a full pool no more is made ahead than there are addresses, which are free for all", async () => {
+  await using host = await OtherNode.create({ podCidrs: [IPV4, IPV6] });
+  const { name, stateDir } = host.node;
+  await using stack = new AsyncDisposableStack();
+  const node = stack.use(
+    await openNode({ name, stateDir, netns: host.namespace, warm: 8 }),
+  );
+  await until(() => node.warm.problem !== undefined);
+  assert(isSandboxError(node.warm.problem, "AddressPoolExhausted"));
+  assertEquals(node.warm.ready, 5);
+  assertEquals(node.freeAddresses(), [5n, 6n]);
+  for (let i = 0; i < 5; i++) {
+    // By turns of what was made ahead, and not.
+    stack.use(await Pod.create(i % 2 === 0 ? host : node));
+  }
+  await assertRejects(() => Pod.create(node), SandboxError);
+  assertEquals(await node.check(), []);
+});
