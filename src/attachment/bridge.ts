@@ -26,7 +26,7 @@ import {
   setLink,
 } from "../rtnetlink/link.ts";
 import { endDifferences, orNone, type WiringDifference } from "./difference.ts";
-import { HOST_IPV4 } from "./pod_link.ts";
+import { HOST_IPV4, ipv6Switches } from "./pod_link.ts";
 
 /** Group numbers of podnet's bridges (`ip link show group 28782`). */
 export const BridgeGroup = {
@@ -170,9 +170,7 @@ function switchDifferences(
   const { name } = wanted;
   const switches = [
     ...hasIpv6(wanted) ? [["disable_ipv6", "0"] as const] : [],
-    // What comes over a bridge is not the guard's alone to see: no router is heeded, whether it forwards or not.
-    ["accept_ra", "0"] as const,
-    ["accept_redirects", "0"] as const,
+    ...ipv6Switches(true),
   ];
   return switches.flatMap(([key, value]) => {
     const found = namespace.run(() => read(name, key)) ?? value;

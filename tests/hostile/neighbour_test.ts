@@ -220,12 +220,9 @@ testAttacks(() => scene, [
     name: "a router advertisement (CVE-2020-10749)",
     alone: [
       OWN_SOURCE,
-      sysctlDefence(
-        "accept_ra below 2 on the link, which forwards",
-        (scene) => ({
-          [`ipv6/conf/${attackerLink(scene)}/accept_ra`]: "2",
-        }),
-      ),
+      sysctlDefence("accept_ra 0 on the link", (scene) => ({
+        [`ipv6/conf/${attackerLink(scene)}/accept_ra`]: "2",
+      })),
     ],
     attempt: async (scene) => {
       await sendAll(scene, [advertisement()]);
@@ -296,8 +293,11 @@ testAttacks(() => scene, [
     name: "a redirect as a router (ipv6)",
     alone: [
       OWN_SOURCE,
-      sysctlDefence("forwarding on the link", (scene) => ({
+      sysctlDefence("forwarding on", (scene) => ({
         [`ipv6/conf/${attackerLink(scene)}/forwarding`]: "0",
+      })),
+      sysctlDefence("accept_redirects 0 on the link", (scene) => ({
+        [`ipv6/conf/${attackerLink(scene)}/accept_redirects`]: "1",
       })),
     ],
     attempt: async (scene) => {

@@ -63,9 +63,9 @@ const OF_HOST: readonly Row[] = [
     /^sysctl net\.ipv6\.conf\.pn-\w+\.accept_ra is "2" instead of "0"$/,
   ],
   [
-    "ipv6/conf/forwarding",
-    "sysctl -qw net.ipv6.conf.LINK.forwarding=0",
-    /^sysctl net\.ipv6\.conf\.pn-\w+\.forwarding is "0" instead of "1"$/,
+    "ipv6/conf/accept_redirects",
+    "sysctl -qw net.ipv6.conf.LINK.accept_redirects=1",
+    /^sysctl net\.ipv6\.conf\.pn-\w+\.accept_redirects is "1" /,
   ],
 ];
 
@@ -95,8 +95,6 @@ let pod: Pod;
 Deno.test.beforeAll(async () => {
   lab = await createLab();
   node = nodeAt(lab.nodes, 0);
-  // Otherwise a link heeds no router without being told.
-  command(node.namespace, "sysctl -qw net.ipv6.conf.default.accept_ra=2");
   pod = await Pod.create(node, { name: "web" });
 });
 

@@ -13,7 +13,7 @@ import {
   findLink,
   type WiringDifference,
 } from "../../attachment/difference.ts";
-import { ipv6Switches, isHarmless } from "../../attachment/ipv6_settings.ts";
+import { ipv6Switches } from "../../attachment/pod_link.ts";
 import { isSandboxError } from "../../errors.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { sysctlPath, writeSysctl } from "../../namespace/sysctl.ts";
@@ -176,13 +176,14 @@ function linkDifferences(
   }
   const openPod = () => NetworkNamespace.open(state.pinPath(id));
   const withIpv6 = claimed.some(({ address }) => address.family === 6);
-  const ofNode = context.namespace.run(() =>
-    linkSwitches(hostInterface, withIpv6)
+  const ofNode = ipv6Switches(withIpv6).map(([name, value]) =>
+    [`net/ipv6/conf/${hostInterface}/${name}`, value] as const
   );
   return [
     ...ofHost,
     ...switchDifferences(
       ofNode,
+      context.namespace.run(() => valuesOf(ofNode)),
       (name, value) => writeSysctl(context.namespace, name, value),
     ),
     ...insideDifferences(
@@ -220,56 +221,46 @@ function insideDifferences(
   const switches = Object.entries(record.spec.sysctls);
   // One visit for all; what may fail comes before what would have to be closed then.
   const inside = pod.run(() => ({
-    found: switches.map(([name, value]) =>
-      [name, value, valueOf(name)] as const
-    ),
+    values: valuesOf(switches),
     route: Connection.open(NETLINK_ROUTE),
   }));
   using podRoute = inside.route;
   return [
     ...look(podRoute),
     ...interfacesDifferences(context, record, podRoute),
-    ...switchDifferences(inside.found, (name, value) => {
+    ...switchDifferences(switches, inside.values, (name, value) => {
       using pod = NetworkNamespace.open(context.state.pinPath(record.id));
       writeSysctl(pod, name, value);
     }),
   ];
 }
 
-/** What a switch should be, and is. */
-type Switch = readonly [name: string, value: string, found: string | undefined];
+type Switches = readonly (readonly [name: string, value: string])[];
 
-/** Those of the node's end of a link, as far as their values do harm. */
-function linkSwitches(link: string, withIpv6: boolean): Switch[] {
-  const inLink = (name: string) => `net/ipv6/conf/${link}/${name}`;
-  return ipv6Switches(withIpv6).flatMap(([name, value]): Switch[] => {
-    const found = valueOf(inLink(name));
-    return found !== undefined && isHarmless(name, found)
-      ? []
-      : [[inLink(name), value, found]];
+/** Undefined for those that are not there: their link is not, or has no IPv6, which is told apart. */
+function valuesOf(switches: Switches): (string | undefined)[] {
+  return switches.map(([name]) => {
+    try {
+      return readTextFile(sysctlPath(name));
+    } catch (error) {
+      if (isSyscallError(error, Errno.ENOENT)) return undefined;
+      throw error;
+    }
   });
 }
 
-/** Undefined if there is none: its link is not, or has no IPv6, which is told apart. */
-function valueOf(name: string): string | undefined {
-  try {
-    return words(readTextFile(sysctlPath(name)));
-  } catch (error) {
-    if (isSyscallError(error, Errno.ENOENT)) return undefined;
-    throw error;
-  }
-}
-
 function switchDifferences(
-  switches: readonly Switch[],
+  switches: Switches,
+  values: readonly (string | undefined)[],
   write: (name: string, value: string) => void,
 ): WiringDifference[] {
-  return switches.flatMap(([name, value, found]) => {
-    if (found === undefined || found === words(value)) return [];
+  return switches.flatMap(([name, value], i) => {
+    const found = values[i];
+    if (found === undefined || words(found) === words(value)) return [];
     const dotted = name.includes(".") ? name : name.replaceAll("/", ".");
     return [{
       object: `sysctl ${dotted}`,
-      problem: `is "${found}" instead of "${value}"`,
+      problem: `is "${words(found)}" instead of "${value}"`,
       does: "sets it",
       mend: () => write(name, value),
     }];

@@ -15,6 +15,7 @@ import {
   attachPod,
   awaitReady,
   detachHost,
+  guardIpv6,
   makeLink,
 } from "../../attachment/routed_veth.ts";
 import { podAt } from "../../attachment/check_host.ts";
@@ -313,7 +314,8 @@ function build(
   if (warm === undefined) {
     makeLink(sockets.route, namespace, link);
     // While it is down: nothing can arrive.
-    sockets.ipv6Settings?.guard(
+    guardIpv6(
+      sockets.ipv6Settings,
       hostInterface,
       context.pools.some(({ cidr }) => cidr.family === 6),
     );

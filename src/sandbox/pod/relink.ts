@@ -11,6 +11,7 @@ import {
   attachPod,
   awaitReady,
   detachHost,
+  guardIpv6,
   makeLink,
 } from "../../attachment/routed_veth.ts";
 import { routeOf } from "../../attachment/check_pod.ts";
@@ -67,7 +68,8 @@ export function relink(context: NodeContext, id: string): void {
         new SandboxError("AddressInUse", { address: String(address) }),
     }));
     makeLink(route, pod, link);
-    context.sockets.ipv6Settings?.guard(
+    guardIpv6(
+      context.sockets.ipv6Settings,
       hostInterface,
       wishes.some((w) => w.gateway.family === 6),
     );

@@ -4,7 +4,11 @@
  * @module
  */
 import { hasIpv6, type PodLink } from "../../attachment/pod_link.ts";
-import { makeLink, prepareLink } from "../../attachment/routed_veth.ts";
+import {
+  guardIpv6,
+  makeLink,
+  prepareLink,
+} from "../../attachment/routed_veth.ts";
 import {
   type ClaimedAddress,
   NO_ROUTE,
@@ -124,7 +128,8 @@ function prepare(
     ...routingOf({ defaultRoute: true, routes: [] }),
   };
   makeLink(route, namespace, link);
-  ipv6Settings?.guard(
+  guardIpv6(
+    ipv6Settings,
     hostLink.name,
     pools.some(({ cidr }) => cidr.family === 6),
   );
