@@ -169,8 +169,7 @@ export function status(errno: number, path?: string): FileStatus {
 }
 
 /**
- * How many names an open file has (statx(2)): none when it was removed; of a directory itself, its name and those of the
- * directories in it, on a file system that counts them.
+ * How many names an open file has (statx(2)): none when it was removed.
  *
  * @throws {SyscallError}
  */

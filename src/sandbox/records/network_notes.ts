@@ -10,7 +10,7 @@ import type { JsonObject } from "../../cni/model/json.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import { readDirectory } from "../../../ffi/file.ts";
-import { linksOf } from "../../../ffi/file_status.ts";
+import { lstatAt } from "../../../ffi/file_at.ts";
 import { isSandboxError } from "../../errors.ts";
 import {
   absolutePath,
@@ -31,6 +31,7 @@ import {
   readRecord,
   removeIfEmpty,
   UNFINISHED,
+  unusable,
   writeRecord,
 } from "../../state/store.ts";
 import type { NodeState } from "./node_state.ts";
@@ -98,8 +99,10 @@ export function readJson(text: string): JsonObject {
 }
 
 function directoryOf(state: NodeState, id: string): string {
-  return `${state.sandboxDirectory(id)}/networks`;
+  return `${state.sandboxDirectory(id)}/${NETWORKS}`;
 }
+
+const NETWORKS = "networks";
 
 /** Whether a sandbox may be attached to networks. Costs as little as asking the file system for a name. */
 export function hasNetworks(state: NodeState, id: string): boolean {
@@ -107,19 +110,20 @@ export function hasNetworks(state: NodeState, id: string): boolean {
 }
 
 /**
- * As {@linkcode hasNetworks}, by the sandbox's open directory, which has two names where the file system counts them and no
- * directory is in it: 3 µs less than to look for one that is not there.
+ * As {@linkcode hasNetworks}, from the sandbox's open directory on: 2 µs less. That a directory without others has two names
+ * would cost a microsecond less yet, and is not so on each file system.
  */
 export function hasNetworksIn(
   state: NodeState,
   id: string,
   directory: OwnedFd,
 ): boolean {
-  return linksOf(directory) !== LINKS_OF_EMPTY && hasNetworks(state, id);
+  try {
+    return lstatAt(directory, NETWORKS) !== undefined;
+  } catch (error) {
+    throw unusable(directoryOf(state, id), error);
+  }
 }
-
-/** Its own, and the one by which it is its own entry. */
-const LINKS_OF_EMPTY = 2;
 
 /**
  * What a sandbox is attached to at this moment.
