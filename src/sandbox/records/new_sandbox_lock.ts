@@ -37,13 +37,20 @@ export async function lockNewSandbox(
     const made = ensureDirectory(directory);
     try {
       const lock = await acquireLock(directory, "exclusive", options);
-      if (lock !== undefined) {
-        // Whoever was faster to lock it may have put something into it.
-        return new NewSandboxLock(made && isEmptyDirectory(lock), lock);
-      }
+      if (lock !== undefined) return lockOf(made, lock);
     } catch (error) {
       if (made) removeIfEmpty(directory);
       throw error;
     }
+  }
+}
+
+function lockOf(made: boolean, lock: OwnedFd): NewSandboxLock {
+  try {
+    // Whoever was faster to lock it may have put something into it.
+    return new NewSandboxLock(made && isEmptyDirectory(lock), lock);
+  } catch (error) {
+    lock[Symbol.dispose]();
+    throw error;
   }
 }
