@@ -5,12 +5,7 @@
  */
 import type { ByteWriter } from "./bytes.ts";
 import type { Codec } from "./codec.ts";
-import {
-  NLM_F_ACK,
-  NLM_F_DUMP,
-  type Request,
-  writeMessage,
-} from "./message.ts";
+import { NLM_F_ACK, type Request, writeMessage } from "./message.ts";
 
 /** Requests that are sent together: what is to be done, then what is asked. */
 export interface Batch<T = unknown, R = unknown> {
@@ -76,8 +71,9 @@ export function encodeBatch<T, R>(
     out,
     starts,
     last,
-    isAnswered: endsByReply ||
-      ((lastFlags | (all[last]?.flags ?? 0)) & (NLM_F_ACK | NLM_F_DUMP)) !== 0,
+    // In what makes something, the bits of NLM_F_DUMP mean NLM_F_REPLACE and NLM_F_EXCL.
+    isAnswered: endsByReply || lastFlags !== NO_ANSWER ||
+      ((all[last]?.flags ?? 0) & NLM_F_ACK) !== 0,
     endsByReply,
     firstQuery: requests.length,
     replies,
