@@ -5,7 +5,7 @@
  * @module
  */
 import type { Bench } from "../bench.ts";
-import { PODS_UNTIL_COMPILED } from "../compile.ts";
+import { compile, PODS_UNTIL_COMPILED } from "../compile.ts";
 import type { Driver } from "../driver.ts";
 import type { Row } from "../results.ts";
 import { Series, takeTurns } from "../rounds.ts";
@@ -16,20 +16,12 @@ const PODS_A_TURN = 20;
 
 /** Rounds until tables have grown. */
 const WARM_UP = 3;
-/** Before all, until code is compiled. */
-const FIRST_WARM_UP = PODS_UNTIL_COMPILED / PODS_A_TURN;
-
-/** Of the pods before, these take their time for themselves: from one to the one before the next. */
+/** Young processes are told apart by their next pod. */
 const AGES = [1, 101, 601, PODS_UNTIL_COMPILED + 1] as const;
 
-/** Which pods of its process one of this round is. */
-function age(round: number): string | undefined {
-  const pod = round * PODS_A_TURN + 1;
+function age(pod: number): string {
   const next = AGES.findIndex((first) => first > pod);
-  const [from, to] = [AGES[next - 1], AGES[next]];
-  return from === undefined || to === undefined
-    ? undefined
-    : `pods ${from} to ${to - 1} of a process`;
+  return `pods ${AGES[next - 1]} to ${(AGES[next] ?? 0) - 1} of a process`;
 }
 
 /** The first host port of pods that stay, of those that are measured, and of ports that are added to these. */
@@ -72,8 +64,12 @@ export async function measureCreate(bench: Bench): Promise<void> {
   for (const subject of ["podnet", ...bench.versions, LIMIT]) {
     drivers.push(open.use(await start(subject)));
   }
+  await measureYoung(bench, drivers);
+  for (const driver of drivers) {
+    if (driver.name !== LIMIT) await compile(driver);
+  }
   let staying = 0;
-  let next = 0;
+  let next = PODS_UNTIL_COMPILED;
   for (const pods of levels) {
     bench.say(`create, remove, addPorts with ${pods} pods`);
     for (const driver of drivers) {
@@ -85,30 +81,39 @@ export async function measureCreate(bench: Bench): Promise<void> {
     staying = pods;
     for (const ports of portCounts) {
       const series = new Series();
-      const young = new Map<string, Series>();
-      const isFirst = next === 0;
-      const warmUp = isFirst ? FIRST_WARM_UP : WARM_UP;
-      await takeTurns(drivers, rounds, warmUp, async (driver, round, warm) => {
+      await takeTurns(drivers, rounds, WARM_UP, async (driver, round, warm) => {
         const first = FIRST_MEASURED + (next + round * PODS_A_TURN) % MEASURED;
-        const own = isFirst ? age(round) : undefined;
-        if (own !== undefined && !young.has(own)) young.set(own, new Series());
-        const into = warm ? series : young.get(own ?? "");
-        await turn(driver, first, ports, into);
+        await turn(driver, first, ports, warm ? series : undefined);
       });
-      next += (rounds + warmUp) * PODS_A_TURN;
+      next += (rounds + WARM_UP) * PODS_A_TURN;
       for (const verb of ["create", "addPorts", "removePorts", "remove"]) {
         const measured = { measure: verb, conditions: { pods, ports } };
         addRows(bench, drivers, verb, measured, series);
       }
-      for (const [which, series] of young) {
-        for (const verb of ["create", "remove"]) {
-          const measured = {
-            measure: `${verb}, young process`,
-            conditions: { which },
-          };
-          addRows(bench, drivers, verb, measured, series);
-        }
-      }
+    }
+  }
+}
+
+/** The first pods of a process, for which V8 has compiled little. */
+async function measureYoung(
+  bench: Bench,
+  drivers: readonly Driver[],
+): Promise<void> {
+  bench.say("create and remove in young processes");
+  const ages = new Map<string, Series>();
+  const rounds = PODS_UNTIL_COMPILED / PODS_A_TURN;
+  await takeTurns(drivers, rounds, 0, async (driver, round) => {
+    const pod = round * PODS_A_TURN;
+    const which = age(pod + 1);
+    const series = ages.get(which) ?? new Series();
+    ages.set(which, series);
+    await turn(driver, FIRST_MEASURED + pod, 1, series);
+  });
+  for (const [which, series] of ages) {
+    for (const verb of ["create", "remove"]) {
+      const measure = `${verb}, young process`;
+      const measured = { measure, conditions: { which } };
+      addRows(bench, drivers, verb, measured, series);
     }
   }
 }

@@ -16,9 +16,8 @@ const ADDED_PORT = 62_000;
 /** Pods that get a port and lose it again. */
 const MEASURED = 1000;
 const PODS = 20;
-/** Rounds until tables have grown; and before all until code is compiled. */
-const WARM_UP = 3;
-const FIRST_WARM_UP = PODS_UNTIL_COMPILED / PODS;
+/** Rounds until code is compiled: making pods with many ports undoes some of that. */
+const WARM_UP = PODS_UNTIL_COMPILED / PODS;
 
 /** Adds rows for addPorts and removePorts at 10,000 and 60,000 mappings. */
 export async function measurePorts(bench: Bench): Promise<void> {
@@ -30,7 +29,7 @@ export async function measurePorts(bench: Bench): Promise<void> {
     await driver.ask("create", MEASURED, PODS, 0, 0);
   }
   let pods = 0;
-  for (const [level, mappings] of levels.entries()) {
+  for (const mappings of levels) {
     const wanted = mappings / PORTS_A_POD;
     bench.say(`addPorts with ${mappings} mappings`);
     for (const driver of drivers) {
@@ -44,9 +43,8 @@ export async function measurePorts(bench: Bench): Promise<void> {
     }
     pods = wanted;
     const series = new Series();
-    const warmUp = level === 0 ? FIRST_WARM_UP : WARM_UP;
     const rounds = bench.size(5, 20);
-    await takeTurns(drivers, rounds, warmUp, async (driver, _, warm) => {
+    await takeTurns(drivers, rounds, WARM_UP, async (driver, _, warm) => {
       for (const verb of ["addPorts", "removePorts"]) {
         const laps = await driver.laps(verb, MEASURED, PODS, 1, ADDED_PORT);
         if (warm) series.add(driver.name, verb, laps);

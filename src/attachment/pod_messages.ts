@@ -6,7 +6,7 @@
 import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
-import { type EncodedBatch, NO_ANSWER } from "../netlink/batch.ts";
+import type { EncodedBatch } from "../netlink/batch.ts";
 import type { Request } from "../netlink/message.ts";
 import { Template } from "../netlink/template.ts";
 import { newAddress } from "../rtnetlink/address.ts";
@@ -74,7 +74,6 @@ const LINK = new Template(
       }),
     ],
   }),
-  NO_ANSWER,
 );
 
 /** While the link is down a change of its settings notifies nobody, which costs half at 2000 pods. */
@@ -224,7 +223,6 @@ const POD = new Template(
       routes: [],
     }, addressesOf(fields, families)),
   }),
-  NO_ANSWER,
 );
 
 /** Asking for a link makes the kernel run its pending carrier work at once (since 6.8). What it says is not read. */
