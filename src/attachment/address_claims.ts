@@ -98,8 +98,6 @@ function claimNext(
 export interface Claims {
   /** How many other messages there are before the claims. */
   readonly before: number;
-  /** How many messages are the claim of each address; the route is the first. */
-  readonly each: number;
   /** Sends them, and returns the answers of {@linkcode claimQueries}. */
   readonly send: () => number[][];
 }
@@ -113,7 +111,7 @@ export function claimsAfter(
 ): Claims {
   const requests = [...before, ...claimsOf(link, wanted)];
   const send = () => route.execute(requests, claimQueries(wanted));
-  return { before: before.length, each: CLAIM_REQUESTS, send };
+  return { before: before.length, send };
 }
 
 /** The messages that claim addresses. */
@@ -142,7 +140,7 @@ function claim(
   route: Connection,
   link: ClaimingLink,
   wanted: readonly ClaimedAddress[],
-  { before, each, send }: Claims = claimsAfter([], route, link, wanted),
+  { before, send }: Claims = claimsAfter([], route, link, wanted),
 ): readonly ClaimedAddress[] {
   const taken: ClaimedAddress[] = [];
   let found: number[][];
@@ -150,11 +148,11 @@ function claim(
     found = send();
   } catch (error) {
     if (!(error instanceof NetlinkError)) throw error;
-    const firstQuery = before + wanted.length * each;
+    const firstQuery = before + wanted.length * CLAIM_REQUESTS;
     for (const { index, errno } of error.failures) {
       // The link has no carrier yet, and the node leaves such routes out (ignore_routes_with_linkdown).
       if (index >= firstQuery && NO_ROUTE.includes(errno)) continue;
-      const loser = wanted[(index - before) / each];
+      const loser = wanted[(index - before) / CLAIM_REQUESTS];
       if (loser === undefined || errno !== Errno.EEXIST) throw error;
       taken.push(loser);
     }
@@ -179,7 +177,7 @@ function claim(
 const NONE: readonly ClaimedAddress[] = [];
 
 /** How many messages {@linkcode claimRequests} makes, the route first. */
-export const CLAIM_REQUESTS = 2;
+const CLAIM_REQUESTS = 2;
 
 /** The host's messages that make an address the pod's. */
 export function claimRequests(
@@ -189,23 +187,15 @@ export function claimRequests(
 ): Request<unknown, unknown>[] {
   const { hostIndex: index, mac } = link;
   return [
-    claimingRoute(index, { address, gateway }),
+    newRoute({
+      destination: Cidr.host(address),
+      index,
+      source: gateway,
+      protocol: ROUTE_PROTOCOL,
+      exclusive: true,
+    }),
     newNeighbour({ index, address, mac }),
   ];
-}
-
-/** The host route that is the claim. */
-export function claimingRoute(
-  index: number,
-  { address, gateway }: ClaimedAddress,
-): Request<unknown, unknown> {
-  return newRoute({
-    destination: Cidr.host(address),
-    index,
-    source: gateway,
-    protocol: ROUTE_PROTOCOL,
-    exclusive: true,
-  });
 }
 
 /** Whether the kernel takes packets to the address for its own. */

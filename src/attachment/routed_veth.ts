@@ -20,7 +20,6 @@ import { deleteLink, getLink, setLink } from "../rtnetlink/link.ts";
 import { newNeighbour } from "../rtnetlink/neighbour.ts";
 import {
   type AddressWish,
-  CLAIM_REQUESTS,
   claimAddresses,
   type ClaimedAddress,
   claimsAfter,
@@ -109,7 +108,7 @@ export function attachHost(
       (prepared === undefined || isAsPrepared(prepared, link, wanted));
     if (isUsual) {
       return {
-        ...prepared === undefined ? USUAL_CLAIMS : PREPARED_CLAIMS,
+        before: prepared === undefined ? 2 : 1,
         send: () => route.executeBatch(hostMessages(link, wanted)),
       };
     }
@@ -122,10 +121,6 @@ export function attachHost(
     return claimsAfter(before, route, link, wanted);
   });
 }
-
-/** Of {@linkcode hostMessages}. */
-const USUAL_CLAIMS = { before: 2, each: CLAIM_REQUESTS } as const;
-const PREPARED_CLAIMS = { before: 1, each: 1 } as const;
 
 /**
  * The host end believes no router advertisements or redirects (CVE-2020-10749), and that of a pod without an IPv6 address

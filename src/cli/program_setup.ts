@@ -38,8 +38,36 @@ export async function install(
   const written = installProgram(kind, paths, { ...files, entry, modules });
   // As runtimes start it, with hardly any environment.
   await output(paths.launcher, trial, { clearEnv: true });
+  await settleCache(files.deno, paths.cache);
   return written;
 }
+
+/**
+ * Has the cache's databases written back their logs, which Deno leaves behind when it ends: every start would read the whole
+ * log, check it, and then read compiled code from it page by page, 1.6 ms of 41.
+ */
+async function settleCache(deno: string, cache: string): Promise<void> {
+  const options = ["--quiet", "--ext=js", "--no-config", "--no-lock"];
+  try {
+    await output(deno, ["eval", ...options, SETTLE, cache], {
+      clearEnv: true,
+      env: { DENO_DIR: cache, DENO_NO_UPDATE_CHECK: "1" },
+    });
+  } catch {
+    // The program runs all the same.
+  }
+}
+
+/** A database is written back as a whole, whoever else has it open. */
+const SETTLE = `
+import { DatabaseSync } from "node:sqlite";
+const [cache] = Deno.args;
+for (const { name } of Deno.readDirSync(cache)) {
+  if (!name.endsWith("-wal")) continue;
+  const database = new DatabaseSync(cache + "/" + name.slice(0, -4));
+  database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  database.close();
+}`;
 
 /**
  * Builds a program's modules.

@@ -112,6 +112,8 @@ const DENO_FLAGS: readonly string[] = [
   "--no-npm",
   "--no-prompt",
   "--allow-ffi",
+  // For its own modules that are loaded when they are asked for. FFI allows more.
+  "--allow-read",
 ];
 
 /** The cache then holds all of the code compiled. A young generation that never fills is never collected. */

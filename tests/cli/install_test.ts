@@ -38,6 +38,17 @@ Deno.test("podnet install is repeatable, and uninstall takes everything away", a
       assertEquals(/[^\0-\x7f]/.exec(text), null, file.name);
     }
   }
+  const kept = new Map(
+    [...Deno.readDirSync(`${directory}/cache`)].map(({ name }) =>
+      [name, Deno.statSync(`${directory}/cache/${name}`).size] as const
+    ),
+  );
+  // Compiled code is in a database, and not in its log.
+  const largest = Math.max(...kept.values());
+  assert(largest > 500_000, `${[...kept]}`);
+  for (const [name, size] of kept) {
+    assert(!name.endsWith("-wal") || size < 100_000, `${name}: ${size}`);
+  }
   const path = `${directory}/bin/podnet`;
   const text = await Deno.readTextFile(path);
   await Deno.writeTextFile(path, "somebody's");

@@ -171,6 +171,22 @@ for (const [what, meddle] of Object.entries(MEDDLING)) {
   });
 }
 
+const RESTORED = {
+  "was set down and up": (link: string) =>
+    `ip link set ${link} down; ip link set ${link} up`,
+  "has lost its neighbours": (link: string) =>
+    `ip -4 neigh flush dev ${link} nud permanent; ip -6 neigh flush dev ${link} nud permanent`,
+};
+for (const [what, meddle] of Object.entries(RESTORED)) {
+  for (const addresses of [undefined, ["10.244.1.200"]]) {
+    Deno.test(`a sandbox whose link made ahead ${what} is whole, ${addresses ?? "any address"}`, async () => {
+      for (const link of blanks(host)) command(host.namespace, meddle(link));
+      await using _pod = await Pod.create(node, addresses && { addresses });
+      assertEquals(await node.check(), []);
+    });
+  }
+}
+
 const TOUCHED = {
   "its pin": "umount -l warm/*/*/netns",
   "its directory": "umount -l warm/*/*/netns; rm -r warm",

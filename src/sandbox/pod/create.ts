@@ -169,6 +169,7 @@ function wasOptimistic(
 const NOT_AS_TAKEN_FOR: readonly number[] = [
   Errno.EEXIST,
   Errno.EBUSY,
+  Errno.ENOENT,
   Errno.ENODEV,
   Errno.ENETDOWN,
 ];
