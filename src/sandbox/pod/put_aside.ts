@@ -22,7 +22,7 @@ export interface Claims {
  * Leaves a sandbox that has nothing any more but its namespace and its files to be finished later.
  *
  * @param directory the sandbox's, which is locked
- * @returns false when it has more, or is not what its record tells, and nothing was done
+ * @returns false when it has more, is not what its record tells, or cannot be moved: then it is still to be removed
  */
 export function putAside(
   { state, late }: NodeContext,
