@@ -5,6 +5,14 @@
 import { check, Errno } from "./errno.ts";
 import { libc } from "./libc.ts";
 
+/** Thrown for a descriptor that was closed: its number may be another file's by now. */
+export class ClosedError extends TypeError {
+  /** Makes the error. */
+  constructor() {
+    super("the file descriptor is closed");
+  }
+}
+
 /**
  * A file descriptor with one owner, who closes it with `using`.
  *
@@ -32,7 +40,7 @@ export class OwnedFd implements Disposable {
    * @throws {TypeError} when closed: the number may be another file's by now
    */
   get fd(): number {
-    if (this.#fd < 0) throw new TypeError("the file descriptor is closed");
+    if (this.#fd < 0) throw new ClosedError();
     return this.#fd;
   }
 

@@ -57,6 +57,8 @@ export interface SandboxErrorContexts {
   InvalidNamespace: { readonly path: string; readonly reason: string };
   /** The node exists with other settings, or something of the machine is in its way. */
   NodeConflict: { readonly name: string; readonly reason: string };
+  /** The handle of the node was closed. What was begun by it may be half done, as after a crash. */
+  NodeClosed: { readonly name: string };
   /** No node of this name is known in this state directory. */
   NodeNotFound: { readonly name: string; readonly stateDir: string };
   /** No file of the directory has a network of this name. */
@@ -197,6 +199,8 @@ const messages: {
   InvalidNamespace: ({ path, reason }) =>
     `${path} is no usable network namespace: ${reason}`,
   NodeConflict: ({ name, reason }) => `node "${name}": ${reason}`,
+  NodeClosed: ({ name }) =>
+    `node "${name}" was closed by this program: open it again`,
   NodeNotFound: ({ name, stateDir }) =>
     `no node "${name}" is known in ${stateDir}: name its pod CIDRs once to set it up, or check the node name and the state directory`,
   NetworkNotFound: ({ name, confDir, known, problems }) =>

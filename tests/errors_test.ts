@@ -67,6 +67,7 @@ const EXAMPLES: { readonly [C in SandboxErrorCode]: SandboxErrorContexts[C] } =
       remedy: "raise it",
     },
     AsyncInNamespace: { operation: "run()" },
+    NodeClosed: { name: "node-a" },
     LeaseEnded: { name: "node-a", cluster: "c", reason: "etcd is silent" },
     NotInCluster: { name: "node-a", stateDir: "/run/podnet" },
     ClusterConflict: { cluster: "c", differences: ["backend"] },

@@ -47,6 +47,7 @@ const sandboxErrorExitCodes: Readonly<Record<SandboxErrorCode, ExitCode>> = {
   Timeout: 1,
   LimitReached: 1,
   AsyncInNamespace: 1,
+  NodeClosed: 1,
   LeaseEnded: 1,
   NotInCluster: 3,
   ClusterConflict: 4,

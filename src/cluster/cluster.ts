@@ -56,6 +56,7 @@ export class Cluster implements AsyncDisposable {
   readonly #keeper: PathKeeper;
   readonly #events = new EventFeed();
   #failure: string | undefined;
+  #leaving: Promise<readonly string[]> | undefined;
 
   private constructor(parts: ClusterParts) {
     this.#parts = parts;
@@ -159,14 +160,25 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * Takes the node down and gives its place back: others may have its pod networks then.
+   * Takes the node down and gives its place back: others may have its pod networks then. Once it has left,
+   * leaving again does nothing and returns the same.
    *
    * @returns what it took away, in plain words
-   * @throws {SandboxError} `NodeConflict` while the node has sandboxes, unless forced; `StoreUnreachable` when the place
+   * @throws {SandboxError} `NodeConflict` while the node has sandboxes, unless forced; `NodeClosed`; `StoreUnreachable` when the place
    * could not be given back: then it ends by itself, and the networks stay reserved for this node
    */
-  async leave(options: NodeRemoveOptions = {}): Promise<readonly string[]> {
+  leave(options: NodeRemoveOptions = {}): Promise<readonly string[]> {
+    return this.#leaving ??= this.#leave(options).catch((error) => {
+      this.#leaving = undefined;
+      throw error;
+    });
+  }
+
+  async #leave(options: NodeRemoveOptions): Promise<readonly string[]> {
     const { node, notes, store } = this.#parts;
+    if (this.#opened.disposed) {
+      throw new SandboxError("NodeClosed", { name: node.name });
+    }
     await this.#keeper.stop();
     let removal: NodeRemoval;
     try {

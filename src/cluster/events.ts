@@ -98,21 +98,24 @@ const MAX_WAITING = 10_000;
 /** Hands events to those who watch. */
 export class EventFeed implements Disposable {
   readonly #watches = new Set<Watch>();
+  #isDisposed = false;
 
   /** Tells all who watch now. */
   tell(event: ClusterEvent): void {
     for (const watch of this.#watches) watch.push(event);
   }
 
-  /** From now on. */
+  /** From now on; nothing when this was disposed. */
   watch(): ClusterWatch {
     const watch: Watch = new Watch(() => this.#watches.delete(watch));
     this.#watches.add(watch);
+    if (this.#isDisposed) watch.end();
     return watch;
   }
 
   /** Ends the watches, once they have told what has happened. */
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
     for (const watch of this.#watches) watch.end();
   }
 }
@@ -121,7 +124,8 @@ class Watch implements ClusterWatch {
   readonly #onEnd: () => void;
   #waiting: ClusterEvent[] = [];
   #isEnded = false;
-  #wake: (() => void) | undefined;
+  /** Of all who wait for the next event. */
+  #news = Promise.withResolvers<void>();
 
   constructor(onEnd: () => void) {
     this.#onEnd = onEnd;
@@ -131,13 +135,18 @@ class Watch implements ClusterWatch {
     if (this.#waiting.length >= MAX_WAITING) {
       this.#waiting = [{ type: "overflow", time: event.time }];
     } else this.#waiting.push(event);
-    this.#wake?.();
+    this.#ring();
   }
 
   end(): void {
     this.#isEnded = true;
     this.#onEnd();
-    this.#wake?.();
+    this.#ring();
+  }
+
+  #ring(): void {
+    this.#news.resolve();
+    this.#news = Promise.withResolvers();
   }
 
   async next(): Promise<IteratorResult<ClusterEvent, undefined>> {
@@ -145,9 +154,7 @@ class Watch implements ClusterWatch {
       const value = this.#waiting.shift();
       if (value !== undefined) return { value, done: false };
       if (this.#isEnded) return { value: undefined, done: true };
-      await new Promise<void>((wake) => {
-        this.#wake = wake;
-      });
+      await this.#news.promise;
     }
   }
 

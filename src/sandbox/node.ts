@@ -22,6 +22,7 @@ import type { NodeWatch } from "./node/node_event.ts";
 import { lockUnlessGone } from "./records/node_lock.ts";
 import { refuseStaleNode } from "./node/node_settings.ts";
 import { Pacer } from "./node/pacer.ts";
+import { explained } from "./node/permission.ts";
 import { removePathParts } from "./node/path_parts.ts";
 import {
   type RemoveOptions,
@@ -82,7 +83,9 @@ export let contextOf: (node: Node) => NodeContext;
 /**
  * An open node. Get one from `openNode()`.
  *
- * Disposing it closes this process's sockets. Node and pods stay; {@linkcode Node.remove} takes the node down.
+ * Disposing it closes this process's sockets. Node and pods stay; {@linkcode Node.remove} takes the node down. What is asked
+ * of it afterwards, or of its sandboxes, fails with `NodeClosed`, and so does what has not come to its end by then; what is
+ * known without asking stays, and so do a pod's sockets, processes and workers.
  */
 export class Node implements AsyncDisposable {
   readonly #context: NodeContext;
@@ -133,8 +136,11 @@ export class Node implements AsyncDisposable {
   /**
    * How many addresses of each pod CIDR are free now, in the order of {@linkcode Node.podCidrs}: what the kernel has no route
    * for.
+   *
+   * @throws {SandboxError} `NodeClosed`
    */
   freeAddresses(): readonly bigint[] {
+    this.#context.state.refuseClosed();
     return this.#context.pools.map((pool) => countFree(this.#context, pool));
   }
 
@@ -187,6 +193,7 @@ export class Node implements AsyncDisposable {
     reference: SandboxReference = {},
   ): Promise<Sandbox> {
     return Promise.try(() => {
+      this.#context.state.refuseClosed();
       const { state } = this.#context;
       const id = resolveSandbox(this.#context, idOrName, reference.namespace);
       const record = id === undefined ? undefined : state.readSandbox(id);
@@ -202,6 +209,7 @@ export class Node implements AsyncDisposable {
 
   /** All sandboxes, by namespace and name; those whose record cannot be read come first. */
   async listSandboxes(): Promise<SandboxSummary[]> {
+    this.#context.state.refuseClosed();
     const { state } = this.#context;
     const pacer = new Pacer();
     const found: SandboxSummary[] = [];
@@ -247,24 +255,30 @@ export class Node implements AsyncDisposable {
   }
 
   /** Compares node and sandboxes with the kernel; an empty list means that all is as it should be. */
-  async check(): Promise<Finding[]> {
-    const { checkNode } = await import("./upkeep.ts");
-    return await checkNode(this.#context);
+  check(): Promise<Finding[]> {
+    return explained(this.#context.state, async () => {
+      const { checkNode } = await import("./upkeep.ts");
+      return await checkNode(this.#context);
+    });
   }
 
   /**
    * Mends what {@linkcode Node.check} finds, as far as it can be mended, and tells what is mended and what is not.
    * Connections survive it.
    */
-  async repair(): Promise<Repair> {
-    const { repairNode } = await import("./upkeep.ts");
-    return await repairNode(this.#context);
+  repair(): Promise<Repair> {
+    return explained(this.#context.state, async () => {
+      const { repairNode } = await import("./upkeep.ts");
+      return await repairNode(this.#context);
+    });
   }
 
   /** Removes what has no living owner; see {@linkcode GarbageOptions}. */
-  async collectGarbage(options?: GarbageOptions): Promise<Garbage[]> {
-    const { collectGarbage } = await import("./upkeep.ts");
-    return await collectGarbage(this.#context, options);
+  collectGarbage(options?: GarbageOptions): Promise<Garbage[]> {
+    return explained(this.#context.state, async () => {
+      const { collectGarbage } = await import("./upkeep.ts");
+      return await collectGarbage(this.#context, options);
+    });
   }
 
   /**
@@ -275,9 +289,11 @@ export class Node implements AsyncDisposable {
    * @throws {CniError} when one does not know the version
    * @throws {SandboxError} `InvalidSpec`
    */
-  async networkStatus(network: NetworkSpec): Promise<InstalledPlugin[]> {
-    const { statusOf } = await import("./upkeep.ts");
-    return await statusOf(this.#context, network);
+  networkStatus(network: NetworkSpec): Promise<InstalledPlugin[]> {
+    return explained(this.#context.state, async () => {
+      const { statusOf } = await import("./upkeep.ts");
+      return await statusOf(this.#context, network);
+    });
   }
 
   /**
@@ -286,13 +302,21 @@ export class Node implements AsyncDisposable {
    *
    * @throws {SandboxError} `InvalidSpec`, `Timeout`, `StateUnusable`, `RecordInvalid`
    */
-  async collectNetworkGarbage(network: NetworkSpec): Promise<NetworkGarbage> {
-    const { collectNetworkGarbage } = await import("./upkeep.ts");
-    return await collectNetworkGarbage(this.#context, network);
+  collectNetworkGarbage(network: NetworkSpec): Promise<NetworkGarbage> {
+    return explained(this.#context.state, async () => {
+      const { collectNetworkGarbage } = await import("./upkeep.ts");
+      return await collectNetworkGarbage(this.#context, network);
+    });
   }
 
-  /** Tells of sandboxes' links as they come and go, whoever makes them; with `repair` also mends what somebody undoes. */
+  /**
+   * Tells of sandboxes' links as they come and go, whoever makes them; with `repair` also mends what somebody undoes.
+   *
+   * @throws {SandboxError} `NodeClosed`
+   * @throws {RangeError} when `pollMs` is no time
+   */
   watch(options?: WatchOptions): NodeWatch {
+    this.#context.state.refuseClosed();
     return watchNode(this.#context, options);
   }
 
@@ -301,7 +325,11 @@ export class Node implements AsyncDisposable {
    *
    * @throws {SandboxError} `NodeConflict` while it has sandboxes, unless forced
    */
-  async remove(options: NodeRemoveOptions = {}): Promise<NodeRemoval> {
+  remove(options: NodeRemoveOptions = {}): Promise<NodeRemoval> {
+    return explained(this.#context.state, () => this.#remove(options));
+  }
+
+  async #remove(options: NodeRemoveOptions): Promise<NodeRemoval> {
     const { state, sockets, table } = this.#context;
     const removed: string[] = [];
     for (let attempt = 1;; attempt++) {

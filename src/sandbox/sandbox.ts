@@ -16,6 +16,7 @@ import {
   spawn,
 } from "../namespace/pod_io.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
+import { explained } from "./node/permission.ts";
 import { bridgesLeftBy, sweepBridges, sweptIfItFails } from "./node/bridges.ts";
 import { changeSandbox } from "./pod/change.ts";
 import { withContainer } from "./pod/containers.ts";
@@ -38,9 +39,8 @@ import {
 } from "./pod/description.ts";
 import type { Finding } from "./node/finding.ts";
 import { podSysctl, type SandboxSysctl } from "./pod/pod_sysctl.ts";
-import { addressesOf, type SandboxRecord } from "./records/records.ts";
+import { portContext, type SandboxRecord } from "./records/records.ts";
 import { type RemoveOptions, removeSandbox } from "./pod/remove.ts";
-import type { PortContext } from "../spec/rules.ts";
 import {
   checkPortMappings,
   parseBandwidthSpec,
@@ -66,7 +66,8 @@ export let newSandbox: (
 /**
  * A pod sandbox. Made by `Node.createSandbox()` and found again by `Node.openSandbox()`, by any process.
  *
- * Disposing it closes what this process holds. The sandbox itself lives until {@linkcode Sandbox.remove}.
+ * Disposing it closes what this process holds. The sandbox itself lives until {@linkcode Sandbox.remove}. Once its node is
+ * closed, whatever compares or changes it fails with `NodeClosed`.
  */
 export class Sandbox implements AsyncDisposable {
   readonly #context: NodeContext;
@@ -308,9 +309,11 @@ export class Sandbox implements AsyncDisposable {
    *
    * @throws {SandboxError} `NodeNotFound`, `NodeConflict`
    */
-  async check(): Promise<Finding[]> {
-    const { checkNode } = await import("./upkeep.ts");
-    return await checkNode(this.#context, { ids: [this.id] });
+  check(): Promise<Finding[]> {
+    return explained(this.#context.state, async () => {
+      const { checkNode } = await import("./upkeep.ts");
+      return await checkNode(this.#context, { ids: [this.id] });
+    });
   }
 
   /**
@@ -328,7 +331,13 @@ export class Sandbox implements AsyncDisposable {
    * @throws {CniPluginError} a plugin failed: what others had made is taken back
    */
   attach(spec: NetworkAttachmentSpec): Promise<SandboxAttachment>;
-  async attach(
+  attach(
+    spec: InterfaceSpec | NetworkAttachmentSpec,
+  ): Promise<SandboxAttachment | void> {
+    return explained(this.#context.state, () => this.#attach(spec));
+  }
+
+  async #attach(
     spec: InterfaceSpec | NetworkAttachmentSpec,
   ): Promise<SandboxAttachment | void> {
     if (isNetworkAttachment(spec)) {
@@ -349,7 +358,11 @@ export class Sandbox implements AsyncDisposable {
    * @throws {SandboxError} `SandboxNotFound`
    * @throws {CniPluginError} a plugin failed: the interface stays attached, and detaching it again may work
    */
-  async detach(name: string): Promise<void> {
+  detach(name: string): Promise<void> {
+    return explained(this.#context.state, () => this.#detach(name));
+  }
+
+  async #detach(name: string): Promise<void> {
     if (hasNetworks(this.#context.state, this.id)) {
       const { detachNetwork } = await import("./upkeep.ts");
       if (await detachNetwork(this.#context, this.#record, name)) return;
@@ -369,9 +382,11 @@ export class Sandbox implements AsyncDisposable {
    * @throws {CniError} when the network's version has no CHECK
    * @throws {SandboxError} `InvalidSpec` when there is no such attachment
    */
-  async checkAttachment(name: string): Promise<void> {
-    const { checkAttachment } = await import("./upkeep.ts");
-    await checkAttachment(this.#context, this.#record, name);
+  checkAttachment(name: string): Promise<void> {
+    return explained(this.#context.state, async () => {
+      const { checkAttachment } = await import("./upkeep.ts");
+      await checkAttachment(this.#context, this.#record, name);
+    });
   }
 
   /**
@@ -431,11 +446,4 @@ export class Sandbox implements AsyncDisposable {
   ): Promise<void> {
     this.#record = await changeSandbox(this.#context, this.#record, change);
   }
-}
-
-function portContext(record: SandboxRecord): PortContext {
-  return {
-    families: addressesOf(record).map(({ family }) => family),
-    hostNetwork: record.spec.hostNetwork,
-  };
 }

@@ -47,6 +47,7 @@ const contexts: {
   Timeout: [1, { operation: "x", timeoutMs: 1 }],
   LimitReached: [1, { operation: "x", limit: "y", remedy: "z" }],
   AsyncInNamespace: [1, { operation: "x" }],
+  NodeClosed: [1, { name: "node-a" }],
   LeaseEnded: [1, { name: "node-a", cluster: "c", reason: "etcd is silent" }],
   NotInCluster: [3, { name: "node-a", stateDir: "/run/podnet" }],
   ClusterConflict: [4, { cluster: "c", differences: ["backend"] }],

@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { readDirectory } from "../../ffi/file.ts";
+import { isSandboxError } from "../../mod.ts";
 import { BareNode } from "./bare.ts";
 import { settled, until } from "../support/patience.ts";
 
@@ -41,7 +42,7 @@ for (const turns of [0, 1, 2, 4, 8]) {
     for (const outcome of await begun) {
       if (outcome.status === "fulfilled") continue;
       const { reason } = outcome;
-      assert(/descriptor is closed/.test(reason.message), `${reason}`);
+      assert(isSandboxError(reason, "NodeClosed"), `${reason}`);
     }
     // The end of a removal comes a turn later.
     assertEquals(await settled(descriptors, before), before);

@@ -51,6 +51,7 @@ const codes: Readonly<Record<SandboxErrorCode, number>> = {
   Timeout: CniErrorCode.TRY_AGAIN_LATER,
   LimitReached: CniErrorCode.TRY_AGAIN_LATER,
   AsyncInNamespace: CniErrorCode.INTERNAL,
+  NodeClosed: CniErrorCode.INTERNAL,
   LeaseEnded: CniErrorCode.TRY_AGAIN_LATER,
   NotInCluster: CniErrorCode.INTERNAL,
   ClusterConflict: CniErrorCode.INTERNAL,

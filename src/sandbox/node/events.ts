@@ -39,6 +39,7 @@ async function* eventsOf(
   for await (const change of changes) {
     const time = new Date().toISOString();
     if (change.overflow) {
+      context.state.refuseClosed();
       carrying = linksCarrying(context);
       yield { type: "overflow", time };
       continue;

@@ -124,13 +124,14 @@ const SETTINGS = [
 ] as const;
 
 /**
- * The node may have been taken down since this process opened it, and set up again in another way.
+ * The node may have been taken down since this process opened it, and set up again in another way; or be closed by now.
  *
- * @throws {SandboxError} `NodeNotFound`, `NodeConflict`
+ * @throws {SandboxError} `NodeNotFound`, `NodeConflict`, `NodeClosed`
  */
 export function refuseStaleNode(
   { state, settings }: Pick<NodeContext, "state" | "settings">,
 ): void {
+  state.refuseClosed();
   const { name, stateDir } = state;
   const still = state.isStill(settings);
   if (still) return;

@@ -1,12 +1,14 @@
 /**
- * What it means when the kernel refuses for want of a capability, or of room.
+ * What it means when the kernel refuses for want of a capability, or of room, or when the node was closed.
  *
  * @module
  */
 import { Errno, isSyscallError } from "../../../ffi/errno.ts";
 import { SandboxError } from "../../errors.ts";
+import { ClosedError } from "../../../ffi/fd.ts";
 import { isNetlinkError } from "../../netlink/netlink_error.ts";
 import { unusable } from "../../state/store.ts";
+import type { NodeState } from "../records/node_state.ts";
 import { explainLimit } from "./limits.ts";
 
 /** These need CAP_SYS_ADMIN in the user namespace that owns what they act on. */
@@ -17,22 +19,33 @@ const OF_THE_ADMINISTRATOR: readonly string[] = [
   "unshare",
 ];
 
-/** Does something, and explains what the kernel refuses; see {@linkcode explainRefusal}. */
-export async function explained<T>(call: () => Promise<T>): Promise<T> {
+/**
+ * Does something by an open node, and explains what the kernel refuses; see {@linkcode explainRefusal}.
+ *
+ * @throws {SandboxError} `NodeClosed`, also when it is closed meanwhile
+ */
+export async function explained<T>(
+  state: NodeState,
+  call: () => Promise<T>,
+): Promise<T> {
   try {
+    state.refuseClosed();
     return await call();
   } catch (error) {
-    throw explainRefusal(error);
+    throw explainRefusal(error, state);
   }
 }
 
 /**
- * `error`, or `NotPermitted` with the capability that is missing, or `LimitReached` with the limit; it is their `cause`
- * then.
+ * `error`, or `NotPermitted` with the capability that is missing, or `LimitReached` with the limit, or `NodeClosed`; it is
+ * their `cause` then.
  */
-export function explainRefusal(error: unknown): unknown {
+export function explainRefusal(
+  error: unknown,
+  state?: NodeState,
+): unknown {
   const explained = explainPermission(error) ?? explainLimit(error) ??
-    explainFileSystem(error);
+    explainFileSystem(error) ?? explainClosed(error, state);
   if (explained === undefined) return error;
   if (error instanceof Error && "undoFailures" in error) {
     Object.assign(explained, { undoFailures: error.undoFailures });
@@ -48,6 +61,16 @@ function explainFileSystem(error: unknown): SandboxError | undefined {
       ? unusable(error.path, error)
       : undefined;
   return found instanceof SandboxError ? found : undefined;
+}
+
+/** Whatever else was closed is the fault of who closed it. */
+function explainClosed(
+  error: unknown,
+  state: NodeState | undefined,
+): SandboxError | undefined {
+  if (!(error instanceof ClosedError) || !state?.isClosed) return undefined;
+  const { name } = state;
+  return new SandboxError("NodeClosed", { name }, { cause: error });
 }
 
 function explainPermission(error: unknown): SandboxError | undefined {

@@ -15,7 +15,7 @@ import type { SandboxRecord } from "../records/records.ts";
  *
  * @param change returns the record that it has kept
  * @returns that record
- * @throws {SandboxError} `SandboxNotFound`, also when one of the same id was made since
+ * @throws {SandboxError} `NodeClosed`; `SandboxNotFound`, also when one of the same id was made since
  */
 export async function changeSandbox(
   { state }: NodeContext,
@@ -26,15 +26,18 @@ export async function changeSandbox(
   let node: Disposable | undefined;
   let locked: LockedSandbox | undefined;
   try {
+    state.refuseClosed();
     node = state.tryLock() ?? await state.lock("shared");
     locked = state.records.tryLock(id) ?? await lockToChange(state, id);
     const record = locked?.record;
     if (record?.state !== "ready" || record.createdAt !== createdAt) {
       throw new SandboxError("SandboxNotFound", { name, namespace });
     }
+    // It may have been closed while others had the sandbox.
+    state.refuseClosed();
     return change(record);
   } catch (error) {
-    throw explainRefusal(error);
+    throw explainRefusal(error, state);
   } finally {
     locked?.[Symbol.dispose]();
     node?.[Symbol.dispose]();

@@ -76,7 +76,7 @@ export function createSandbox(
   context: NodeContext,
   input: SandboxSpec,
 ): Promise<SandboxRecord> {
-  return explained(() => create(context, input));
+  return explained(context.state, () => create(context, input));
 }
 
 async function create(

@@ -77,6 +77,7 @@ export async function removeSandbox(
   options: RemoveOptions & { readonly incarnation?: string } = {},
 ): Promise<boolean> {
   try {
+    context.state.refuseClosed();
     const { found, bridges } = await giveUpSandbox(context, id, options);
     if (!found || bridges.length > 0) {
       // A removal that was cut short has left nothing that names them.
@@ -86,7 +87,7 @@ export async function removeSandbox(
     context.state.removed.finishAll();
     return await deleteHeldLinks(context, new Set([id])) || found;
   } catch (error) {
-    throw explainRefusal(error);
+    throw explainRefusal(error, context.state);
   }
 }
 

@@ -93,6 +93,8 @@ export class NodeState {
   readonly #made: string[] = [];
   /** Whether it holds the lock of a node that may come to nothing. */
   #isUndecided = false;
+  /** Whether what was kept open is closed. */
+  isClosed = false;
 
   constructor(stateDir: string, name: string) {
     this.stateDir = stateDir;
@@ -167,7 +169,14 @@ export class NodeState {
     this.#kept = opened.use(SharedLock.open(this.directory, LOCK));
     opened.use(this.reserve).fill();
     opened.use(this.records.keepOpen());
+    opened.defer(() => this.isClosed = true);
     return opened.move();
+  }
+
+  /** @throws {SandboxError} `NodeClosed` */
+  refuseClosed(): void {
+    const { isClosed, name } = this;
+    if (isClosed) throw new SandboxError("NodeClosed", { name });
   }
 
   /** Whether there is anything of the node on disk. */

@@ -39,6 +39,7 @@ import {
   extraInterface,
   route,
 } from "../../spec/schema.ts";
+import type { PortContext } from "../../spec/rules.ts";
 import { sysctlProblem } from "../../spec/sysctls.ts";
 import { isChosenIndex, isHostInterface, isPort } from "./identity.ts";
 
@@ -376,6 +377,14 @@ export function addressTexts(addresses: readonly IpAddress[]): string[] {
 export function portOwner(record: SandboxRecord): PortOwner {
   const { id, spec: { hostNetwork } } = record;
   return { id, addresses: addressesOf(record), hostNetwork };
+}
+
+/** What host ports that are asked for are held against. */
+export function portContext(record: SandboxRecord): PortContext {
+  return {
+    families: addressesOf(record).map(({ family }) => family),
+    hostNetwork: record.spec.hostNetwork,
+  };
 }
 
 /** The sandbox's host ports as the ruleset needs them. */

@@ -51,7 +51,7 @@ export class RepairingWatch implements NodeWatch {
    * The next event.
    *
    * @throws what kept the repairing from going on: `NodeNotFound` when the node was taken down, `NodeConflict` when it was
-   * set up again in another way; or what kept the watch of links from going on
+   * set up again in another way, `NodeClosed`; or what kept the watch of links from going on
    */
   async next(): Promise<IteratorResult<NodeEvent, undefined>> {
     for (;;) {

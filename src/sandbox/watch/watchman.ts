@@ -110,8 +110,8 @@ export class Watchman implements AsyncDisposable {
   }
 
   /**
-   * Ends with the watchman: rejects with `NodeNotFound` when the node was taken down, and with `NodeConflict` when it was set
-   * up again in another way.
+   * Ends with the watchman: rejects with `NodeNotFound` when the node was taken down, with `NodeConflict` when it was set up
+   * again in another way, and with `NodeClosed`.
    */
   get done(): Promise<void> {
     return this.#done;
@@ -144,7 +144,7 @@ export class Watchman implements AsyncDisposable {
     }
   }
 
-  /** What fails may pass, such as want of descriptors, or somebody who sits on a lock; that the node is gone does not. */
+  /** What fails may pass, such as want of descriptors, or somebody who sits on a lock; that the node is gone, or closed, does not. */
   async #try(look: () => Promise<void>): Promise<void> {
     try {
       await look();
@@ -304,7 +304,8 @@ export class Watchman implements AsyncDisposable {
 
 function isGone(error: unknown): boolean {
   return isSandboxError(error, "NodeNotFound") ||
-    isSandboxError(error, "NodeConflict");
+    isSandboxError(error, "NodeConflict") ||
+    isSandboxError(error, "NodeClosed");
 }
 
 function retryAfter(failures: number): number {

@@ -1,0 +1,63 @@
+/**
+ * A cluster that was left, and one that is not kept any more.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { removeNode } from "../../mod.ts";
+import { rejects } from "../node/bare.ts";
+import { Machines } from "./machines.ts";
+
+/** A cluster of one node, given by a file. */
+async function alone(machines: Machines) {
+  const path = `${machines.stateDir()}/peers.json`;
+  const podCidrs = ["10.244.1.0/24"];
+  const nodes = [{ name: "n1", podCidrs, addresses: ["192.168.50.1"] }];
+  const file = { podCidrs: ["10.244.0.0/16"], nodes };
+  await Deno.writeTextFile(path, JSON.stringify(file));
+  const node = { stateDir: machines.stateDir() };
+  return await machines.join(1, { peers: path, node, cluster: {} });
+}
+
+Deno.test("Cluster.leave() fails with NodeClosed once the cluster is closed, and its node's operations too", async () => {
+  using machines = new Machines();
+  const cluster = await alone(machines);
+  const watch = cluster.watch();
+  await cluster[Symbol.asyncDispose]();
+  await rejects("NodeClosed", () => cluster.leave({ force: true }));
+  await rejects("NodeClosed", () => cluster.node.check());
+  // What is known stays known, and nobody waits for more.
+  assertEquals(cluster.self.name, "n1");
+  const events: string[] = [];
+  for await (const { type } of watch) events.push(type);
+  // Also not if they ask for two at once.
+  const late = cluster.watch();
+  const asked = await Promise.all([late.next(), late.next()]);
+  assertEquals(asked.map(({ done }) => done), [true, true]);
+  assertEquals(events.includes("failed"), false);
+  await cluster[Symbol.asyncDispose]();
+  const { name, stateDir } = cluster.node;
+  await removeNode({ name, stateDir, netns: machines.namespace(1) });
+});
+
+Deno.test("a watch of a cluster answers all who ask for its next event at the same time", async () => {
+  using machines = new Machines();
+  const cluster = await alone(machines);
+  const watch = cluster.watch();
+  const asked = Promise.all([watch.next(), watch.next()]);
+  await cluster.leave();
+  assertEquals((await asked).length, 2);
+});
+
+Deno.test("Cluster.leave() leaves once, whoever calls it again or at the same time", async () => {
+  using machines = new Machines();
+  const cluster = await alone(machines);
+  await cluster.node.createSandbox({ name: "web" });
+  await rejects("NodeConflict", () => cluster.leave());
+  const [first, second] = await Promise.all([
+    cluster.leave({ force: true }),
+    cluster.leave({ force: true }),
+  ]);
+  assertEquals(second, first);
+  assertEquals(await cluster.leave(), first);
+});
