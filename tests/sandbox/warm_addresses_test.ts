@@ -5,39 +5,18 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import type { Node, SandboxSpec } from "../../mod.ts";
-import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
+import type { LabNode } from "../../src/testing/mod.ts";
 import { ask, FAMILIES } from "../support/ask.ts";
 import { command } from "../support/command.ts";
-import { byFamily, nodeAt, Pod } from "../support/pods.ts";
-import {
-  blanks,
-  directoryOf,
-  likeness,
-  openWarm,
-  untilBlanks,
-  untilReady,
-} from "../support/warm.ts";
+import { byFamily, Pod } from "../support/pods.ts";
+import { blanks, directoryOf, eachWarm, likeness } from "../support/warm.ts";
 
 const SIZE = 3;
 
-let lab: Lab;
 let host: LabNode;
 let node: Node;
 
-Deno.test.beforeAll(async () => {
-  lab = await createLab();
-  host = nodeAt(lab.nodes, 0);
-});
-
-Deno.test.beforeEach(async () => {
-  await untilBlanks(host, 0);
-  node = await openWarm(host, SIZE);
-  await untilReady(node, SIZE);
-});
-
-Deno.test.afterEach(() => node[Symbol.asyncDispose]());
-
-Deno.test.afterAll(() => lab[Symbol.asyncDispose]().then());
+eachWarm(SIZE, (given) => ({ host, node } = given));
 
 /** One of the node's pod CIDRs. */
 const NTH = byFamily("10.244.1.7", "fd00:10:244:1::7");

@@ -15,6 +15,7 @@ import { gatewayAddress, nodeAddress, nodeAt, Pod } from "../support/pods.ts";
 import {
   blanks,
   directoryOf,
+  eachWarm,
   likeness,
   openWarm,
   untilBlanks,
@@ -27,20 +28,7 @@ let lab: Lab;
 let host: LabNode;
 let node: Node;
 
-Deno.test.beforeAll(async () => {
-  lab = await createLab();
-  host = nodeAt(lab.nodes, 0);
-});
-
-Deno.test.beforeEach(async () => {
-  await untilBlanks(host, 0);
-  node = await openWarm(host, SIZE);
-  await untilReady(node, SIZE);
-});
-
-Deno.test.afterEach(() => node[Symbol.asyncDispose]());
-
-Deno.test.afterAll(() => lab[Symbol.asyncDispose]().then());
+eachWarm(SIZE, (given) => ({ lab, host, node } = given));
 
 Deno.test("a sandbox from a namespace made ahead is like any other", async () => {
   const made = blanks(host);

@@ -4,15 +4,43 @@
  * @module
  */
 import { type Node, openNode } from "../../mod.ts";
-import type { LabNode } from "../../src/testing/mod.ts";
+import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { command } from "./command.ts";
 import { until } from "./patience.ts";
-import type { Pod } from "./pods.ts";
+import { nodeAt, type Pod } from "./pods.ts";
 
 /** Another handle of its node, which keeps so many ready. */
 export function openWarm(host: LabNode, warm: number): Promise<Node> {
   const { name, stateDir } = host.node;
   return openNode({ name, stateDir, netns: host.namespace, warm });
+}
+
+/** A lab, its node, and another handle of that which keeps namespaces ready. */
+export interface WarmLab {
+  readonly lab: Lab;
+  readonly host: LabNode;
+  readonly node: Node;
+}
+
+/** Each test of the file has a node that keeps so many ready. */
+export function eachWarm(
+  count: number,
+  give: (given: WarmLab) => void,
+): void {
+  let lab: Lab;
+  let node: Node;
+  Deno.test.beforeAll(async () => {
+    lab = await createLab();
+  });
+  Deno.test.beforeEach(async () => {
+    const host = nodeAt(lab.nodes, 0);
+    await untilBlanks(host, 0);
+    node = await openWarm(host, count);
+    await untilReady(node, count);
+    give({ lab, host, node });
+  });
+  Deno.test.afterEach(() => node[Symbol.asyncDispose]());
+  Deno.test.afterAll(() => lab[Symbol.asyncDispose]().then());
 }
 
 /** Waits until so many are. */
