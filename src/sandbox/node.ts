@@ -29,6 +29,7 @@ import {
   removeSandbox,
   removeSandboxes,
 } from "./pod/remove.ts";
+import { removeWarmLinks } from "./pod/warm_links.ts";
 import { possibleIds, resolveSandbox } from "./pod/resolve.ts";
 import { newSandbox, type Sandbox } from "./sandbox.ts";
 import { watchNode, type WatchOptions } from "./watch/watch.ts";
@@ -346,6 +347,7 @@ export class Node implements AsyncDisposable {
       if (late === 0) {
         // There is nothing any more that they could be for.
         this.#context.warm?.[Symbol.dispose]();
+        removeWarmLinks(this.#context);
         removed.push(
           ...removePathParts(sockets.route, this.name),
           ...removeBridges(sockets.route),

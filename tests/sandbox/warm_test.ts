@@ -257,6 +257,21 @@ Deno.test("a process that ends without closing its node leaves nothing that it m
   assertEquals(await host.node.collectGarbage(), []);
 });
 
+Deno.test("a node that is taken down keeps no links that living processes have made ahead", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  await using kept = await openWarm(host, SIZE);
+  await untilReady(kept, SIZE);
+  const theirs = "ip link add pn-0123456789ab type veth peer name pn-other";
+  command(host.namespace, theirs);
+  await host.node.remove();
+  // At once, and nobody else's.
+  assertEquals(blanks(host), ["pn-other", "pn-0123456789ab"]);
+  command(host.namespace, "ip link del pn-other");
+  await assertRejects(() => kept.createSandbox({ name: "late" }), SandboxError);
+  assertEquals(await kept.remove(), { removed: [] });
+});
+
 Deno.test("what is made ahead of a node that was taken down, and set up anew, is a living process's again", async () => {
   await using lab = await createLab();
   const { node: first, namespace: netns } = nodeAt(lab.nodes, 0);

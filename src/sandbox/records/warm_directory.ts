@@ -102,6 +102,19 @@ export class WarmDirectory implements Disposable {
   }
 }
 
+/** The pins of all of them, whose processes may be dead or alive. */
+export function warmPins(directory: string): string[] {
+  return directoriesIn(directory).flatMap(directoriesIn)
+    .map((one) => `${one}/${PIN}`);
+}
+
+/** Paths; what else somebody has put there is left alone. */
+function directoriesIn(directory: string): string[] {
+  return entriesOf(directory)
+    .filter(({ kind }) => kind === "directory")
+    .map(({ name }) => `${directory}/${name}`);
+}
+
 /**
  * Removes what dead processes left in `<node>/warm`.
  *
@@ -118,9 +131,9 @@ export function removeWarmDirectories(
   const found: string[] = [];
   eachAbandoned(directory, (pool) => {
     // Of a living process it may go meanwhile.
-    for (const { name } of entriesOf(pool)) {
-      found.push(`${pool}/${name}`);
-      if (!dryRun) removePinned(`${pool}/${name}`);
+    for (const one of directoriesIn(pool)) {
+      found.push(one);
+      if (!dryRun) removePinned(one);
     }
     if (!dryRun) removeIfEmpty(pool);
   }, isAll);
