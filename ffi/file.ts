@@ -331,10 +331,11 @@ export interface DirectoryEntry {
 /**
  * The entries of a directory but `.` and `..`, in no order (getdents64(2)).
  *
+ * @param flags more open flags, such as O_NOFOLLOW
  * @throws {SyscallError}
  */
-export function readDirectory(path: string): DirectoryEntry[] {
-  using fd = open(path, O_RDONLY | O_DIRECTORY);
+export function readDirectory(path: string, flags = 0): DirectoryEntry[] {
+  using fd = open(path, O_RDONLY | O_DIRECTORY | flags);
   const number = fd.fd;
   const buffer = new Uint8Array(1 << 15);
   const view = new DataView(buffer.buffer);

@@ -4,7 +4,13 @@
  * @module
  */
 import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
-import { lstatOrNone, mkdir, readDirectory, rmdir } from "../../ffi/file.ts";
+import {
+  lstatOrNone,
+  mkdir,
+  O_NOFOLLOW,
+  readDirectory,
+  rmdir,
+} from "../../ffi/file.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import { removeFile, removeIfEmpty, unusable } from "./store.ts";
 
@@ -41,6 +47,16 @@ export function entriesOf(path: string): ReturnType<typeof readDirectory> {
     if (isSyscallError(error, Errno.ENOENT)) return [];
     throw error;
   }
+}
+
+/**
+ * The names of the directories in a directory: what else somebody has put there, such as a symbolic link, is none.
+ *
+ * @throws {SyscallError}
+ */
+export function directoriesIn(path: string): string[] {
+  return entriesOf(path).filter(({ kind }) => kind === "directory")
+    .map(({ name }) => name);
 }
 
 /** Whether there is a directory of this name with nothing in it. */
@@ -84,13 +100,17 @@ export function removeWith(path: string, names: readonly string[]): boolean {
   }
 }
 
-/** Removes a directory and the files in it, `last` after the others; absent is fine. A directory in it with contents stays. */
+/**
+ * Removes a directory and the files in it, `last` after the others; absent is fine. A directory in it with contents stays.
+ *
+ * @throws {SyscallError} ENOTDIR also for a symbolic link: what it leads to is not podnet's to delete
+ */
 export function removeDirectory(
   path: string,
   last: readonly string[] = [],
 ): void {
   try {
-    const names = readDirectory(path).map(({ name }) => name);
+    const names = readDirectory(path, O_NOFOLLOW).map(({ name }) => name);
     for (const name of names) {
       if (!last.includes(name)) removeEntry(`${path}/${name}`);
     }

@@ -14,7 +14,7 @@ import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { tryLock } from "../../ffi/file_lock.ts";
 import { SandboxError } from "../errors.ts";
-import { entriesOf, present } from "./directory.ts";
+import { directoriesIn, present } from "./directory.ts";
 import { isStill } from "./lock.ts";
 import { ensurePrivateDirectory, removeIfEmpty, unusable } from "./store.ts";
 
@@ -84,8 +84,7 @@ export function eachAbandoned(
   look: (path: string) => void,
   isAll = false,
 ): void {
-  for (const { name, kind } of entriesOf(parent)) {
-    if (kind !== "directory") continue;
+  for (const name of directoriesIn(parent)) {
     const path = `${parent}/${name}`;
     using lock = lockAtOnce(path);
     // Its owner may take it away in this moment.

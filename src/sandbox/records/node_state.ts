@@ -27,7 +27,7 @@ import {
   unshareMounts,
 } from "../../namespace/pin.ts";
 import {
-  entriesOf,
+  directoriesIn,
   present,
   removeDirectory,
   removeWith,
@@ -385,9 +385,7 @@ export class NodeState {
 
   /** The ids of all sandboxes that have a directory. */
   sandboxIds(): string[] {
-    return entriesOf(this.sandboxesDirectory)
-      .filter(({ kind, name }) => kind === "directory" && isId(name))
-      .map(({ name }) => name).sort();
+    return directoriesIn(this.sandboxesDirectory).filter(isId).sort();
   }
 
   /** Removes what a sandbox left here; its pin must be gone. The record goes last, so that a crash leaves it to be found. */

@@ -17,8 +17,8 @@ import {
 } from "../../../ffi/file.ts";
 import { unpinChecked } from "../../namespace/pin.ts";
 import {
+  directoriesIn,
   ensureDirectory,
-  entriesOf,
   present,
   removeWith,
 } from "../../state/directory.ts";
@@ -62,7 +62,7 @@ export class RemovedSandboxes {
 
   /** The names of those that are here. */
   names(): string[] {
-    return entriesOf(this.#directory).map(({ name }) => name);
+    return directoriesIn(this.#directory);
   }
 
   /** Keeps the namespace of one from being destroyed, if it can be had; the caller owns the descriptor. */

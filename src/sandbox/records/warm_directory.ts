@@ -14,7 +14,7 @@ import { utf8 } from "../../../ffi/buffer.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { isPinOf } from "../../namespace/pin.ts";
-import { entriesOf } from "../../state/directory.ts";
+import { directoriesIn } from "../../state/directory.ts";
 import { eachAbandoned, OwnDirectory } from "../../state/own_directory.ts";
 import { makeFile, removeIfEmpty, writeNewFile } from "../../state/store.ts";
 import { DNS_FILES, HOSTS, resolvConf, type Resolver } from "./dns.ts";
@@ -104,15 +104,10 @@ export class WarmDirectory implements Disposable {
 
 /** The pins of all of them, whose processes may be dead or alive. */
 export function warmPins(directory: string): string[] {
-  return directoriesIn(directory).flatMap(directoriesIn)
-    .map((one) => `${one}/${PIN}`);
-}
-
-/** Paths; what else somebody has put there is left alone. */
-function directoriesIn(directory: string): string[] {
-  return entriesOf(directory)
-    .filter(({ kind }) => kind === "directory")
-    .map(({ name }) => `${directory}/${name}`);
+  return directoriesIn(directory).flatMap((pool) =>
+    directoriesIn(`${directory}/${pool}`)
+      .map((name) => `${directory}/${pool}/${name}/${PIN}`)
+  );
 }
 
 /**
@@ -131,9 +126,9 @@ export function removeWarmDirectories(
   const found: string[] = [];
   eachAbandoned(directory, (pool) => {
     // Of a living process it may go meanwhile.
-    for (const one of directoriesIn(pool)) {
-      found.push(one);
-      if (!dryRun) removePinned(one);
+    for (const name of directoriesIn(pool)) {
+      found.push(`${pool}/${name}`);
+      if (!dryRun) removePinned(`${pool}/${name}`);
     }
     if (!dryRun) removeIfEmpty(pool);
   }, isAll);
