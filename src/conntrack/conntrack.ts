@@ -7,6 +7,7 @@ import { Errno } from "../../ffi/errno.ts";
 import { IpAddress, type IpFamily } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { NLM_F_ACK, type Request } from "../netlink/message.ts";
+import { Template } from "../netlink/template.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { NfFamily } from "../netlink/nfnetlink.ts";
 import {
@@ -98,16 +99,22 @@ export function flushConntrack(
  * @throws {NetlinkError} EPERM without CAP_NET_ADMIN
  */
 export function countConnections(connection: Connection): number | undefined {
-  const [reply] = connection.request({
+  const [replies] = connection.executeBatch(COUNT.with([]));
+  return replies?.[0]?.attrs.entries;
+}
+
+/** Asked for each port that is closed. */
+const COUNT = new Template((_: readonly []) => ({
+  queries: [{
     operation: "count conntrack",
     type: ConntrackMessage.getStats,
     flags: 0,
     codec: statsMessage,
     value: { header: {}, attrs: {} },
+    reply: statsMessage,
     isAnswered: true,
-  });
-  return reply?.attrs.entries;
-}
+  }],
+}));
 
 /** Has the kernel delete what matches; false when it cannot. */
 function flushAtOnce(

@@ -15,7 +15,7 @@ import {
   specificKey,
   wildcardKey,
 } from "./elements.ts";
-import { listenersOn, type SocketTables } from "./listeners.ts";
+import { findObstacle, type SocketTables } from "./listeners.ts";
 import type { HostPort } from "./mapping.ts";
 import { SETS, TABLE } from "./sets.ts";
 
@@ -39,23 +39,19 @@ export function refuseUnusable(
 ): void {
   for (const mapping of mappings) {
     const { hostIP } = mapping;
-    if (
-      !isWildcard(mapping) && hostIP !== undefined &&
-      !nodeAddresses().some((address) => address.equals(hostIP))
-    ) {
+    if (hostIP === undefined || hostIP.isUnspecified) continue;
+    if (!nodeAddresses().some((address) => address.equals(hostIP))) {
       throw new SandboxError("HostAddressUnknown", { hostIP: String(hostIP) });
     }
   }
-  for (const [i, listener] of listenersOn(sockets, mappings).entries()) {
-    const mapping = mappings[i];
-    if (listener === undefined || mapping === undefined) continue;
-    const { address, port } = listener;
-    throw inUse(
-      mapping,
-      address.family,
-      `a socket of the node on ${bracketed(String(address))}:${port}`,
-    );
-  }
+  const obstacle = findObstacle(sockets, mappings);
+  if (obstacle === undefined) return;
+  const { mapping, socket: { address, port } } = obstacle;
+  throw inUse(
+    mapping,
+    address.family,
+    `a socket of the node on ${bracketed(String(address))}:${port}`,
+  );
 }
 
 /**

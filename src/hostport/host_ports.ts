@@ -74,20 +74,33 @@ export function claimHostPorts(
   mappings: readonly HostPort[],
   asked: ClaimOptions,
 ): void {
-  const options = { ...asked, nodeAddresses: once(asked.nodeAddresses) };
+  const { withHairpin, describeOwner } = asked;
+  const nodeAddresses = once(asked.nodeAddresses);
+  const options = { withHairpin, describeOwner, nodeAddresses };
   if (mappings.length > 0) refuseUnusable(sockets, mappings, options);
-  const wanted = options.withHairpin
+  const wanted = withHairpin
     ? elementsOf(mappings, owner)
     : portsOf(mappings, owner);
   if (wanted.length === 0) return;
   inTurn(sockets, () => {
-    const change = { add: wanted, isAll: options.withHairpin };
+    const change = { add: wanted, delete: undefined, isAll: withHairpin };
     if (sockets.memory?.tryCommit(sockets.nft, change)) return;
     claimByAsking(sockets, owner, mappings, wanted, options);
   });
   if (owner.hostNetwork) return;
-  const filters = mappings.flatMap((mapping) => oldFlows(mapping, options));
+  const datagrams = withoutTcp(mappings);
+  if (datagrams === undefined) return;
+  const filters = datagrams.flatMap((mapping) => oldFlows(mapping, options));
   if (filters.length > 0) flushConntrack(sockets.nft.netlink, filters);
+}
+
+/** Mostly there are none, and nothing is made then. */
+function withoutTcp(mappings: readonly HostPort[]): HostPort[] | undefined {
+  let others: HostPort[] | undefined;
+  for (const mapping of mappings) {
+    if (mapping.protocol !== "tcp") (others ??= []).push(mapping);
+  }
+  return others;
 }
 
 /** Asked for at most once in a claim. */
@@ -124,7 +137,8 @@ function claimByAsking(
     addAll(transaction, missing);
     try {
       sockets.nft.commit(transaction, { generation });
-      sockets.memory?.committed(generation, { add: missing });
+      const change = { add: missing, delete: undefined, isAll: false };
+      sockets.memory?.committed(generation, change);
     } catch (error) {
       if (!isNetlinkError(error, Errno.EEXIST)) throw error;
       // Somebody was faster, who may let go of it meanwhile, or the address is another pod's by the table.
@@ -144,7 +158,6 @@ function oldFlows(
   { nodeAddresses }: ClaimOptions,
 ): ConntrackFilter[] {
   const { protocol, hostIP, hostPort, families } = mapping;
-  if (protocol === "tcp") return [];
   return nodeAddresses().filter((address) =>
     families.includes(address.family) &&
     (isWildcard(mapping) || hostIP?.equals(address))
@@ -174,12 +187,14 @@ export function releaseHostPorts(
     const placed = withHairpin
       ? elementsOf(mappings, owner)
       : portsOf(mappings, owner);
-    if (memory?.tryCommit(nft, { delete: placed })) return;
+    const change = { add: undefined, delete: placed, isAll: false };
+    if (memory?.tryCommit(nft, change)) return;
     deleteOwned(
       nft,
       placed,
       (found) => found?.comment === owner.id,
-      (generation, gone) => memory?.committed(generation, { delete: gone }),
+      (generation, gone) =>
+        memory?.committed(generation, { ...change, delete: gone }),
     );
   });
   if (owner.hostNetwork) return;
@@ -213,11 +228,10 @@ function forgetFlows(
   mappings: readonly HostPort[],
   isGone: boolean,
 ): void {
-  const ended = mappings.filter(({ protocol }) =>
-    !isGone || protocol !== "tcp"
-  );
+  const ended = isGone ? withoutTcp(mappings) : mappings;
+  if (ended === undefined || ended.length === 0) return;
   // With nothing tracked there is no need to know whose the addresses are.
-  if (ended.length === 0 || countConnections(nft.netlink) === 0) return;
+  if (countConnections(nft.netlink) === 0) return;
   const filters = addresses.filter((a) => isFreeOr(nft, a, id)).flatMap((
     address,
   ) =>

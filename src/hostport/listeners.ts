@@ -24,74 +24,91 @@ export interface SocketTables {
   readonly mayShadow?: (socket: ListeningSocket) => boolean;
 }
 
+/** A socket of the node that is in the way of a mapping. */
+export interface Obstacle {
+  readonly mapping: HostPort;
+  /** An IPv6 socket on an IPv4 address is shown as what it is. */
+  readonly socket: ListeningSocket;
+}
+
 /**
- * For each of the mappings a socket that listens on what it asks for, an IPv6 socket on an IPv4 address shown as what it
- * is. Neighbouring ports are one question: the kernel looks through all of its places for listeners for each, 15 µs.
+ * The first of the mappings whose port a socket of the node waits on. Neighbouring ports are one question: the kernel looks
+ * through all of its places for listeners for each, 15 µs.
  */
-export function listenersOn(
+export function findObstacle(
   tables: SocketTables,
   mappings: readonly HostPort[],
-): (ListeningSocket | undefined)[] {
-  const { mayShadow = () => false } = tables;
-  const waiting = new Map<PortProtocol, readonly ListeningSocket[]>();
+): Obstacle | undefined {
+  let waiting: Map<PortProtocol, readonly ListeningSocket[]> | undefined;
   for (const protocol of PORT_PROTOCOLS) {
-    const asked = mappings.filter((mapping) => mapping.protocol === protocol);
-    if (asked.length === 0) continue;
-    const found = protocol === "sctp"
-      ? parseSctpEndpoints(tables.sctpEndpoints?.() ?? "")
-      : rangesOf(asked).flatMap((ports) =>
-        ask(tables.diag, protocol, asked, ports)
-      );
+    const found = socketsOf(tables, protocol, mappings);
     if (found.length === 0) continue;
-    waiting.set(
-      protocol,
-      found.map((one) => ({ ...one, address: plain(one.address) })),
-    );
+    waiting ??= new Map();
+    waiting.set(protocol, found.map(plain));
   }
-  if (waiting.size === 0) return mappings.map(() => undefined);
-  return mappings.map((mapping) =>
-    waiting.get(mapping.protocol)?.find((socket) =>
+  if (waiting === undefined) return undefined;
+  const { mayShadow = () => false } = tables;
+  for (const mapping of mappings) {
+    const socket = waiting.get(mapping.protocol)?.find((socket) =>
       socket.port === mapping.hostPort && shadows(mapping, socket) &&
       !mayShadow(socket)
-    )
-  );
+    );
+    if (socket !== undefined) return { mapping, socket };
+  }
+  return undefined;
 }
+
+/** Sockets of a protocol on the ports of the mappings, or between these. */
+function socketsOf(
+  { diag, sctpEndpoints }: SocketTables,
+  protocol: PortProtocol,
+  mappings: readonly HostPort[],
+): readonly ListeningSocket[] {
+  const ports: number[] = [];
+  let hasIpv4 = false;
+  for (const mapping of mappings) {
+    if (mapping.protocol !== protocol) continue;
+    ports.push(mapping.hostPort);
+    hasIpv4 ||= mapping.families[0] === 4;
+  }
+  if (ports.length === 0) return NONE;
+  if (protocol === "sctp") return parseSctpEndpoints(sctpEndpoints?.() ?? "");
+  ports.sort((a, b) => a - b);
+  let found = NONE;
+  let from = 0;
+  for (let i = 1; i <= ports.length; i++) {
+    const port = ports[from] as number;
+    const lastPort = ports[i - 1] as number;
+    if (i < ports.length && (ports[i] as number) - lastPort <= NEAR) continue;
+    const more = ask(diag, protocol, hasIpv4, { port, lastPort });
+    if (more.length > 0) found = [...found, ...more];
+    from = i;
+  }
+  return found;
+}
+
+const NONE: readonly ListeningSocket[] = [];
+
+/** Ports so near to each other are asked for together, and those between them with them. */
+const NEAR = 32;
 
 function ask(
   diag: Connection,
   protocol: "tcp" | "udp",
-  mappings: readonly HostPort[],
+  hasIpv4: boolean,
   ports: PortRange,
 ): readonly ListeningSocket[] {
   if (protocol === "tcp") return listTcpListeners(diag, ports);
   // An IPv6 socket may take IPv4 clients as well, so those are always looked at.
-  return ([6, 4] as const).flatMap((family) =>
-    family === 6 || mappings.some(({ families }) => families.includes(4))
-      ? listListeners(diag, { protocol, family, ...ports })
-      : []
-  );
+  const found = listListeners(diag, { protocol, family: 6, ...ports });
+  return hasIpv4
+    ? [...found, ...listListeners(diag, { protocol, family: 4, ...ports })]
+    : found;
 }
 
 interface PortRange {
   readonly port: number;
   readonly lastPort: number;
-}
-
-/** Ports so near to each other are asked for together, and those between them with them. */
-const NEAR = 32;
-
-function rangesOf(mappings: readonly HostPort[]): PortRange[] {
-  const ranges: PortRange[] = [];
-  const ports = mappings.map(({ hostPort }) => hostPort).sort((a, b) => a - b);
-  for (const port of ports) {
-    const last = ranges.at(-1);
-    if (last === undefined || port - last.lastPort > NEAR) {
-      ranges.push({ port, lastPort: port });
-    } else {
-      ranges[ranges.length - 1] = { port: last.port, lastPort: port };
-    }
-  }
-  return ranges;
 }
 
 function shadows(mapping: HostPort, socket: ListeningSocket): boolean {
@@ -105,8 +122,11 @@ function shadows(mapping: HostPort, socket: ListeningSocket): boolean {
 }
 
 /** An IPv6 socket may be bound to an IPv4 address, written as `::ffff:192.0.2.1`. */
-function plain(address: IpAddress): IpAddress {
-  return address.isIpv4Mapped
-    ? IpAddress.fromBytes(address.bytes.subarray(12))
-    : address;
+function plain(socket: ListeningSocket): ListeningSocket {
+  const { address } = socket;
+  if (!address.isIpv4Mapped) return socket;
+  return {
+    ...socket,
+    address: IpAddress.fromBytes(address.bytes.subarray(12)),
+  };
 }

@@ -56,8 +56,8 @@ export interface SinglePortMapping {
 export interface HostPort {
   /** Transport protocol. */
   readonly protocol: PortProtocol;
-  /** Address of the node that answers; unset for every address of `families`. */
-  readonly hostIP?: IpAddress;
+  /** Address of the node that answers; undefined for every address of `families`. */
+  readonly hostIP: IpAddress | undefined;
   /** Port on the node. */
   readonly hostPort: number;
   /** Port in the pod. */
@@ -76,40 +76,64 @@ export function lastHostPort(mapping: PortMapping): number {
  * @returns one mapping a port, in ascending order
  */
 export function expandPortMapping(mapping: PortMapping): SinglePortMapping[] {
-  const { hostPort, containerPort, hostIP, protocol = "tcp" } = mapping;
-  const address = hostIP === undefined
-    ? {}
-    : { hostIP: IpAddress.parse(hostIP).toString() };
-  const count = lastHostPort(mapping) - hostPort + 1;
+  const { protocol = "tcp" } = mapping;
+  const hostIP = mapping.hostIP === undefined
+    ? undefined
+    : IpAddress.parse(mapping.hostIP).toString();
+  const last = lastHostPort(mapping);
+  let { hostPort, containerPort } = mapping;
   const ports: SinglePortMapping[] = [];
-  for (let i = 0; i < count; i++) {
-    ports.push({
-      protocol,
-      hostPort: hostPort + i,
-      containerPort: containerPort + i,
-      ...address,
-    });
+  for (; hostPort <= last; hostPort++, containerPort++) {
+    const port = { protocol, hostPort, containerPort };
+    ports.push(hostIP === undefined ? port : { ...port, hostIP });
   }
   return ports;
 }
 
+const IPV4: readonly IpFamily[] = [4];
+const IPV6: readonly IpFamily[] = [6];
+const BOTH: readonly IpFamily[] = [4, 6];
+
+/** A sandbox's mappings as the ruleset needs them, for the IP versions that it has addresses of. */
+export function toHostPorts(
+  mappings: readonly SinglePortMapping[],
+  addresses: readonly IpAddress[],
+): HostPort[] {
+  const families = familiesOf(addresses);
+  const ports: HostPort[] = [];
+  for (const mapping of mappings) ports.push(toHostPort(mapping, families));
+  return ports;
+}
+
+/** The IP versions of a sandbox's addresses, 4 before 6; it has one of each at most. */
+export function familiesOf(
+  addresses: readonly IpAddress[],
+): readonly IpFamily[] {
+  const [first] = addresses;
+  if (addresses.length === 2) return BOTH;
+  if (first === undefined) return [];
+  return first.family === 4 ? IPV4 : IPV6;
+}
+
 /**
  * A mapping as the ruleset needs it.
- * @param families the IP versions that the sandbox has addresses of
+ * @param families the IP versions that the sandbox has addresses of, 4 before 6
  */
 export function toHostPort(
-  mapping: SinglePortMapping,
+  { protocol, hostIP, hostPort, containerPort }: SinglePortMapping,
   families: readonly IpFamily[],
 ): HostPort {
-  const { protocol, hostPort, containerPort } = mapping;
-  const base = { protocol, hostPort, containerPort };
-  if (mapping.hostIP === undefined) {
-    // Mostly in order: sorting compares numbers as texts.
-    const isOrdered = families[0] === 4;
-    return { ...base, families: isOrdered ? families : families.toSorted() };
+  if (hostIP === undefined) {
+    return { protocol, hostIP, hostPort, containerPort, families };
   }
-  const hostIP = IpAddress.parse(mapping.hostIP);
-  return { ...base, hostIP, families: [hostIP.family] };
+  const address = IpAddress.parse(hostIP);
+  return {
+    protocol,
+    hostIP: address,
+    hostPort,
+    containerPort,
+    families: address.family === 4 ? IPV4 : IPV6,
+  };
 }
 
 /**

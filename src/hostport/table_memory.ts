@@ -17,7 +17,7 @@ import {
   type NftablesConnection,
 } from "../nftables/connection.ts";
 import type { NftSet } from "../nftables/ruleset.ts";
-import { type Placed, portKey } from "./elements.ts";
+import { place, type Placed, portKey } from "./elements.ts";
 import { ALL_SETS, SETS, TABLE } from "./sets.ts";
 import {
   type ElementChange,
@@ -25,30 +25,47 @@ import {
   usualChange,
 } from "./table_messages.ts";
 
-/** Sets whose elements exclude an element of the wildcard maps, each with its family. */
-const EXCLUDING: ReadonlyMap<NftSet, IpFamily> = new Map(
-  ([4, 6] as const).flatMap((family) => {
-    const { specific, hostNetwork, hostNetworkSpecific } = SETS[family];
-    return [specific, hostNetwork, hostNetworkSpecific]
-      .map((set) => [set, family] as const);
-  }),
+/** What matters of a set here. */
+interface SetTraits {
+  readonly family: IpFamily;
+  /** Whether its elements exclude an element of the wildcard maps. */
+  readonly isExcluding: boolean;
+  /** Whether it is a wildcard map. */
+  readonly isWildcard: boolean;
+  /** Of those whose keys are protocol and port, which are names of elements with it; otherwise undefined. */
+  readonly number: number | undefined;
+}
+
+const EXCLUDING: readonly NftSet[] = [SETS[4], SETS[6]].flatMap((sets) => [
+  sets.specific,
+  sets.hostNetwork,
+  sets.hostNetworkSpecific,
+]);
+
+const TRAITS: ReadonlyMap<NftSet, SetTraits> = new Map(
+  ALL_SETS.map((set, i) => [set, {
+    family: Object.values(SETS[4]).includes(set) ? 4 : 6,
+    isExcluding: EXCLUDING.includes(set),
+    isWildcard: set === SETS[4].wildcard || set === SETS[6].wildcard,
+    number: set.key[0] === "inet_proto" ? i : undefined,
+  }]),
 );
 
-/** The wildcard maps with their families. */
-const WILDCARD: ReadonlyMap<NftSet, IpFamily> = new Map(
-  ([4, 6] as const).map((family) => [SETS[family].wildcard, family]),
-);
+function traitsOf(set: NftSet): SetTraits {
+  const traits = TRAITS.get(set);
+  if (traits === undefined) {
+    throw new TypeError(`${set.name} is no set of ours`);
+  }
+  return traits;
+}
 
 /** Of a table with more excluding elements, which are listed to find out, nothing is kept for a while: each claim asks. */
 const MAX_LISTED = 1000;
 
 /** What is done to the table. */
 export interface TableChange extends ElementChange {
-  /**
-   * Whether what is added is all that its owner has.
-   * @default false
-   */
-  readonly isAll?: boolean;
+  /** Whether what is added is all that its owner has. */
+  readonly isAll: boolean;
 }
 
 /** Of making a change while others make theirs. */
@@ -87,12 +104,15 @@ export class TableMemory {
     // Nothing is sent then, and no generation made.
     if (isEmpty(change)) return true;
     // Not worth a look at the table then.
-    if (!this.#isMine(change)) return false;
-    return this.#attempt(
-      nft,
-      () => this.#permits(change) ? change : undefined,
-      () => this.#note(change),
-    );
+    if (!this.#isMine(change.delete)) return false;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const generation = this.#current(nft);
+      if (generation === undefined || !this.#permits(change)) return false;
+      const isDone = this.#commit(nft, change, generation);
+      if (isDone) this.#note(change);
+      if (isDone !== undefined) return isDone;
+    }
+    return false;
   }
 
   /**
@@ -101,46 +121,39 @@ export class TableMemory {
    * @returns false when nothing was done, because that cannot be told without asking
    */
   tryRelease(nft: NftablesConnection, owner: string): boolean {
-    const known = () => {
-      const own = this.#mine.get(owner);
-      return own?.isAll === true ? own : undefined;
-    };
-    if (known() === undefined) return false;
-    return this.#attempt(
-      nft,
-      () => {
-        const own = known();
-        return own && { delete: placedOf(own) };
-      },
-      () => this.#mine.delete(owner),
-    );
-  }
-
-  #attempt(
-    nft: NftablesConnection,
-    plan: () => ElementChange | undefined,
-    onDone: () => void,
-  ): boolean {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      // Not worth a look at the table if it is not known.
+      if (this.#mine.get(owner)?.isAll !== true) return false;
       const generation = this.#current(nft);
-      const change = generation === undefined ? undefined : plan();
-      if (generation === undefined || change === undefined) return false;
-      try {
-        const usual = usualChange(change, generation);
-        if (usual !== undefined) nft.commitEncoded(usual, generation);
-        else nft.commit(transactionOf(change), { generation });
-        this.#generation = nextGeneration(generation);
-        onDone();
-        return true;
-      } catch (error) {
-        // Somebody has one of them: the caller finds out who.
-        if (isNetlinkError(error, Errno.EEXIST)) return false;
-        if (!(error instanceof GenerationError)) throw error;
-        this.#calm = 0;
-        this.#forget();
-      }
+      const own = this.#mine.get(owner);
+      if (generation === undefined || own === undefined) return false;
+      const change = { add: undefined, delete: placedOf(own), isAll: false };
+      const isDone = this.#commit(nft, change, generation);
+      if (isDone) this.#mine.delete(owner);
+      if (isDone !== undefined) return isDone;
     }
     return false;
+  }
+
+  /** Returns false when somebody has one of the elements: the caller finds out who; undefined when somebody else has committed. */
+  #commit(
+    nft: NftablesConnection,
+    change: ElementChange,
+    generation: number,
+  ): boolean | undefined {
+    try {
+      const usual = usualChange(change, generation);
+      if (usual !== undefined) nft.commitEncoded(usual, generation);
+      else nft.commit(transactionOf(change), { generation });
+      this.#generation = nextGeneration(generation);
+      return true;
+    } catch (error) {
+      if (isNetlinkError(error, Errno.EEXIST)) return false;
+      if (!(error instanceof GenerationError)) throw error;
+      this.#calm = 0;
+      this.#forget();
+      return undefined;
+    }
   }
 
   /** Is to be called after a change that had to ask, with the generation that it was based on. */
@@ -178,49 +191,63 @@ export class TableMemory {
     return this.#generation;
   }
 
-  #permits(change: TableChange): boolean {
-    return (change.add ?? []).every((placed) => {
-      if (EXCLUDING.has(placed.set)) return false;
-      const family = WILDCARD.get(placed.set);
-      return family === undefined ||
-        !this.#excluded.has(portOf(family, placed));
-    }) && this.#isMine(change);
+  #permits({ add, delete: gone }: TableChange): boolean {
+    if (add !== undefined) {
+      for (const placed of add) {
+        const traits = traitsOf(placed.set);
+        if (traits.isExcluding) return false;
+        if (
+          traits.isWildcard && this.#excluded.size > 0 &&
+          this.#excluded.has(portOf(traits.family, placed.element.key))
+        ) return false;
+      }
+    }
+    return this.#isMine(gone);
   }
 
-  #isMine({ delete: gone = [] }: TableChange): boolean {
-    return gone.every((placed) => {
-      const { comment } = placed.element;
-      return comment !== undefined &&
-        this.#mine.get(comment)?.sets.has(nameOf(placed)) === true;
-    });
-  }
-
-  #note({ add = [], delete: gone = [], isAll = false }: TableChange): void {
+  #isMine(gone: readonly Placed[] | undefined): boolean {
+    if (gone === undefined) return true;
     for (const placed of gone) {
-      const owner = placed.element.comment ?? "";
-      const sets = this.#mine.get(owner)?.sets;
-      if (sets?.delete(nameOf(placed)) && sets.size === 0) {
-        this.#mine.delete(owner);
-      }
-    }
-    for (const placed of add) {
       const { comment } = placed.element;
-      if (comment !== undefined) {
-        let own = this.#mine.get(comment);
-        if (own === undefined) {
-          own = { isAll, sets: new Map() };
-          this.#mine.set(comment, own);
-        }
-        const name = nameOf(placed);
-        own.sets.set(
-          name,
-          typeof name === "number" ? placed.set : unowned(placed),
-        );
-      }
-      const family = EXCLUDING.get(placed.set);
-      // Kept when the element goes: to ask in vain is harmless.
-      if (family !== undefined) this.#excluded.add(portOf(family, placed));
+      if (
+        comment === undefined ||
+        this.#mine.get(comment)?.sets.has(nameOf(placed)) !== true
+      ) return false;
     }
+    return true;
+  }
+
+  #note({ add, delete: gone, isAll }: TableChange): void {
+    if (gone !== undefined) {
+      for (const placed of gone) this.#noteGone(placed);
+    }
+    if (add !== undefined) {
+      for (const placed of add) this.#noteAdded(placed, isAll);
+    }
+  }
+
+  #noteGone(placed: Placed): void {
+    const owner = placed.element.comment ?? "";
+    const sets = this.#mine.get(owner)?.sets;
+    if (sets?.delete(nameOf(placed)) && sets.size === 0) {
+      this.#mine.delete(owner);
+    }
+  }
+
+  #noteAdded(placed: Placed, isAll: boolean): void {
+    const { set, element: { key, comment } } = placed;
+    if (comment !== undefined) {
+      let own = this.#mine.get(comment);
+      if (own === undefined) {
+        own = { isAll, sets: new Map() };
+        this.#mine.set(comment, own);
+      }
+      const name = nameOf(placed);
+      own.sets.set(name, typeof name === "number" ? set : place(set, key));
+    }
+    const { family, isExcluding } = traitsOf(set);
+    // Kept when the element goes: to ask in vain is harmless.
+    if (isExcluding) this.#excluded.add(portOf(family, key));
   }
 
   /** Begins anew. Should somebody commit meanwhile, the next commit tells. */
@@ -230,9 +257,10 @@ export class TableMemory {
       return;
     }
     const generation = nft.generation();
-    const listed = [...EXCLUDING].flatMap(([set, family]) =>
-      nft.listElements(TABLE, set)
-        .map((element) => portOf(family, { set, element }))
+    const listed = [...TRAITS].flatMap(([set, { family, isExcluding }]) =>
+      isExcluding
+        ? nft.listElements(TABLE, set).map(({ key }) => portOf(family, key))
+        : []
     );
     if (listed.length > MAX_LISTED) {
       this.#crowded = MAX_LISTED;
@@ -269,36 +297,26 @@ function placedOf({ sets }: OwnElements): Placed[] {
     if ("set" in found) placed.push(found);
     else if (typeof name === "number") {
       const key = portKey(name >> 16 & 0xff, name & 0xffff);
-      placed.push({ set: found, element: { key } });
+      placed.push(place(found, key));
     }
   }
   return placed;
 }
 
-/** An element as it is deleted. */
-function unowned({ set, element: { key } }: Placed): Placed {
-  return { set, element: { key } };
+function isEmpty({ add, delete: gone }: TableChange): boolean {
+  return (add === undefined || add.length === 0) &&
+    (gone === undefined || gone.length === 0);
 }
-
-function isEmpty({ add = [], delete: gone = [] }: TableChange): boolean {
-  return add.length === 0 && gone.length === 0;
-}
-
-/** Of the sets whose keys are protocol and port. */
-const SET_NUMBERS: ReadonlyMap<NftSet, number> = new Map(
-  ALL_SETS.filter(({ key: [first] }) => first === "inet_proto")
-    .map((set, i) => [set, i]),
-);
 
 function nameOf({ set, element: { key } }: Placed): ElementName {
-  const number = SET_NUMBERS.get(set);
+  const { number } = traitsOf(set);
   return number === undefined
     ? set.name + key.toHex()
     : number << 24 | portIn(key);
 }
 
-function portOf(family: IpFamily, { element }: Placed): number {
-  return family << 24 | portIn(element.key);
+function portOf(family: IpFamily, key: Uint8Array): number {
+  return family << 24 | portIn(key);
 }
 
 /** Protocol and port as a number: they are the last two fields of a key, of four bytes each. */

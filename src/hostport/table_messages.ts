@@ -9,26 +9,26 @@ import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
 import { type FieldValue, MAX_FIELDS, Template } from "../netlink/template.ts";
 import type { NftSet } from "../nftables/ruleset.ts";
 import { Transaction } from "../nftables/transaction.ts";
-import { bySet, type Placed } from "./elements.ts";
+import { bySet, place, type Placed } from "./elements.ts";
 import { ALL_SETS, TABLE } from "./sets.ts";
 
 /** Elements that go and elements that come. */
 export interface ElementChange {
   /** The change is refused if one of them is there. */
-  readonly add?: readonly Placed[];
+  readonly add: readonly Placed[] | undefined;
   /** The change is refused if one of them is not there. */
-  readonly delete?: readonly Placed[];
+  readonly delete: readonly Placed[] | undefined;
 }
 
 /** The change as a transaction. */
 export function transactionOf(
-  { add = [], delete: gone = [] }: ElementChange,
+  { add, delete: gone }: ElementChange,
 ): Transaction {
   const transaction = new Transaction();
-  for (const [set, elements] of bySet(gone)) {
+  for (const [set, elements] of bySet(gone ?? [])) {
     transaction.deleteElements(TABLE, set, elements);
   }
-  for (const [set, elements] of bySet(add)) {
+  for (const [set, elements] of bySet(add ?? [])) {
     transaction.addElements(TABLE, set, elements, { exclusive: true });
   }
   return transaction;
@@ -41,26 +41,31 @@ export function transactionOf(
  * @throws {CodecError} if an owner is no plain text
  */
 export function usualChange(
-  { add = [], delete: gone = [] }: ElementChange,
+  { add, delete: gone }: ElementChange,
   generation: number,
 ): EncodedBatch<unknown> | undefined {
-  if (add.length + gone.length > MAX_FIELDS) return undefined;
-  const owner = add[0]?.element.comment ?? "";
+  const owner = add?.[0]?.element.comment ?? "";
   const fields: FieldValue[] = [owner, swapped(generation)];
   let shape = "";
-  let last: Uint8Array | undefined;
-  for (const { set, element } of gone) {
-    fields.push(element.key);
-    shape += tokenOf(set, DELETE);
-  }
-  for (const { set, element: { key, data, comment } } of add) {
-    if (comment !== owner) return undefined;
-    if (key === last) shape += tokenOf(set, ADD_SAME_KEY);
-    else {
-      fields.push(last = key);
-      shape += tokenOf(set, ADD);
+  if (gone !== undefined) {
+    if (gone.length > MAX_FIELDS) return undefined;
+    for (const { set, element } of gone) {
+      fields.push(element.key);
+      shape += tokenOf(set, DELETE);
     }
-    if (data !== undefined) fields.push(data);
+  }
+  if (add !== undefined) {
+    if (add.length > MAX_FIELDS) return undefined;
+    let last: Uint8Array | undefined;
+    for (const { set, element: { key, data, comment } } of add) {
+      if (comment !== owner) return undefined;
+      if (key === last) shape += tokenOf(set, ADD_SAME_KEY);
+      else {
+        fields.push(last = key);
+        shape += tokenOf(set, ADD);
+      }
+      if (data !== undefined) fields.push(data);
+    }
   }
   if (fields.length > MAX_FIELDS) return undefined;
   // The length of all else follows from the sets.
@@ -113,10 +118,10 @@ const CHANGE = new Template((fields: readonly FieldValue[], shape: string) => {
     if (set === undefined) throw new TypeError(token);
     const way = code % 3;
     if (way !== ADD_SAME_KEY) key = next();
-    if (way === DELETE) gone.push({ set, element: { key } });
+    if (way === DELETE) gone.push(place(set, key));
     else {
-      const data = set.data === undefined ? {} : { data: next() };
-      add.push({ set, element: { key, ...data, comment: owner } });
+      const data = set.data === undefined ? undefined : next();
+      add.push(place(set, key, data, owner));
     }
   }
   return {

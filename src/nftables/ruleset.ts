@@ -44,9 +44,9 @@ export interface Element {
   /** Last key of a range (inclusive); only in interval sets. */
   readonly keyEnd?: Uint8Array;
   /** A map's value. */
-  readonly data?: Uint8Array;
+  readonly data?: Uint8Array | undefined;
   /** At most 127 bytes; `nft list` shows it. */
-  readonly comment?: string;
+  readonly comment?: string | undefined;
 }
 
 /** Where the kernel enters a base chain. */

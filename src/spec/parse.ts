@@ -227,7 +227,11 @@ export function checkPortMappings(
 }
 
 function placedPorts(ports: readonly PortMapping[]): Placed<PortMapping>[] {
-  return ports.map((value, i) => ({ path: `ports[${i}]`, value }));
+  const placed: Placed<PortMapping>[] = [];
+  for (const value of ports) {
+    placed.push({ path: `ports[${placed.length}]`, value });
+  }
+  return placed;
 }
 
 /**

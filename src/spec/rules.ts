@@ -8,6 +8,7 @@ import {
   hostIPsConflict,
   lastHostPort,
   type PortMapping,
+  type PortProtocol,
 } from "../hostport/mapping.ts";
 import { compareText } from "../text.ts";
 import { AddressPool } from "../ipam/pool.ts";
@@ -32,6 +33,13 @@ export interface PortContext {
   readonly hostNetwork: boolean;
 }
 
+/** A mapping as it is compared with others. */
+interface PortEntry extends Placed<PortMapping> {
+  readonly index: number;
+  readonly protocol: PortProtocol;
+  readonly hostIP: IpAddress | undefined;
+}
+
 /** Host ports: address families, the node's network, and no two that exclude each other. */
 export function checkPorts(
   problems: Problems,
@@ -47,16 +55,13 @@ export function checkPorts(
     );
     return;
   }
-  const entries = ports.map(({ path, value }, index) => ({
-    path,
-    index,
-    value,
-    protocol: value.protocol ?? "tcp",
-    hostIP: value.hostIP === undefined
-      ? undefined
-      : IpAddress.parse(value.hostIP),
-  }));
-  for (const { path, value, hostIP } of entries) {
+  const entries: PortEntry[] = [];
+  let count = 0;
+  for (const { path, value } of ports) {
+    const { protocol = "tcp", hostIP: text } = value;
+    const hostIP = text === undefined ? undefined : IpAddress.parse(text);
+    entries.push({ path, index: entries.length, value, protocol, hostIP });
+    count += lastHostPort(value) - value.hostPort + 1;
     if (context.hostNetwork) {
       if (value.containerPort !== value.hostPort) {
         problems.add(
@@ -73,14 +78,10 @@ export function checkPorts(
         `the sandbox has no IPv${hostIP.family} address that ${hostIP} could lead to: write an IPv${
           hostIP.family === 4 ? 6 : 4
         } address, or give the node an IPv${hostIP.family} pod CIDR`,
-        value.hostIP,
+        text,
       );
     }
   }
-  const count = entries.reduce(
-    (sum, { value }) => sum + lastHostPort(value) - value.hostPort + 1,
-    0,
-  );
   if (count > MAX_HOST_PORTS) {
     problems.add(
       "ports",
@@ -92,11 +93,12 @@ export function checkPorts(
   entries.sort((a, b) =>
     compareText(a.protocol, b.protocol) || a.value.hostPort - b.value.hostPort
   );
-  for (const [i, entry] of entries.entries()) {
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i] as PortEntry;
     for (let j = i + 1; j < entries.length; j++) {
-      const other = entries[j];
+      const other = entries[j] as PortEntry;
       if (
-        other?.protocol !== entry.protocol ||
+        other.protocol !== entry.protocol ||
         other.value.hostPort > lastHostPort(entry.value)
       ) break;
       if (!hostIPsConflict(entry.hostIP, other.hostIP)) continue;

@@ -179,7 +179,12 @@ Deno.test("claimHostPorts() tries again when whoever had the port gives it back 
   await using pod = await Pod.create(node);
   using sockets = new NodeSockets(node.namespace);
   const { families, ...wanted } = { ...port, families: [4] as const };
-  const mapping = { ...wanted, protocol: "tcp" as const, families };
+  const mapping = {
+    hostIP: undefined,
+    ...wanted,
+    protocol: "tcp" as const,
+    families,
+  };
   const addresses = [IpAddress.parse(pod.address(4))];
   const nft = Object.create(sockets.nft, {
     netlink: { value: sockets.nft.netlink },

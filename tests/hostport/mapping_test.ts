@@ -9,6 +9,7 @@ import {
   PORT_PROTOCOLS,
   type PortMapping,
   toHostPort,
+  toHostPorts,
 } from "../../src/hostport/mapping.ts";
 import { IpAddress } from "../../src/net/ip.ts";
 
@@ -128,12 +129,25 @@ Deno.test("toHostPort() opens a mapping for the families that its host IP means 
       },
       of,
     ).families;
-  assertEquals(families(undefined, [6, 4]), [4, 6]);
+  assertEquals(families(undefined, [4, 6]), [4, 6]);
   assertEquals(families(undefined, [6]), [6]);
   assertEquals(families("0.0.0.0", [4, 6]), [4]);
   assertEquals(families("::", [4, 6]), [6]);
   assertEquals(families("192.0.2.1", [4, 6]), [4]);
   assertEquals(families("::1", [4, 6]), [6]);
+});
+
+Deno.test("toHostPorts() opens mappings for the families of a sandbox's addresses, IPv4 first (HP23)", () => {
+  const families = (...addresses: readonly string[]) =>
+    toHostPorts(
+      [{ protocol: "tcp", hostPort: 1, containerPort: 2 }],
+      addresses.map((text) => IpAddress.parse(text)),
+    ).map(({ families }) => families);
+  assertEquals(families("10.0.0.1", "fd00::1"), [[4, 6]]);
+  assertEquals(families("fd00::1", "10.0.0.1"), [[4, 6]]);
+  assertEquals(families("10.0.0.1"), [[4]]);
+  assertEquals(families("fd00::1"), [[6]]);
+  assertEquals(families(), [[]]);
 });
 
 const ANY = undefined;

@@ -6,7 +6,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { readTextFile } from "../../ffi/file.ts";
-import { listenersOn } from "../../src/hostport/listeners.ts";
+import { findObstacle } from "../../src/hostport/listeners.ts";
 import { PORT_PROTOCOLS, toHostPort } from "../../src/hostport/mapping.ts";
 import { Connection } from "../../src/netlink/connection.ts";
 import { createLab } from "../../src/testing/mod.ts";
@@ -52,11 +52,11 @@ Deno.test("HP24 nobody is asked for SCTP sockets, which would load the module", 
       [4, 6],
     );
     if (protocol === "sctp") {
-      assertEquals(listenersOn({ diag }, [mapping]), [undefined]);
+      assertEquals(findObstacle({ diag }, [mapping]), undefined);
       assertEquals(kernel.sent.length, 0);
     } else {
       // This kernel does not answer.
-      assertThrows(() => listenersOn({ diag }, [mapping]));
+      assertThrows(() => findObstacle({ diag }, [mapping]));
       assertEquals(kernel.sent.length, 1);
     }
   }

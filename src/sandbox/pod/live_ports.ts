@@ -3,14 +3,17 @@
  *
  * @module
  */
-import type { ConflictOptions } from "../../hostport/conflicts.ts";
-import { claimHostPorts, releaseHostPorts } from "../../hostport/host_ports.ts";
+import {
+  claimHostPorts,
+  type ClaimOptions,
+  releaseHostPorts,
+} from "../../hostport/host_ports.ts";
 import { elementsOf } from "../../hostport/elements.ts";
 import {
   comparePortMappings,
   type HostPort,
   type SinglePortMapping,
-  toHostPort,
+  toHostPorts,
 } from "../../hostport/mapping.ts";
 import { TABLE } from "../../hostport/sets.ts";
 import {
@@ -31,7 +34,10 @@ export function hasPort(
   { ports }: SandboxRecord,
   port: SinglePortMapping,
 ): boolean {
-  return ports.some((other) => comparePortMappings(other, port) === 0);
+  for (const other of ports) {
+    if (comparePortMappings(other, port) === 0) return true;
+  }
+  return false;
 }
 
 /**
@@ -49,12 +55,13 @@ export function claimNewPorts(
   const owner = portOwner(record);
   const withHairpin = true;
   undo.push(() => releaseHostPorts(sockets, owner, ports, { withHairpin }));
-  claimHostPorts(sockets, owner, ports, { ...asks(context), withHairpin });
+  claimHostPorts(sockets, owner, ports, asks(context, withHairpin));
 }
 
 /** What claiming asks of the node. */
-function asks(context: NodeContext): ConflictOptions {
+function asks(context: NodeContext, withHairpin: boolean): ClaimOptions {
   return {
+    withHairpin,
     nodeAddresses: () => nodeAddresses(context),
     describeOwner: (id) => describeOwner(context, id),
   };
@@ -139,7 +146,7 @@ function claim(
     context.sockets,
     portOwner(record),
     hostPorts(record, ports),
-    { ...asks(context), withHairpin: false },
+    asks(context, false),
   );
 }
 
@@ -168,6 +175,5 @@ function hostPorts(
   record: SandboxRecord,
   ports: readonly SinglePortMapping[],
 ): HostPort[] {
-  const families = addressesOf(record).map(({ family }) => family);
-  return ports.map((port) => toHostPort(port, families));
+  return toHostPorts(ports, addressesOf(record));
 }

@@ -5,7 +5,11 @@
  */
 import * as v from "valibot";
 import type { PortOwner } from "../../hostport/elements.ts";
-import { type HostPort, toHostPort } from "../../hostport/mapping.ts";
+import {
+  familiesOf,
+  type HostPort,
+  toHostPorts,
+} from "../../hostport/mapping.ts";
 import type { NodePeers } from "../../hostport/peers.ts";
 import { Cidr } from "../../net/cidr.ts";
 import { InterfaceAddress } from "../../net/interface_address.ts";
@@ -382,13 +386,12 @@ export function portOwner(record: SandboxRecord): PortOwner {
 /** What host ports that are asked for are held against. */
 export function portContext(record: SandboxRecord): PortContext {
   return {
-    families: addressesOf(record).map(({ family }) => family),
+    families: familiesOf(addressesOf(record)),
     hostNetwork: record.spec.hostNetwork,
   };
 }
 
 /** The sandbox's host ports as the ruleset needs them. */
 export function hostPortsOf(record: SandboxRecord): HostPort[] {
-  const families = addressesOf(record).map(({ family }) => family);
-  return record.ports.map((port) => toHostPort(port, families));
+  return toHostPorts(record.ports, addressesOf(record));
 }
