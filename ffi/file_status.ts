@@ -93,7 +93,7 @@ export class FileStatus {
     return BigInt(this.#seconds) * 1_000_000_000n + BigInt(this.#nanoseconds);
   }
 
-  /** Number, length and time of the last change as text, for comparison with that of other times and with nothing else. */
+  /** File system, number, length and time of the last change as text, for comparison with that of other times and with nothing else. */
   get version(): string {
     const inoLow = this.#inoLow;
     const inoHigh = this.#inoHigh;
@@ -102,6 +102,8 @@ export class FileStatus {
     const seconds = this.#seconds;
     const secondsHigh = seconds / 2 ** 32;
     const nanoseconds = this.#nanoseconds;
+    const devMajor = this.#devMajor;
+    const devMinor = this.#devMinor;
     // Each letter has 16 bits, and what is above them is cut off. At once: texts that are put together take 0.3 µs.
     return String.fromCharCode(
       inoLow,
@@ -118,6 +120,10 @@ export class FileStatus {
       secondsHigh >>> 16,
       nanoseconds,
       nanoseconds >>> 16,
+      devMajor,
+      devMajor >>> 16,
+      devMinor,
+      devMinor >>> 16,
     );
   }
 }

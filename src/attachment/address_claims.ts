@@ -36,8 +36,10 @@ export interface ClaimingLink {
 export interface AddressWish {
   /** The node's own address of the family, which the pod uses as its gateway. */
   readonly gateway: IpAddress;
-  /** Tried in order until one is free. */
-  readonly candidates: Iterable<IpAddress>;
+  /** Tried first; undefined when there is none. */
+  readonly first: IpAddress | undefined;
+  /** Tried in order until one is free, when somebody has the first one. */
+  readonly others: () => Iterable<IpAddress>;
   /** The error when none was; called with the last candidate. */
   readonly exhausted: (last: IpAddress | undefined) => SandboxError;
 }
@@ -61,17 +63,16 @@ export function claimAddresses(
   wishes: readonly AddressWish[],
   first?: (wanted: readonly ClaimedAddress[]) => Claims,
 ): ClaimedAddress[] {
-  const tries = wishes.map(({ candidates }) => candidates[Symbol.iterator]());
-  const tried = wishes.map(({ gateway }, i): ClaimedAddress | undefined => {
-    const address = tries[i]?.next().value;
-    return address && { address, gateway };
-  });
-  const wanted = tried.filter((one) => one !== undefined);
+  const wanted: ClaimedAddress[] = [];
+  for (const { gateway, first: address } of wishes) {
+    if (address !== undefined) wanted.push({ address, gateway });
+  }
   const taken = claim(route, link, wanted, first?.(wanted));
-  return wishes.map((wish, i) => {
-    const one = tried[i];
+  if (taken.length === 0 && wanted.length === wishes.length) return wanted;
+  return wishes.map((wish) => {
+    const one = wanted.find(({ address }) => address === wish.first);
     return one === undefined || taken.includes(one)
-      ? claimNext(route, link, wish, tries[i], one?.address)
+      ? claimNext(route, link, wish)
       : one;
   });
 }
@@ -80,13 +81,10 @@ export function claimAddresses(
 function claimNext(
   route: Connection,
   link: ClaimingLink,
-  { gateway, exhausted }: AddressWish,
-  candidates: Iterator<IpAddress> | undefined,
-  last: IpAddress | undefined,
+  { gateway, first, others, exhausted }: AddressWish,
 ): ClaimedAddress {
-  for (;;) {
-    const address = candidates?.next().value;
-    if (address === undefined) break;
+  let last = first;
+  for (const address of others()) {
     last = address;
     const wanted = { address, gateway };
     if (claim(route, link, [wanted]).length === 0) return wanted;

@@ -35,7 +35,7 @@ export interface ShapedLink {
   /** Bytes. */
   readonly mtu: number;
   /** @default no limits */
-  readonly bandwidth?: Bandwidth;
+  readonly bandwidth?: Bandwidth | undefined;
 }
 
 /** Every shaper's name begins with this; the rest is as in the name of its link. */

@@ -55,12 +55,12 @@ export interface PodLink extends PodRouting {
   /** Whether its ends have IPv6: see {@linkcode hasIpv6}. */
   readonly ipv6: boolean;
   /** @default no limits */
-  readonly bandwidth?: Bandwidth;
+  readonly bandwidth?: Bandwidth | undefined;
   /**
    * What {@linkcode prepareLink} gave the pod's end, if that has seen to it.
    * @default nothing
    */
-  readonly prepared?: PreparedEnd;
+  readonly prepared?: PreparedEnd | undefined;
 }
 
 /** Whether a link has IPv6, on which it is an error to configure it otherwise: the kernel has, and the MTU is enough (RFC 8200, 5). */

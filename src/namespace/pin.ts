@@ -142,7 +142,7 @@ export function unshareMounts(directory: string): void {
  * @throws {SyscallError} EEXIST if there is a file already; EPERM without CAP_SYS_ADMIN
  */
 export function pin(fd: number, path: string): void {
-  using file = open(path, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o400);
+  const file = open(path, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o400);
   try {
     // Through its descriptor, so that it is this very file, whatever other processes do at the path.
     bindMount(`/proc/self/fd/${fd}`, `/proc/self/fd/${file.fd}`);
@@ -154,6 +154,8 @@ export function pin(fd: number, path: string): void {
       if (!(failure instanceof SyscallError)) throw failure;
     }
     throw error;
+  } finally {
+    file[Symbol.dispose]();
   }
 }
 

@@ -17,6 +17,9 @@ export function addressBits(family: IpFamily): 32 | 128 {
 const SCRATCH = new DataView(new ArrayBuffer(16));
 const SCRATCH_BYTES = new Uint8Array(SCRATCH.buffer);
 
+const MAX_IPV4 = (1n << 32n) - 1n;
+const MAX_IPV6 = (1n << 128n) - 1n;
+
 function toBigInt(bytes: Uint8Array): bigint {
   SCRATCH_BYTES.set(bytes);
   return bytes.length === 4
@@ -71,8 +74,7 @@ export class IpAddress {
    * @throws {RangeError} when the number is negative or too large for the family
    */
   static fromBigInt(value: bigint, family: IpFamily): IpAddress {
-    const bits = addressBits(family);
-    if (value < 0n || value >> BigInt(bits) !== 0n) {
+    if (value < 0n || value > (family === 4 ? MAX_IPV4 : MAX_IPV6)) {
       throw new RangeError(
         `${value} is outside the IPv${family} address space`,
       );
@@ -81,9 +83,10 @@ export class IpAddress {
       SCRATCH.setUint32(0, Number(value));
     } else {
       SCRATCH.setBigUint64(0, value >> 64n);
-      SCRATCH.setBigUint64(8, value & 0xffff_ffff_ffff_ffffn);
+      // Of which the lower 64 bits are taken.
+      SCRATCH.setBigUint64(8, value);
     }
-    return new IpAddress(SCRATCH_BYTES.slice(0, bits / 8));
+    return new IpAddress(SCRATCH_BYTES.slice(0, family === 4 ? 4 : 16));
   }
 
   /** The IP version. */

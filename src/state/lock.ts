@@ -147,6 +147,22 @@ function timeout(
   });
 }
 
+/** Locks what bears the name, if that needs no waiting. */
+export function tryAcquireLock(
+  path: string,
+  mode: LockMode,
+): OwnedFd | undefined {
+  const file = openIfPresent(path);
+  if (file === undefined) return undefined;
+  let held = false;
+  try {
+    held = tryLock(file, mode) && isStill(path, file);
+    return held ? file : undefined;
+  } finally {
+    if (!held) file[Symbol.dispose]();
+  }
+}
+
 function openIfPresent(path: string): OwnedFd | undefined {
   try {
     // O_NONBLOCK: a FIFO planted here must not hang us. O_NOFOLLOW: nor a link lead us away.

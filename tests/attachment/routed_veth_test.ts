@@ -54,7 +54,8 @@ class Wiring implements Disposable {
       const addresses = candidates.map((text) => IpAddress.parse(text));
       return {
         gateway: IpAddress.parse(GATEWAYS[addresses[0]?.family ?? 4]),
-        candidates: addresses,
+        first: addresses[0],
+        others: () => addresses.slice(1),
         exhausted: (last) =>
           new SandboxError("AddressInUse", { address: String(last) }),
       };

@@ -33,6 +33,7 @@ import { refuseForeignTable } from "../node/node_table.ts";
 import { Pacer } from "../node/pacer.ts";
 import { deletePodLinks, type PodLinkInfo } from "../node/pod_links.ts";
 import type { SandboxRecord } from "../records/records.ts";
+import { lockNewSandbox } from "../records/new_sandbox_lock.ts";
 import { removeWarmDirectories } from "../records/warm_directory.ts";
 import { removeRemains } from "../pod/remove.ts";
 
@@ -194,7 +195,7 @@ class Collection {
     let lock: Disposable | undefined;
     try {
       lock = make
-        ? await state.lockNewSandbox(id, { timeoutMs })
+        ? await lockNewSandbox(state.sandboxDirectory(id), { timeoutMs })
         : await state.lockSandbox(id, { timeoutMs });
     } catch (error) {
       if (!isSandboxError(error, "Timeout")) throw error;

@@ -21,6 +21,6 @@ let made = 0;
  * Call it whenever something is made that may hold descriptors. Costs nothing but once: then the caller waits some 10 ms,
  * the event loop does not.
  */
-export async function expectDescriptors(): Promise<void> {
-  if (++made === FEW) await growDescriptorTable(DESCRIPTORS);
+export function expectDescriptors(): Promise<void> | undefined {
+  return ++made === FEW ? growDescriptorTable(DESCRIPTORS) : undefined;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { AddressWish } from "../../attachment/address_claims.ts";
 import { hairpinElement } from "../../hostport/elements.ts";
 import { TABLE } from "../../hostport/sets.ts";
 import type { AddressPool } from "../../ipam/pool.ts";
@@ -16,25 +17,48 @@ import type { NodeContext } from "./context.ts";
  */
 const TRIES = 32;
 
+/** The address to try first, and those that are tried when somebody has it. */
+export type Candidates = Pick<AddressWish, "first" | "others">;
+
 /**
- * In the order of the pool; whoever takes another one has found the last one taken.
+ * In the order of the pool.
  *
- * @param isSure also that no sandbox has the first one by the node's table. The claim is the route; an owner without one
+ * @param isSure whether also no sandbox has the first one by the node's table. The claim is the route; an owner without one
  * has lost its link and is still to be removed, which is rare: then the table refuses the pod's elements
+ */
+export function candidatesOf(
+  context: Pick<NodeContext, "sockets">,
+  pool: AddressPool,
+  seed: bigint,
+  isSure: boolean,
+): Candidates {
+  if (!isSure) {
+    const others = () => freeAddresses(context, pool, seed, 1);
+    return { first: pool.first(seed), others };
+  }
+  const all = freeAddresses(context, pool, seed);
+  return { first: all.next().value ?? undefined, others: () => all };
+}
+
+/**
+ * Those that no sandbox has by the node's table, in the order of the pool; whoever takes another one has found the last one
+ * taken.
+ *
+ * @param passed how many of the first are left out
  */
 export function* freeAddresses(
   context: Pick<NodeContext, "sockets">,
   pool: AddressPool,
   seed: bigint | Uint8Array,
-  isSure: boolean,
-): Generator<IpAddress> {
+  passed = 0,
+): Generator<IpAddress, undefined> {
   let tries = 0;
   let routed: ReadonlySet<bigint | undefined> | undefined;
   const isRouted = (address: bigint) => routed?.has(address) ?? false;
   for (const address of pool.candidates(seed, isRouted)) {
-    if (
-      tries === 0 && !isSure || ownerOfAddress(context, address) === undefined
-    ) yield address;
+    if (tries >= passed && ownerOfAddress(context, address) === undefined) {
+      yield address;
+    }
     if (++tries === TRIES) {
       const { sockets: { route } } = context;
       routed = new Set(route.dump(dumpHostDestinations(pool.cidr.family)));

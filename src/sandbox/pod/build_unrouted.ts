@@ -25,10 +25,9 @@ export function buildUnrouted(
 ): SandboxRecord {
   const { state, settings } = context;
   const { netns, interfaces } = spec;
-  using opened = new DisposableStack();
-  const pod = netns === undefined
-    ? newPodNamespace(opened, context)
-    : adoptPodNamespace(opened, context, {
+  using pod = netns === undefined
+    ? newPodNamespace(context)
+    : adoptPodNamespace(context, {
       defaultRoutes: interfaces.filter(({ defaultRoute }) => defaultRoute)
         .flatMap(({ gateways }) =>
           gateways.map((text) => IpAddress.parse(text).family)

@@ -32,25 +32,34 @@ import { bridgesOf, sweptIfItFails } from "../node/bridges.ts";
 import { describeOwner, type NodeContext } from "../node/context.ts";
 import { expectDescriptors } from "../node/descriptors.ts";
 import { newDnsFiles } from "./dns_files.ts";
-import { freeAddresses, ownerOfAddress } from "../node/free_addresses.ts";
+import {
+  candidatesOf,
+  freeAddresses,
+  ownerOfAddress,
+} from "../node/free_addresses.ts";
 import {
   type Identity,
   identity,
+  idOf,
   idOfAlias,
   linkAlias,
+  nameOf,
   newHostLink,
   newIndex,
-  sandboxId,
 } from "../records/identity.ts";
 import { buildOnHostNetwork, buildUnrouted } from "./build_unrouted.ts";
 import { attachInterfaces } from "./interfaces.ts";
 import { claimNewPorts } from "./live_ports.ts";
 import { pinFor, recordOf } from "../records/new_record.ts";
+import {
+  lockNewSandbox,
+  tryLockNewSandbox,
+} from "../records/new_sandbox_lock.ts";
 import { hasNetworks } from "../records/network_notes.ts";
 import { refuseStaleNode } from "../node/node_settings.ts";
 import type { SandboxRecord } from "../records/records.ts";
-import { explained } from "../node/permission.ts";
-import { routingOf } from "./recorded_wiring.ts";
+import { explainRefusal } from "../node/permission.ts";
+import { networksOf } from "./recorded_wiring.ts";
 import { leaveNamespace, removeOrphans, removeRemains } from "./remove.ts";
 import { turn } from "../node/pacer.ts";
 import { specDifferences } from "../../spec/differences.ts";
@@ -64,7 +73,7 @@ import {
 } from "./pod_namespace.ts";
 import { writeSpecSysctls } from "./spec_sysctls.ts";
 import { UndoStack } from "../records/undo.ts";
-import type { WarmNamespace } from "../node/warm_pool.ts";
+import type { PodNamespace, WarmNamespace } from "../node/warm_pool.ts";
 
 /**
  * Makes the sandbox, or finds it when it exists with the same spec.
@@ -72,31 +81,29 @@ import type { WarmNamespace } from "../node/warm_pool.ts";
  * @throws {SandboxError} `InvalidSpec`, `SandboxConflict`, `AddressInUse`, `AddressPoolExhausted`, `HostPortInUse`,
  * `HostAddressUnknown`, `LeaseEnded`, `StateUnusable`, `NotPermitted`, `LimitReached`; the node is then as it was
  */
-export function createSandbox(
+export async function createSandbox(
   context: NodeContext,
   input: SandboxSpec,
 ): Promise<SandboxRecord> {
-  return explained(context.state, () => create(context, input));
-}
-
-async function create(
-  context: NodeContext,
-  input: SandboxSpec,
-): Promise<SandboxRecord> {
-  const spec = parseSandboxSpec(input, {
-    podCidrs: context.pools.map(({ cidr }) => cidr),
-  });
-  const act = () => createAsSaid(context, spec);
-  return bridgesOf(spec.interfaces).length === 0
-    ? await act()
-    : await sweptIfItFails(context, act);
+  const { state } = context;
+  try {
+    state.refuseClosed();
+    const spec = parseSandboxSpec(input, {
+      podCidrs: context.pools.map(({ cidr }) => cidr),
+    });
+    return bridgesOf(spec.interfaces).length === 0
+      ? await createAsSaid(context, spec)
+      : await sweptIfItFails(context, () => createAsSaid(context, spec));
+  } catch (error) {
+    throw explainRefusal(error, state);
+  }
 }
 
 async function createAsSaid(
   context: NodeContext,
   spec: NormalisedSpec,
 ): Promise<SandboxRecord> {
-  const id = spec.id ?? sandboxId(spec.namespace, spec.name);
+  const id = spec.id ?? idOf(nameOf(spec));
   for (;;) {
     const record = await createDetached(context, id, spec);
     if (record !== undefined) return record;
@@ -115,37 +122,52 @@ async function createDetached(
   const { state } = context;
   // Nothing else here waits, so a program that makes many in a row would do nothing else.
   await turn();
-  await expectDescriptors();
-  using _node = await state.lock("shared");
-  refuseStaleNode(context);
-  const wanted = { id, spec, isRetry: false };
-  // A try that fails takes the directory away, and the lock with it.
-  const attempt = async (wanted: Wanted) => {
-    const warm = takeWarm(context, wanted);
-    if (warm !== undefined) {
-      try {
-        return make(context, { ...wanted, warm });
-      } finally {
-        context.warm?.release(warm);
-      }
-    }
-    using lock = await state.lockNewSandbox(id);
-    try {
-      return lock.isNew && !wanted.isRetry
-        ? make(context, wanted)
-        : await findOrMake(context, wanted);
-    } catch (error) {
-      removeIfEmpty(state.sandboxDirectory(id));
-      throw error;
-    }
-  };
+  const grown = expectDescriptors();
+  if (grown !== undefined) await grown;
+  const node = state.tryLock() ?? await state.lock("shared");
+  // Here and below without `using`, which costs 1 µs.
   try {
-    return await attempt(wanted);
+    refuseStaleNode(context);
+    const wanted: Wanted = { id, spec, isRetry: false };
+    try {
+      return await attempt(context, wanted);
+    } catch (error) {
+      // Somebody may have flushed the ruleset: no pod is made without its guard.
+      if (isTableLost(context)) await ensureBaseline(context);
+      else if (!wasOptimistic(wanted, error)) throw error;
+      return await attempt(context, { ...wanted, isRetry: true });
+    }
+  } finally {
+    node[Symbol.dispose]();
+  }
+}
+
+/** One that fails takes the directory away, and the lock with it. */
+async function attempt(
+  context: NodeContext,
+  wanted: Wanted,
+): Promise<SandboxRecord | undefined> {
+  const { state } = context;
+  const { id } = wanted;
+  const warm = takeWarm(context, wanted);
+  if (warm !== undefined) {
+    try {
+      return make(context, { ...wanted, warm });
+    } finally {
+      context.warm?.release(warm);
+    }
+  }
+  const directory = state.sandboxDirectory(id);
+  const lock = tryLockNewSandbox(directory) ?? await lockNewSandbox(directory);
+  try {
+    return lock.isNew && !wanted.isRetry
+      ? make(context, wanted)
+      : await findOrMake(context, wanted);
   } catch (error) {
-    // Somebody may have flushed the ruleset: no pod is made without its guard.
-    if (isTableLost(context)) await ensureBaseline(context);
-    else if (!wasOptimistic(wanted, error)) throw error;
-    return await attempt({ ...wanted, isRetry: true });
+    removeIfEmpty(directory);
+    throw error;
+  } finally {
+    lock[Symbol.dispose]();
   }
 }
 
@@ -249,14 +271,37 @@ function make(context: NodeContext, wanted: Wanted): SandboxRecord {
 /** Of the pod's own network: a namespace, a link, addresses, host ports. */
 function build(
   context: NodeContext,
+  wanted: Wanted,
+  undo: UndoStack,
+): SandboxRecord {
+  const { spec, warm } = wanted;
+  if (warm !== undefined) return buildIn(warm, context, wanted, undo);
+  const pod = spec.netns === undefined
+    ? newPodNamespace(context)
+    : adoptPodNamespace(context, {
+      interfaceName: spec.interfaceName,
+      defaultRoutes: spec.defaultRoute
+        ? context.pools.map(({ cidr }) => cidr.family)
+        : [],
+      routes: spec.routes,
+    }, spec.netns);
+  try {
+    return buildIn(pod, context, wanted, undo);
+  } finally {
+    pod[Symbol.dispose]();
+  }
+}
+
+function buildIn(
+  { namespace, podRoute }: PodNamespace,
+  context: NodeContext,
   { id, spec, isRetry, warm }: Wanted,
   undo: UndoStack,
 ): SandboxRecord {
   const { state, sockets, settings } = context;
   const mtu = spec.mtu ?? settings.mtu;
   let known: Identity | undefined;
-  const own = () => known ??= identity(id);
-  using opened = new DisposableStack();
+  const own = () => known ??= identity(spec.id ?? nameOf(spec));
   const { name: hostInterface, index: hostIndex } = warm?.hostLink ??
     newHostLink();
   const link: PodLink = {
@@ -270,20 +315,11 @@ function build(
       : MacAddress.parse(spec.mac),
     mtu,
     ipv6: hasIpv6(context.ipv6, mtu),
-    ...(warm === undefined ? {} : { prepared: warm.prepared }),
-    ...routingOf(spec),
-    ...(spec.bandwidth === undefined ? {} : { bandwidth: spec.bandwidth }),
+    prepared: warm?.prepared,
+    defaultRoute: spec.defaultRoute,
+    routes: networksOf(spec),
+    bandwidth: spec.bandwidth,
   };
-  const { namespace, podRoute } = warm ??
-    (spec.netns === undefined
-      ? newPodNamespace(opened, context)
-      : adoptPodNamespace(opened, context, {
-        interfaceName: spec.interfaceName,
-        defaultRoutes: spec.defaultRoute
-          ? context.pools.map(({ cidr }) => cidr.family)
-          : [],
-        routes: spec.routes,
-      }, spec.netns));
   if (warm === undefined) pinFor(state, id, namespace, undo);
   const recordWith = (addresses: readonly IpAddress[]): SandboxRecord => ({
     ...recordOf(id, spec, namespace, addresses),
@@ -363,38 +399,33 @@ function addressWishes(
   warm: WarmNamespace | undefined,
 ): AddressWish[] {
   const requested = spec.addresses.map((text) => IpAddress.parse(text));
-  return context.pools.map((pool, i) => {
+  return context.pools.map((pool, i): AddressWish => {
     const { gateway, cidr, size } = pool;
     const ahead = warm?.prepared.addresses[i]?.address;
     const address = ofFamily(requested, cidr.family);
-    return {
-      gateway,
-      candidates: address === undefined
-        ? ahead === undefined
-          ? freeAddresses(context, pool, own().seed, isSure)
-          : preferring(
-            ahead,
-            () => freeAddresses(context, pool, own().seed, true),
-          )
-        : [address].filter((one) => ownerOfAddress(context, one) === undefined),
-      exhausted: () =>
-        address === undefined
-          ? new SandboxError("AddressPoolExhausted", {
-            cidr: String(cidr),
-            size: Number(size),
-          })
-          : addressInUse(context, address),
-    };
+    if (address !== undefined) {
+      return {
+        gateway,
+        first: ownerOfAddress(context, address) === undefined
+          ? address
+          : undefined,
+        others: () => [],
+        exhausted: () => addressInUse(context, address),
+      };
+    }
+    const { first, others } = ahead === undefined
+      ? candidatesOf(context, pool, own().seed, isSure)
+      : {
+        first: ahead,
+        others: () => freeAddresses(context, pool, own().seed),
+      };
+    const exhausted = () =>
+      new SandboxError("AddressPoolExhausted", {
+        cidr: String(cidr),
+        size: Number(size),
+      });
+    return { gateway, first, others, exhausted };
   });
-}
-
-/** The address that a pod has already, then others. */
-function* preferring(
-  first: IpAddress,
-  others: () => Iterable<IpAddress>,
-): Generator<IpAddress> {
-  yield first;
-  yield* others();
 }
 
 function addressInUse(context: NodeContext, address: IpAddress): SandboxError {

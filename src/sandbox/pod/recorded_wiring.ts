@@ -42,10 +42,14 @@ export function recordedLink(
 export function routingOf(
   { defaultRoute, routes }: Pick<NormalisedSpec, "defaultRoute" | "routes">,
 ): Omit<PodRouting, "podIndex"> {
-  return {
-    defaultRoute,
-    routes: routes.map(({ destination }) => Cidr.parse(destination)),
-  };
+  return { defaultRoute, routes: networksOf({ routes }) };
+}
+
+/** The networks of its routes. */
+export function networksOf(
+  { routes }: Pick<NormalisedSpec, "routes">,
+): Cidr[] {
+  return routes.map(({ destination }) => Cidr.parse(destination));
 }
 
 /** Its addresses, each with the gateway of its family. */

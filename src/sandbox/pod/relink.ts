@@ -63,7 +63,8 @@ export function relink(context: NodeContext, id: string): void {
       { address, gateway },
     ): AddressWish => ({
       gateway,
-      candidates: [address],
+      first: address,
+      others: () => [],
       exhausted: () =>
         new SandboxError("AddressInUse", { address: String(address) }),
     }));

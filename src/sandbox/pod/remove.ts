@@ -28,6 +28,7 @@ import type { NodeContext } from "../node/context.ts";
 import { bridgesOf, sweepBridges } from "../node/bridges.ts";
 import { releaseInterfaces } from "./interfaces.ts";
 import { type Claims, putAside } from "./put_aside.ts";
+import { lockNewSandbox } from "../records/new_sandbox_lock.ts";
 import type { LockedSandbox } from "../records/own_records.ts";
 import { lockToChange } from "../records/lock_to_change.ts";
 import { lockUnlessGone } from "../records/node_lock.ts";
@@ -168,7 +169,7 @@ async function giveUpDetached(
     if (locked !== undefined) {
       return await giveUpLocked(context, id, options, isDetached, locked);
     }
-    using made = await state.lockNewSandbox(id);
+    using made = await lockNewSandbox(state.sandboxDirectory(id));
     const { directory, isNew } = made;
     const found = { record: read(), directory, isNew };
     return await giveUpLocked(context, id, options, isDetached, found);

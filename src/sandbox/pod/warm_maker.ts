@@ -86,7 +86,7 @@ export class WarmMaker implements Disposable {
     const { route } = this.#node.sockets;
     const { gateway, cidr, size } = pool;
     const seed = crypto.getRandomValues(new Uint8Array(32));
-    for (const address of freeAddresses(this.#node, pool, seed, true)) {
+    for (const address of freeAddresses(this.#node, pool, seed)) {
       if (this.#promised.has(String(address))) continue;
       const [way] = route.request(matchRoute(address), ...NO_ROUTE);
       const host = String(Cidr.host(address));
@@ -114,7 +114,8 @@ function prepare(
 ): WarmNamespace {
   const { mtu } = settings;
   using opened = new DisposableStack();
-  const { namespace, podRoute } = newPodNamespace(opened, { namespace: node });
+  const pod = opened.use(newPodNamespace({ namespace: node }));
+  const { namespace, podRoute } = pod;
   const hostLink = newHostLink();
   const link: PodLink = {
     hostInterface: hostLink.name,

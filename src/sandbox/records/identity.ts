@@ -16,32 +16,43 @@ export const HOST_INTERFACE_PREFIX = "pn-";
 /** First byte of a MAC: locally administered, unicast. */
 const LOCAL_UNICAST = 0x02;
 
-/** Where probing for a free address starts, and the MAC, both constant for one sandbox id. */
+/** Where probing for a free address starts, and the MAC, both constant for one text. */
 export interface Identity {
-  /** 256 bits. */
+  /** 128 bits. */
   readonly seed: bigint;
   readonly mac: MacAddress;
 }
 
 /** The id of the sandbox `name` in `namespace`: 16 hexadecimal digits. */
 export function sandboxId(namespace: string, name: string): string {
-  // No name holds a slash, so no two pairs give the same text.
-  return digest(`${namespace}/${name}`).subarray(0, 8).toHex();
+  return idOf(nameOf({ namespace, name }));
 }
 
-/** Derives the constants of a sandbox. */
-export function identity(id: string): Identity {
-  const bytes = digest(id);
-  const { buffer, byteOffset } = bytes;
-  const view = new DataView(buffer, byteOffset);
-  let seed = 0n;
-  for (let at = 0; at < 32; at += 8) {
-    seed = seed << 64n | view.getBigUint64(at);
-  }
-  const mac = bytes.subarray(26, 32);
-  mac[0] = LOCAL_UNICAST;
-  return { seed, mac: MacAddress.fromBytes(mac) };
+/** The whole name of a sandbox. No part of it holds a slash, so no two pairs give the same text. */
+export function nameOf(
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+): string {
+  return `${namespace}/${name}`;
 }
+
+/** The id of the sandbox of this whole name. */
+export function idOf(name: string): string {
+  return digest(name).toHex().slice(0, 16);
+}
+
+/** Derives the constants of a sandbox from its whole name, or from the id that it was given instead; of others from any text. */
+export function identity(text: string): Identity {
+  const bytes = digest(text);
+  const view = new DataView(bytes.buffer);
+  MAC.set(bytes.subarray(26, 32));
+  MAC[0] = LOCAL_UNICAST;
+  return {
+    seed: view.getBigUint64(8) << 64n | view.getBigUint64(16),
+    mac: MacAddress.fromBytes(MAC),
+  };
+}
+
+const MAC = new Uint8Array(6);
 
 /**
  * Name and index for a new host end. Random, because the kernel destroys links on its own time: the one that

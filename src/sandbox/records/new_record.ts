@@ -30,18 +30,19 @@ export function recordOf(
   namespace: NetworkNamespace,
   addresses: readonly IpAddress[],
 ): Omit<SandboxRecord, "mtu"> {
-  return {
+  const record: Omit<SandboxRecord, "mtu"> = {
     id,
     state: "creating",
     spec,
     netnsId: namespace.id,
     addresses: addressTexts(addresses),
     ports: spec.ports,
-    ...(spec.bandwidth === undefined ? {} : { bandwidth: spec.bandwidth }),
     interfaces: [],
     containers: spec.containers,
     createdAt: timestamp(),
   };
+  const { bandwidth } = spec;
+  return bandwidth === undefined ? record : { ...record, bandwidth };
 }
 
 let second = 0;
@@ -61,7 +62,11 @@ function timestamp(): string {
     beginning = new Date(second).toISOString().slice(0, -"000Z".length);
   }
   serial = (serial + 1) % 1000;
-  return `${beginning}${
-    String(1000 * milliseconds + serial).padStart(6, "0")
-  }Z`;
+  return `${beginning}${DIGITS[milliseconds]}${DIGITS[serial]}Z`;
 }
+
+/** The numbers below 1000: to write one takes a microsecond. */
+const DIGITS = Array.from(
+  { length: 1000 },
+  (_, number) => String(number).padStart(3, "0"),
+);

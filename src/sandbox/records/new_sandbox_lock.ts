@@ -6,7 +6,11 @@
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import { isEmptyDirectory } from "../../../ffi/file.ts";
 import { ensureDirectory } from "../../state/directory.ts";
-import { acquireLock, type LockOptions } from "../../state/lock.ts";
+import {
+  acquireLock,
+  type LockOptions,
+  tryAcquireLock,
+} from "../../state/lock.ts";
 import { removeIfEmpty } from "../../state/store.ts";
 
 /** Held until it is disposed. */
@@ -25,6 +29,20 @@ export class NewSandboxLock implements Disposable {
   /** Unlocks. */
   [Symbol.dispose](): void {
     this.directory[Symbol.dispose]();
+  }
+}
+
+/** Makes the directory of a sandbox and locks it; undefined when there is one, or somebody else was faster to lock it. */
+export function tryLockNewSandbox(
+  directory: string,
+): NewSandboxLock | undefined {
+  if (!ensureDirectory(directory)) return undefined;
+  try {
+    const lock = tryAcquireLock(directory, "exclusive");
+    return lock && lockOf(true, lock);
+  } catch (error) {
+    removeIfEmpty(directory);
+    throw error;
   }
 }
 
