@@ -159,12 +159,15 @@ Deno.test("all that writes fails typed while the state directory is read-only, w
     name: "pod",
     ports: [{ hostPort: 8080, containerPort: 80 }],
   });
-  await linksSettled(small.bare, 1);
+  await using another = await node.createSandbox({ name: "another" });
+  await linksSettled(small.bare, 2);
   const before = small.bare.state();
   small.remount("ro");
   const refused = async (call: () => Promise<unknown>) => {
     const error = await rejects("StateUnusable", call);
     assert(/remount it read-write/.test(error.message), error.message);
+    const { path } = error.context;
+    assert(path.startsWith(small.bare.stateDir), path);
   };
   try {
     await refused(() => node.createSandbox({ name: "other" }));
@@ -175,15 +178,18 @@ Deno.test("all that writes fails typed while the state directory is read-only, w
     await refused(() =>
       small.bare.open({ name: "another", podCidrs: POD_CIDRS })
     );
-    assertEquals(await readsWork(small.bare, node), ["pod"]);
+    assertEquals(await readsWork(small.bare, node), ["another", "pod"]);
     small.remount("rw");
     await assertSettled(small.bare, before);
     small.remount("ro");
     await refused(() => sandbox.remove());
+    // As one of many it goes another way.
+    await refused(() => another.remove());
   } finally {
     small.remount("rw");
   }
   await sandbox.remove();
+  await another.remove();
   assertEquals(await node.listSandboxes(), []);
   assertEquals(await node.check(), []);
   await node.remove();

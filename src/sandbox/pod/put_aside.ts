@@ -5,6 +5,7 @@
  */
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import { unlinkAt } from "../../../ffi/file_at.ts";
+import { unusable } from "../../state/store.ts";
 import { isPinAt } from "../../namespace/pin.ts";
 import type { IpAddress } from "../../net/ip.ts";
 import type { NodeContext } from "../node/context.ts";
@@ -23,6 +24,7 @@ export interface Claims {
  *
  * @param directory the sandbox's, which is locked
  * @returns false when it has more, is not what its record tells, or cannot be moved: then it is still to be removed
+ * @throws {SandboxError} `StateUnusable`
  */
 export function putAside(
   { state, late }: NodeContext,
@@ -36,7 +38,11 @@ export function putAside(
     !isPinAt(directory, PIN, netnsId)
   ) return false;
   // Whoever has it open sees by its links that the sandbox is gone, also when this process dies now.
-  unlinkAt(directory, RECORD);
+  try {
+    unlinkAt(directory, RECORD);
+  } catch (error) {
+    throw unusable(state.records.path(id), error);
+  }
   const { hostInterface } = claims.link;
   if (!state.removed.add(state.sandboxDirectory(id), hostInterface)) {
     return false;
