@@ -179,7 +179,7 @@ export class Connection implements Disposable {
     using hearing = this.#transport.hear?.(group);
     for (;;) {
       // Also right now: it may have become so before the group was heard.
-      if (isSo()) return true;
+      if (isSoIfAnswered(isSo)) return true;
       if (performance.now() > deadline) return false;
       if (hearing === undefined) poll([], 1);
       else hearing.wait(1);
@@ -236,6 +236,18 @@ export class Connection implements Disposable {
 
 /** Of all connections: what is encoded is sent before anything else happens, and each pod has a socket of its own for a moment. */
 const OUT = new ByteWriter(4096);
+
+/** What the group is told may have filled the socket, and an answer found no room: then it is asked again later. */
+function isSoIfAnswered(isSo: () => boolean): boolean {
+  try {
+    return isSo();
+  } catch (error) {
+    const isLost = error instanceof IncompleteReplyError &&
+      (error.reason === "overrun" || error.reason === "missing");
+    if (isLost) return false;
+    throw error;
+  }
+}
 
 /** Where a reply is. */
 interface Unread {

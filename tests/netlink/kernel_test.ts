@@ -30,6 +30,7 @@ import { deleteAddress, newAddress } from "../../src/rtnetlink/address.ts";
 import {
   RTN_LOCAL,
   RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_LINK,
 } from "../../src/rtnetlink/constants.ts";
 import {
   dumpRoutes,
@@ -260,4 +261,26 @@ Deno.test("waitUntil() waits for what the kernel does on its own time, and the c
     assert(!connection.waitUntil(isLocal, RTNLGRP_IPV6_IFADDR, 5));
     assert(asked > 1 && asked < 20, `asked ${asked} times in 5 ms`);
   });
+});
+
+Deno.test("waitUntil() asks again when what others are told fills the socket, and the connection is good for more", () => {
+  const open = () => Connection.open(NETLINK_ROUTE);
+  const [mine, others] = inNewNamespace(() => [open(), open()] as const);
+  using _mine = mine;
+  using _others = others;
+  let asked = 0;
+  const isSo = () => {
+    asked++;
+    // More than there is room for, but for the first and the last time.
+    const isFlood = asked > 1 && asked < 9;
+    const changes = Array.from(
+      { length: isFlood ? 500 : 1 },
+      (_, i) => setLink({ index: LO, mtu: 1500 + asked * 1000 + i }),
+    );
+    others.execute(changes);
+    return mine.request(getLink({ index: LO })).length > 0 && asked > 9;
+  };
+  assert(mine.waitUntil(isSo, RTNLGRP_LINK, 5000));
+  assertEquals(asked, 10);
+  assertEquals(mine.dump(dumpLinks()).length, 1);
 });
