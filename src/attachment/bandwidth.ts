@@ -12,19 +12,11 @@ import type { Connection } from "../netlink/connection.ts";
 import type { Request } from "../netlink/message.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { deleteLink, getLink, newLink, setLink } from "../rtnetlink/link.ts";
-import {
-  deleteQdisc,
-  getQdisc,
-  INGRESS,
-  newQdisc,
-} from "../rtnetlink/qdisc.ts";
-import { dumpRedirects, newRedirect } from "../rtnetlink/redirect.ts";
-import {
-  tbfOptions,
-  type TokenBucket,
-  tokenBucketOf,
-} from "../rtnetlink/tbf.ts";
-import { orNone, type WiringDifference } from "./difference.ts";
+import { deleteQdisc, INGRESS, newQdisc } from "../rtnetlink/qdisc.ts";
+import { newRedirect } from "../rtnetlink/redirect.ts";
+import { tbfOptions, type TokenBucket } from "../rtnetlink/tbf.ts";
+import { SHAPER_PREFIX, shaperAlias } from "./names.ts";
+import { orNone } from "./questions.ts";
 
 /** What is limited, and how. */
 export interface ShapedLink {
@@ -38,9 +30,6 @@ export interface ShapedLink {
   readonly bandwidth?: Bandwidth | undefined;
 }
 
-/** Every shaper's name begins with this; the rest is as in the name of its link. */
-export const SHAPER_PREFIX = "pb-";
-
 /** The shaper of a link. */
 export function shaperOf(
   { hostInterface, alias }: Pick<ShapedLink, "hostInterface" | "alias">,
@@ -49,11 +38,6 @@ export function shaperOf(
     name: SHAPER_PREFIX + hostInterface.slice(hostInterface.indexOf("-") + 1),
     alias: shaperAlias(alias),
   };
-}
-
-/** The alias of the shaper of a link with an alias: another, for it is not a pod's link. */
-export function shaperAlias(linkAlias: string): string {
-  return linkAlias.replace(/^podnet:/, "podnet-egress:");
 }
 
 /** An Ethernet header with a VLAN tag. */
@@ -77,7 +61,8 @@ function bucketOf(
   return { rate, burst, limit: burst + Math.floor(rate / 40) };
 }
 
-function bucketsOf({ bandwidth = {}, mtu }: ShapedLink) {
+/** The buckets that its limits come to, undefined where there is none. */
+export function bucketsOf({ bandwidth = {}, mtu }: ShapedLink) {
   const { ingress, ingressBurst, egress, egressBurst } = bandwidth;
   return {
     into: bucketOf(ingress, ingressBurst, mtu),
@@ -101,7 +86,8 @@ export function shapingRequests(
   ];
 }
 
-function intoRequest(
+/** Has what goes in wait. */
+export function intoRequest(
   { hostIndex: index }: ShapedLink,
   bucket: TokenBucket,
 ): Request<unknown> {
@@ -109,7 +95,8 @@ function intoRequest(
   return newQdisc({ index, kind: "tbf", options, replace: true });
 }
 
-function outOfRequests(
+/** Makes a shaper, and sends to it what comes out. */
+export function outOfRequests(
   link: ShapedLink,
   bucket: TokenBucket,
   shaperIndex: number,
@@ -144,11 +131,13 @@ export function removeShaper(
   unlessGone(() => route.execute([deleteLink({ index: found.index })]));
 }
 
-function stopRedirecting(route: Connection, index: number): void {
+/** Nothing is sent to a shaper any more. */
+export function stopRedirecting(route: Connection, index: number): void {
   unlessGone(() => route.execute([deleteQdisc({ index, parent: INGRESS })]));
 }
 
-function unlessGone(act: () => void): void {
+/** Does what may be done already. */
+export function unlessGone(act: () => void): void {
   try {
     act();
   } catch (error) {
@@ -156,113 +145,4 @@ function unlessGone(act: () => void): void {
       !isNetlinkError(error, Errno.ENODEV, Errno.ENOENT, Errno.EINVAL)
     ) throw error;
   }
-}
-
-/** How a link's limits differ from what they should be. */
-export function shapingDifferences(
-  route: Connection,
-  link: ShapedLink,
-  newIndex: () => number,
-): WiringDifference[] {
-  return [
-    ...intoDifferences(route, link),
-    ...outOfDifferences(
-      route,
-      link,
-      newIndex,
-    ),
-  ];
-}
-
-function intoDifferences(
-  route: Connection,
-  link: ShapedLink,
-): WiringDifference[] {
-  const { hostIndex: index } = link;
-  const { into } = bucketsOf(link);
-  const found = bucketAt(route, index);
-  if (isSame(found, into)) return [];
-  return [{
-    object: "bandwidth into the pod",
-    problem: problemOf(found, into),
-    does: into === undefined ? "lifts the limit" : "limits it",
-    mend: () =>
-      into === undefined
-        ? unlessGone(() => route.execute([deleteQdisc({ index })]))
-        : route.execute([intoRequest(link, into)]),
-  }];
-}
-
-function outOfDifferences(
-  route: Connection,
-  link: ShapedLink,
-  newIndex: () => number,
-): WiringDifference[] {
-  const { outOf } = bucketsOf(link);
-  const { name, alias } = shaperOf(link);
-  const shaper = orNone(route, getLink({ name }), Errno.ENODEV);
-  if (shaper === undefined && outOf === undefined) return [];
-  const isWired = shaper !== undefined && shaper.up &&
-    shaper.alias === alias &&
-    route.dump(dumpRedirects(link.hostIndex)).includes(shaper.index);
-  const found = isWired ? bucketAt(route, shaper.index) : undefined;
-  if (isWired && isSame(found, outOf)) return [];
-  return [{
-    object: "bandwidth out of the pod",
-    problem: problemOf(found, outOf),
-    does: outOf === undefined ? "lifts the limit" : "limits it",
-    mend: () => {
-      if (isWired && outOf !== undefined) {
-        const options = tbfOptions(outOf);
-        route.execute([
-          newQdisc({
-            index: shaper.index,
-            kind: "tbf",
-            options,
-            replace: true,
-          }),
-        ]);
-        return;
-      }
-      removeShaper(route, link);
-      if (outOf === undefined) return;
-      stopRedirecting(route, link.hostIndex);
-      route.execute(outOfRequests(link, outOf, newIndex()));
-    },
-  }];
-}
-
-function bucketAt(
-  route: Connection,
-  index: number,
-): Omit<TokenBucket, "burst"> | undefined {
-  const found = orNone(
-    route,
-    getQdisc({ index }),
-    Errno.ENOENT,
-    Errno.ENODEV,
-    Errno.EINVAL,
-  );
-  return found?.kind === "tbf" && found.options !== undefined
-    ? tokenBucketOf(found.options)
-    : undefined;
-}
-
-/** The limit tells of the burst, too, which the kernel does not tell exactly. */
-function isSame(
-  found: Omit<TokenBucket, "burst"> | undefined,
-  wanted: TokenBucket | undefined,
-): boolean {
-  return found?.rate === wanted?.rate &&
-    found?.limit ===
-      (wanted === undefined ? undefined : Math.min(wanted.limit, 0xffffffff));
-}
-
-function problemOf(
-  found: Omit<TokenBucket, "burst"> | undefined,
-  wanted: TokenBucket | undefined,
-): string {
-  if (wanted === undefined) return "is limited";
-  const limit = `limited to ${wanted.rate * 8} bits a second`;
-  return found === undefined ? `is not ${limit}` : `is not ${limit} any more`;
 }

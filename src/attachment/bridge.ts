@@ -25,7 +25,9 @@ import {
   newLink,
   setLink,
 } from "../rtnetlink/link.ts";
-import { endDifferences, orNone, type WiringDifference } from "./difference.ts";
+import { endDifferences, type WiringDifference } from "./difference.ts";
+import { orNone } from "./questions.ts";
+import { BRIDGE_ALIAS } from "./names.ts";
 import { HOST_IPV4, ipv6Switches } from "./pod_link.ts";
 
 /** Group numbers of podnet's bridges (`ip link show group 28782`). */
@@ -59,9 +61,6 @@ export interface BridgeSite {
   /** Makes a number that no link has. */
   readonly newIndex: () => number;
 }
-
-/** Every alias of a bridge of podnet's begins with this. */
-export const BRIDGE_ALIAS = "podnet-bridge:";
 
 /** Whether podnet made it. */
 export function isOwnBridge({ kind, group, alias }: Link): boolean {

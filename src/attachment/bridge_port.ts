@@ -37,16 +37,9 @@ import {
   type Route,
   ROUTE_PROTOCOL,
 } from "../rtnetlink/route.ts";
-import {
-  endDifferences,
-  findLink,
-  orNone,
-  type WiringDifference,
-} from "./difference.ts";
+import { endDifferences, type WiringDifference } from "./difference.ts";
+import { findLink, orNone } from "./questions.ts";
 import type { ExtraInterface } from "./extra_interface.ts";
-
-/** Every port's name begins with this. */
-export const PORT_PREFIX = "pp-";
 
 /** The kernel takes 0–0.5 ms; a second is a broken kernel. */
 const READY_TIMEOUT_MS = 1000;

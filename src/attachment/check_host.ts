@@ -4,7 +4,6 @@
  * @module
  */
 import { Cidr } from "../net/cidr.ts";
-import type { IpAddress } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import type { Link } from "../rtnetlink/link.ts";
@@ -18,12 +17,11 @@ import {
 } from "../rtnetlink/route.ts";
 import {
   endDifferences,
-  findLink,
   neighbourProblem,
-  orNone,
   type WiringDifference,
 } from "./difference.ts";
-import { shapingDifferences } from "./bandwidth.ts";
+import { aliasAt, findLink, orNone } from "./questions.ts";
+import { shapingDifferences } from "./check_bandwidth.ts";
 import { type ClaimedAddress, NO_ROUTE } from "./address_claims.ts";
 import { HOST_IPV4, HOST_MAC, type PodLink } from "./pod_link.ts";
 
@@ -141,23 +139,6 @@ function routeDifferences(
         protocol: ROUTE_PROTOCOL,
       })]),
   }];
-}
-
-/** The alias of the pod's link by which the node reaches an address now, if it is one. */
-export function podAt(
-  route: Connection,
-  address: IpAddress,
-): string | undefined {
-  return aliasAt(route, orNone(route, matchRoute(address), ...NO_ROUTE));
-}
-
-function aliasAt(
-  route: Connection,
-  way: Route | undefined,
-): string | undefined {
-  if (way?.index === undefined) return undefined;
-  const alias = findLink(route, way.index)?.alias;
-  return alias?.startsWith("podnet:") ? alias : undefined;
 }
 
 function describeLink(route: Connection, way: Route | undefined): string {

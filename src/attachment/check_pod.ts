@@ -12,11 +12,11 @@ import { dumpAddresses } from "../rtnetlink/address.ts";
 import { LOOPBACK_INDEX } from "../rtnetlink/link.ts";
 import {
   endDifferences,
-  findLink,
   neighbourProblem,
   type WantedEnd,
   type WiringDifference,
 } from "./difference.ts";
+import { findLink } from "./questions.ts";
 import type { ClaimedAddress } from "./address_claims.ts";
 import {
   missingPodRoutes,

@@ -7,15 +7,10 @@ import { Errno } from "../../ffi/errno.ts";
 import type { IpAddress } from "../net/ip.ts";
 import type { MacAddress } from "../net/mac.ts";
 import type { Connection } from "../netlink/connection.ts";
-import { isNetlinkError } from "../netlink/netlink_error.ts";
 import type { Request } from "../netlink/message.ts";
-import {
-  getLink,
-  type Link,
-  type LinkChanges,
-  setLink,
-} from "../rtnetlink/link.ts";
+import { type Link, type LinkChanges, setLink } from "../rtnetlink/link.ts";
 import { getNeighbour } from "../rtnetlink/neighbour.ts";
+import { orNone } from "./questions.ts";
 
 /** One thing that differs, with what mends it or whom to ask. */
 export type WiringDifference =
@@ -138,23 +133,4 @@ export function neighbourProblem(
     return `is ${found.mac}, not ${mac}`;
   }
   return found?.permanent ? undefined : "is missing";
-}
-
-/** A link by its index. */
-export function findLink(route: Connection, index: number): Link | undefined {
-  return orNone(route, getLink({ index }), Errno.ENODEV);
-}
-
-/** The answer to a question for one thing, none when the kernel says so by one of these errors. */
-export function orNone<R>(
-  route: Connection,
-  request: Request<unknown, R>,
-  ...absent: readonly number[]
-): R | undefined {
-  try {
-    return route.request(request).at(0);
-  } catch (error) {
-    if (isNetlinkError(error, ...absent)) return undefined;
-    throw error;
-  }
 }

@@ -24,12 +24,8 @@ import {
   newLink,
   setLink,
 } from "../rtnetlink/link.ts";
-import {
-  endDifferences,
-  findLink,
-  orNone,
-  type WiringDifference,
-} from "./difference.ts";
+import { endDifferences, type WiringDifference } from "./difference.ts";
+import { findLink, orNone } from "./questions.ts";
 import { awaitAddresses } from "./routed_veth.ts";
 import {
   missingPodRoutes,

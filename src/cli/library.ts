@@ -13,3 +13,8 @@ export { NetlinkError } from "../netlink/netlink_error.ts";
 export { contextOf } from "../sandbox/node.ts";
 export { blockUntilGone } from "../sandbox/node/pod_links.ts";
 export { openNode } from "../sandbox/open_node.ts";
+
+/** Loads what is otherwise loaded when it is asked for. */
+export async function loadUpkeep(): Promise<void> {
+  await import("../sandbox/upkeep.ts");
+}

@@ -17,8 +17,11 @@ async function pods([name = "", ...args]: readonly string[]): Promise<number> {
     args,
     load: async () => (await import("./commands/pods.ts"))[known],
   }));
-  // Asked for by an installation, so that the runtime's cache has all of the code.
-  if (args.includes("--help")) await import("./library.ts");
+  // Asked for by an installation, so that the runtime's cache has all of the code: what it adds later stays in the cache's log.
+  if (args.includes("--help")) {
+    const { loadUpkeep } = await import("./library.ts");
+    await loadUpkeep();
+  }
   return code;
 }
 

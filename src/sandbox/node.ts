@@ -17,13 +17,11 @@ import type { Finding, Repair } from "./node/finding.ts";
 import { countFree } from "./node/free_addresses.ts";
 import type { Garbage, GarbageOptions } from "./garbage/garbage.ts";
 import type { NetworkGarbage } from "./networks/network_garbage.ts";
-import { removeBridges } from "./node/bridges.ts";
 import type { NodeWatch } from "./node/node_event.ts";
 import { lockUnlessGone } from "./records/node_lock.ts";
 import { refuseStaleNode } from "./node/node_settings.ts";
 import { Pacer } from "./node/pacer.ts";
 import { explained } from "./node/permission.ts";
-import { removePathParts } from "./node/path_parts.ts";
 import {
   type RemoveOptions,
   removeSandbox,
@@ -333,6 +331,7 @@ export class Node implements AsyncDisposable {
   async #remove(options: NodeRemoveOptions): Promise<NodeRemoval> {
     const { state, sockets, table } = this.#context;
     const removed: string[] = [];
+    const { removeBridges, removePathParts } = await import("./upkeep.ts");
     for (let attempt = 1;; attempt++) {
       const ids = state.sandboxIds();
       if (ids.length > 0 && !options.force) throw this.#inUse(ids.length);

@@ -16,7 +16,6 @@ import {
   refuseOverlap,
   removeBaseline,
 } from "./node/baseline.ts";
-import { removeBridges } from "./node/bridges.ts";
 import {
   hasIpv6,
   loopback,
@@ -193,6 +192,7 @@ export async function removeNode(
     const notes = await forgetNode(state);
     // A namespace that can be reached may still have the node's table, signed by it.
     if (error.code !== "RecordInvalid") return { removed: notes };
+    const { removeBridges } = await import("./upkeep.ts");
     using opened = new DisposableStack();
     const sockets = opened.use(
       new NodeSockets(openNamespace(opened, parsed.netns)),

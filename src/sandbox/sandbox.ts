@@ -17,11 +17,9 @@ import {
 } from "../namespace/pod_io.ts";
 import { PodWorker, type PodWorkerOptions } from "../namespace/worker.ts";
 import { explained } from "./node/permission.ts";
-import { bridgesLeftBy, sweepBridges, sweptIfItFails } from "./node/bridges.ts";
 import { changeSandbox } from "./pod/change.ts";
 import { withContainer } from "./pod/containers.ts";
 import type { NodeContext } from "./node/context.ts";
-import { attachToSandbox, detachInterface } from "./pod/interfaces.ts";
 import { hasNetworks } from "./records/network_notes.ts";
 import { closePorts, hasPort, openPorts } from "./pod/live_ports.ts";
 import {
@@ -340,14 +338,15 @@ export class Sandbox implements AsyncDisposable {
   async #attach(
     spec: InterfaceSpec | NetworkAttachmentSpec,
   ): Promise<SandboxAttachment | void> {
+    const upkeep = await import("./upkeep.ts");
+    const context = this.#context;
     if (isNetworkAttachment(spec)) {
-      const { attachNetwork } = await import("./upkeep.ts");
-      return await attachNetwork(this.#context, this.#record, spec);
+      return await upkeep.attachNetwork(context, this.#record, spec);
     }
-    await sweptIfItFails(
-      this.#context,
+    await upkeep.sweptIfItFails(
+      context,
       () =>
-        this.#change((record) => attachToSandbox(this.#context, record, spec)),
+        this.#change((record) => upkeep.attachToSandbox(context, record, spec)),
     );
   }
 
@@ -363,16 +362,17 @@ export class Sandbox implements AsyncDisposable {
   }
 
   async #detach(name: string): Promise<void> {
-    if (hasNetworks(this.#context.state, this.id)) {
-      const { detachNetwork } = await import("./upkeep.ts");
-      if (await detachNetwork(this.#context, this.#record, name)) return;
+    const upkeep = await import("./upkeep.ts");
+    const context = this.#context;
+    if (hasNetworks(context.state, this.id)) {
+      if (await upkeep.detachNetwork(context, this.#record, name)) return;
     }
     let bridges: readonly string[] | undefined;
     await this.#change((record) => {
-      bridges = bridgesLeftBy(record, name);
-      return detachInterface(this.#context, record, name);
+      bridges = upkeep.bridgesLeftBy(record, name);
+      return upkeep.detachInterface(context, record, name);
     });
-    await sweepBridges(this.#context, bridges);
+    await upkeep.sweepBridges(context, bridges);
   }
 
   /**

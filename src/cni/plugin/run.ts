@@ -51,6 +51,8 @@ export async function runPlugin(
   try {
     const invocation = readInvocation(env);
     if (invocation === undefined) {
+      // So an installation starts it, that the runtime's cache has all of the code.
+      await import("../../sandbox/upkeep.ts");
       return { stdout: "", stderr: USAGE, code: 0 };
     }
     const { command } = invocation;

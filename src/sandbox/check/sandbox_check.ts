@@ -10,9 +10,9 @@ import { hostDifferences } from "../../attachment/check_host.ts";
 import { podDifferences, routeOf } from "../../attachment/check_pod.ts";
 import {
   endDifferences,
-  findLink,
   type WiringDifference,
 } from "../../attachment/difference.ts";
+import { findLink } from "../../attachment/questions.ts";
 import { ipv6Switches } from "../../attachment/pod_link.ts";
 import { isSandboxError } from "../../errors.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";

@@ -35,7 +35,7 @@ import { deletePodLinks, type PodLinkInfo } from "../node/pod_links.ts";
 import type { SandboxRecord } from "../records/records.ts";
 import { lockNewSandbox } from "../records/new_sandbox_lock.ts";
 import { removeWarmDirectories } from "../records/warm_directory.ts";
-import { removeRemains } from "../pod/remove.ts";
+import { removeRemains } from "../pod/remains.ts";
 
 /** What garbage may be. */
 export type GarbageKind =

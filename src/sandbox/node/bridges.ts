@@ -22,7 +22,7 @@ import {
   claimOnBridge,
   claimsOnBridge,
 } from "../../attachment/bridge_port.ts";
-import { findLink } from "../../attachment/difference.ts";
+import { findLink } from "../../attachment/questions.ts";
 import { isSandboxError, SandboxError } from "../../errors.ts";
 import { AddressRange } from "../../ipam/range.ts";
 import { Cidr } from "../../net/cidr.ts";
@@ -37,6 +37,7 @@ import type {
   BridgeAttachment,
   NormalisedInterface,
 } from "../../spec/sandbox_spec.ts";
+import { bridgesOf } from "./bridge_names.ts";
 import { describeOwner, type NodeContext } from "./context.ts";
 import {
   bridgeAlias,
@@ -228,15 +229,6 @@ function inUse(
     address: String(address),
     ...(owner === undefined ? {} : { owner: describeOwner(context, owner) }),
   });
-}
-
-/** The names of the bridges that a record or spec tells of. */
-export function bridgesOf(
-  interfaces: readonly Pick<NormalisedInterface, "attachment">[],
-): string[] {
-  return interfaces.flatMap(({ attachment }) =>
-    attachment.type === "bridge" ? [attachment.bridge] : []
-  );
 }
 
 /**

@@ -4,8 +4,7 @@
  * @module
  */
 import { Errno } from "../../../ffi/errno.ts";
-import { SHAPER_PREFIX } from "../../attachment/bandwidth.ts";
-import { PORT_PREFIX } from "../../attachment/bridge_port.ts";
+import { PORT_PREFIX, SHAPER_PREFIX } from "../../attachment/names.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import { isNetlinkError } from "../../netlink/netlink_error.ts";
 import { RT_TABLE_MAIN, RTNLGRP_LINK } from "../../rtnetlink/constants.ts";

@@ -16,11 +16,16 @@ import type { SandboxRecord } from "../records/records.ts";
 import { writeSpecSysctls } from "./spec_sysctls.ts";
 import type { UndoStack } from "../records/undo.ts";
 
+/** What they are made from. */
+interface Wanted {
+  readonly id: string;
+  readonly spec: NormalisedSpec;
+}
+
 /** With the interfaces of the spec and no other: nothing of the node's own network leads to it. */
 export function buildUnrouted(
   context: NodeContext,
-  id: string,
-  spec: NormalisedSpec,
+  { id, spec }: Wanted,
   undo: UndoStack,
 ): SandboxRecord {
   const { state, settings } = context;
@@ -49,8 +54,7 @@ export function buildUnrouted(
 /** On the node's network: nothing is made but the pin, so that the path to join is there as for any sandbox; ports are claimed. */
 export function buildOnHostNetwork(
   context: NodeContext,
-  id: string,
-  spec: NormalisedSpec,
+  { id, spec }: Wanted,
   undo: UndoStack,
 ): SandboxRecord {
   const { state, settings, namespace } = context;

@@ -4,10 +4,7 @@
  * @module
  */
 import { Errno } from "../../../ffi/errno.ts";
-import {
-  type AddressWish,
-  releaseLink,
-} from "../../attachment/address_claims.ts";
+import { releaseLink } from "../../attachment/address_claims.ts";
 import { removeShaper } from "../../attachment/bandwidth.ts";
 import { hasIpv6, type PodLink } from "../../attachment/pod_link.ts";
 import {
@@ -18,37 +15,29 @@ import {
   guardIpv6,
   makeLink,
 } from "../../attachment/routed_veth.ts";
-import { podAt } from "../../attachment/check_host.ts";
 import { isSandboxError, SandboxError } from "../../errors.ts";
-import { ofFamily } from "../../hostport/elements.ts";
 import { TABLE } from "../../hostport/sets.ts";
-import { IpAddress } from "../../net/ip.ts";
+import type { IpAddress } from "../../net/ip.ts";
 import { MacAddress } from "../../net/mac.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { isNetlinkError } from "../../netlink/netlink_error.ts";
 import { removeIfEmpty } from "../../state/store.ts";
 import { ensureBaseline } from "../node/baseline.ts";
-import { bridgesOf, sweptIfItFails } from "../node/bridges.ts";
-import { describeOwner, type NodeContext } from "../node/context.ts";
+import { bridgesOf } from "../node/bridge_names.ts";
+import type { NodeContext } from "../node/context.ts";
 import { expectDescriptors } from "../node/descriptors.ts";
 import { newDnsFiles } from "./dns_files.ts";
-import {
-  candidatesOf,
-  freeAddresses,
-  ownerOfAddress,
-} from "../node/free_addresses.ts";
 import {
   type Identity,
   identity,
   idOf,
-  idOfAlias,
   linkAlias,
   nameOf,
   newHostLink,
   newIndex,
 } from "../records/identity.ts";
-import { buildOnHostNetwork, buildUnrouted } from "./build_unrouted.ts";
-import { attachInterfaces } from "./interfaces.ts";
+import { addressWishes } from "./address_wishes.ts";
+import type { attachInterfaces } from "./interfaces.ts";
 import { claimNewPorts } from "./live_ports.ts";
 import { pinFor, recordOf } from "../records/new_record.ts";
 import {
@@ -60,7 +49,7 @@ import { refuseStaleNode } from "../node/node_settings.ts";
 import type { SandboxRecord } from "../records/records.ts";
 import { explainRefusal } from "../node/permission.ts";
 import { networksOf } from "./recorded_wiring.ts";
-import { leaveNamespace, removeOrphans, removeRemains } from "./remove.ts";
+import { leaveNamespace, removeOrphans } from "./remove.ts";
 import { turn } from "../node/pacer.ts";
 import { specDifferences } from "../../spec/differences.ts";
 import { parseSandboxSpec } from "../../spec/parse.ts";
@@ -91,21 +80,53 @@ export async function createSandbox(
     const spec = parseSandboxSpec(input, {
       podCidrs: context.pools.map(({ cidr }) => cidr),
     });
-    return bridgesOf(spec.interfaces).length === 0
-      ? await createAsSaid(context, spec)
-      : await sweptIfItFails(context, () => createAsSaid(context, spec));
+    return isPlain(spec)
+      ? await createAsSaid(context, spec, { build: buildRouted })
+      : await createFurther(context, spec);
   } catch (error) {
     throw explainRefusal(error, state);
   }
 }
 
-async function createAsSaid(
+/** Whether it is wired to the node, and has no further interfaces. */
+function isPlain(
+  { hostNetwork, attachment, interfaces }: NormalisedSpec,
+): boolean {
+  return !hostNetwork && attachment.type === "routed" &&
+    interfaces.length === 0;
+}
+
+/** What few sandboxes have is loaded for those that ask for it; before anything is made, since making is one piece. */
+async function createFurther(
   context: NodeContext,
   spec: NormalisedSpec,
 ): Promise<SandboxRecord> {
+  const {
+    attachInterfaces,
+    buildOnHostNetwork,
+    buildUnrouted,
+    sweptIfItFails,
+  } = await import("../upkeep.ts");
+  const build: Builder = spec.hostNetwork
+    ? buildOnHostNetwork
+    : spec.attachment.type === "none"
+    ? buildUnrouted
+    : buildRouted;
+  const act = () =>
+    createAsSaid(context, spec, { build, attach: attachInterfaces });
+  return bridgesOf(spec.interfaces).length === 0
+    ? await act()
+    : await sweptIfItFails(context, act);
+}
+
+async function createAsSaid(
+  context: NodeContext,
+  spec: NormalisedSpec,
+  making: Pick<Wanted, "build" | "attach">,
+): Promise<SandboxRecord> {
   const id = spec.id ?? idOf(nameOf(spec));
   for (;;) {
-    const record = await createDetached(context, id, spec);
+    const record = await createDetached(context, { id, spec, ...making });
     if (record !== undefined) return record;
     // Under no other lock, since plugins take their time and may be podnet.
     const { releaseNetworks } = await import("../upkeep.ts");
@@ -116,8 +137,7 @@ async function createAsSaid(
 /** Undefined when one that is gone is still attached to networks. */
 async function createDetached(
   context: NodeContext,
-  id: string,
-  spec: NormalisedSpec,
+  made: Omit<Wanted, "isRetry" | "warm">,
 ): Promise<SandboxRecord | undefined> {
   const { state } = context;
   // Nothing else here waits, so a program that makes many in a row would do nothing else.
@@ -128,7 +148,7 @@ async function createDetached(
   // Here and below without `using`, which costs 1 µs.
   try {
     refuseStaleNode(context);
-    const wanted: Wanted = { id, spec, isRetry: false };
+    const wanted: Wanted = { ...made, isRetry: false };
     try {
       return await attempt(context, wanted);
     } catch (error) {
@@ -209,11 +229,21 @@ function isTableLost({ sockets: { nft } }: NodeContext): boolean {
 interface Wanted {
   readonly id: string;
   readonly spec: NormalisedSpec;
+  /** Makes what it has besides its directory and its record's last name. */
+  readonly build: Builder;
+  /** Attaches further interfaces; for a spec that has some. */
+  readonly attach?: typeof attachInterfaces;
   /** Whether nothing is taken for granted: what may be left of it is looked for, addresses too, and nothing made ahead is used. */
   readonly isRetry: boolean;
   /** What was made ahead for it, with a pin. */
   readonly warm?: WarmNamespace;
 }
+
+type Builder = (
+  context: NodeContext,
+  wanted: Wanted,
+  undo: UndoStack,
+) => SandboxRecord;
 
 async function findOrMake(
   context: NodeContext,
@@ -238,8 +268,13 @@ async function findOrMake(
   }
   if (hasNetworks(state, id)) return undefined;
   // What a crash or a reboot left of this sandbox.
-  removeRemains(context, id, existing);
-  if (existing === undefined) removeOrphans(context, id);
+  if (existing === undefined) {
+    NetworkNamespace.unpin(state.pinPath(id));
+    removeOrphans(context, id);
+  } else {
+    const { removeRemains } = await import("../upkeep.ts");
+    removeRemains(context, id, existing);
+  }
   // It would be taken for the record of what is about to be made.
   state.records.remove(id);
   return make(context, wanted);
@@ -257,19 +292,14 @@ function make(context: NodeContext, wanted: Wanted): SandboxRecord {
   try {
     if (!spec.hostNetwork) context.gate.pass(state);
     state.reserve.fill();
-    const record = spec.hostNetwork
-      ? buildOnHostNetwork(context, id, spec, undo)
-      : spec.attachment.type === "none"
-      ? buildUnrouted(context, id, spec, undo)
-      : build(context, wanted, undo);
-    return state.records.finish(record);
+    return state.records.finish(wanted.build(context, wanted, undo));
   } catch (error) {
     throw state.reserve.lend(() => undo.rollBack(error));
   }
 }
 
 /** Of the pod's own network: a namespace, a link, addresses, host ports. */
-function build(
+function buildRouted(
   context: NodeContext,
   wanted: Wanted,
   undo: UndoStack,
@@ -295,7 +325,7 @@ function build(
 function buildIn(
   { namespace, podRoute }: PodNamespace,
   context: NodeContext,
-  { id, spec, isRetry, warm }: Wanted,
+  { id, spec, isRetry, warm, attach }: Wanted,
   undo: UndoStack,
 ): SandboxRecord {
   const { state, sockets, settings } = context;
@@ -372,7 +402,7 @@ function buildIn(
   newDnsFiles(state, record, warm?.directory);
   // Until here all goes with the pin, or bears the sandbox's mark. Who has a host port is told by its record.
   state.writeSandbox(record, warm?.directory.note);
-  record = attachInterfaces(context, record, { namespace, podRoute }, undo);
+  record = attach?.(context, record, { namespace, podRoute }, undo) ?? record;
   claimNewPorts(context, record, undo);
   awaitReady(sockets.route, podRoute, link, claimed);
   return record;
@@ -388,53 +418,4 @@ function takeWarm(
     spec.routes.length === 0 && spec.interfaceName === DEFAULT_INTERFACE &&
     (spec.mtu ?? settings.mtu) === settings.mtu;
   return isUsual ? warm?.take(state.sandboxDirectory(id)) : undefined;
-}
-
-/** In each family the requested address and no other, or any free one. */
-function addressWishes(
-  context: NodeContext,
-  spec: NormalisedSpec,
-  own: () => Identity,
-  isSure: boolean,
-  warm: WarmNamespace | undefined,
-): AddressWish[] {
-  const requested = spec.addresses.map((text) => IpAddress.parse(text));
-  return context.pools.map((pool, i): AddressWish => {
-    const { gateway, cidr, size } = pool;
-    const ahead = warm?.prepared.addresses[i]?.address;
-    const address = ofFamily(requested, cidr.family);
-    if (address !== undefined) {
-      return {
-        gateway,
-        first: ownerOfAddress(context, address) === undefined
-          ? address
-          : undefined,
-        others: () => [],
-        exhausted: () => addressInUse(context, address),
-      };
-    }
-    const { first, others } = ahead === undefined
-      ? candidatesOf(context, pool, own().seed, isSure)
-      : {
-        first: ahead,
-        others: () => freeAddresses(context, pool, own().seed),
-      };
-    const exhausted = () =>
-      new SandboxError("AddressPoolExhausted", {
-        cidr: String(cidr),
-        size: Number(size),
-      });
-    return { gateway, first, others, exhausted };
-  });
-}
-
-function addressInUse(context: NodeContext, address: IpAddress): SandboxError {
-  const { sockets, settings } = context;
-  // One that is still being made has its link, and no element yet.
-  const owner = ownerOfAddress(context, address) ??
-    idOfAlias(settings.name, podAt(sockets.route, address));
-  return new SandboxError("AddressInUse", {
-    address: String(address),
-    ...(owner === undefined ? {} : { owner: describeOwner(context, owner) }),
-  });
 }

@@ -7,11 +7,8 @@ import { Errno } from "../../../ffi/errno.ts";
 import { bridgeDifferences, isOwnBridge } from "../../attachment/bridge.ts";
 import { findPort, portDifferences } from "../../attachment/bridge_port.ts";
 import { routeOf } from "../../attachment/check_pod.ts";
-import {
-  findLink,
-  orNone,
-  type WiringDifference,
-} from "../../attachment/difference.ts";
+import type { WiringDifference } from "../../attachment/difference.ts";
+import { findLink, orNone } from "../../attachment/questions.ts";
 import {
   configureInterface,
   interfaceDifferences,

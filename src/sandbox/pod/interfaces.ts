@@ -4,7 +4,7 @@
  * @module
  */
 import { Errno } from "../../../ffi/errno.ts";
-import { orNone } from "../../attachment/difference.ts";
+import { orNone } from "../../attachment/questions.ts";
 import { nodeDevice } from "../../attachment/extra_interface.ts";
 import { isSandboxError, SandboxError } from "../../errors.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { shapingDifferences } from "../../attachment/bandwidth.ts";
+import { shapingDifferences } from "../../attachment/check_bandwidth.ts";
 import { SandboxError } from "../../errors.ts";
 import type { Bandwidth } from "../../net/bandwidth.ts";
 import type { NodeContext } from "../node/context.ts";

@@ -9,7 +9,7 @@ import {
   deletePort,
   makePort,
 } from "../../attachment/bridge_port.ts";
-import { orNone } from "../../attachment/difference.ts";
+import { orNone } from "../../attachment/questions.ts";
 import {
   configureInterface,
   deleteInterface,

@@ -25,8 +25,7 @@ import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { Connection } from "../../netlink/connection.ts";
 import { NETLINK_ROUTE } from "../../netlink/message.ts";
 import type { NodeContext } from "../node/context.ts";
-import { bridgesOf, sweepBridges } from "../node/bridges.ts";
-import { releaseInterfaces } from "./interfaces.ts";
+import { bridgesOf } from "../node/bridge_names.ts";
 import { type Claims, putAside } from "./put_aside.ts";
 import { lockNewSandbox } from "../records/new_sandbox_lock.ts";
 import type { LockedSandbox } from "../records/own_records.ts";
@@ -82,6 +81,7 @@ export async function removeSandbox(
     const { found, bridges } = await giveUpSandbox(context, id, options);
     if (!found || bridges.length > 0) {
       // A removal that was cut short has left nothing that names them.
+      const { sweepBridges } = await import("../upkeep.ts");
       await sweepBridges(context, found ? bridges : undefined);
     }
     if (!options.force) return found;
@@ -106,6 +106,7 @@ export async function removeSandboxes(
     const given = await giveUpSandbox(context, id, { force: true });
     bridges.push(...given.bridges);
   }
+  const { sweepBridges } = await import("../upkeep.ts");
   await sweepBridges(context, bridges);
   context.state.removed.finishAll();
   if (ids.length > 0) await deleteHeldLinks(context, new Set(ids));
@@ -230,6 +231,10 @@ async function giveUpLocked(
         late !== undefined && !isDetached && !force &&
         putAside(context, record, directory, claims)
       ) return FOUND;
+      if (record.interfaces.length > 0) {
+        const { releaseInterfaces } = await import("../upkeep.ts");
+        releaseInterfaces(context, record);
+      }
       dropNamespace(context, record, claims);
     } finally {
       late?.[Symbol.dispose]();
@@ -276,27 +281,8 @@ function readOrSetAside(
   }
 }
 
-/**
- * Takes away what the kernel has of a sandbox whose lock the caller holds. Without a record that is the pin: the record
- * is written before anything that would outlive the pin.
- */
-export function removeRemains(
-  context: NodeContext,
-  id: string,
-  record: SandboxRecord | undefined,
-): void {
-  const { state, sockets } = context;
-  if (record === undefined) return NetworkNamespace.unpin(state.pinPath(id));
-  const claims = closeHostPorts(context, record);
-  if (claims !== undefined) {
-    const { hostIndex } = claims.link;
-    releaseAddresses(sockets.route, hostIndex, claims.addresses);
-  }
-  dropNamespace(context, record, claims);
-}
-
 /** Nothing is led to the pod any more. Returns what it claims. */
-function closeHostPorts(
+export function closeHostPorts(
   context: NodeContext,
   record: SandboxRecord,
 ): Claims | undefined {
@@ -331,8 +317,8 @@ function releaseClaims(
   return undefined;
 }
 
-/** Takes away the rest, the namespace last. */
-function dropNamespace(
+/** Takes away the rest but for further interfaces, which go before; the namespace last. */
+export function dropNamespace(
   context: NodeContext,
   record: SandboxRecord,
   claims: Claims | undefined,
@@ -349,7 +335,6 @@ function dropNamespace(
       recordedLink(context, { ...record, link }),
     );
   }
-  releaseInterfaces(context, record);
   NetworkNamespace.unpin(state.pinPath(record.id), record.netnsId);
 }
 

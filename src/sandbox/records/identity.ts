@@ -3,9 +3,11 @@
  *
  * @module
  */
-import { shaperAlias } from "../../attachment/bandwidth.ts";
-import { BRIDGE_ALIAS } from "../../attachment/bridge.ts";
-import { PORT_PREFIX } from "../../attachment/bridge_port.ts";
+import {
+  BRIDGE_ALIAS,
+  PORT_PREFIX,
+  shaperAlias,
+} from "../../attachment/names.ts";
 import { MAX_ID_LENGTH } from "../../spec/limits.ts";
 import { MacAddress } from "../../net/mac.ts";
 import { digest } from "./digest.ts";
