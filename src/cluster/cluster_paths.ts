@@ -12,6 +12,7 @@ import { knownPeers } from "../sandbox/node/current_table.ts";
 import { type Finding, keyOf, type Repair } from "../sandbox/node/finding.ts";
 import { contextOf, type Node } from "../sandbox/node.ts";
 import { refuseStaleNode } from "../sandbox/node/node_settings.ts";
+import { explained } from "../sandbox/node/permission.ts";
 import {
   pathTunnels,
   removePathParts,
@@ -105,7 +106,8 @@ const ROUNDS = 4;
  *
  * It owns nothing and need not be disposed: paths outlive it and the process, as pods do. Another process that applies the
  * same members finds all in place. Calls of one object come one after the other. What it has of the kernel bears marks: routes
- * and rules a protocol number of their own, tunnels an alias; all else is left alone. It works in the node's namespace.
+ * and rules a protocol number of their own, tunnels an alias; all else is left alone. It works in the node's namespace, and
+ * fails with `NodeClosed` once that is closed.
  */
 export class ClusterPaths {
   readonly #context: NodeContext;
@@ -212,8 +214,11 @@ export class ClusterPaths {
    * Calls `tell` soon after somebody else has touched links, addresses, routes, rules or neighbours that paths are made of, or
    * after the kernel has, as when a link goes down: {@linkcode ClusterPaths.repair} mends what it was. What others do while
    * this object is at work itself may go unnoticed. It keeps the process alive until it is disposed.
+   *
+   * @throws {SandboxError} `NodeClosed`
    */
   watch(tell: () => void): AsyncDisposable {
+    this.#context.state.refuseClosed();
     const watch = new PathWatch(
       this.#context.namespace,
       () => this.#links(),
@@ -240,7 +245,9 @@ export class ClusterPaths {
 
   /** One after the other. What each does itself is no news to watches. */
   #alone<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work).finally(() => {
+    const { state } = this.#context;
+    const asked = this.#last.then(() => explained(state, work));
+    const result = asked.finally(() => {
       for (const watch of this.#watches) watch.discard();
     });
     this.#last = result.catch(() => {});

@@ -4,8 +4,8 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import { removeNode } from "../../mod.ts";
-import { rejects } from "../node/bare.ts";
+import { ClusterPaths, removeNode } from "../../mod.ts";
+import { BareNode, POD_CIDRS, rejects } from "../node/bare.ts";
 import { Machines } from "./machines.ts";
 
 /** A cluster of one node, given by a file. */
@@ -60,4 +60,23 @@ Deno.test("Cluster.leave() leaves once, whoever calls it again or at the same ti
   ]);
   assertEquals(second, first);
   assertEquals(await cluster.leave(), first);
+});
+
+Deno.test("every operation of ClusterPaths fails with NodeClosed once its node is closed", async () => {
+  await using bare = new BareNode();
+  const node = await bare.open();
+  const paths = ClusterPaths.open(node);
+  const self = { name: "bare", podCidrs: POD_CIDRS, addresses: [] };
+  await paths.apply(self, []);
+  await node[Symbol.asyncDispose]();
+  const calls = [
+    () => paths.apply(self, []),
+    () => paths.check(),
+    () => paths.repair(),
+    () => paths.remove(),
+    () => paths.watch(() => {}),
+  ];
+  for (const call of calls) {
+    await rejects("NodeClosed", async () => await call());
+  }
 });
