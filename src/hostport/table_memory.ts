@@ -16,14 +16,11 @@ import {
   nextGeneration,
   type NftablesConnection,
 } from "../nftables/connection.ts";
+import type { ElementChange } from "../nftables/element_batch.ts";
 import type { NftSet } from "../nftables/ruleset.ts";
 import { place, type Placed, portKey } from "./elements.ts";
 import { ALL_SETS, SETS, TABLE } from "./sets.ts";
-import {
-  type ElementChange,
-  transactionOf,
-  usualChange,
-} from "./table_messages.ts";
+import { transactionOf, usualChange } from "./table_messages.ts";
 
 /** What matters of a set here. */
 interface SetTraits {

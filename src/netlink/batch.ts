@@ -47,38 +47,72 @@ export interface EncodedBatch<R> {
  */
 export function encodeBatch<T, R>(
   out: ByteWriter,
-  { requests = [], queries = [] }: Batch<T, R>,
+  { requests = NONE, queries = [] }: Batch<T, R>,
   lastFlags: number = NLM_F_ACK,
 ): EncodedBatch<R> {
-  const all = [...requests, ...queries as readonly Request<unknown>[]];
-  let last = all.length - 1;
+  const firstQuery = requests.length;
+  const count = firstQuery + queries.length;
+  const requestAt = (index: number) =>
+    (index < firstQuery
+      ? requests[index]
+      : queries[index - firstQuery]) as Request<unknown>;
+  let last = count - 1;
   for (let i = last; i >= 0; i--) {
-    if (((all[i]?.flags ?? 0) & NLM_F_ACK) !== 0) {
+    if ((requestAt(i).flags & NLM_F_ACK) !== 0) {
       last = i;
       break;
     }
   }
-  const endsByReply = lastFlags === NLM_F_ACK && all[last]?.isAnswered === true;
+  const end = count === 0 ? undefined : requestAt(last);
+  const endsByReply = lastFlags === NLM_F_ACK && end?.isAnswered === true;
   out.reset();
   const starts: number[] = [];
-  for (const request of all) {
-    const isLast = starts.length === last;
-    const flags = isLast && !endsByReply ? lastFlags : 0;
-    starts.push(writeMessage(out, request as Request<unknown>, 0, flags));
+  for (let i = 0; i < count; i++) {
+    const flags = i === last && !endsByReply ? lastFlags : 0;
+    starts.push(writeMessage(out, requestAt(i), 0, flags));
   }
-  const replies = queries.map(replyCodec);
+  const replies: Codec<R>[] = [];
+  let isScalar = true;
+  for (const query of queries) {
+    const codec = replyCodec(query);
+    replies.push(codec);
+    isScalar &&= codec.isScalar === true;
+  }
   return {
     out,
     starts,
     last,
     // In what makes something, the bits of NLM_F_DUMP mean NLM_F_REPLACE and NLM_F_EXCL.
     isAnswered: endsByReply || lastFlags !== NO_ANSWER ||
-      ((all[last]?.flags ?? 0) & NLM_F_ACK) !== 0,
+      ((end?.flags ?? 0) & NLM_F_ACK) !== 0,
     endsByReply,
-    firstQuery: requests.length,
+    firstQuery,
     replies,
-    isScalar: replies.every(({ isScalar }) => isScalar === true),
-    requestAt: (index) => all[index] as Request<unknown>,
+    isScalar,
+    requestAt,
+  };
+}
+
+const NONE: readonly Request<unknown>[] = [];
+const NO_REPLIES: readonly Codec<never>[] = [];
+
+/** What was encoded without requests, has no queries, and is answered by errors only. */
+export function encodedBatch(
+  out: ByteWriter,
+  starts: readonly number[],
+  last: number,
+  requestAt: (index: number) => Request<unknown>,
+): EncodedBatch<never> {
+  return {
+    out,
+    starts,
+    last,
+    isAnswered: false,
+    endsByReply: false,
+    firstQuery: starts.length,
+    replies: NO_REPLIES,
+    isScalar: true,
+    requestAt,
   };
 }
 

@@ -37,7 +37,7 @@ interface Places {
 const SAMPLE = 0x01;
 const OTHER_SAMPLE = 0x41;
 /** More fields could not be told apart. */
-export const MAX_FIELDS = OTHER_SAMPLE - SAMPLE - 1;
+const MAX_FIELDS = OTHER_SAMPLE - SAMPLE - 1;
 
 /** A shape that is asked for so often is worth being compiled. */
 const COMPILED_AFTER_USES = 3;
@@ -61,7 +61,7 @@ export class Template<
    * Makes a template of a function of its arguments alone.
    *
    * It must put each field somewhere as it is, a number as 32 bits, and decide nothing by it. What it decides by is the
-   * shape, and so is the length of each text and of all bytes. It has {@linkcode MAX_FIELDS} at most.
+   * shape, and so is the length of each text and of all bytes. It has 63 fields at most.
    *
    * @param lastFlags what the last message asks for, such as NLM_F_DUMP
    */
@@ -83,14 +83,10 @@ export class Template<
     const last = this.#last;
     return last !== undefined && isFor(last, fields, shape)
       ? filled(last, fields)
-      : this.withKey(shapeOf(fields, shape), fields, ...shape);
+      : this.#find(shapeOf(fields, shape), fields, shape);
   }
 
-  /**
-   * As {@linkcode with}, of a shape that is told by a key already: what it decides by, and the length of each text and of all
-   * bytes. Making one of these takes longer than filling in a small message.
-   */
-  withKey(key: string, fields: F, ...shape: S): EncodedBatch<R> {
+  #find(key: string, fields: F, shape: S): EncodedBatch<R> {
     let found = this.#shapes.get(key) ?? 0;
     if (typeof found === "number") {
       if (this.#shapes.size >= MAX_SHAPES) this.#shapes.clear();

@@ -348,7 +348,8 @@ export function setFlags(set: Omit<NftSet, "elements">): number {
     (set.dynamic?.timeoutMs === undefined ? 0 : SetFlag.timeout);
 }
 
-function bracket(
+/** Begin or end of a transaction. */
+export function bracket(
   type: number,
   operation: string,
   genId?: number,
@@ -369,7 +370,7 @@ function bracket(
 const MAX_LIST_BYTES = 0xffff - 4;
 
 /** So many fit, whatever they are: keys and data have 64 bytes at most (NFT_DATA_VALUE_MAXLEN), userdata 256. */
-const SURELY_FIT = 128;
+export const SURELY_FIT = 128;
 
 /** Cuts elements into lists that each fit one attribute. */
 function* parts(

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import {
   elementsOf,
@@ -13,6 +13,7 @@ import {
 import { IpAddress } from "../../src/net/ip.ts";
 import { encodeBatch, NO_ANSWER } from "../../src/netlink/batch.ts";
 import { ByteWriter } from "../../src/netlink/bytes.ts";
+import type { ElementChange } from "../../src/nftables/element_batch.ts";
 
 /** All elements of a pod with some ports, of which some are for one address. */
 const pods = fc.record({
@@ -44,51 +45,70 @@ const change = fc.oneof(
   fc.tuple(pods, pods).map(([add, gone]) => ({ add, delete: gone })),
 );
 
+/** Whether the change is a usual one, and sent as the transaction that it is then. */
+function isUsual(change: ElementChange, generation: number): boolean {
+  const usual = usualChange(change, generation);
+  if (usual === undefined) return false;
+  const requests = transactionOf(change).requests(generation, false);
+  const plain = encodeBatch(new ByteWriter(), { requests }, NO_ANSWER);
+  assert(!usual.isAnswered && !plain.isAnswered);
+  assertEquals(usual.out.written(), plain.out.written());
+  assertEquals(usual.starts, plain.starts);
+  assertEquals(usual.last, plain.last);
+  for (const [i, { operation }] of requests.entries()) {
+    assertEquals(usual.requestAt(i).operation, operation);
+  }
+  return true;
+}
+
 Deno.test("a usual change is sent as the transaction that it is", () => {
   fc.assert(
     fc.property(
-      change,
+      change.filter((change) => !isEmpty(change)),
       fc.integer({ min: 1, max: 0xffff_ffff }),
-      (change, generation) => {
-        const usual = usualChange(change, generation);
-        const requests = transactionOf(change).requests(generation, false);
-        const plain = encodeBatch(new ByteWriter(), { requests }, NO_ANSWER);
-        assert(!plain.isAnswered);
-        // Of two pods with many ports there are too many.
-        if (usual === undefined) return;
-        assertEquals(usual.out.written(), plain.out.written());
-        assertEquals(usual.starts, plain.starts);
-        assertEquals(usual.last, plain.last);
-        const last = usual.requestAt(usual.last);
-        assertEquals(last.operation, requests[plain.last]?.operation);
-      },
+      (change, generation) => assert(isUsual(change, generation)),
     ),
     { numRuns: 500 },
   );
 });
 
-Deno.test("all of a pod with ten ports is a usual change", () => {
-  const mappings = Array.from({ length: 10 }, (_, i) =>
+function isEmpty({ add, delete: gone }: ElementChange): boolean {
+  return (add?.length ?? 0) + (gone?.length ?? 0) === 0;
+}
+
+function podWithPorts(count: number): Placed[] {
+  const mappings = Array.from({ length: count }, (_, i) =>
     toHostPort(
       { protocol: "tcp", hostPort: 8000 + i, containerPort: 80 },
       [4, 6],
     ));
   const addresses = ["10.64.0.9", "fd00::9"].map((a) => IpAddress.parse(a));
-  const add = elementsOf(mappings, { id: "pod", addresses });
-  for (let i = 1; i < 8; i++) {
-    assert(usualChange({ add, delete: undefined }, i) !== undefined);
-    assert(usualChange({ add: undefined, delete: add }, i) !== undefined);
+  return elementsOf(mappings, { id: "pod", addresses });
+}
+
+Deno.test("all of a pod with a hundred ports is a usual change; more may not fit one message", () => {
+  for (const [count, expected] of [[128, true], [129, false]] as const) {
+    const all = podWithPorts(count);
+    assertEquals(isUsual({ add: all, delete: undefined }, 1), expected);
+    assertEquals(isUsual({ add: undefined, delete: all }, 1), expected);
   }
 });
 
-Deno.test("what is no usual change of one pod is left to a transaction", () => {
-  const [first] = fc.sample(pods, 1);
+Deno.test("a usual change may be of several pods", () => {
+  const of = (comment: string) =>
+    podWithPorts(2).map(({ set, element }): Placed => {
+      return { set, element: { ...element, comment } };
+    });
+  const owners = ["a", "b", "a".repeat(127), "", "ä", "ä".repeat(63)];
+  assert(isUsual({ add: owners.flatMap(of), delete: undefined }, 1));
+});
+
+Deno.test("an owner that nft could not read is refused", () => {
+  const [first] = podWithPorts(1);
   assert(first !== undefined);
-  const many: Placed[] = Array.from({ length: 64 }, () => first[0]!);
-  assertEquals(usualChange({ add: many, delete: undefined }, 1), undefined);
-  const ofTwo = ["a", "b"].map((comment): Placed => {
-    const { set, element } = first[0]!;
-    return { set, element: { ...element, comment } };
-  });
-  assertEquals(usualChange({ add: ofTwo, delete: undefined }, 1), undefined);
+  const { set, element } = first;
+  for (const comment of ["a\0b", 'a"b', "a".repeat(200)]) {
+    const add = [{ set, element: { ...element, comment } }];
+    assertThrows(() => usualChange({ add, delete: undefined }, 1), RangeError);
+  }
 });
