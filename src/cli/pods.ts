@@ -4,6 +4,7 @@
  *
  * @module
  */
+import * as commands from "./commands/pods.ts";
 import { perform } from "./perform.ts";
 import { runProgram } from "./program.ts";
 import { POD_COMMANDS } from "./summaries.ts";
@@ -15,7 +16,7 @@ async function pods([name = "", ...args]: readonly string[]): Promise<number> {
   const code = await perform(args, () => ({
     name,
     args,
-    load: async () => (await import("./commands/pods.ts"))[known],
+    load: () => Promise.resolve(commands[known]),
   }));
   // Asked for by an installation, so that the runtime's cache has all of the code: what it adds later stays in the cache's log.
   if (args.includes("--help")) {
