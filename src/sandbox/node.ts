@@ -363,8 +363,11 @@ export class Node implements AsyncDisposable {
 
   /** Ends what removals left to be done, and closes this process's sockets. Node and pods stay. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#context.late?.[Symbol.asyncDispose]();
-    this.#opened.dispose();
+    try {
+      await this.#context.late?.[Symbol.asyncDispose]();
+    } finally {
+      this.#opened.dispose();
+    }
   }
 
   #inUse(count: number): SandboxError {

@@ -6,6 +6,8 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { type Node, removeNode } from "../../mod.ts";
 import { contextOf } from "../../src/sandbox/node.ts";
+import { readDirectory, readLink } from "../../ffi/file.ts";
+import { libc } from "../../ffi/libc.ts";
 import { command } from "../support/command.ts";
 import { filesBelow, mountsBelow } from "../support/node_state.ts";
 import { BareNode, POD_CIDRS, rejects, spawnFixture } from "./bare.ts";
@@ -67,6 +69,36 @@ for (
     assertEquals(await node.collectGarbage(), []);
   });
 }
+
+function descriptorOf(number: string): string | undefined {
+  try {
+    return readLink(`/proc/self/fd/${number}`);
+  } catch {
+    return undefined;
+  }
+}
+
+Deno.test("that a file of a removed sandbox cannot be closed is no reason to fail, and no node stays open for it", async () => {
+  await using bare = new BareNode();
+  await using node = await bare.open();
+  const open = () => `${Deno.readDirSync("/proc/self/fd").toArray().length}`;
+  const before = open();
+  {
+    await using other = await bare.open({});
+    const sandbox = await other.createSandbox({ name: "a" });
+    await sandbox.addContainer({ name: "c" });
+    await sandbox.removeContainer("c");
+    await removeAsOneOfMany(other, "a");
+    // As a program does that closes what is not its own.
+    const records = readDirectory("/proc/self/fd").map(({ name }) => name)
+      .filter((fd) => descriptorOf(fd)?.includes("/record.cbor"));
+    assertEquals(records.length, 1);
+    for (const fd of records) libc().close(Number(fd));
+  }
+  assertEquals(waitingIn(bare), []);
+  assertEquals(await settled(open, before), before);
+  assertEquals(await node.collectGarbage(), []);
+});
 
 /** Who finishes what a killed process left. */
 const FINISHERS: Readonly<

@@ -11,6 +11,7 @@
  * @module
  */
 import type { RemovedSandboxes } from "../records/removed.ts";
+import { orIgnore } from "../records/undo.ts";
 import { isTurnAwaited, loopTurn } from "./pacer.ts";
 
 /** So many are a batch, though the program goes on; the kernel has 11 MB for them. */
@@ -104,9 +105,14 @@ export class LateRemoval implements AsyncDisposable {
   }
 
   #finish(name: string): void {
-    using _files = this.#waiting.get(name);
+    const files = this.#waiting.get(name);
     this.#waiting.delete(name);
-    this.#removed.finish(name, true);
+    try {
+      this.#removed.finish(name, true);
+    } finally {
+      // Of deleted files nothing can be lost any more, and nobody is there to be told.
+      orIgnore(() => files?.[Symbol.dispose]());
+    }
   }
 
   /** Takes away all that are waiting, and lets go what is held of them. */
