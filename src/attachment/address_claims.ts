@@ -198,13 +198,13 @@ export function claimRequests(
 
 /** Whether the kernel takes packets to the address for its own. */
 export function isLocal(route: Connection, address: IpAddress): boolean {
-  const question = routeTypeOf.with({ bytes: address.bytes });
+  const question = routeTypeOf.with([address.bytes]);
   const [types] = route.executeBatch(question, NO_ROUTE);
   return types?.includes(RTN_LOCAL) ?? false;
 }
 
 const routeTypeOf = new Template(
-  ({ bytes }: { readonly bytes: Uint8Array }) => ({
+  ([bytes]: readonly [bytes: Uint8Array]) => ({
     queries: [getRouteType(IpAddress.fromBytes(bytes))],
   }),
 );
@@ -290,23 +290,18 @@ function releaseMessages(
   index: number,
   addresses: readonly IpAddress[],
 ): EncodedBatch<unknown> {
-  const fields: ReleaseFields = { index };
-  addresses.forEach(({ bytes }, i) => fields[`address${i}`] = bytes);
-  return RELEASE.with(fields, addresses.length);
+  return RELEASE.with([index, ...addresses.map(({ bytes }) => bytes)]);
 }
 
-interface ReleaseFields {
-  readonly index: number;
-  [bytes: `address${number}`]: Uint8Array;
-}
+type ReleaseFields = readonly [
+  index: number,
+  ...addresses: readonly Uint8Array[],
+];
 
 /** Without an acknowledgement: what fails is answered all the same. */
-const RELEASE = new Template((fields: ReleaseFields, count: number) => ({
+const RELEASE = new Template(([index, ...addresses]: ReleaseFields) => ({
   requests: releaseRequests(
-    fields.index,
-    Array.from(
-      { length: count },
-      (_, i) => IpAddress.fromBytes(fields[`address${i}`] ?? new Uint8Array()),
-    ),
+    index,
+    addresses.map((bytes) => IpAddress.fromBytes(bytes)),
   ),
 }), NO_ANSWER);

@@ -37,24 +37,24 @@ export function linkMessages(
 ): EncodedBatch<unknown> {
   const { hostInterface: name, hostIndex: index, podIndex, mac } = link;
   return LINK.with(
-    { name, index, podIndex, mac: mac.bytes, namespaceFd },
+    [name, index, podIndex, mac.bytes, namespaceFd],
     link.interfaceName,
     link.mtu,
   );
 }
 
-interface LinkFields {
-  readonly name: string;
-  readonly index: number;
-  readonly podIndex: number;
-  readonly mac: Uint8Array;
-  readonly namespaceFd: number;
-}
+type LinkFields = readonly [
+  name: string,
+  index: number,
+  podIndex: number,
+  mac: Uint8Array,
+  namespaceFd: number,
+];
 
 /** Without an acknowledgement, here and for the pod's end: what fails is answered all the same, and two answers cost 3 µs. */
 const LINK = new Template(
   (
-    { name, index, podIndex, mac, namespaceFd }: LinkFields,
+    [name, index, podIndex, mac, namespaceFd]: LinkFields,
     interfaceName: string,
     mtu: number,
   ) => ({
@@ -112,39 +112,28 @@ export function hostMessages(
   { hostIndex, alias, mac, ipv6, prepared }: PodLink,
   wanted: readonly ClaimedAddress[],
 ): EncodedBatch<number> {
-  const { address4, gateway4, address6, gateway6 } = addressFields(wanted);
   return HOST.with(
-    {
-      index: hostIndex,
-      alias,
-      mac: mac.bytes,
-      address4,
-      gateway4,
-      address6,
-      gateway6,
-    },
+    [hostIndex, alias, mac.bytes, ...addressFields(wanted)],
     ipv6,
     prepared !== undefined,
-    familiesOf(wanted),
   );
 }
 
-interface HostFields extends AddressFields {
-  readonly index: number;
-  readonly alias: string;
-  readonly mac: Uint8Array;
-}
+type HostFields = readonly [
+  index: number,
+  alias: string,
+  mac: Uint8Array,
+  ...addresses: readonly Uint8Array[],
+];
 
 const HOST = new Template(
   (
-    fields: HostFields,
+    [hostIndex, alias, macBytes, ...addresses]: HostFields,
     ipv6: boolean,
     isPrepared: boolean,
-    families: string,
   ) => {
-    const { index: hostIndex, alias } = fields;
-    const mac = MacAddress.fromBytes(fields.mac);
-    const wanted = addressesOf(fields, families);
+    const mac = MacAddress.fromBytes(macBytes);
+    const wanted = addressesOf(addresses);
     return {
       requests: [
         ...isPrepared
@@ -207,40 +196,32 @@ export function podMessages(
   { podIndex: index, ipv6 }: PodEnd,
   claimed: readonly ClaimedAddress[],
 ): EncodedBatch<unknown> {
-  const { address4, gateway4, address6, gateway6 } = addressFields(claimed);
-  return POD.with(
-    { index, address4, gateway4, address6, gateway6 },
-    ipv6,
-    familiesOf(claimed),
-  );
+  return POD.with([index, ...addressFields(claimed)], ipv6);
 }
 
-interface PodFields extends AddressFields {
-  readonly index: number;
-}
+type PodFields = readonly [
+  index: number,
+  ...addresses: readonly Uint8Array[],
+];
 
 const POD = new Template(
-  (
-    fields: PodFields,
-    ipv6: boolean,
-    families: string,
-  ) => ({
+  ([podIndex, ...addresses]: PodFields, ipv6: boolean) => ({
     requests: podRequests({
-      podIndex: fields.index,
+      podIndex,
       ipv6,
       defaultRoute: true,
       routes: [],
-    }, addressesOf(fields, families)),
+    }, addressesOf(addresses)),
   }),
   NO_ANSWER,
 );
 
 /** Asking for a link makes the kernel run its pending carrier work at once (since 6.8). What it says is not read. */
 export function carrierMessages(index: number): EncodedBatch<unknown> {
-  return CARRIER.with({ index });
+  return CARRIER.with([index]);
 }
 
-const CARRIER = new Template(({ index }: { readonly index: number }) => ({
+const CARRIER = new Template(([index]: readonly [index: number]) => ({
   requests: [getLink({ index })],
 }));
 
@@ -249,48 +230,25 @@ function withoutLinkLocal(ipv6: boolean): { readonly addrGenMode?: "none" } {
   return ipv6 ? { addrGenMode: "none" } : {};
 }
 
-/** Of each IP version; without any bytes if there is none. */
-interface AddressFields {
-  readonly address4: Uint8Array;
-  readonly gateway4: Uint8Array;
-  readonly address6: Uint8Array;
-  readonly gateway6: Uint8Array;
-}
-
-const NONE = new Uint8Array();
-
-function addressFields(all: readonly ClaimedAddress[]): AddressFields {
-  let four: ClaimedAddress | undefined, six: ClaimedAddress | undefined;
-  for (const one of all) {
-    if (one.address.family === 4) four = one;
-    else six = one;
+/** Each address, and after it its gateway: how long they are tells of which IP version. */
+function addressFields(all: readonly ClaimedAddress[]): Uint8Array[] {
+  const fields: Uint8Array[] = [];
+  for (const { address, gateway } of all) {
+    fields.push(address.bytes, gateway.bytes);
   }
-  return {
-    address4: four?.address.bytes ?? NONE,
-    gateway4: four?.gateway.bytes ?? NONE,
-    address6: six?.address.bytes ?? NONE,
-    gateway6: six?.gateway.bytes ?? NONE,
-  };
+  return fields;
 }
 
-/** In their order. */
-function familiesOf(all: readonly ClaimedAddress[]): string {
-  let families = "";
-  for (const { address } of all) families += address.family;
-  return families;
-}
-
-function addressesOf(
-  { address4, gateway4, address6, gateway6 }: AddressFields,
-  families: string,
-): ClaimedAddress[] {
-  return [...families].map((family) => {
-    const [address, gateway] = family === "4"
-      ? [address4, gateway4]
-      : [address6, gateway6];
-    return {
-      address: IpAddress.fromBytes(address),
-      gateway: IpAddress.fromBytes(gateway),
-    };
-  });
+function addressesOf(fields: readonly Uint8Array[]): ClaimedAddress[] {
+  const all: ClaimedAddress[] = [];
+  let address: IpAddress | undefined;
+  for (const bytes of fields) {
+    const one = IpAddress.fromBytes(bytes);
+    if (address === undefined) address = one;
+    else {
+      all.push({ address, gateway: one });
+      address = undefined;
+    }
+  }
+  return all;
 }

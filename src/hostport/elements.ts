@@ -5,6 +5,7 @@
  */
 import type { ConntrackFilter } from "../conntrack/conntrack.ts";
 import { IpAddress, type IpFamily } from "../net/ip.ts";
+import { smallBytes } from "../net/small_bytes.ts";
 import type { Element, NftSet } from "../nftables/ruleset.ts";
 import type { HostPort } from "./mapping.ts";
 import { SETS } from "./sets.ts";
@@ -28,20 +29,6 @@ export function place(
   return { set, element: { key, data, comment } };
 }
 
-const SLAB_BYTES = 4096;
-let slab = new Uint8Array(SLAB_BYTES);
-let used = 0;
-
-/** A part of a larger array, zero. One of its own is memory outside of V8's heap: 0.4 to 1.4 µs instead of 0.1. */
-function zeroed(size: number): Uint8Array {
-  if (used + size > SLAB_BYTES) {
-    slab = new Uint8Array(SLAB_BYTES);
-    used = 0;
-  }
-  used += size;
-  return slab.subarray(used - size, used);
-}
-
 function put(bytes: Uint8Array, at: number, value: Uint8Array): void {
   // Faster than set() for an address.
   for (let i = 0; i < value.length; i++) bytes[at + i] = value[i] as number;
@@ -57,7 +44,7 @@ export function wildcardKey(
 
 /** As {@linkcode wildcardKey}, of a protocol's number. */
 export function portKey(protocol: number, hostPort: number): Uint8Array {
-  const key = zeroed(8);
+  const key = smallBytes(8);
   key[0] = protocol;
   putPort(key, 4, hostPort);
   return key;
@@ -75,7 +62,7 @@ export function specificKey(
   hostPort: number,
 ): Uint8Array {
   const { bytes } = hostIP;
-  const key = zeroed(bytes.length + 8);
+  const key = smallBytes(bytes.length + 8);
   put(key, 0, bytes);
   key[bytes.length] = IP_PROTOCOL[protocol];
   putPort(key, bytes.length + 4, hostPort);
@@ -84,7 +71,7 @@ export function specificKey(
 
 /** Where a mapping leads to: address and port of the pod. */
 function destination({ bytes }: IpAddress, containerPort: number): Uint8Array {
-  const data = zeroed(bytes.length + 4);
+  const data = smallBytes(bytes.length + 4);
   put(data, 0, bytes);
   putPort(data, bytes.length, containerPort);
   return data;
@@ -150,7 +137,7 @@ function addPort(
 /** The element that makes replies of a pod to itself come back through the node. */
 export function hairpinElement(pod: IpAddress, owner: string): Placed {
   const { bytes, family } = pod;
-  const key = zeroed(2 * bytes.length);
+  const key = smallBytes(2 * bytes.length);
   put(key, 0, bytes);
   put(key, bytes.length, bytes);
   return place(SETS[family].hairpin, key, undefined, owner);

@@ -4,6 +4,7 @@
  */
 
 import { parseIp, stringifyIp } from "ip-bigint";
+import { smallCopy } from "./small_bytes.ts";
 
 /** An IP version: 4 or 6. */
 export type IpFamily = 4 | 6;
@@ -66,7 +67,7 @@ export class IpAddress {
         `an IP address has 4 or 16 bytes, not ${bytes.length}`,
       );
     }
-    return new IpAddress(new Uint8Array(bytes));
+    return new IpAddress(smallCopy(bytes));
   }
 
   /**
@@ -86,7 +87,7 @@ export class IpAddress {
       // Of which the lower 64 bits are taken.
       SCRATCH.setBigUint64(8, value);
     }
-    return new IpAddress(SCRATCH_BYTES.slice(0, family === 4 ? 4 : 16));
+    return new IpAddress(smallCopy(SCRATCH_BYTES, family === 4 ? 4 : 16));
   }
 
   /** The IP version. */
@@ -138,10 +139,11 @@ export class IpAddress {
 
   /** ::ffff:0:0/96 (RFC 4291, 2.5.5.2): IPv4 in IPv6 clothes. */
   get isIpv4Mapped(): boolean {
-    return this.family === 6 &&
-      this.bytes.subarray(0, 12).every((byte, i) =>
-        byte === (i < 10 ? 0 : 255)
-      );
+    if (this.family === 4) return false;
+    for (let i = 0; i < 12; i++) {
+      if (this.bytes[i] !== (i < 10 ? 0 : 255)) return false;
+    }
+    return true;
   }
 
   /** The canonical text (RFC 5952 for IPv6): equal addresses have equal texts. Made once, which takes 3 µs. */

@@ -3,13 +3,15 @@
  * @module
  */
 
+import { smallCopy } from "./small_bytes.ts";
+
 /** A 48-bit Ethernet (MAC) address. */
 export class MacAddress {
   /** The six bytes in the order they are written and sent. Not to be written to. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 
   private constructor(bytes: Uint8Array) {
-    this.bytes = new Uint8Array(bytes);
+    this.bytes = smallCopy(bytes);
   }
 
   /**

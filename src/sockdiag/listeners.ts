@@ -92,20 +92,25 @@ export function listTcpListeners(
   connection: Connection,
   ports: PortQuery = {},
 ): readonly ListeningSocket[] {
-  return connection.dumpBatch(TCP.with(portFilter(ports))).map(toSocket);
+  const { bytecode } = portFilter(ports);
+  const question = TCP.with(bytecode === undefined ? [] : [bytecode]);
+  return connection.dumpBatch(question).map(toSocket);
 }
 
 /** INET_DIAG_NOCOOKIE. */
 const NO_COOKIE = { cookie0: 0xffffffff, cookie1: 0xffffffff } as const;
 
 /** Asked before each pod with host ports. */
-const TCP = new Template((attrs: { readonly bytecode?: Uint8Array }) => ({
+const TCP = new Template(([bytecode]: readonly Uint8Array[]) => ({
   queries: [{
     operation: "list tcp listeners",
     type: TCPDIAG_GETSOCK,
     flags: 0,
     codec: tcpRequest,
-    value: { header: { states: STATES.tcp, ...NO_COOKIE }, attrs },
+    value: {
+      header: { states: STATES.tcp, ...NO_COOKIE },
+      attrs: bytecode === undefined ? {} : { bytecode },
+    },
     reply: socketMessage,
   }],
 }), NLM_F_DUMP);

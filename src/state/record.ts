@@ -24,7 +24,11 @@ export interface RecordKind<T> {
 }
 
 // Plain maps: no structure extension that another CBOR reader would not know.
-const cbor = new Encoder({ useRecords: false, tagUint8Array: false });
+const cbor = new Encoder({
+  useRecords: false,
+  tagUint8Array: false,
+  variableMapSize: true,
+});
 
 /** Encodes a body in its envelope: valid until the next one is encoded. */
 export function encodeRecord<T>(
