@@ -78,8 +78,9 @@ export class FileStatus {
     this.#nanoseconds = view.getUint32(104, true);
   }
 
-  /** Number of the file in its file system. */
-  get ino(): bigint {
+  /** Number of the file in its file system: a bigint, which takes 0.5 µs, only when it has to be one. */
+  get ino(): number | bigint {
+    if (this.#inoHigh < 2 ** 21) return this.#inoHigh * 2 ** 32 + this.#inoLow;
     return BigInt(this.#inoHigh) << 32n | BigInt(this.#inoLow);
   }
 

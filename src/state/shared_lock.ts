@@ -28,7 +28,7 @@ export class SharedLock implements Disposable {
   readonly #path: string;
   #gate: OwnedFd;
   #file: OwnedFd;
-  #inode: bigint;
+  #inode: number | bigint;
   /** They share one lock of the kernel's: it belongs to the open file. */
   #holders = 0;
   /** When the gate was found open, and the file at its path, last. */

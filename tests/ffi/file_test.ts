@@ -197,7 +197,7 @@ Deno.test("stat(), lstat() and fstat() agree with the runtime", () => {
     gid: Deno.statSync(path).gid ?? -1,
     nlink: 2,
     size: 5,
-    ino: BigInt(Deno.statSync(path).ino ?? -1),
+    ino: Deno.statSync(path).ino ?? -1,
     dev: lstat(directory.path).dev,
     changed: changedAt(path),
   } as const;

@@ -24,11 +24,17 @@ let awaited = 0;
  */
 export function turn(): Promise<void> {
   if (last === undefined) return last = Promise.resolve();
-  awaited++;
-  last = last.then(loopTurn).then(() => {
-    awaited--;
-  });
+  last = awaited++ === 0 ? ownTurn() : last.then(ownTurn);
   return last;
+}
+
+function ownTurn(): Promise<void> {
+  return new Promise((done) =>
+    setImmediate(() => {
+      awaited--;
+      done();
+    })
+  );
 }
 
 /** Whether somebody has asked for a turn that has not come yet. */
