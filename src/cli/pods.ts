@@ -18,7 +18,7 @@ async function pods([name = "", ...args]: readonly string[]): Promise<number> {
     args,
     load: () => Promise.resolve(commands[known]),
   }));
-  // Asked for by an installation, so that the runtime's cache has all of the code: what it adds later stays in the cache's log.
+  // Asked for by an installation, so that the runtime's cache has all of the code, also what a node's first pod needs.
   if (args.includes("--help")) {
     const { loadUpkeep } = await import("./library.ts");
     await loadUpkeep();
