@@ -5,6 +5,7 @@
  */
 import type { Bench } from "../bench.ts";
 import { PODS_UNTIL_COMPILED } from "../compile.ts";
+import type { Driver } from "../driver.ts";
 import { Series, takeTurns } from "../rounds.ts";
 import { LIMIT, start } from "../subjects.ts";
 
@@ -22,9 +23,11 @@ const WARM_UP = PODS_UNTIL_COMPILED / PODS;
 /** Adds rows for addPorts and removePorts at 10,000 and 60,000 mappings. */
 export async function measurePorts(bench: Bench): Promise<void> {
   const levels = bench.size([1000, 10_000], [1000, 10_000, 60_000]);
-  await using podnet = await start("podnet");
-  await using limit = await start(LIMIT);
-  const drivers = [podnet, limit];
+  await using open = new AsyncDisposableStack();
+  const drivers: Driver[] = [];
+  for (const subject of ["podnet", ...bench.versions, LIMIT]) {
+    drivers.push(open.use(await start(subject)));
+  }
   for (const driver of drivers) {
     await driver.ask("create", MEASURED, PODS, 0, 0);
   }

@@ -16,11 +16,10 @@ import {
   nextGeneration,
   type NftablesConnection,
 } from "../nftables/connection.ts";
-import type { ElementChange } from "../nftables/element_batch.ts";
+import { ElementBatch, type ElementChange } from "../nftables/element_batch.ts";
 import type { NftSet } from "../nftables/ruleset.ts";
 import { place, type Placed, portKey } from "./elements.ts";
 import { ALL_SETS, SETS, TABLE } from "./sets.ts";
-import { transactionOf, usualChange } from "./table_messages.ts";
 
 /** What matters of a set here. */
 interface SetTraits {
@@ -64,6 +63,9 @@ export interface TableChange extends ElementChange {
   /** Whether what is added is all that its owner has. */
   readonly isAll: boolean;
 }
+
+/** Of all memories: what is encoded is sent before anything else happens. */
+const BATCH = new ElementBatch(TABLE);
 
 /** Of making a change while others make theirs. */
 const ATTEMPTS = 8;
@@ -139,9 +141,7 @@ export class TableMemory {
     generation: number,
   ): boolean | undefined {
     try {
-      const usual = usualChange(change, generation);
-      if (usual !== undefined) nft.commitEncoded(usual, generation);
-      else nft.commit(transactionOf(change), { generation });
+      nft.commitEncoded(BATCH.encode(change, generation), generation);
       this.#generation = nextGeneration(generation);
       return true;
     } catch (error) {

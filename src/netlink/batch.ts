@@ -96,12 +96,16 @@ export function encodeBatch<T, R>(
 const NONE: readonly Request<unknown>[] = [];
 const NO_REPLIES: readonly Codec<never>[] = [];
 
-/** What was encoded without requests, has no queries, and is answered by errors only. */
+/**
+ * What was encoded in another way, has no queries, and is answered by errors only.
+ *
+ * @param requests what errors say of each message
+ */
 export function encodedBatch(
   out: ByteWriter,
   starts: readonly number[],
   last: number,
-  requestAt: (index: number) => Request<unknown>,
+  requests: readonly Request<unknown>[],
 ): EncodedBatch<never> {
   return {
     out,
@@ -112,7 +116,7 @@ export function encodedBatch(
     firstQuery: starts.length,
     replies: NO_REPLIES,
     isScalar: true,
-    requestAt,
+    requestAt: (index) => requests[index] as Request<unknown>,
   };
 }
 

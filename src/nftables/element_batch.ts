@@ -14,6 +14,7 @@ import {
   NO_ANSWER,
 } from "../netlink/batch.ts";
 import { ByteWriter, HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
+import type { Infer } from "../netlink/codec.ts";
 import {
   HEADER_SIZE,
   NLM_F_CREATE,
@@ -43,20 +44,29 @@ export interface ElementChange {
 /** Writes changes of a table's elements into memory of its own. */
 export class ElementBatch {
   readonly #out = new ByteWriter(4096);
-  readonly #add: Heads;
-  readonly #delete: Heads;
-  #begin: Uint8Array | undefined;
-  #end: Uint8Array | undefined;
+  readonly #additions: Heads;
+  readonly #deletions: Heads;
+  #begin: Head | undefined;
+  #end: Head | undefined;
   #starts: number[] = [];
+  #requests: Request<unknown>[] = [];
 
   /** Of the table of this name. */
   constructor(table: string) {
-    this.#add = new Heads(
-      table,
-      NftMessage.newSetElem,
-      NLM_F_CREATE | NLM_F_EXCL,
-    );
-    this.#delete = new Heads(table, NftMessage.delSetElem, 0);
+    this.#additions = new Heads((set) => ({
+      operation: `add elements to ${table} ${set}`,
+      type: NftMessage.newSetElem,
+      flags: NLM_F_CREATE | NLM_F_EXCL,
+      codec: elementMessage,
+      value: emptyList(table, set),
+    }));
+    this.#deletions = new Heads((set) => ({
+      operation: `delete elements of ${table} ${set}`,
+      type: NftMessage.delSetElem,
+      flags: 0,
+      codec: elementMessage,
+      value: emptyList(table, set),
+    }));
   }
 
   /**
@@ -65,111 +75,124 @@ export class ElementBatch {
    *
    * Keys and data must be as long as those of their sets, which have no ranges.
    *
-   * @param requestAt makes the request at a position, for errors
-   * @returns valid until the next one; undefined if a set has too many elements for one message
+   * @returns valid until the next one
    * @throws {RangeError} when a comment is too long, or nft could not read it
    */
   encode(
-    change: ElementChange,
+    { add, delete: gone }: ElementChange,
     generation: number,
-    requestAt: (index: number) => Request<unknown>,
-  ): EncodedBatch<never> | undefined {
+  ): EncodedBatch<never> {
     const out = this.#out;
     out.reset();
     this.#starts = [];
+    const requests = this.#requests = [];
     const begin = this.#start(
-      this.#begin ??= encoded(
+      this.#begin ??= headOf(
         bracket(BatchMessage.begin, "begin transaction", 0),
       ),
     );
     out.setU32(begin + GENERATION_OFFSET, bigEndian(generation));
-    const gone = change.delete;
-    if (gone !== undefined && !this.#write(gone, this.#delete, false)) {
-      return undefined;
-    }
-    const { add } = change;
-    if (add !== undefined && !this.#write(add, this.#add, true)) {
-      return undefined;
-    }
+    if (gone !== undefined) this.#write(gone, this.#deletions, false);
+    if (add !== undefined) this.#write(add, this.#additions, true);
     const last = this.#starts.length;
     this.#start(
-      this.#end ??= encoded(bracket(BatchMessage.end, "end transaction")),
+      this.#end ??= headOf(bracket(BatchMessage.end, "end transaction")),
     );
-    return encodedBatch(out, this.#starts, last, requestAt);
+    return encodedBatch(out, this.#starts, last, requests);
   }
 
   /** Copies a message, or its head, and returns where it is. */
-  #start(head: Uint8Array): number {
+  #start({ bytes, request }: Head): number {
     const at = this.#out.length;
     this.#starts.push(at);
-    this.#out.bytes(head);
+    this.#requests.push(request);
+    this.#out.bytes(bytes);
     return at;
   }
 
-  /** One message for each set. */
+  /** A message for each set, or for some of its elements. */
   #write(
     elements: readonly ElementOfSet[],
     heads: Heads,
     isWhole: boolean,
-  ): boolean {
-    const out = this.#out;
+  ): void {
     const written: NftSet[] = [];
     for (let i = 0; i < elements.length; i++) {
       const { set } = elements[i] as ElementOfSet;
       if (written.includes(set)) continue;
       written.push(set);
-      const start = this.#start(heads.of(set));
-      const list = out.length - ATTRIBUTE_HEADER;
-      let count = 0;
-      for (let j = i; j < elements.length; j++) {
-        const other = elements[j] as ElementOfSet;
-        if (other.set !== set) continue;
-        if (++count > SURELY_FIT) return false;
-        writeElement(out, other.element, isWhole);
+      let next = i;
+      while (next < elements.length) {
+        next = this.#writeMessage(elements, next, heads.of(set), set, isWhole);
       }
-      out.end(list);
-      out.setU32(start, out.length - start);
     }
-    return true;
+  }
+
+  /** Writes elements of the set from a position on, and returns where the next message goes on. */
+  #writeMessage(
+    elements: readonly ElementOfSet[],
+    from: number,
+    head: Head,
+    set: NftSet,
+    isWhole: boolean,
+  ): number {
+    const out = this.#out;
+    const start = this.#start(head);
+    const list = out.length - ATTRIBUTE_HEADER;
+    let count = 0;
+    let at = from;
+    for (; at < elements.length; at++) {
+      const other = elements[at] as ElementOfSet;
+      if (other.set !== set) continue;
+      if (count++ === SURELY_FIT) break;
+      writeElement(out, other.element, isWhole);
+    }
+    out.end(list);
+    out.setU32(start, out.length - start);
+    return at;
   }
 }
 
-/** The beginnings of messages, up to the first element. */
-class Heads {
-  readonly #table: string;
-  readonly #type: number;
-  readonly #flags: number;
-  readonly #heads = new Map<NftSet, Uint8Array>();
+/** A message, or the beginning of one up to the first element. */
+interface Head {
+  readonly bytes: Uint8Array;
+  /** What errors say of it. */
+  readonly request: Request<unknown>;
+}
 
-  constructor(table: string, type: number, flags: number) {
-    this.#table = table;
-    this.#type = type;
-    this.#flags = flags;
+function headOf<T>(of: Request<T>): Head {
+  const request = of as Request<unknown>;
+  const out = new ByteWriter();
+  encodeBatch(out, { requests: [request] }, NO_ANSWER);
+  return { bytes: out.finish(), request };
+}
+
+/** The beginnings of messages for each set. */
+class Heads {
+  readonly #request: (set: string) => Request<ElementList>;
+  readonly #heads = new Map<NftSet, Head>();
+
+  constructor(request: (set: string) => Request<ElementList>) {
+    this.#request = request;
   }
 
-  of(set: NftSet): Uint8Array {
+  of(set: NftSet): Head {
     let head = this.#heads.get(set);
     if (head === undefined) {
-      head = encoded({
-        operation: `change elements of ${set.name}`,
-        type: this.#type,
-        flags: this.#flags,
-        codec: elementMessage,
-        value: {
-          header: { family: NfFamily.inet },
-          attrs: { table: this.#table, set: set.name, elements: [] },
-        },
-      });
+      head = headOf(this.#request(set.name));
       this.#heads.set(set, head);
     }
     return head;
   }
 }
 
-function encoded<T>(request: Request<T>): Uint8Array {
-  const out = new ByteWriter();
-  encodeBatch(out, { requests: [request as Request<unknown>] }, NO_ANSWER);
-  return out.finish();
+type ElementList = Infer<typeof elementMessage>;
+
+function emptyList(table: string, set: string): ElementList {
+  return {
+    header: { family: NfFamily.inet },
+    attrs: { table, set, elements: [] },
+  };
 }
 
 const ATTRIBUTE_HEADER = 4;
