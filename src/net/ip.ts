@@ -30,7 +30,7 @@ function toBigInt(bytes: Uint8Array): bigint {
 
 /** An IPv4 or IPv6 address without a zone. */
 export class IpAddress {
-  /** The address in network byte order: 4 or 16 bytes. Not to be written to. */
+  /** The address in network byte order: 4 or 16 bytes, a part of a larger buffer. Not to be written to. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   #text: string | undefined;
 

@@ -7,7 +7,7 @@ import { smallCopy } from "./small_bytes.ts";
 
 /** A 48-bit Ethernet (MAC) address. */
 export class MacAddress {
-  /** The six bytes in the order they are written and sent. Not to be written to. */
+  /** The six bytes in the order they are written and sent, a part of a larger buffer. Not to be written to. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 
   private constructor(bytes: Uint8Array) {
