@@ -73,8 +73,9 @@ export interface TrackedConnection extends ConntrackEntry {
  * Forgets all connections that match any of the filters. Their next packets are tracked, and translated, anew.
  *
  * A filter is one message and one walk through the table on Linux 6.8 and later, about 0.2 ms. Those with an IPv6
- * address, or with a port of another protocol than TCP and UDP, take together one dump a family, about 4 ms, and one
- * deletion a connection; on older kernels all do. Where nothing is tracked all this is spared.
+ * address, or with a port of another protocol than TCP and UDP, take together one dump a family, 4 to 10 ms (see
+ * `ConntrackWalks`, which spares the event loop that), and one deletion a connection; on older kernels all do. Where nothing
+ * is tracked all this is spared.
  * @param connection of the protocol NETLINK_NETFILTER
  * @returns how many there were, or undefined when the kernel did it and does not tell
  * @throws {TypeError} when a filter has no field besides the family, or a port without a protocol
@@ -89,8 +90,28 @@ export function flushConntrack(
   all.forEach(assertSelective);
   if (countConnections(connection) === 0) return 0;
   const rest = all.filter((filter) => !flushAtOnce(connection, filter));
-  const deleted = flushEach(connection, rest);
+  let deleted = 0;
+  for (const { request, wanted } of searches(rest)) {
+    deleted += deleteAll(connection, wanted, connection.dump(request));
+  }
   return rest.length === all.length ? deleted : undefined;
+}
+
+/**
+ * As {@linkcode flushConntrack}, on another thread.
+ *
+ * @param connection of the protocol NETLINK_NETFILTER, for nothing else meanwhile
+ * @throws what {@linkcode flushConntrack} throws
+ */
+export async function flushConntrackAsync(
+  connection: Connection,
+  filters: readonly ConntrackFilter[],
+): Promise<void> {
+  filters.forEach(assertSelective);
+  const rest = await flushTogether(connection, filters);
+  for (const { request, wanted } of searches(rest)) {
+    deleteAll(connection, wanted, await connection.dumpAsync(request));
+  }
 }
 
 /**
@@ -116,42 +137,82 @@ const COUNT = new Template((_: readonly []) => ({
   }],
 }));
 
+/** Has the kernel delete what matches any of the filters, on another thread; returns those for which it cannot. */
+async function flushTogether(
+  connection: Connection,
+  filters: readonly ConntrackFilter[],
+): Promise<readonly ConntrackFilter[]> {
+  try {
+    await connection.executeAsync(
+      filters.filter(isForgottenAtOnce).map(deletion),
+    );
+    return filters.filter((filter) => !isForgottenAtOnce(filter));
+  } catch (error) {
+    if (cannotSelect(error)) return filters;
+    throw error;
+  }
+}
+
 /** Has the kernel delete what matches; false when it cannot. */
 function flushAtOnce(
   connection: Connection,
   filter: ConntrackFilter,
 ): boolean {
-  if (!isTrusted(filter)) return false;
+  if (!isForgottenAtOnce(filter)) return false;
   try {
-    connection.request(
-      selection(filter, ConntrackMessage.delete, "flush conntrack"),
-    );
+    connection.request(deletion(filter));
     return true;
   } catch (error) {
-    // Before 6.8 a deletion has no filter (EOPNOTSUPP), and what is sent is not a whole tuple (EINVAL). Nothing is
-    // deleted then: the message always has a tuple, without which the kernel would take it as "flush all".
-    if (isNetlinkError(error, Errno.EINVAL, Errno.EOPNOTSUPP)) return false;
+    if (cannotSelect(error)) return false;
     throw error;
   }
 }
 
-/** Deletes what matches one by one, with messages that every kernel knows and none mistakes; returns how many. */
-function flushEach(
-  connection: Connection,
-  filters: readonly ConntrackFilter[],
-): number {
-  let deleted = 0;
+function deletion(filter: ConntrackFilter): Request<EntryBody> {
+  return selection(filter, ConntrackMessage.delete, "flush conntrack");
+}
+
+/**
+ * Before 6.8 a deletion has no filter (EOPNOTSUPP), and what is sent is not a whole tuple (EINVAL). Nothing is deleted then: the
+ * message always has a tuple, without which the kernel would take it as "flush all".
+ */
+function cannotSelect(error: unknown): boolean {
+  return isNetlinkError(error, Errno.EINVAL, Errno.EOPNOTSUPP);
+}
+
+/** One question that finds all that is wanted, of one family. */
+interface Search {
+  readonly request: Request<EntryBody>;
+  readonly wanted: readonly [ConntrackFilter, ...ConntrackFilter[]];
+}
+
+function searches(filters: readonly ConntrackFilter[]): Search[] {
+  const found: Search[] = [];
   for (const family of [4, 6] as const) {
     const [first, ...others] = filters.filter((f) => f.family === family);
     if (first === undefined) continue;
     const wanted = [first, ...others] as const;
-    const found = connection
-      .dump(selection(common(wanted), ConntrackMessage.get, "list conntrack"))
-      // Kernels before 5.8 do not filter a dump.
-      .filter(({ attrs }) => wanted.some((filter) => matches(filter, attrs)));
-    for (const { attrs } of found) {
-      if (deleteEntry(connection, family, attrs)) deleted++;
-    }
+    const request = selection(
+      common(wanted),
+      ConntrackMessage.get,
+      "list conntrack",
+    );
+    found.push({ request, wanted });
+  }
+  return found;
+}
+
+/** Deletes what matches one by one, with messages that every kernel knows and none mistakes; returns how many. */
+function deleteAll(
+  connection: Connection,
+  wanted: Search["wanted"],
+  found: readonly EntryBody[],
+): number {
+  let deleted = 0;
+  for (const { attrs } of found) {
+    // Kernels before 5.8 do not filter a dump.
+    if (!wanted.some((filter) => matches(filter, attrs))) continue;
+    if (deleteEntry(connection, wanted[0].family, attrs)) deleted++;
   }
   return deleted;
 }
@@ -246,10 +307,10 @@ const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 
 /**
- * Whether kernels select what the filter says. They take an IPv6 address as "any but this one", and compare the ports of
+ * Whether kernels of today select what the filter says, and so can forget it by one message. They take an IPv6 address as "any but this one", and compare the ports of
  * TCP and UDP only (5.8 to at least 6.18: ctnetlink_filter_match_tuple, net/netfilter/nf_conntrack_netlink.c).
  */
-function isTrusted(filter: ConntrackFilter): boolean {
+export function isForgottenAtOnce(filter: ConntrackFilter): boolean {
   const { family, protocol, originalDestinationPort: port, ...addresses } =
     filter;
   return (family === 4 ||
@@ -271,7 +332,7 @@ function common(
     filters.some((f) => f.originalDestinationPort !== port)
   ) return { family, protocol };
   const withPort = { family, protocol, originalDestinationPort: port };
-  return isTrusted(withPort) ? withPort : { family, protocol };
+  return isForgottenAtOnce(withPort) ? withPort : { family, protocol };
 }
 
 /** A request for the entries that match: tuples with the values, and which of their fields count. */
@@ -318,7 +379,7 @@ function selection(
   };
 }
 
-/** IPv4 addresses only: see {@linkcode isTrusted}. */
+/** IPv4 addresses only: see {@linkcode isForgottenAtOnce}. */
 function addresses(
   source?: IpAddress,
   destination?: IpAddress,

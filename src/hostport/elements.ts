@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { ConntrackFilter } from "../conntrack/conntrack.ts";
 import { IpAddress, type IpFamily } from "../net/ip.ts";
 import { smallBytes } from "../net/small_bytes.ts";
 import type { Element, NftSet } from "../nftables/ruleset.ts";
@@ -141,36 +140,6 @@ export function hairpinElement(pod: IpAddress, owner: string): Placed {
   put(key, 0, bytes);
   put(key, bytes.length, bytes);
   return place(SETS[family].hairpin, key, undefined, owner);
-}
-
-/**
- * The flows of datagrams that a map's element has translated; TCP connections end by themselves. None of an element that
- * translates nothing.
- */
-export function translatedFlows(
-  { set, element: { key, data } }: Placed,
-): ConntrackFilter[] {
-  if (data === undefined) return [];
-  const family = set === SETS[4].wildcard || set === SETS[4].specific ? 4 : 6;
-  const addressLength = family === 4 ? 4 : 16;
-  const isSpecific = set === SETS[family].specific;
-  const [protocol = 0, , , , high = 0, low = 0] = key.subarray(
-    isSpecific ? addressLength : 0,
-  );
-  if (protocol === IP_PROTOCOL.tcp) return [];
-  return [{
-    family,
-    protocol,
-    originalDestinationPort: high << 8 | low,
-    replySource: IpAddress.fromBytes(data.subarray(0, addressLength)),
-    ...isSpecific
-      ? {
-        originalDestination: IpAddress.fromBytes(
-          key.subarray(0, addressLength),
-        ),
-      }
-      : {},
-  }];
 }
 
 /** The pod's address, if it is an element that {@linkcode hairpinElement} made. */

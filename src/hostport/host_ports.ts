@@ -5,12 +5,7 @@
  * @module
  */
 import { Errno } from "../../ffi/errno.ts";
-import {
-  type ConntrackFilter,
-  countConnections,
-  flushConntrack,
-} from "../conntrack/conntrack.ts";
-import type { IpAddress } from "../net/ip.ts";
+import { flushConntrack } from "../conntrack/conntrack.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import {
   GenerationError,
@@ -27,14 +22,11 @@ import {
 import {
   bySet,
   elementsOf,
-  hairpinElement,
-  IP_PROTOCOL,
-  isWildcard,
   type Placed,
   type PortOwner,
   portsOf,
-  translatedFlows,
 } from "./elements.ts";
+import { translatedFlows } from "./flows.ts";
 import type { SocketTables } from "./listeners.ts";
 import type { HostPort } from "./mapping.ts";
 import { ALL_SETS, TABLE } from "./sets.ts";
@@ -64,7 +56,8 @@ export interface ClaimOptions extends ConflictOptions {
 }
 
 /**
- * Claims all ports or none. Ports that the owner has already are fine.
+ * Claims all ports or none. Ports that the owner has already are fine. Flows that began before go on where they went:
+ * {@linkcode earlierFlows}.
  *
  * @throws {SandboxError} `HostPortInUse`, `HostAddressUnknown`
  */
@@ -87,20 +80,6 @@ export function claimHostPorts(
     if (sockets.memory?.tryCommit(sockets.nft, change)) return;
     claimByAsking(sockets, owner, mappings, wanted, options);
   });
-  if (owner.hostNetwork) return;
-  const datagrams = withoutTcp(mappings);
-  if (datagrams === undefined) return;
-  const filters = datagrams.flatMap((mapping) => oldFlows(mapping, options));
-  if (filters.length > 0) flushConntrack(sockets.nft.netlink, filters);
-}
-
-/** Mostly there are none, and nothing is made then. */
-function withoutTcp(mappings: readonly HostPort[]): HostPort[] | undefined {
-  let others: HostPort[] | undefined;
-  for (const mapping of mappings) {
-    if (mapping.protocol !== "tcp") (others ??= []).push(mapping);
-  }
-  return others;
 }
 
 /** Asked for at most once in a claim. */
@@ -152,26 +131,9 @@ function claimByAsking(
   }, sockets.nft);
 }
 
-/** Flows of UDP or SCTP that began before the mapping keep their old way until their entry is gone. */
-function oldFlows(
-  mapping: HostPort,
-  { nodeAddresses }: ClaimOptions,
-): ConntrackFilter[] {
-  const { protocol, hostIP, hostPort, families } = mapping;
-  return nodeAddresses().filter((address) =>
-    families.includes(address.family) &&
-    (isWildcard(mapping) || hostIP?.equals(address))
-  ).map((address) => ({
-    family: address.family,
-    protocol: IP_PROTOCOL[protocol],
-    originalDestinationPort: hostPort,
-    originalDestination: address,
-  }));
-}
-
 /**
  * Gives ports back: those of the mappings that are still this owner's, whatever else is in the table.
- * Connections through them end.
+ * Connections through them go on until they are forgotten: {@linkcode endedFlows}.
  *
  * @param options `withHairpin`: all that the owner has
  */
@@ -197,8 +159,6 @@ export function releaseHostPorts(
         memory?.committed(generation, { ...change, delete: gone }),
     );
   });
-  if (owner.hostNetwork) return;
-  forgetFlows(sockets, owner, mappings, withHairpin);
 }
 
 /**
@@ -216,49 +176,6 @@ export function tryReleaseAll(
     isDone = sockets.memory?.tryRelease(sockets.nft, id) ?? false;
   });
   return isDone;
-}
-
-/**
- * Ends what the mappings had translated. Of a pod that is going away the TCP connections end by themselves, and looking
- * for them would cost a walk through the node's whole connection table, about 2 ms; datagrams would go on for ever.
- */
-function forgetFlows(
-  { nft }: HostPortSockets,
-  { id, addresses }: PortOwner,
-  mappings: readonly HostPort[],
-  isGone: boolean,
-): void {
-  const ended = isGone ? withoutTcp(mappings) : mappings;
-  if (ended === undefined || ended.length === 0) return;
-  // With nothing tracked there is no need to know whose the addresses are.
-  if (countConnections(nft.netlink) === 0) return;
-  const filters = addresses.filter((a) => isFreeOr(nft, a, id)).flatMap((
-    address,
-  ) =>
-    ended.filter(({ families }) => families.includes(address.family))
-      .map((mapping) => ({
-        family: address.family,
-        replySource: address,
-        protocol: IP_PROTOCOL[mapping.protocol],
-        originalDestinationPort: mapping.hostPort,
-        // The pod may have the port on another address as well.
-        ...isWildcard(mapping) || mapping.hostIP === undefined
-          ? {}
-          : { originalDestination: mapping.hostIP },
-      }))
-  );
-  if (filters.length > 0) flushConntrack(nft.netlink, filters);
-}
-
-/** Whether the table gives the pod's address to nobody else: what a record says is not proof. */
-function isFreeOr(
-  nft: NftablesConnection,
-  pod: IpAddress,
-  owner: string,
-): boolean {
-  const { set, element: { key } } = hairpinElement(pod, owner);
-  const found = nft.getElement(TABLE, set, key);
-  return found === undefined || found.comment === owner;
 }
 
 /**

@@ -98,12 +98,7 @@ export class Connection implements Disposable {
   ): Promise<void> {
     if (requests.length === 0) return;
     const batch = encodeBatch(new ByteWriter(4096), { requests });
-    const first = this.#number(batch);
-    const datagram = batch.out.written();
-    const transport = this.#transport;
-    if (transport.sendAsync === undefined) transport.send(datagram);
-    else await transport.sendAsync(datagram);
-    new Answers(transport, batch, first, [], undefined).read();
+    await this.#exchangeAsync(batch, undefined);
   }
 
   /**
@@ -134,6 +129,26 @@ export class Connection implements Disposable {
    */
   dump<T, R = T>(request: Request<T, R>): R[] {
     return this.dumpBatch(encodeBatch(OUT, { queries: [request] }, NLM_F_DUMP));
+  }
+
+  /**
+   * As {@linkcode Connection.dump}, while the event loop goes on: what the kernel has to look through for the first replies, it
+   * looks through on another thread. The connection is for nothing else meanwhile.
+   *
+   * @throws what {@linkcode Connection.dump} throws
+   */
+  async dumpAsync<T, R = T>(request: Request<T, R>): Promise<R[]> {
+    const out = new ByteWriter(256);
+    const batch = encodeBatch(out, { queries: [request] }, NLM_F_DUMP);
+    for (let attempt = 1;; attempt++) {
+      const replies: R[] = [];
+      try {
+        await this.#exchangeAsync(batch, collector(batch, replies));
+        return replies;
+      } catch (error) {
+        if (!isWorthRepeating(error) || attempt >= DUMP_ATTEMPTS) throw error;
+      }
+    }
   }
 
   /** As {@linkcode dump}, of what is encoded already: see `Template`. */
@@ -197,18 +212,13 @@ export class Connection implements Disposable {
     attempts: number,
     absent: readonly number[] = [],
   ): R[] {
-    const [codec] = batch.replies;
     for (let attempt = 1;; attempt++) {
       const replies: R[] = [];
       try {
-        this.#exchange(batch, absent, (from, { body, end }) => {
-          if (codec !== undefined) replies.push(codec.read(from, body, end));
-        });
+        this.#exchange(batch, absent, collector(batch, replies));
         return replies;
       } catch (error) {
-        const repeat = error instanceof IncompleteReplyError &&
-          (error.reason === "interrupted" || error.reason === "truncated");
-        if (!repeat || attempt >= attempts) throw error;
+        if (!isWorthRepeating(error) || attempt >= attempts) throw error;
       }
     }
   }
@@ -225,6 +235,19 @@ export class Connection implements Disposable {
     new Answers(transport, batch, first, absent, onReply).read();
   }
 
+  /** As #exchange, sent on another thread. */
+  async #exchangeAsync(
+    batch: EncodedBatch<unknown>,
+    onReply: OnReply | undefined,
+  ): Promise<void> {
+    const first = this.#number(batch);
+    const datagram = batch.out.written();
+    const transport = this.#transport;
+    if (transport.sendAsync === undefined) transport.send(datagram);
+    else await transport.sendAsync(datagram);
+    new Answers(transport, batch, first, [], onReply).read();
+  }
+
   /** Gives the messages their numbers, and returns the first. */
   #number(batch: EncodedBatch<unknown>): number {
     const first = this.#sequence;
@@ -236,6 +259,22 @@ export class Connection implements Disposable {
 
 /** Of all connections: what is encoded is sent before anything else happens, and each pod has a socket of its own for a moment. */
 const OUT = new ByteWriter(4096);
+
+/** Puts the replies to the one query of a batch into a list. */
+function collector<R>(
+  { replies: [codec] }: EncodedBatch<R>,
+  into: R[],
+): OnReply {
+  return (from, { body, end }) => {
+    if (codec !== undefined) into.push(codec.read(from, body, end));
+  };
+}
+
+/** Whether what failed may be whole the next time. */
+function isWorthRepeating(error: unknown): boolean {
+  return error instanceof IncompleteReplyError &&
+    (error.reason === "interrupted" || error.reason === "truncated");
+}
 
 /** What the group is told may have filled the socket, and an answer found no room: then it is asked again later. */
 function isSoIfAnswered(isSo: () => boolean): boolean {

@@ -442,7 +442,7 @@ export class Sandbox implements AsyncDisposable {
   }
 
   async #change(
-    change: (record: SandboxRecord) => SandboxRecord,
+    change: (record: SandboxRecord) => SandboxRecord | Promise<SandboxRecord>,
   ): Promise<void> {
     this.#record = await changeSandbox(this.#context, this.#record, change);
   }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Connection } from "../../netlink/connection.ts";
+import { ConntrackWalks } from "../../conntrack/walks.ts";
 import { AddressPool } from "../../ipam/pool.ts";
 import { ALL_SETS, TABLE } from "../../hostport/sets.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
@@ -224,11 +225,12 @@ async function inspect(
   });
   if (free === undefined) return {};
   const sockets: NodeSockets = {
-    // Nothing is made here.
-    ipv6Settings: undefined,
     route,
     nft,
     diag,
+    // Nothing is made here, and nothing forgotten.
+    ipv6Settings: undefined,
+    walks: new ConntrackWalks(nft.netlink, nft.netlink),
     mayShadow: () => false,
     [Symbol.dispose]() {},
   };

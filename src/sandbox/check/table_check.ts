@@ -5,12 +5,8 @@
  * @module
  */
 import { flushConntrack } from "../../conntrack/conntrack.ts";
-import {
-  bySet,
-  elementsOf,
-  type Placed,
-  translatedFlows,
-} from "../../hostport/elements.ts";
+import { bySet, elementsOf, type Placed } from "../../hostport/elements.ts";
+import { translatedFlows } from "../../hostport/flows.ts";
 import { isAsPlaced, retryOnNewGeneration } from "../../hostport/host_ports.ts";
 import { ALL_SETS, TABLE } from "../../hostport/sets.ts";
 import { formatKey } from "../../nftables/datatype.ts";

@@ -12,6 +12,7 @@ import {
   readTextFile,
 } from "../../../ffi/file.ts";
 import { AddressRelease } from "../../attachment/address_release.ts";
+import { ConntrackWalks } from "../../conntrack/walks.ts";
 import { SandboxError } from "../../errors.ts";
 import type { HostPortSockets } from "../../hostport/host_ports.ts";
 import { TableMemory } from "../../hostport/table_memory.ts";
@@ -20,7 +21,11 @@ import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import type { Turn } from "../../state/turn.ts";
 import { IpAddress } from "../../net/ip.ts";
 import { Connection } from "../../netlink/connection.ts";
-import { NETLINK_ROUTE, NETLINK_SOCK_DIAG } from "../../netlink/message.ts";
+import {
+  NETLINK_NETFILTER,
+  NETLINK_ROUTE,
+  NETLINK_SOCK_DIAG,
+} from "../../netlink/message.ts";
 import { NftablesConnection } from "../../nftables/connection.ts";
 import { dumpAddresses } from "../../rtnetlink/address.ts";
 import { getLink, type Link, LOOPBACK_INDEX } from "../../rtnetlink/link.ts";
@@ -40,6 +45,8 @@ export class NodeSockets implements HostPortSockets, Disposable {
   readonly diag: Connection;
   /** Gives pods' addresses back; without it that is done at once. */
   readonly addresses?: AddressRelease;
+  /** Forgets connections through host ports. */
+  readonly walks: ConntrackWalks;
   /**
    * `/proc/sys/net/ipv6/conf` of the namespace, whichever one the thread is in; undefined if the kernel has no IPv6. From here
    * a pod's settings are found in half the time, and without asking where the thread is: 20 µs a pod.
@@ -62,15 +69,21 @@ export class NodeSockets implements HostPortSockets, Disposable {
       mayShadow({ address: String(address), port, inode, uid });
     this.sctpEndpoints = () => namespace.run(readSctpEndpoints);
     using opened = new DisposableStack();
-    [this.route, this.nft, this.diag, this.ipv6Settings] = namespace.run(() =>
+    const [route, nft, diag, walking, ipv6Settings] = namespace.run(() =>
       [
         opened.use(Connection.open(NETLINK_ROUTE)),
         opened.use(NftablesConnection.open()),
         opened.use(Connection.open(NETLINK_SOCK_DIAG)),
+        opened.use(Connection.open(NETLINK_NETFILTER)),
         opened.use(openIpv6Settings()),
       ] as const
     );
     opened.move();
+    this.route = route;
+    this.nft = nft;
+    this.diag = diag;
+    this.ipv6Settings = ipv6Settings;
+    this.walks = new ConntrackWalks(this.nft.netlink, walking);
     this.addresses = new AddressRelease(
       this.route,
       () => namespace.run(() => Connection.open(NETLINK_ROUTE)),
@@ -78,6 +91,7 @@ export class NodeSockets implements HostPortSockets, Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.walks[Symbol.dispose]();
     this.route[Symbol.dispose]();
     this.nft[Symbol.dispose]();
     this.diag[Symbol.dispose]();

@@ -13,14 +13,14 @@ import type { SandboxRecord } from "../records/records.ts";
 /**
  * Changes the sandbox of a record under its lock, whoever else is at it.
  *
- * @param change returns the record that it has kept
+ * @param change returns the record that it has kept; a promise if it has to wait, which is waited for under the lock
  * @returns that record
  * @throws {SandboxError} `NodeClosed`; `SandboxNotFound`, also when one of the same id was made since
  */
 export async function changeSandbox(
   { state }: NodeContext,
   { id, createdAt, spec: { name, namespace } }: SandboxRecord,
-  change: (record: SandboxRecord) => SandboxRecord,
+  change: (record: SandboxRecord) => SandboxRecord | Promise<SandboxRecord>,
 ): Promise<SandboxRecord> {
   // `using` would cost 1 µs, and waiting for what is there another.
   let node: Disposable | undefined;
@@ -35,7 +35,8 @@ export async function changeSandbox(
     }
     // It may have been closed while others had the sandbox.
     state.refuseClosed();
-    return change(record);
+    const changed = change(record);
+    return changed instanceof Promise ? await changed : changed;
   } catch (error) {
     throw explainRefusal(error, state);
   } finally {

@@ -38,7 +38,7 @@ import {
 } from "../records/identity.ts";
 import { addressWishes } from "./address_wishes.ts";
 import type { attachInterfaces } from "./interfaces.ts";
-import { claimNewPorts } from "./live_ports.ts";
+import { claimNewPorts, forgetEarlier } from "./live_ports.ts";
 import { pinFor, recordOf } from "../records/new_record.ts";
 import {
   lockNewSandbox,
@@ -172,7 +172,8 @@ async function attempt(
   const warm = takeWarm(context, wanted);
   if (warm !== undefined) {
     try {
-      return make(context, { ...wanted, warm });
+      const made = make(context, { ...wanted, warm });
+      return made instanceof Promise ? await made : made;
     } finally {
       context.warm?.release(warm);
     }
@@ -180,9 +181,9 @@ async function attempt(
   const directory = state.sandboxDirectory(id);
   const lock = tryLockNewSandbox(directory) ?? await lockNewSandbox(directory);
   try {
-    return lock.isNew && !wanted.isRetry
-      ? make(context, wanted)
-      : await findOrMake(context, wanted);
+    if (!lock.isNew || wanted.isRetry) return await findOrMake(context, wanted);
+    const made = make(context, wanted);
+    return made instanceof Promise ? await made : made;
   } catch (error) {
     removeIfEmpty(directory);
     throw error;
@@ -277,11 +278,14 @@ async function findOrMake(
   }
   // It would be taken for the record of what is about to be made.
   state.records.remove(id);
-  return make(context, wanted);
+  return await make(context, wanted);
 }
 
-/** The sandbox has nothing but its directory, and what was made ahead. */
-function make(context: NodeContext, wanted: Wanted): SandboxRecord {
+/** The sandbox has nothing but its directory, and what was made ahead. Only to look for flows is something to be waited for. */
+function make(
+  context: NodeContext,
+  wanted: Wanted,
+): SandboxRecord | Promise<SandboxRecord> {
   const { state } = context;
   const { id, spec } = wanted;
   const undo = new UndoStack();
@@ -289,12 +293,18 @@ function make(context: NodeContext, wanted: Wanted): SandboxRecord {
   if (wanted.warm !== undefined) {
     undo.push(() => NetworkNamespace.unpin(state.pinPath(id)));
   }
+  const undone = (error: unknown): never => {
+    throw state.reserve.lend(() => undo.rollBack(error));
+  };
   try {
     if (!spec.hostNetwork) context.gate.pass(state);
     state.reserve.fill();
-    return state.records.finish(wanted.build(context, wanted, undo));
+    const record = wanted.build(context, wanted, undo);
+    const waiting = forgetEarlier(context, record);
+    if (waiting === undefined) return state.records.finish(record);
+    return waiting.then(() => state.records.finish(record)).catch(undone);
   } catch (error) {
-    throw state.reserve.lend(() => undo.rollBack(error));
+    return undone(error);
   }
 }
 

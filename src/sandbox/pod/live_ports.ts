@@ -4,11 +4,16 @@
  * @module
  */
 import {
+  type ConntrackFilter,
+  flushConntrack,
+} from "../../conntrack/conntrack.ts";
+import { elementsOf, type PortOwner } from "../../hostport/elements.ts";
+import { earlierFlows, endedFlows } from "../../hostport/flows.ts";
+import {
   claimHostPorts,
   type ClaimOptions,
   releaseHostPorts,
 } from "../../hostport/host_ports.ts";
-import { elementsOf } from "../../hostport/elements.ts";
 import {
   comparePortMappings,
   type HostPort,
@@ -41,7 +46,8 @@ export function hasPort(
 }
 
 /**
- * Claims all ports of a sandbox that is being made, and that it may reach itself by them.
+ * Claims all ports of a sandbox that is being made, and that it may reach itself by them. What was led elsewhere before is
+ * left to {@linkcode forgetEarlier}.
  *
  * @throws {SandboxError} `HostPortInUse`, `HostAddressUnknown`
  */
@@ -54,8 +60,69 @@ export function claimNewPorts(
   const ports = hostPortsOf(record);
   const owner = portOwner(record);
   const withHairpin = true;
-  undo.push(() => releaseHostPorts(sockets, owner, ports, { withHairpin }));
+  undo.push(() => {
+    releaseHostPorts(sockets, owner, ports, { withHairpin });
+    forgetAtOnce(context, ended(context, owner, ports, withHairpin));
+  });
   claimHostPorts(sockets, owner, ports, asks(context, withHairpin));
+}
+
+/**
+ * Leads flows to a sandbox's ports that began before it had them.
+ *
+ * @returns undefined when that is done; otherwise it is when the promise resolves
+ */
+export function forgetEarlier(
+  context: NodeContext,
+  record: SandboxRecord,
+  ports: readonly SinglePortMapping[] = record.ports,
+): Promise<void> | undefined {
+  if (!hasDatagrams(ports)) return undefined;
+  return context.sockets.walks.forget(earlierThan(context, record, ports));
+}
+
+/** Whether there is one of UDP or SCTP. */
+export function hasDatagrams(ports: readonly SinglePortMapping[]): boolean {
+  for (const { protocol } of ports) {
+    if (protocol !== "tcp") return true;
+  }
+  return false;
+}
+
+function earlierThan(
+  context: NodeContext,
+  record: SandboxRecord,
+  ports: readonly SinglePortMapping[],
+): readonly ConntrackFilter[] {
+  return earlierFlows(
+    portOwner(record),
+    hostPorts(record, ports),
+    () => nodeAddresses(context),
+  );
+}
+
+/** The flows of ports that were closed, maybe with their sandbox. */
+export function ended(
+  { sockets: { nft, walks } }: NodeContext,
+  owner: PortOwner,
+  ports: readonly HostPort[],
+  isGone: boolean,
+): readonly ConntrackFilter[] {
+  return endedFlows(
+    nft,
+    owner,
+    ports,
+    isGone,
+    () => walks.mayHaveConnections(),
+  );
+}
+
+/** For what is undone or mended, which is one piece. */
+function forgetAtOnce(
+  { sockets: { nft } }: NodeContext,
+  flows: readonly ConntrackFilter[],
+): void {
+  if (flows.length > 0) flushConntrack(nft.netlink, flows);
 }
 
 /** What claiming asks of the node. */
@@ -71,14 +138,14 @@ function asks(context: NodeContext, withHairpin: boolean): ClaimOptions {
  * Opens all of the ports or none; those that are open already stay. On the host network they are claimed, and nothing is
  * translated.
  *
- * @returns the record with them, which is written
+ * @returns the record with them, which is written; a promise if there are flows to be led to them first
  * @throws {SandboxError} `HostPortInUse`, `HostAddressUnknown`, `StateUnusable`
  */
 export function openPorts(
   context: NodeContext,
   record: SandboxRecord,
   ports: readonly SinglePortMapping[],
-): SandboxRecord {
+): SandboxRecord | Promise<SandboxRecord> {
   const { state } = context;
   const added = ports.filter((port) => !hasPort(record, port));
   // A process may have died between note and claim.
@@ -97,9 +164,11 @@ export function openPorts(
       state.writeSandbox(changed);
       undo.push(() => state.writeSandbox(record));
     }
-    undo.push(() => release(context, record, added));
-    claim(context, record, [...added, ...shut]);
-    return changed;
+    undo.push(() => forgetAtOnce(context, release(context, record, added)));
+    const opened = [...added, ...shut];
+    claim(context, record, opened);
+    const waiting = forgetEarlier(context, record, opened);
+    return whenDone(waiting, undo, () => changed);
   } catch (error) {
     throw undo.rollBack(error);
   }
@@ -108,14 +177,14 @@ export function openPorts(
 /**
  * Closes those of the ports that the sandbox has; connections through them end.
  *
- * @returns the record without them, which is written
+ * @returns the record without them, which is written; a promise if there are connections to be looked for
  * @throws {SandboxError} `StateUnusable`; the ports are open again then
  */
 export function closePorts(
   context: NodeContext,
   record: SandboxRecord,
   unwanted: readonly SinglePortMapping[],
-): SandboxRecord {
+): SandboxRecord | Promise<SandboxRecord> {
   const isUnwanted = (port: SinglePortMapping) =>
     unwanted.some((other) => comparePortMappings(other, port) === 0);
   const removed = record.ports.filter(isUnwanted);
@@ -125,15 +194,33 @@ export function closePorts(
     ports: record.ports.filter((port) => !isUnwanted(port)),
   };
   const undo = new UndoStack();
-  undo.push(() => claim(context, record, removed));
-  try {
-    release(context, record, removed);
-    // The note goes last, for what it does not name would be lost.
+  undo.push(() => {
+    claim(context, record, removed);
+    forgetAtOnce(context, earlierThan(context, record, removed));
+  });
+  // The note goes last, for what it does not name would be lost.
+  const note = () => {
     context.state.writeSandbox(changed);
     return changed;
+  };
+  try {
+    const flows = release(context, record, removed);
+    return whenDone(context.sockets.walks.forget(flows), undo, note);
   } catch (error) {
     throw undo.rollBack(error);
   }
+}
+
+/** Does the last of it after what is to be waited for, if there is something. What fails then is undone. */
+function whenDone(
+  waiting: Promise<void> | undefined,
+  undo: UndoStack,
+  last: () => SandboxRecord,
+): SandboxRecord | Promise<SandboxRecord> {
+  if (waiting === undefined) return last();
+  return waiting.then(last).catch((error) => {
+    throw undo.rollBack(error);
+  });
 }
 
 function claim(
@@ -150,14 +237,16 @@ function claim(
   );
 }
 
+/** Returns the flows that have to be forgotten now. */
 function release(
-  { sockets }: NodeContext,
+  context: NodeContext,
   record: SandboxRecord,
-  ports: readonly SinglePortMapping[],
-): void {
-  releaseHostPorts(sockets, portOwner(record), hostPorts(record, ports), {
-    withHairpin: false,
-  });
+  removed: readonly SinglePortMapping[],
+): readonly ConntrackFilter[] {
+  const ports = hostPorts(record, removed);
+  const owner = portOwner(record);
+  releaseHostPorts(context.sockets, owner, ports, { withHairpin: false });
+  return ended(context, owner, ports, false);
 }
 
 /** Whether the kernel does not have the port as this sandbox's, whatever the record says. */

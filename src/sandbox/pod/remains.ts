@@ -4,11 +4,12 @@
  * @module
  */
 import { releaseAddresses } from "../../attachment/address_claims.ts";
+import { flushConntrack } from "../../conntrack/conntrack.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import type { NodeContext } from "../node/context.ts";
 import type { SandboxRecord } from "../records/records.ts";
 import { releaseInterfaces } from "./interfaces.ts";
-import { closeHostPorts, dropNamespace } from "./remove.ts";
+import { claimsOf, closeHostPorts, dropNamespace } from "./remove.ts";
 
 /**
  * Takes away what the kernel has of a sandbox whose lock the caller holds. Without a record that is the pin: the record
@@ -21,7 +22,9 @@ export function removeRemains(
 ): void {
   const { state, sockets } = context;
   if (record === undefined) return NetworkNamespace.unpin(state.pinPath(id));
-  const claims = closeHostPorts(context, record);
+  const flows = closeHostPorts(context, record);
+  if (flows.length > 0) flushConntrack(sockets.nft.netlink, flows);
+  const claims = claimsOf(context, record);
   if (claims !== undefined) {
     const { hostIndex } = claims.link;
     releaseAddresses(sockets.route, hostIndex, claims.addresses);

@@ -13,6 +13,7 @@ import {
 import { removeShaper } from "../../attachment/bandwidth.ts";
 import { releasePodRules } from "../../attachment/pod_routes.ts";
 import { detachHost } from "../../attachment/routed_veth.ts";
+import type { ConntrackFilter } from "../../conntrack/conntrack.ts";
 import { isSandboxError, SandboxError } from "../../errors.ts";
 import {
   deleteElements,
@@ -44,6 +45,7 @@ import {
   furtherLinks,
   podLinks,
 } from "../node/pod_links.ts";
+import { ended, hasDatagrams } from "./live_ports.ts";
 import { recordedLink } from "./recorded_wiring.ts";
 import {
   addressesOf,
@@ -220,7 +222,12 @@ async function giveUpLocked(
   } else {
     const late = context.late?.begin();
     try {
-      const claims = closeHostPorts(context, record);
+      const forgotten = context.sockets.walks.forget(
+        closeHostPorts(context, record),
+      );
+      // Before somebody else has its addresses.
+      if (forgotten !== undefined) await forgotten;
+      const claims = claimsOf(context, record);
       const waiting = releaseClaims(context, claims);
       if (waiting !== undefined) {
         await waiting;
@@ -281,19 +288,29 @@ function readOrSetAside(
   }
 }
 
-/** Nothing is led to the pod any more. Returns what it claims. */
+/** Nothing new is led to the pod any more. Returns the flows that are, to be forgotten. */
 export function closeHostPorts(
+  context: NodeContext,
+  record: SandboxRecord,
+): readonly ConntrackFilter[] {
+  const { sockets } = context;
+  if (!hasDatagrams(record.ports) && tryReleaseAll(sockets, record)) {
+    return NO_FLOWS;
+  }
+  const owner = portOwner(record);
+  const ports = hostPortsOf(record);
+  releaseHostPorts(sockets, owner, ports, { withHairpin: true });
+  return ended(context, owner, ports, true);
+}
+
+const NO_FLOWS: readonly ConntrackFilter[] = [];
+
+/** What it claims besides. */
+export function claimsOf(
   context: NodeContext,
   record: SandboxRecord,
 ): Claims | undefined {
   const { state, sockets } = context;
-  const isDone = record.ports.every(({ protocol }) => protocol === "tcp") &&
-    tryReleaseAll(sockets, record);
-  if (!isDone) {
-    releaseHostPorts(sockets, portOwner(record), hostPortsOf(record), {
-      withHairpin: true,
-    });
-  }
   const link = state.records.isOwn(record)
     ? record.link
     : ownLink(context, record);
