@@ -61,11 +61,20 @@ function install(): void {
     string,
     (...args: readonly unknown[]) => number
   >;
+  const pool = library as unknown as Record<
+    string,
+    (...args: readonly unknown[]) => Promise<number>
+  >;
   const cell = library.errno as unknown as Int32Array;
   for (const [name, description] of Object.entries(FUNCTIONS)) {
     const real = table[name];
     if (real === undefined || name === "__errno_location") continue;
-    // What one operation needs is done on this thread; of many removals at once, and then only, some on another.
+    if (name === "sendOnPool") {
+      // To look for connections. On this thread, so that its errno is this one's; the caller goes on later all the same.
+      pool[name] = (...args) =>
+        Promise.resolve().then(() => table.send?.(...args) ?? -1);
+    }
+    // Of many removals at once, and then only, some is done on another thread.
     if ("nonblocking" in description) continue;
     table[name] = (...args) => {
       const carryOut: CarryOut = (other = args) => {
