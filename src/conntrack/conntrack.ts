@@ -75,7 +75,7 @@ export interface TrackedConnection extends ConntrackEntry {
  * A filter is one message and one walk through the table on Linux 6.8 and later, about 0.2 ms. Those with an IPv6
  * address, or with a port of another protocol than TCP and UDP, take together one dump a family, 4 to 10 ms (see
  * `ConntrackWalks`, which spares the event loop that), and one deletion a connection; on older kernels all do. Where nothing
- * is tracked all this is spared.
+ * is tracked all this is spared, and without a filter nothing is asked.
  * @param connection of the protocol NETLINK_NETFILTER
  * @returns how many there were, or undefined when the kernel did it and does not tell
  * @throws {TypeError} when a filter has no field besides the family, or a port without a protocol
@@ -88,7 +88,7 @@ export function flushConntrack(
 ): number | undefined {
   const all = [filters].flat();
   all.forEach(assertSelective);
-  if (countConnections(connection) === 0) return 0;
+  if (all.length === 0 || countConnections(connection) === 0) return 0;
   const rest = all.filter((filter) => !flushAtOnce(connection, filter));
   let deleted = 0;
   for (const { request, wanted } of searches(rest)) {
@@ -307,8 +307,9 @@ const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 
 /**
- * Whether kernels of today select what the filter says, and so can forget it by one message. They take an IPv6 address as "any but this one", and compare the ports of
- * TCP and UDP only (5.8 to at least 6.18: ctnetlink_filter_match_tuple, net/netfilter/nf_conntrack_netlink.c).
+ * Whether kernels of today select what the filter says, and so can forget it by one message. They take an IPv6 address as
+ * "any but this one", and compare the ports of TCP and UDP only (5.8 to at least 6.18: ctnetlink_filter_match_tuple,
+ * net/netfilter/nf_conntrack_netlink.c).
  */
 export function isForgottenAtOnce(filter: ConntrackFilter): boolean {
   const { family, protocol, originalDestinationPort: port, ...addresses } =

@@ -16,8 +16,6 @@ import {
 import type { HostPort } from "./mapping.ts";
 import { SETS, TABLE } from "./sets.ts";
 
-const NONE: readonly ConntrackFilter[] = [];
-
 /**
  * Flows of UDP or SCTP that began before ports were opened: they keep their old way until they are forgotten.
  *
@@ -28,8 +26,8 @@ export function earlierFlows(
   mappings: readonly HostPort[],
   nodeAddresses: () => readonly IpAddress[],
 ): readonly ConntrackFilter[] {
-  const datagrams = hostNetwork ? undefined : withoutTcp(mappings);
-  if (datagrams === undefined) return NONE;
+  const datagrams = hostNetwork ? [] : withoutTcp(mappings);
+  if (datagrams.length === 0) return [];
   const addresses = nodeAddresses();
   return datagrams.flatMap((mapping) => {
     const { protocol, hostIP, hostPort, families } = mapping;
@@ -58,11 +56,10 @@ export function endedFlows(
   isGone: boolean,
   mayHaveConnections: () => boolean,
 ): readonly ConntrackFilter[] {
-  if (hostNetwork) return NONE;
+  if (hostNetwork) return [];
   const ended = isGone ? withoutTcp(mappings) : mappings;
-  if (ended === undefined || ended.length === 0) return NONE;
   // With nothing tracked there is no need to know whose the addresses are.
-  if (!mayHaveConnections()) return NONE;
+  if (ended.length === 0 || !mayHaveConnections()) return [];
   return addresses.filter((a) => isFreeOr(nft, a, id)).flatMap((address) =>
     ended.filter(({ families }) => families.includes(address.family))
       .map((mapping) => ({
@@ -108,13 +105,8 @@ export function translatedFlows(
   }];
 }
 
-/** Mostly there are none, and nothing is made then. */
-function withoutTcp(mappings: readonly HostPort[]): HostPort[] | undefined {
-  let others: HostPort[] | undefined;
-  for (const mapping of mappings) {
-    if (mapping.protocol !== "tcp") (others ??= []).push(mapping);
-  }
-  return others;
+function withoutTcp(mappings: readonly HostPort[]): HostPort[] {
+  return mappings.filter(({ protocol }) => protocol !== "tcp");
 }
 
 /** Whether the table gives the pod's address to nobody else: what a record says is not proof. */

@@ -201,8 +201,7 @@ export function deleteElements(
   placed: readonly Placed[],
 ): void {
   deleteOwned(nft, placed, isAsPlaced);
-  const filters = placed.flatMap(translatedFlows);
-  if (filters.length > 0) flushConntrack(nft.netlink, filters);
+  flushConntrack(nft.netlink, placed.flatMap(translatedFlows));
 }
 
 /** Adds elements to a transaction; an element that exists fails it. */

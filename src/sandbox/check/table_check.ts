@@ -330,9 +330,7 @@ function forgetWrongFlows(
       }
     }
   }
-  if (filters.length > 0) {
-    flushConntrack(context.sockets.nft.netlink, filters);
-  }
+  flushConntrack(context.sockets.nft.netlink, filters);
 }
 
 function titleOf({ set, element: { key } }: Placed): string {

@@ -62,7 +62,8 @@ export function claimNewPorts(
   const withHairpin = true;
   undo.push(() => {
     releaseHostPorts(sockets, owner, ports, { withHairpin });
-    forgetAtOnce(context, ended(context, owner, ports, withHairpin));
+    const flows = ended(context, owner, ports, withHairpin);
+    flushConntrack(sockets.nft.netlink, flows);
   });
   claimHostPorts(sockets, owner, ports, asks(context, withHairpin));
 }
@@ -117,14 +118,6 @@ export function ended(
   );
 }
 
-/** For what is undone or mended, which is one piece. */
-function forgetAtOnce(
-  { sockets: { nft } }: NodeContext,
-  flows: readonly ConntrackFilter[],
-): void {
-  if (flows.length > 0) flushConntrack(nft.netlink, flows);
-}
-
 /** What claiming asks of the node. */
 function asks(context: NodeContext, withHairpin: boolean): ClaimOptions {
   return {
@@ -146,7 +139,7 @@ export function openPorts(
   record: SandboxRecord,
   ports: readonly SinglePortMapping[],
 ): SandboxRecord | Promise<SandboxRecord> {
-  const { state } = context;
+  const { state, sockets: { nft } } = context;
   const added = ports.filter((port) => !hasPort(record, port));
   // A process may have died between note and claim.
   const shut = ports.filter((port) =>
@@ -164,7 +157,9 @@ export function openPorts(
       state.writeSandbox(changed);
       undo.push(() => state.writeSandbox(record));
     }
-    undo.push(() => forgetAtOnce(context, release(context, record, added)));
+    undo.push(() =>
+      flushConntrack(nft.netlink, release(context, record, added))
+    );
     const opened = [...added, ...shut];
     claim(context, record, opened);
     const waiting = forgetEarlier(context, record, opened);
@@ -193,10 +188,11 @@ export function closePorts(
     ...record,
     ports: record.ports.filter((port) => !isUnwanted(port)),
   };
+  const { nft, walks } = context.sockets;
   const undo = new UndoStack();
   undo.push(() => {
     claim(context, record, removed);
-    forgetAtOnce(context, earlierThan(context, record, removed));
+    flushConntrack(nft.netlink, earlierThan(context, record, removed));
   });
   // The note goes last, for what it does not name would be lost.
   const note = () => {
@@ -205,7 +201,7 @@ export function closePorts(
   };
   try {
     const flows = release(context, record, removed);
-    return whenDone(context.sockets.walks.forget(flows), undo, note);
+    return whenDone(walks.forget(flows), undo, note);
   } catch (error) {
     throw undo.rollBack(error);
   }

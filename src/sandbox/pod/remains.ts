@@ -22,8 +22,7 @@ export function removeRemains(
 ): void {
   const { state, sockets } = context;
   if (record === undefined) return NetworkNamespace.unpin(state.pinPath(id));
-  const flows = closeHostPorts(context, record);
-  if (flows.length > 0) flushConntrack(sockets.nft.netlink, flows);
+  flushConntrack(sockets.nft.netlink, closeHostPorts(context, record));
   const claims = claimsOf(context, record);
   if (claims !== undefined) {
     const { hostIndex } = claims.link;

@@ -295,15 +295,13 @@ export function closeHostPorts(
 ): readonly ConntrackFilter[] {
   const { sockets } = context;
   if (!hasDatagrams(record.ports) && tryReleaseAll(sockets, record)) {
-    return NO_FLOWS;
+    return [];
   }
   const owner = portOwner(record);
   const ports = hostPortsOf(record);
   releaseHostPorts(sockets, owner, ports, { withHairpin: true });
   return ended(context, owner, ports, true);
 }
-
-const NO_FLOWS: readonly ConntrackFilter[] = [];
 
 /** What it claims besides. */
 export function claimsOf(
