@@ -24,7 +24,7 @@ import {
   routedRoutes,
 } from "./pod_routes.ts";
 import { HOST_MAC, type PodLink } from "./pod_link.ts";
-import { attachPod, awaitReady } from "./routed_veth.ts";
+import { attachPod, finishLink } from "./routed_veth.ts";
 
 /**
  * Compares the pod's side of a link whose host end is there.
@@ -80,7 +80,7 @@ export function podDifferences(
     });
     if (!link.defaultRoute) releasePodRules(route, link.podIndex);
     attachPod(route, link, claimed);
-    awaitReady(hostRoute, route, link, claimed);
+    finishLink(hostRoute, route, link, claimed);
   };
   const missing = missingFrom(podRoute, link, claimed);
   return [
@@ -110,14 +110,16 @@ function missingFrom(
   const addresses = route.dump(dumpAddresses({ index }));
   const ofAddresses = claimed.flatMap(({ address, gateway }) => {
     const { prefixLength } = Cidr.host(address);
-    const hasAddress = addresses.some((a) =>
+    const found = addresses.find((a) =>
       a.address.equals(address) && a.prefixLength === prefixLength
     );
     const neighbour = neighbourProblem(route, index, gateway, HOST_MAC);
     return [
-      ...hasAddress
+      ...found === undefined
+        ? [[`pod's address ${address}`, "is missing"]] as const
+        : found.permanent
         ? []
-        : [[`pod's address ${address}`, "is missing"]] as const,
+        : [[`pod's address ${address}`, "is there for a while only"]] as const,
       ...neighbour === undefined
         ? []
         : [[`pod's neighbour ${gateway}`, neighbour]] as const,

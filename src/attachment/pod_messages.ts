@@ -6,7 +6,8 @@
 import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
-import { type EncodedBatch, NO_ANSWER } from "../netlink/batch.ts";
+import { encodeBatch, type EncodedBatch, NO_ANSWER } from "../netlink/batch.ts";
+import { ByteWriter } from "../netlink/bytes.ts";
 import type { Request } from "../netlink/message.ts";
 import { Template } from "../netlink/template.ts";
 import { newAddress } from "../rtnetlink/address.ts";
@@ -18,6 +19,7 @@ import {
   setLink,
 } from "../rtnetlink/link.ts";
 import { newNeighbour } from "../rtnetlink/neighbour.ts";
+import { getRouteType } from "../rtnetlink/route.ts";
 import {
   type ClaimedAddress,
   claimQueries,
@@ -146,57 +148,68 @@ const HOST = new Template(
   },
 );
 
-/** What the pod's end has before it has addresses. */
-function podSettings(
-  { podIndex: index, ipv6 }: Pick<PodLink, "podIndex" | "ipv6">,
-): Request<unknown, unknown>[] {
-  return [
-    setLink({ index: LOOPBACK_INDEX, up: true }),
-    setLink({ index, ...withoutLinkLocal(ipv6) }),
-    setLink({ index, up: true }),
-  ];
-}
-
 /** A pod's end as far as it is told of. */
 export type PodEnd =
   & Pick<PodLink, "podIndex" | "ipv6">
   & PodRouting;
 
-/** Its addresses, each with its gateway as a neighbour. */
+/** An address of the pod's. It has no network, and needs no route to it. */
+function podAddress(
+  index: number,
+  address: IpAddress,
+  lifetime: { readonly validSeconds?: number } = {},
+): Request<unknown, unknown> {
+  return newAddress({
+    index,
+    address,
+    prefixLength: Cidr.host(address).prefixLength,
+    ...address.family === 6
+      ? { noDad: true, noPrefixRoute: true, ...lifetime }
+      : {},
+  });
+}
+
+/** Addresses of an end that is up, each with its gateway as a neighbour. */
 export function addressRequests(
   index: number,
   claimed: readonly ClaimedAddress[],
 ): Request<unknown, unknown>[] {
   return claimed.flatMap(({ address, gateway }) => [
-    newAddress({
-      index,
-      address,
-      prefixLength: Cidr.host(address).prefixLength,
-      noDad: true,
-    }),
+    podAddress(index, address),
     newNeighbour({ index, address: gateway, mac: HOST_MAC }),
   ]);
 }
 
-/** All that the pod's end gets. */
+/**
+ * What can be done while the pod's end is down, and that it is set up; see {@linkcode routeRequests}.
+ *
+ * Its IPv6 address is for a while only: to one that is there for good when a link is set up the kernel gives a route then, and
+ * in a row of pods it may have no memory for that at hand, and drop the address (fixup_permanent_addr, seen once in 20,000).
+ */
 export function podRequests(
-  end: PodEnd,
+  { podIndex: index, ipv6 }: Pick<PodEnd, "podIndex" | "ipv6">,
   claimed: readonly ClaimedAddress[],
 ): Request<unknown, unknown>[] {
-  const { podIndex: index } = end;
   return [
-    ...podSettings(end),
-    ...addressRequests(index, claimed),
-    ...podRouteRequests(routedRoutes(end, claimed)),
+    setLink({ index: LOOPBACK_INDEX, up: true }),
+    setLink({ index, ...withoutLinkLocal(ipv6) }),
+    ...claimed.flatMap(({ address, gateway }) => [
+      podAddress(index, address, { validSeconds: A_WHILE_SECONDS }),
+      newNeighbour({ index, address: gateway, mac: HOST_MAC }),
+    ]),
+    setLink({ index, up: true }),
   ];
 }
 
-/** The same of one that has the default routes and no others. */
+/** Longer than a sandbox takes to be made; if it does not come to an end, it is removed. */
+const A_WHILE_SECONDS = 3600;
+
+/** {@linkcode podRequests}, encoded. */
 export function podMessages(
-  { podIndex: index, ipv6 }: PodEnd,
+  { podIndex, ipv6 }: Pick<PodEnd, "podIndex" | "ipv6">,
   claimed: readonly ClaimedAddress[],
 ): EncodedBatch<unknown> {
-  return POD.with([index, ...addressFields(claimed)], ipv6);
+  return POD.with([podIndex, ...addressFields(claimed)], ipv6);
 }
 
 type PodFields = readonly [
@@ -206,15 +219,51 @@ type PodFields = readonly [
 
 const POD = new Template(
   ([podIndex, ...addresses]: PodFields, ipv6: boolean) => ({
-    requests: podRequests({
-      podIndex,
-      ipv6,
-      defaultRoute: true,
-      routes: [],
-    }, addressesOf(addresses)),
+    requests: podRequests({ podIndex, ipv6 }, addressesOf(addresses)),
   }),
   NO_ANSWER,
 );
+
+/** What needs an end that is up: that its IPv6 addresses are there for good, and its routes. */
+function routeRequests(
+  end: PodRouting,
+  claimed: readonly ClaimedAddress[],
+): Request<unknown, unknown>[] {
+  return [
+    ...ipv6Of(claimed).map((address) => podAddress(end.podIndex, address)),
+    ...podRouteRequests(routedRoutes(end, claimed)),
+  ];
+}
+
+/** The same, and whether the kernel takes packets to the IPv6 addresses already. */
+export function routeBatch(
+  end: PodRouting,
+  claimed: readonly ClaimedAddress[],
+): EncodedBatch<number> {
+  const { podIndex, defaultRoute, routes } = end;
+  return defaultRoute && routes.length === 0
+    ? ROUTES.with([podIndex, ...addressFields(claimed)])
+    : encodeBatch(new ByteWriter(), {
+      requests: routeRequests(end, claimed),
+      queries: ipv6Of(claimed).map(getRouteType),
+    });
+}
+
+const ROUTES = new Template(([podIndex, ...addresses]: PodFields) => {
+  const claimed = addressesOf(addresses);
+  return {
+    requests: routeRequests(
+      { podIndex, defaultRoute: true, routes: [] },
+      claimed,
+    ),
+    queries: ipv6Of(claimed).map(getRouteType),
+  };
+});
+
+function ipv6Of(claimed: readonly ClaimedAddress[]): IpAddress[] {
+  return claimed.map(({ address }) => address)
+    .filter(({ family }) => family === 6);
+}
 
 /** Asking for a link makes the kernel run its pending carrier work at once (since 6.8). What it says is not read. */
 export function carrierMessages(index: number): EncodedBatch<unknown> {

@@ -48,7 +48,7 @@ export class Answers {
 
   /**
    * @param first number of the first message
-   * @param absent error numbers with which the kernel says that there is none
+   * @param absent error numbers with which the kernel says that there is none of what a query asks for
    */
   constructor(
     transport: Transport,
@@ -143,7 +143,7 @@ export class Answers {
       case NLMSG_ERROR:
       case NLMSG_DONE: {
         const errno = readErrno(from, message);
-        if (errno !== 0 && !this.#absent.includes(errno)) {
+        if (errno !== 0 && !this.#isAbsent(index, errno)) {
           const failure = readFailure(
             from,
             message,
@@ -158,6 +158,10 @@ export class Answers {
         if (endsByReply && index === last) this.#isDone = true;
         this.#onReply?.(from, message, index);
     }
+  }
+
+  #isAbsent(index: number, errno: number): boolean {
+    return index >= this.#batch.firstQuery && this.#absent.includes(errno);
   }
 
   #operation(): string {

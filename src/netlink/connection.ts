@@ -56,7 +56,7 @@ export class Connection implements Disposable {
    * of all. Messages that fail are answered without asking.
    *
    * @param queries sent behind the requests in the same datagram, so that they see what these have done
-   * @param absent error numbers with which the kernel says that there is none: no error, and no reply
+   * @param absent error numbers with which the kernel says to a query that there is none: no error, and no reply
    * @returns the replies of each query
    * @throws {NetlinkError} if the kernel refuses any of them; `failures` has them all
    * @throws {CodecError} if a value does not fit its codec; nothing is sent then

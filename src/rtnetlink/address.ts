@@ -14,6 +14,7 @@ import {
 import {
   IFA_F_DADFAILED,
   IFA_F_NODAD,
+  IFA_F_NOPREFIXROUTE,
   IFA_F_PERMANENT,
   IFA_F_TENTATIVE,
   RT_SCOPE_UNIVERSE,
@@ -97,6 +98,16 @@ export interface NewAddressOptions extends AddressReference {
    */
   readonly noDad?: boolean;
   /**
+   * IPv6: no route to the network of the address. A host's own address needs none.
+   * @default false
+   */
+  readonly noPrefixRoute?: boolean;
+  /**
+   * IPv6: for how many seconds the link has the address; the kernel makes it 25 days at most.
+   * @default without end
+   */
+  readonly validSeconds?: number;
+  /**
    * RT_SCOPE_*.
    * @default RT_SCOPE_UNIVERSE
    */
@@ -116,15 +127,18 @@ export interface NewAddressOptions extends AddressReference {
 export function newAddress(
   options: NewAddressOptions,
 ): Request<AddressMessage> {
-  const { label, protocol } = options;
+  const { label, protocol, noDad, noPrefixRoute, validSeconds } = options;
+  const flags = noDad ? IFA_F_NODAD : 0;
   return addressRequest("add", RTM_NEWADDR, options, {
     ...(label === undefined ? {} : { label }),
     ...(protocol === undefined ? {} : { proto: protocol }),
+    ...(validSeconds === undefined
+      ? {}
+      : { cacheinfo: { preferred: validSeconds, valid: validSeconds } }),
+    // The header has room for the first eight.
+    ...(noPrefixRoute ? { flags: flags | IFA_F_NOPREFIXROUTE } : {}),
   }, {
-    header: {
-      scope: options.scope ?? RT_SCOPE_UNIVERSE,
-      flags: options.noDad ? IFA_F_NODAD : 0,
-    },
+    header: { scope: options.scope ?? RT_SCOPE_UNIVERSE, flags },
     flags: NLM_F_CREATE | (options.exclusive ? NLM_F_EXCL : NLM_F_REPLACE),
   });
 }

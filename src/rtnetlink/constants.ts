@@ -95,6 +95,8 @@ export const IFA_F_DEPRECATED = 0x20;
 export const IFA_F_TENTATIVE = 0x40;
 /** Without a lifetime. */
 export const IFA_F_PERMANENT = 0x80;
+/** No route to the network of the address. */
+export const IFA_F_NOPREFIXROUTE = 0x200;
 
 /** Scope of an address or a route: everywhere. */
 export const RT_SCOPE_UNIVERSE = 0;

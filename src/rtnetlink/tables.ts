@@ -280,12 +280,22 @@ const linkNameAttrs: Attrs<typeof linkNameRows> = attrs("IFLA_", linkNameRows);
 export const linkNameMessage: Message<typeof ifinfomsg, typeof linkNameAttrs> =
   body(ifinfomsg, linkNameAttrs);
 
+const addressLifetimeFields = {
+  preferred: u32,
+  valid: u32,
+  created: u32,
+  updated: u32,
+};
+/** `struct ifa_cacheinfo`: for how many seconds from now an address is good, and when it came and changed. */
+export const addressLifetime: StructCodec<typeof addressLifetimeFields> =
+  struct("ifa_cacheinfo", addressLifetimeFields);
+
 const addressRows = {
   address: [1, bytes, "the other end, or the address itself"],
   local: [2, bytes, "the address, unless it is an IPv6 address without a peer"],
   label: [3, ifname],
   broadcast: [4, bytes],
-  cacheinfo: [6, bytes],
+  cacheinfo: [6, addressLifetime],
   flags: [8, u32],
   rtPriority: [9, u32],
   proto: [11, u8],

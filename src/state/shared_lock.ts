@@ -139,9 +139,9 @@ export class SharedLock implements Disposable {
 /**
  * For so long who wants the lock alone may be overtaken, and what others move or mount at the path may be missed, as it also is
  * right after a look; that podnet took the directory away is seen by the file, which has no name then. Two system calls of five
- * less, and none with a path: 4 µs.
+ * less, and none with a path: 4 µs. Longer than a creation takes, so that of several in a row only one looks.
  */
-const HURRY_MS = 1;
+const HURRY_MS = 5;
 
 function openBoth(path: string, gate: string): [OwnedFd, OwnedFd] {
   using opened = new DisposableStack();

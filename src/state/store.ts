@@ -193,8 +193,10 @@ function openAnew(path: string, mode: number): OwnedFd {
     file = open(path, flags, mode);
   }
   try {
-    // No umask takes anything from its owner that root would miss.
-    if ((mode & 0o077) !== 0) changeMode(file, mode);
+    // No umask takes anything from its owner that root would miss; and mostly none takes anything, which is cheaper to see.
+    if ((mode & 0o077) !== 0 && fstat(file).mode !== mode) {
+      changeMode(file, mode);
+    }
     return file;
   } catch (error) {
     file[Symbol.dispose]();

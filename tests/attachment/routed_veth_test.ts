@@ -13,8 +13,8 @@ import type { PodLink } from "../../src/attachment/pod_link.ts";
 import {
   attachHost,
   attachPod,
-  awaitReady,
   detachHost,
+  finishLink,
   makeLink,
 } from "../../src/attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../../src/errors.ts";
@@ -63,7 +63,7 @@ class Wiring implements Disposable {
     makeLink(this.route, namespace, link);
     const claimed = attachHost(this.route, link, asked, () => 999);
     attachPod(podRoute, link, claimed);
-    awaitReady(this.route, podRoute, link, claimed);
+    finishLink(this.route, podRoute, link, claimed);
     const addresses = claimed.map(({ address }) => address);
     return { namespace, link, addresses, texts: addresses.map(String) };
   }

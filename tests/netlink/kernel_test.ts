@@ -217,6 +217,21 @@ Deno.test("execute() and request() throw what a missing object is called", () =>
   });
 });
 
+Deno.test("execute() takes for absent what a query finds, not what a request fails with", () => {
+  withKernel((connection) => {
+    const absent = [Errno.ENODEV];
+    const queries = [getLink({ index: 1 }), getLink({ index: 99 })];
+    const [there, none] = connection.execute([], queries, absent);
+    assertEquals([there?.length, none?.length], [1, 0]);
+    const request = setLink({ index: 99, up: true });
+    assertThrows(
+      () => connection.execute([request], queries, absent),
+      NetlinkError,
+      "ENODEV",
+    );
+  });
+});
+
 Deno.test("execute() throws EPERM and dump() works when CAP_NET_ADMIN is missing", async () => {
   const script = new URL("fixtures/without_capability.ts", import.meta.url);
   const { stdout, stderr, success } = await new Deno.Command("setpriv", {

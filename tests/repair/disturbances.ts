@@ -334,6 +334,13 @@ export const ON_POD: readonly Disturbance[] = [
     ],
   },
   {
+    title: "the pod's address given a lifetime",
+    pod:
+      "ip -6 addr change POD6/128 dev eth0 valid_lft 9000 preferred_lft 9000",
+    found: [/^pod's address fd00:\S+ is there for a while only$/],
+    silent: true,
+  },
+  {
     title: "the pod's IPv6 switched off",
     pod: "echo 1 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6",
     found: [/^pod's address fd00:\S+ is missing$/],

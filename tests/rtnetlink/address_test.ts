@@ -84,6 +84,39 @@ Deno.test("newAddress() is refused with EEXIST only when it is exclusive", () =>
   });
 });
 
+Deno.test("newAddress() gives an IPv6 address for a while, or for good, with and without a route to its network", () => {
+  withPair((near) => {
+    const one = {
+      index: NEAR,
+      address: ip("fd00::7"),
+      prefixLength: 64,
+      noDad: true,
+    };
+    const permanent = () =>
+      near.route.dump(dumpAddresses({ index: NEAR, family: 6 }))
+        .map((found) => [text(found), found.permanent]);
+    const routes = () =>
+      near.ip("-6 route show dev near0").map(({ dst }) => dst);
+    near.route.execute([
+      newAddress({ ...one, noPrefixRoute: true, validSeconds: 3600 }),
+    ]);
+    assertEquals(permanent(), [["fd00::7/64", false]]);
+    assertEquals(routes(), []);
+    const [shown] = near.ip("-6 address show dev near0");
+    const [info] = shown?.addr_info as Record<string, number>[];
+    assertEquals(
+      [info?.valid_life_time, info?.preferred_life_time]
+        .map((seconds = 0) => seconds > 3500 && seconds <= 3600),
+      [true, true],
+    );
+    near.route.execute([newAddress({ ...one, noPrefixRoute: true })]);
+    assertEquals(permanent(), [["fd00::7/64", true]]);
+    assertEquals(routes(), []);
+    near.route.execute([newAddress(one)]);
+    assertEquals(routes(), ["fd00::/64"]);
+  });
+});
+
 Deno.test("a new IPv6 address is tentative when duplicate detection is on", () => {
   withPair((near) => {
     const address = ip("fd00::7");

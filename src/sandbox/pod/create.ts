@@ -10,8 +10,8 @@ import { hasIpv6, type PodLink } from "../../attachment/pod_link.ts";
 import {
   attachHost,
   attachPod,
-  awaitReady,
   detachHost,
+  finishLink,
   guardIpv6,
   makeLink,
 } from "../../attachment/routed_veth.ts";
@@ -360,7 +360,8 @@ function buildIn(
     routes: networksOf(spec),
     bandwidth: spec.bandwidth,
   };
-  if (warm === undefined) pinFor(state, id, namespace, undo);
+  // Who fails leaves a namespace of somebody else's by the pin. One's own goes with the process, and all that is in it.
+  if (spec.netns !== undefined) pinFor(state, id, namespace, undo);
   const recordWith = (addresses: readonly IpAddress[]): SandboxRecord => ({
     ...recordOf(id, spec, namespace, addresses),
     mtu,
@@ -404,8 +405,11 @@ function buildIn(
     addressWishes(context, spec, own, isRetry, warm),
     newIndex,
   );
-  // At once: the kernel begins to tell the node that its end has no carrier, with the lock that this needs.
   attachPod(podRoute, link, claimed);
+  // From here to finishLink() nothing asks rtnetlink, whose lock the kernel has meanwhile.
+  if (spec.netns === undefined && warm === undefined) {
+    pinFor(state, id, namespace, undo);
+  }
   const addresses = claimed.map(({ address }) => address);
   writeSpecSysctls(namespace, spec);
   let record = recordWith(addresses);
@@ -414,7 +418,7 @@ function buildIn(
   state.writeSandbox(record, warm?.directory.note);
   record = attach?.(context, record, { namespace, podRoute }, undo) ?? record;
   claimNewPorts(context, record, undo);
-  awaitReady(sockets.route, podRoute, link, claimed);
+  finishLink(sockets.route, podRoute, link, claimed);
   return record;
 }
 

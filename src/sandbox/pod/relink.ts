@@ -9,8 +9,8 @@ import { releasePodRules } from "../../attachment/pod_routes.ts";
 import {
   attachHost,
   attachPod,
-  awaitReady,
   detachHost,
+  finishLink,
   guardIpv6,
   makeLink,
 } from "../../attachment/routed_veth.ts";
@@ -76,7 +76,7 @@ export function relink(context: NodeContext, id: string): void {
     );
     const claimed = attachHost(route, link, wishes, newIndex);
     attachPod(podRoute, link, claimed);
-    awaitReady(route, podRoute, link, claimed);
+    finishLink(route, podRoute, link, claimed);
   } catch (error) {
     detachHost(route, link);
     if (record.bandwidth?.egress !== undefined) removeShaper(route, link);
