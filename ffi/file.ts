@@ -39,7 +39,8 @@ export const O_NONBLOCK = 0o4000;
 export const O_DIRECTORY: number = ARM64 ? 0o40000 : 0o200000;
 /** Fail with ELOOP if the last part of the path is a symbolic link. */
 export const O_NOFOLLOW: number = ARM64 ? 0o100000 : 0o400000;
-const O_CLOEXEC = 0o2000000;
+/** Closed by exec. */
+export const O_CLOEXEC = 0o2000000;
 
 /**
  * Opens a file; always close-on-exec (open(2)). Retries when a signal interrupts.
@@ -78,6 +79,25 @@ export function read(
     const result = c.read(number, buffer, size);
     const errno = result < 0 ? c.errno[0] : 0;
     if (errno !== Errno.EINTR) return check("read", result, errno, path);
+  }
+}
+
+/**
+ * Reads the beginning of a file, wherever its position is (pread(2)). Returns the number of bytes read.
+ *
+ * @throws {SyscallError}
+ */
+export function readStart(
+  fd: OwnedFd,
+  buffer: Uint8Array<ArrayBuffer>,
+): number {
+  const number = fd.fd;
+  const size = BigInt(buffer.length);
+  const c = libc();
+  for (;;) {
+    const result = c.pread(number, buffer, size, 0n);
+    const errno = result < 0 ? c.errno[0] : 0;
+    if (errno !== Errno.EINTR) return check("pread", result, errno);
   }
 }
 
@@ -175,38 +195,6 @@ export function writeFile(
     typeof data === "string" ? utf8(data) : data,
     path,
   );
-}
-
-/**
- * As {@linkcode writeFile}, of a path that begins at an open directory (openat(2)): the same wherever the thread is, and nearer.
- *
- * @throws {SyscallError}
- */
-export function writeFileAt(
-  directory: OwnedFd,
-  path: string,
-  data: Uint8Array<ArrayBuffer>,
-): void {
-  const file = openAt(directory, path, O_WRONLY);
-  // `using` costs 1 µs here, and there are two for each pod.
-  try {
-    writeAll(file, data, path);
-  } finally {
-    file[Symbol.dispose]();
-  }
-}
-
-function openAt(directory: OwnedFd, path: string, flags: number): OwnedFd {
-  const at = directory.fd;
-  const name = cPath(path);
-  const c = libc();
-  for (;;) {
-    const result = c.openat(at, name, flags | O_CLOEXEC, 0);
-    const errno = result < 0 ? c.errno[0] : 0;
-    if (errno !== Errno.EINTR) {
-      return new OwnedFd(check("openat", result, errno, path));
-    }
-  }
 }
 
 /**

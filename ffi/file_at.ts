@@ -4,7 +4,8 @@
  */
 import { cPath } from "./buffer.ts";
 import { check, Errno } from "./errno.ts";
-import type { OwnedFd } from "./fd.ts";
+import { OwnedFd } from "./fd.ts";
+import { O_CLOEXEC, O_WRONLY, writeAll } from "./file.ts";
 import {
   AT_SYMLINK_NOFOLLOW,
   type FileStatus,
@@ -40,4 +41,45 @@ export function unlinkAt(directory: OwnedFd, name: string): boolean {
   if (errno === Errno.ENOENT) return false;
   check("unlinkat", result, errno, name);
   return true;
+}
+
+/**
+ * Writes a file that is there, such as a setting of the kernel's, by a path that begins at an open directory (openat(2)): the same wherever the thread is, and nearer.
+ *
+ * @throws {SyscallError}
+ */
+export function writeFileAt(
+  directory: OwnedFd,
+  path: string,
+  data: Uint8Array<ArrayBuffer>,
+): void {
+  const file = openAt(directory, path, O_WRONLY);
+  // `using` costs 1 µs here, and there are two for each pod.
+  try {
+    writeAll(file, data, path);
+  } finally {
+    file[Symbol.dispose]();
+  }
+}
+
+/**
+ * Opens a file by a path that begins at an open directory (openat(2)).
+ *
+ * @throws {SyscallError}
+ */
+export function openAt(
+  directory: OwnedFd,
+  path: string,
+  flags: number,
+): OwnedFd {
+  const at = directory.fd;
+  const name = cPath(path);
+  const c = libc();
+  for (;;) {
+    const result = c.openat(at, name, flags | O_CLOEXEC, 0);
+    const errno = result < 0 ? c.errno[0] : 0;
+    if (errno !== Errno.EINTR) {
+      return new OwnedFd(check("openat", result, errno, path));
+    }
+  }
 }

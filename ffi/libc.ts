@@ -30,6 +30,8 @@ export const FUNCTIONS = {
   close: { parameters: ["i32"], result: "i32" },
   // ssize_t read(int fd, void *buffer, size_t size);
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  // ssize_t pread(int fd, void *buffer, size_t size, off_t offset);
+  pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i32" },
   // ssize_t write(int fd, const void *buffer, size_t size);
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   // int flock(int fd, int operation);
@@ -156,6 +158,7 @@ const opened: { -readonly [N in FunctionName]: Functions[N] | undefined } = {
   openat: undefined,
   close: undefined,
   read: undefined,
+  pread: undefined,
   write: undefined,
   flock: undefined,
   fchmod: undefined,
@@ -205,6 +208,8 @@ const TABLE: Omit<Libc, "errno"> = {
     opened.openat?.(a, b, c, d) ?? first("openat")(a, b, c, d),
   close: (a) => opened.close?.(a) ?? first("close")(a),
   read: (a, b, c) => opened.read?.(a, b, c) ?? first("read")(a, b, c),
+  pread: (a, b, c, d) =>
+    opened.pread?.(a, b, c, d) ?? first("pread")(a, b, c, d),
   write: (a, b, c) => opened.write?.(a, b, c) ?? first("write")(a, b, c),
   flock: (a, b) => opened.flock?.(a, b) ?? first("flock")(a, b),
   fchmod: (a, b) => opened.fchmod?.(a, b) ?? first("fchmod")(a, b),

@@ -28,7 +28,7 @@ import {
 import { endDifferences, type WiringDifference } from "./difference.ts";
 import { orNone } from "./questions.ts";
 import { BRIDGE_ALIAS } from "./names.ts";
-import { HOST_IPV4, ipv6Switches } from "./pod_link.ts";
+import { HOST_IPV4 } from "./pod_link.ts";
 
 /** Group numbers of podnet's bridges (`ip link show group 28782`). */
 export const BridgeGroup = {
@@ -169,7 +169,9 @@ function switchDifferences(
   const { name } = wanted;
   const switches = [
     ...hasIpv6(wanted) ? [["disable_ipv6", "0"] as const] : [],
-    ...ipv6Switches(true),
+    // It believes no router.
+    ["accept_ra", "0"] as const,
+    ["accept_redirects", "0"] as const,
   ];
   return switches.flatMap(([key, value]) => {
     const found = namespace.run(() => read(name, key)) ?? value;

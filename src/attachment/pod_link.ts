@@ -24,15 +24,6 @@ export const HOST_IPV4 = {
   acceptSourceRoute: 0,
 } as const satisfies Ipv4Devconf;
 
-/** net.ipv6.conf of the host end, which exist in /proc only: it believes no router, and without IPv6 addresses has no IPv6. */
-export function ipv6Switches(
-  hasIpv6: boolean,
-): readonly (readonly [name: string, value: string])[] {
-  return hasIpv6
-    ? [["accept_ra", "0"], ["accept_redirects", "0"]]
-    : [["disable_ipv6", "1"]];
-}
-
 /** What the pod's end has ahead. */
 export interface PreparedEnd {
   readonly mac: MacAddress;

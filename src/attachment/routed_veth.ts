@@ -6,10 +6,7 @@
  *
  * @module
  */
-import { Errno, isSyscallError } from "../../ffi/errno.ts";
-import { utf8 } from "../../ffi/buffer.ts";
-import type { OwnedFd } from "../../ffi/fd.ts";
-import { writeFileAt } from "../../ffi/file.ts";
+import { Errno } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
 import type { IpAddress } from "../net/ip.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
@@ -27,7 +24,7 @@ import {
   NO_ROUTE,
 } from "./address_claims.ts";
 import { shapingRequests } from "./bandwidth.ts";
-import { ipv6Switches, type PodLink } from "./pod_link.ts";
+import type { PodLink } from "./pod_link.ts";
 import {
   beforeClaims,
   carrierMessages,
@@ -121,40 +118,6 @@ export function attachHost(
     return claimsAfter(before, route, link, wanted);
   });
 }
-
-/**
- * The host end believes no router advertisements or redirects (CVE-2020-10749), and that of a pod without an IPv6 address
- * has no IPv6.
- *
- * Call it before the pod's end comes up, since until then nothing can arrive.
- *
- * @param settings `/proc/sys/net/ipv6/conf` of the node's namespace; undefined if its kernel has no IPv6
- * @throws {SyscallError}
- */
-export function guardIpv6(
-  settings: OwnedFd | undefined,
-  link: string,
-  hasIpv6: boolean,
-): void {
-  if (settings === undefined) return;
-  for (const [name, value] of hasIpv6 ? WITH_IPV6 : WITHOUT_IPV6) {
-    try {
-      writeFileAt(settings, `${link}/${name}`, value);
-    } catch (error) {
-      // There is no IPv6 on a link with an MTU below 1280.
-      if (hasIpv6 || !isSyscallError(error, Errno.ENOENT)) throw error;
-    }
-  }
-}
-
-function encodedSwitches(hasIpv6: boolean) {
-  return ipv6Switches(hasIpv6).map(([name, value]) =>
-    [name, utf8(value)] as const
-  );
-}
-
-const WITH_IPV6 = encodedSwitches(true);
-const WITHOUT_IPV6 = encodedSwitches(false);
 
 /** Deletes the link at once, which takes 31–44 ms: for a pod whose namespace outlives it. A link that is gone is no error. */
 export function detachHost(

@@ -119,3 +119,36 @@ for (const families of [[4], [4, 6]] as const) {
     });
   });
 }
+
+for (
+  const [what, settings] of [
+    ["as the kernel has it", { accept_ra: "1" }],
+    ["told to listen all the same", { accept_ra: "2" }],
+    ["not told to forward", { accept_ra: "1", forwarding: "0" }],
+  ] as const
+) {
+  Deno.test(`nor does it without the guard, with new links ${what}`, async () => {
+    await using lab = await createLab();
+    const node = nodeAt(lab.nodes, 0);
+    for (const [name, value] of Object.entries(settings)) {
+      command(
+        node.namespace,
+        `echo ${value} > /proc/sys/net/ipv6/conf/default/${name}`,
+      );
+    }
+    await using pod = await Pod.create(node);
+    command(node.namespace, "nft flush chain inet podnet guard");
+    advertise(pod.namespace, 2);
+    assertEquals(learnt(node), "");
+    // The same frame is believed once the pod's own link is told to.
+    const [, link] = /^\d+: (pn-\w+)/m.exec(
+      command(node.namespace, "ip -o link show type veth"),
+    ) ?? [];
+    command(
+      node.namespace,
+      `echo 2 > /proc/sys/net/ipv6/conf/${link}/accept_ra`,
+    );
+    advertise(pod.namespace, 2);
+    assertMatch(learnt(node), /default via fe80::bad dev pn-/);
+  });
+}

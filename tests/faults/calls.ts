@@ -15,6 +15,7 @@ import { type Call, pathOf } from "./intercept.ts";
 const LEAVES_NOTHING: ReadonlySet<string> = new Set([
   "fcntl",
   "read",
+  "pread",
   "close",
   "flock",
   "readlink",

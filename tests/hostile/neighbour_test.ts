@@ -220,7 +220,7 @@ testAttacks(() => scene, [
     name: "a router advertisement (CVE-2020-10749)",
     alone: [
       OWN_SOURCE,
-      sysctlDefence("accept_ra 0 on the link", (scene) => ({
+      sysctlDefence("a link that forwards", (scene) => ({
         [`ipv6/conf/${attackerLink(scene)}/accept_ra`]: "2",
       })),
     ],
@@ -295,9 +295,6 @@ testAttacks(() => scene, [
       OWN_SOURCE,
       sysctlDefence("forwarding on", (scene) => ({
         [`ipv6/conf/${attackerLink(scene)}/forwarding`]: "0",
-      })),
-      sysctlDefence("accept_redirects 0 on the link", (scene) => ({
-        [`ipv6/conf/${attackerLink(scene)}/accept_redirects`]: "1",
       })),
     ],
     attempt: async (scene) => {

@@ -58,14 +58,9 @@ const OF_HOST: readonly Row[] = [
     /^sysctl net\.ipv4\.conf\.pn-\w+\.arp_filter is 0, not 1$/,
   ],
   [
-    "ipv6/conf/accept_ra",
-    "sysctl -qw net.ipv6.conf.LINK.accept_ra=2",
-    /^sysctl net\.ipv6\.conf\.pn-\w+\.accept_ra is "2" instead of "0"$/,
-  ],
-  [
-    "ipv6/conf/accept_redirects",
-    "sysctl -qw net.ipv6.conf.LINK.accept_redirects=1",
-    /^sysctl net\.ipv6\.conf\.pn-\w+\.accept_redirects is "1" /,
+    "ipv6/conf/forwarding",
+    "sysctl -qw net.ipv6.conf.LINK.forwarding=0",
+    /^sysctl net\.ipv6\.conf\.pn-\w+\.forwarding is "0" instead of "1"$/,
   ],
 ];
 

@@ -229,7 +229,7 @@ async function inspect(
     nft,
     diag,
     // Nothing is made here, and nothing forgotten.
-    ipv6Settings: undefined,
+    ipv6Guard: undefined,
     walks: new ConntrackWalks(nft.netlink, nft.netlink),
     mayShadow: () => false,
     [Symbol.dispose]() {},

@@ -13,7 +13,7 @@ import {
   type WiringDifference,
 } from "../../attachment/difference.ts";
 import { findLink } from "../../attachment/questions.ts";
-import { ipv6Switches } from "../../attachment/pod_link.ts";
+import { guardedSettings } from "../../attachment/ipv6_guard.ts";
 import { isSandboxError } from "../../errors.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { sysctlPath, writeSysctl } from "../../namespace/sysctl.ts";
@@ -176,9 +176,11 @@ function linkDifferences(
   }
   const openPod = () => NetworkNamespace.open(state.pinPath(id));
   const withIpv6 = claimed.some(({ address }) => address.family === 6);
-  const ofNode = ipv6Switches(withIpv6).map(([name, value]) =>
-    [`net/ipv6/conf/${hostInterface}/${name}`, value] as const
-  );
+  const ofNode = guardedSettings(withIpv6)
+    .map(([name, ...values]): Switch => [
+      `net/ipv6/conf/${hostInterface}/${name}`,
+      ...values,
+    ]);
   return [
     ...ofHost,
     ...switchDifferences(
@@ -235,7 +237,9 @@ function insideDifferences(
   ];
 }
 
-type Switches = readonly (readonly [name: string, value: string])[];
+/** A setting, what it is set to when it has another value, and what else does. */
+type Switch = readonly [name: string, value: string, ...others: string[]];
+type Switches = readonly Switch[];
 
 /** Undefined for those that are not there: their link is not, or has no IPv6, which is told apart. */
 function valuesOf(switches: Switches): (string | undefined)[] {
@@ -254,9 +258,12 @@ function switchDifferences(
   values: readonly (string | undefined)[],
   write: (name: string, value: string) => void,
 ): WiringDifference[] {
-  return switches.flatMap(([name, value], i) => {
+  return switches.flatMap(([name, value, ...others], i) => {
     const found = values[i];
-    if (found === undefined || words(found) === words(value)) return [];
+    if (
+      found === undefined ||
+      [value, ...others].some((one) => words(one) === words(found))
+    ) return [];
     const dotted = name.includes(".") ? name : name.replaceAll("/", ".");
     return [{
       object: `sysctl ${dotted}`,

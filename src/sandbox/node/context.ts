@@ -4,14 +4,9 @@
  * @module
  */
 import { Errno, isSyscallError } from "../../../ffi/errno.ts";
-import type { OwnedFd } from "../../../ffi/fd.ts";
-import {
-  O_DIRECTORY,
-  O_RDONLY,
-  open,
-  readTextFile,
-} from "../../../ffi/file.ts";
+import { readTextFile } from "../../../ffi/file.ts";
 import { AddressRelease } from "../../attachment/address_release.ts";
+import { Ipv6Guard } from "../../attachment/ipv6_guard.ts";
 import { ConntrackWalks } from "../../conntrack/walks.ts";
 import { SandboxError } from "../../errors.ts";
 import type { HostPortSockets } from "../../hostport/host_ports.ts";
@@ -47,11 +42,8 @@ export class NodeSockets implements HostPortSockets, Disposable {
   readonly addresses?: AddressRelease;
   /** Forgets connections through host ports. */
   readonly walks: ConntrackWalks;
-  /**
-   * `/proc/sys/net/ipv6/conf` of the namespace, whichever one the thread is in; undefined if the kernel has no IPv6. From here
-   * a pod's settings are found in half the time, and without asking where the thread is: 20 µs a pod.
-   */
-  readonly ipv6Settings: OwnedFd | undefined;
+  /** Undefined if the kernel has no IPv6. */
+  readonly ipv6Guard: Ipv6Guard | undefined;
   readonly memory?: TableMemory = new TableMemory();
   turn?: Turn;
 
@@ -69,20 +61,20 @@ export class NodeSockets implements HostPortSockets, Disposable {
       mayShadow({ address: String(address), port, inode, uid });
     this.sctpEndpoints = () => namespace.run(readSctpEndpoints);
     using opened = new DisposableStack();
-    const [route, nft, diag, walking, ipv6Settings] = namespace.run(() =>
+    const [route, nft, diag, walking, ipv6Guard] = namespace.run(() =>
       [
         opened.use(Connection.open(NETLINK_ROUTE)),
         opened.use(NftablesConnection.open()),
         opened.use(Connection.open(NETLINK_SOCK_DIAG)),
         opened.use(Connection.open(NETLINK_NETFILTER)),
-        opened.use(openIpv6Settings()),
+        opened.use(Ipv6Guard.open()),
       ] as const
     );
     opened.move();
     this.route = route;
     this.nft = nft;
     this.diag = diag;
-    this.ipv6Settings = ipv6Settings;
+    this.ipv6Guard = ipv6Guard;
     this.walks = new ConntrackWalks(this.nft.netlink, walking);
     this.addresses = new AddressRelease(
       this.route,
@@ -95,16 +87,7 @@ export class NodeSockets implements HostPortSockets, Disposable {
     this.route[Symbol.dispose]();
     this.nft[Symbol.dispose]();
     this.diag[Symbol.dispose]();
-    this.ipv6Settings?.[Symbol.dispose]();
-  }
-}
-
-function openIpv6Settings(): OwnedFd | undefined {
-  try {
-    return open("/proc/sys/net/ipv6/conf", O_RDONLY | O_DIRECTORY);
-  } catch (error) {
-    if (isSyscallError(error, Errno.ENOENT)) return undefined;
-    throw error;
+    this.ipv6Guard?.[Symbol.dispose]();
   }
 }
 

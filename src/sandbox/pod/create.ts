@@ -12,7 +12,6 @@ import {
   attachPod,
   detachHost,
   finishLink,
-  guardIpv6,
   makeLink,
 } from "../../attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../../errors.ts";
@@ -392,8 +391,7 @@ function buildIn(
   if (warm === undefined) {
     makeLink(sockets.route, namespace, link);
     // While it is down: nothing can arrive.
-    guardIpv6(
-      sockets.ipv6Settings,
+    sockets.ipv6Guard?.guard(
       hostInterface,
       context.pools.some(({ cidr }) => cidr.family === 6),
     );

@@ -11,7 +11,6 @@ import {
   attachPod,
   detachHost,
   finishLink,
-  guardIpv6,
   makeLink,
 } from "../../attachment/routed_veth.ts";
 import { routeOf } from "../../attachment/check_pod.ts";
@@ -69,8 +68,7 @@ export function relink(context: NodeContext, id: string): void {
         new SandboxError("AddressInUse", { address: String(address) }),
     }));
     makeLink(route, pod, link);
-    guardIpv6(
-      context.sockets.ipv6Settings,
+    context.sockets.ipv6Guard?.guard(
       hostInterface,
       wishes.some((w) => w.gateway.family === 6),
     );

@@ -4,11 +4,7 @@
  * @module
  */
 import { hasIpv6, type PodLink } from "../../attachment/pod_link.ts";
-import {
-  guardIpv6,
-  makeLink,
-  prepareLink,
-} from "../../attachment/routed_veth.ts";
+import { makeLink, prepareLink } from "../../attachment/routed_veth.ts";
 import {
   type ClaimedAddress,
   NO_ROUTE,
@@ -107,7 +103,7 @@ export class WarmMaker implements Disposable {
 }
 
 function prepare(
-  { sockets: { route, ipv6Settings }, namespace: node, settings, pools, ipv6 }:
+  { sockets: { route, ipv6Guard }, namespace: node, settings, pools, ipv6 }:
     Parts,
   pool: OwnDirectory,
   addresses: readonly ClaimedAddress[],
@@ -129,11 +125,7 @@ function prepare(
     ...routingOf({ defaultRoute: true, routes: [] }),
   };
   makeLink(route, namespace, link);
-  guardIpv6(
-    ipv6Settings,
-    hostLink.name,
-    pools.some(({ cidr }) => cidr.family === 6),
-  );
+  ipv6Guard?.guard(hostLink.name, pools.some(({ cidr }) => cidr.family === 6));
   prepareLink(route, podRoute, link, addresses);
   const directory = opened.use(
     WarmDirectory.make(pool, namespace, nodeResolver()),
