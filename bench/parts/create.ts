@@ -58,7 +58,7 @@ async function turn(
 export async function measureCreate(bench: Bench): Promise<void> {
   const levels = bench.size([0, 500], [0, 100, 500, 1000, 2000]);
   const portCounts = bench.size([1], [1, 10]);
-  const rounds = bench.size(6, 20);
+  const rounds = bench.size(6, 40);
   await using open = new AsyncDisposableStack();
   const drivers: Driver[] = [];
   for (const subject of ["podnet", ...bench.versions, LIMIT]) {
