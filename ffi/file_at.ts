@@ -44,7 +44,8 @@ export function unlinkAt(directory: OwnedFd, name: string): boolean {
 }
 
 /**
- * Writes a file that is there, such as a setting of the kernel's, by a path that begins at an open directory (openat(2)): the same wherever the thread is, and nearer.
+ * Writes a file that is there, such as a setting of the kernel's, by a path that begins at an open directory (openat(2)): the
+ * same wherever the thread is, and nearer.
  *
  * @throws {SyscallError}
  */

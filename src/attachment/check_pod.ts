@@ -24,7 +24,7 @@ import {
   routedRoutes,
 } from "./pod_routes.ts";
 import { HOST_MAC, type PodLink } from "./pod_link.ts";
-import { attachPod, finishLink } from "./routed_veth.ts";
+import { finishLink, reattachPod } from "./routed_veth.ts";
 
 /**
  * Compares the pod's side of a link whose host end is there.
@@ -79,7 +79,7 @@ export function podDifferences(
       return Connection.open(NETLINK_ROUTE);
     });
     if (!link.defaultRoute) releasePodRules(route, link.podIndex);
-    attachPod(route, link, claimed);
+    reattachPod(route, link, claimed);
     finishLink(hostRoute, route, link, claimed);
   };
   const missing = missingFrom(podRoute, link, claimed);

@@ -104,16 +104,38 @@ const BELIEVES_NOBODY = [["accept_ra", ZERO], [
   ZERO,
 ]] as const;
 
-/** A setting of a link in net.ipv6.conf: its name, what podnet sets it to, and what else does. */
-export type Ipv6Setting = readonly [
-  name: string,
-  value: string,
-  ...others: string[],
-];
-
-/** What the settings of a guarded link are. */
-export function guardedSettings(hasIpv6: boolean): readonly Ipv6Setting[] {
-  return hasIpv6
-    ? [["forwarding", "1"], ["accept_ra", "0", "1"]]
-    : [["disable_ipv6", "1"]];
+/** A setting of a link in net.ipv6.conf that is not as it must be. */
+export interface UnguardedSetting {
+  readonly name: string;
+  readonly found: string;
+  readonly wanted: string;
 }
+
+/**
+ * How the settings of a link differ from those of a guarded one.
+ *
+ * @param hasIpv6 whether the pod has an IPv6 address
+ * @param read a setting of the link, or of `all`; undefined when there is none, which is told otherwise
+ */
+export function unguarded(
+  link: string,
+  hasIpv6: boolean,
+  read: (link: string, name: string) => string | undefined,
+): UnguardedSetting[] {
+  const isOff = (of: string) => read(of, "forwarding") === "0";
+  const wanted: readonly Setting[] = !hasIpv6
+    ? [["disable_ipv6", ["1"]]]
+    // Where the node does not forward at all, that is told of the node.
+    : isOff(link) && !isOff("all")
+    ? [["accept_ra", ["0"]], ["accept_redirects", ["0"]]]
+    : [["accept_ra", ["0", "1"]]];
+  return wanted.flatMap(([name, values]) => {
+    const found = read(link, name);
+    return found === undefined || values.includes(found)
+      ? []
+      : [{ name, found, wanted: values[0] }];
+  });
+}
+
+/** A name, and the values that do; the first is the one to be set. */
+type Setting = readonly [name: string, values: readonly [string, ...string[]]];

@@ -149,9 +149,7 @@ const HOST = new Template(
 );
 
 /** A pod's end as far as it is told of. */
-export type PodEnd =
-  & Pick<PodLink, "podIndex" | "ipv6">
-  & PodRouting;
+type PodEnd = Pick<PodLink, "podIndex" | "ipv6">;
 
 /** An address of the pod's. It has no network, and needs no route to it. */
 function podAddress(
@@ -169,7 +167,7 @@ function podAddress(
   });
 }
 
-/** Addresses of an end that is up, each with its gateway as a neighbour. */
+/** Addresses of an end that is up, for good, each with its gateway as a neighbour. */
 export function addressRequests(
   index: number,
   claimed: readonly ClaimedAddress[],
@@ -181,13 +179,13 @@ export function addressRequests(
 }
 
 /**
- * What can be done while the pod's end is down, and that it is set up; see {@linkcode routeRequests}.
+ * What a new end gets while it is down, and that it is set up; see {@linkcode routeRequests}.
  *
  * Its IPv6 address is for a while only: to one that is there for good when a link is set up the kernel gives a route then, and
  * in a row of pods it may have no memory for that at hand, and drop the address (fixup_permanent_addr, seen once in 20,000).
  */
-export function podRequests(
-  { podIndex: index, ipv6 }: Pick<PodEnd, "podIndex" | "ipv6">,
+function newEndRequests(
+  { podIndex: index, ipv6 }: PodEnd,
   claimed: readonly ClaimedAddress[],
 ): Request<unknown, unknown>[] {
   return [
@@ -201,15 +199,28 @@ export function podRequests(
   ];
 }
 
+/** The same for an end that a running pod may have: its addresses are there for good all the time. */
+export function endRequests(
+  { podIndex: index, ipv6 }: PodEnd,
+  claimed: readonly ClaimedAddress[],
+): Request<unknown, unknown>[] {
+  return [
+    setLink({ index: LOOPBACK_INDEX, up: true }),
+    setLink({ index, ...withoutLinkLocal(ipv6) }),
+    setLink({ index, up: true }),
+    ...addressRequests(index, claimed),
+  ];
+}
+
 /** Longer than a sandbox takes to be made; if it does not come to an end, it is removed. */
 const A_WHILE_SECONDS = 3600;
 
-/** {@linkcode podRequests}, encoded. */
-export function podMessages(
-  { podIndex, ipv6 }: Pick<PodEnd, "podIndex" | "ipv6">,
+/** {@linkcode newEndRequests}, encoded. */
+export function newEndMessages(
+  { podIndex, ipv6 }: PodEnd,
   claimed: readonly ClaimedAddress[],
 ): EncodedBatch<unknown> {
-  return POD.with([podIndex, ...addressFields(claimed)], ipv6);
+  return NEW_END.with([podIndex, ...addressFields(claimed)], ipv6);
 }
 
 type PodFields = readonly [
@@ -217,9 +228,9 @@ type PodFields = readonly [
   ...addresses: readonly Uint8Array[],
 ];
 
-const POD = new Template(
+const NEW_END = new Template(
   ([podIndex, ...addresses]: PodFields, ipv6: boolean) => ({
-    requests: podRequests({ podIndex, ipv6 }, addressesOf(addresses)),
+    requests: newEndRequests({ podIndex, ipv6 }, addressesOf(addresses)),
   }),
   NO_ANSWER,
 );

@@ -16,6 +16,7 @@ import {
   detachHost,
   finishLink,
   makeLink,
+  reattachPod,
 } from "../../src/attachment/routed_veth.ts";
 import { isSandboxError, SandboxError } from "../../src/errors.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
@@ -65,7 +66,8 @@ class Wiring implements Disposable {
     attachPod(podRoute, link, claimed);
     finishLink(this.route, podRoute, link, claimed);
     const addresses = claimed.map(({ address }) => address);
-    return { namespace, link, addresses, texts: addresses.map(String) };
+    const texts = addresses.map(String);
+    return { namespace, podRoute, link, claimed, addresses, texts };
   }
 
   /** Host routes of the pods: `10.99.0.2 dev pn-1`. */
@@ -129,6 +131,32 @@ Deno.test("attachHost() takes the next candidate when another link or the node i
   assertEquals(wiring.routes().sort(), expected);
   // Nothing is left of the candidates that were tried in vain.
   assertEquals(wiring.neighbours().sort(), expected);
+});
+
+Deno.test("a new end has its IPv6 address for a while until it is finished, one that is in use for good all the time", () => {
+  using wiring = new Wiring();
+  const { namespace, podRoute, link, claimed } = wiring.attach(
+    1,
+    ["10.99.0.2"],
+    ["fd00:99::2"],
+  );
+  const isForGood = () =>
+    command(namespace, "ip -6 addr show dev eth0")
+      .includes("valid_lft forever");
+  const routes = () =>
+    command(namespace, "ip route; ip -6 route").trim().split("\n")
+      .map((line) => line.split(" ").slice(0, 3).join(" "));
+  const usual = [`default via ${GATEWAYS[4]}`, `default via ${GATEWAYS[6]}`];
+  assertEquals([isForGood(), routes()], [true, usual]);
+  command(namespace, "ip route del default");
+  reattachPod(podRoute, link, claimed);
+  assertEquals(isForGood(), true);
+  finishLink(wiring.route, podRoute, link, claimed);
+  assertEquals([isForGood(), routes()], [true, usual]);
+  attachPod(podRoute, link, claimed);
+  assertEquals(isForGood(), false);
+  finishLink(wiring.route, podRoute, link, claimed);
+  assertEquals([isForGood(), routes()], [true, usual]);
 });
 
 Deno.test("releaseLink() gives the first family back when the second has no address left", () => {

@@ -121,34 +121,49 @@ for (const families of [[4], [4, 6]] as const) {
 }
 
 for (
-  const [what, settings] of [
-    ["as the kernel has it", { accept_ra: "1" }],
-    ["told to listen all the same", { accept_ra: "2" }],
-    ["not told to forward", { accept_ra: "1", forwarding: "0" }],
+  const [what, settings, told] of [
+    ["as the kernel has it", { accept_ra: "1" }, "1 1"],
+    ["told to listen all the same", { accept_ra: "2" }, "0 0"],
+    ["not told to forward", { accept_ra: "1", forwarding: "0" }, "0 0"],
   ] as const
 ) {
   Deno.test(`nor does it without the guard, with new links ${what}`, async () => {
     await using lab = await createLab();
     const node = nodeAt(lab.nodes, 0);
+    const settingsOf = "/proc/sys/net/ipv6/conf";
     for (const [name, value] of Object.entries(settings)) {
-      command(
-        node.namespace,
-        `echo ${value} > /proc/sys/net/ipv6/conf/default/${name}`,
-      );
+      command(node.namespace, `echo ${value} > ${settingsOf}/default/${name}`);
     }
     await using pod = await Pod.create(node);
+    const { hostInterface } = pod.sandbox;
+    assertEquals(
+      command(
+        node.namespace,
+        `cd ${settingsOf}/${hostInterface}; echo $(cat accept_ra accept_redirects)`,
+      ).trim(),
+      told,
+    );
+    assertEquals(await node.node.check(), []);
     command(node.namespace, "nft flush chain inet podnet guard");
     advertise(pod.namespace, 2);
     assertEquals(learnt(node), "");
     // The same frame is believed once the pod's own link is told to.
-    const [, link] = /^\d+: (pn-\w+)/m.exec(
-      command(node.namespace, "ip -o link show type veth"),
-    ) ?? [];
     command(
       node.namespace,
-      `echo 2 > /proc/sys/net/ipv6/conf/${link}/accept_ra`,
+      `echo 2 > ${settingsOf}/${hostInterface}/accept_ra`,
     );
     advertise(pod.namespace, 2);
     assertMatch(learnt(node), /default via fe80::bad dev pn-/);
   });
 }
+
+Deno.test("that the node does not forward is told of it, and not of each pod's IPv6 settings", async () => {
+  await using lab = await createLab();
+  const node = nodeAt(lab.nodes, 0);
+  await using _pod = await Pod.create(node);
+  command(node.namespace, "echo 0 > /proc/sys/net/ipv6/conf/all/forwarding");
+  assertEquals(
+    (await node.node.check()).map(({ object }) => object),
+    ["sysctl net.ipv6.conf.all.forwarding"],
+  );
+});

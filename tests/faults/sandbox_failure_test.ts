@@ -76,10 +76,11 @@ for (const c of CASES) {
       }
       await world.clear();
     }
-    // What the very last failure has left is taken away by the next who comes.
-    await c.prepare(world);
-    await run();
-    await world.clear();
+    if (operation === "claim") {
+      // A pool that could not be removed goes when the next one comes.
+      await run();
+      await world.clear();
+    }
     await world.assertState(before, operation);
     await t.step(
       `${operation}: ${failures} failures`,

@@ -294,11 +294,20 @@ export const ON_LINK: readonly Disturbance[] = [
   {
     title: "the link believes router advertisements",
     node:
-      "sysctl -qw net.ipv6.conf.LINK.accept_ra=2; sysctl -qw net.ipv6.conf.LINK.forwarding=0; sysctl -qw net.ipv4.conf.LINK.accept_redirects=1",
+      "sysctl -qw net.ipv6.conf.LINK.accept_ra=2; sysctl -qw net.ipv4.conf.LINK.accept_redirects=1",
     found: [
       /^sysctl net\.ipv6\.conf\.pn-\w+\.accept_ra is "2" instead of "0"$/,
-      /^sysctl net\.ipv6\.conf\.pn-\w+\.forwarding is "0" instead of "1"$/,
       /^sysctl net\.ipv4\.conf\.pn-\w+\.accept_redirects is 1, not 0$/,
+    ],
+    silent: true,
+  },
+  {
+    title: "the link forwards no IPv6, and listens to routers",
+    node:
+      "sysctl -qw net.ipv6.conf.LINK.forwarding=0; sysctl -qw net.ipv6.conf.LINK.accept_ra=1; sysctl -qw net.ipv6.conf.LINK.accept_redirects=1",
+    found: [
+      /^sysctl net\.ipv6\.conf\.pn-\w+\.accept_ra is "1" instead of "0"$/,
+      /^sysctl net\.ipv6\.conf\.pn-\w+\.accept_redirects is "1" instead of "0"$/,
     ],
     silent: true,
   },

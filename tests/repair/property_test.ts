@@ -57,11 +57,6 @@ const OF_HOST: readonly Row[] = [
     "sysctl -qw net.ipv4.conf.LINK.arp_filter=0",
     /^sysctl net\.ipv4\.conf\.pn-\w+\.arp_filter is 0, not 1$/,
   ],
-  [
-    "ipv6/conf/forwarding",
-    "sysctl -qw net.ipv6.conf.LINK.forwarding=0",
-    /^sysctl net\.ipv6\.conf\.pn-\w+\.forwarding is "0" instead of "1"$/,
-  ],
 ];
 
 /** Of the pod's end, and what is set for the whole namespace. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { isSandboxError, type SandboxSpec } from "../../mod.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { sandboxRecord } from "../../src/sandbox/records/records.ts";
@@ -205,6 +205,24 @@ Deno.test("in a namespace of somebody else's, what was attached goes with the sa
   await sandbox.remove();
   assertEquals(state(), before);
   assertEquals(deviceState(host), device);
+});
+
+Deno.test("an interface of a spec has the same routes as one that is attached later", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  const interfaces = [macvlan(host, 77)];
+  // To the network that the interface is in.
+  const routes = [{ destination: "192.168.50.0/24" }];
+  const routesOf = ({ namespace }: Pod) =>
+    command(namespace, "ip route show 192.168.50.0/24")
+      .replaceAll(/192\.168\.50\.7\d/g, "ADDRESS");
+  await using pod = await Pod.create(host, { routes, interfaces });
+  const found = routesOf(pod);
+  assertMatch(found, /dev eth0.*\n.*dev net1 proto kernel/s);
+  await pod.sandbox.remove();
+  await using later = await Pod.create(host, { routes });
+  for (const one of interfaces) await later.sandbox.attach(one);
+  assertEquals(routesOf(later), found);
 });
 
 Deno.test("repair() puts interfaces right", async () => {

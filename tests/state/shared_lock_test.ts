@@ -67,7 +67,7 @@ Deno.test("that another directory is at the path of a lock that is kept open is 
   kept.tryAcquire()?.[Symbol.dispose]();
   Deno.renameSync(path, `${temporary.path}/moved`);
   make(path);
-  await new Promise((wake) => setTimeout(wake, 5));
+  await new Promise((wake) => setTimeout(wake, 20));
   assertEquals(kept.tryAcquire(), undefined);
   using given = kept.tryAcquire();
   assert(given !== undefined);

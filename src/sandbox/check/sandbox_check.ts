@@ -13,7 +13,7 @@ import {
   type WiringDifference,
 } from "../../attachment/difference.ts";
 import { findLink } from "../../attachment/questions.ts";
-import { guardedSettings } from "../../attachment/ipv6_guard.ts";
+import { unguarded } from "../../attachment/ipv6_guard.ts";
 import { isSandboxError } from "../../errors.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { sysctlPath, writeSysctl } from "../../namespace/sysctl.ts";
@@ -176,18 +176,9 @@ function linkDifferences(
   }
   const openPod = () => NetworkNamespace.open(state.pinPath(id));
   const withIpv6 = claimed.some(({ address }) => address.family === 6);
-  const ofNode = guardedSettings(withIpv6)
-    .map(([name, ...values]): Switch => [
-      `net/ipv6/conf/${hostInterface}/${name}`,
-      ...values,
-    ]);
   return [
     ...ofHost,
-    ...switchDifferences(
-      ofNode,
-      context.namespace.run(() => valuesOf(ofNode)),
-      (name, value) => writeSysctl(context.namespace, name, value),
-    ),
+    ...guardDifferences(context, hostInterface, withIpv6),
     ...insideDifferences(
       context,
       record,
@@ -195,6 +186,25 @@ function linkDifferences(
       (podRoute) => podDifferences(route, podRoute, openPod, link, claimed),
     ),
   ];
+}
+
+function guardDifferences(
+  { namespace }: NodeContext,
+  link: string,
+  hasIpv6: boolean,
+): WiringDifference[] {
+  const path = (link: string, name: string) => `net/ipv6/conf/${link}/${name}`;
+  const found = namespace.run(() =>
+    unguarded(link, hasIpv6, (link, name) => valueOf(path(link, name))?.trim())
+  );
+  return found.map(({ name, found, wanted }) =>
+    switchDifference(
+      path(link, name),
+      found,
+      wanted,
+      () => writeSysctl(namespace, path(link, name), wanted),
+    )
+  );
 }
 
 /** Of a pod whose own interface nobody looks at. */
@@ -237,20 +247,20 @@ function insideDifferences(
   ];
 }
 
-/** A setting, what it is set to when it has another value, and what else does. */
-type Switch = readonly [name: string, value: string, ...others: string[]];
-type Switches = readonly Switch[];
+type Switches = readonly (readonly [name: string, value: string])[];
 
-/** Undefined for those that are not there: their link is not, or has no IPv6, which is told apart. */
 function valuesOf(switches: Switches): (string | undefined)[] {
-  return switches.map(([name]) => {
-    try {
-      return readTextFile(sysctlPath(name));
-    } catch (error) {
-      if (isSyscallError(error, Errno.ENOENT)) return undefined;
-      throw error;
-    }
-  });
+  return switches.map(([name]) => valueOf(name));
+}
+
+/** Undefined for one that is not there: its link is not, or has no IPv6, which is told apart. */
+function valueOf(name: string): string | undefined {
+  try {
+    return readTextFile(sysctlPath(name));
+  } catch (error) {
+    if (isSyscallError(error, Errno.ENOENT)) return undefined;
+    throw error;
+  }
 }
 
 function switchDifferences(
@@ -258,20 +268,26 @@ function switchDifferences(
   values: readonly (string | undefined)[],
   write: (name: string, value: string) => void,
 ): WiringDifference[] {
-  return switches.flatMap(([name, value, ...others], i) => {
+  return switches.flatMap(([name, value], i) => {
     const found = values[i];
-    if (
-      found === undefined ||
-      [value, ...others].some((one) => words(one) === words(found))
-    ) return [];
-    const dotted = name.includes(".") ? name : name.replaceAll("/", ".");
-    return [{
-      object: `sysctl ${dotted}`,
-      problem: `is "${words(found)}" instead of "${value}"`,
-      does: "sets it",
-      mend: () => write(name, value),
-    }];
+    if (found === undefined || words(found) === words(value)) return [];
+    return [switchDifference(name, found, value, () => write(name, value))];
   });
+}
+
+function switchDifference(
+  name: string,
+  found: string,
+  wanted: string,
+  mend: () => void,
+): WiringDifference {
+  const dotted = name.includes(".") ? name : name.replaceAll("/", ".");
+  return {
+    object: `sysctl ${dotted}`,
+    problem: `is "${words(found)}" instead of "${wanted}"`,
+    does: "sets it",
+    mend,
+  };
 }
 
 /** The kernel shows several values with tabs between them. */

@@ -404,7 +404,7 @@ function buildIn(
     newIndex,
   );
   attachPod(podRoute, link, claimed);
-  // From here to finishLink() nothing asks rtnetlink, whose lock the kernel has meanwhile.
+  // From here to finishLink() nothing asks rtnetlink, whose lock the kernel has meanwhile; unless there are further interfaces.
   if (spec.netns === undefined && warm === undefined) {
     pinFor(state, id, namespace, undo);
   }
@@ -414,9 +414,16 @@ function buildIn(
   newDnsFiles(state, record, warm?.directory);
   // Until here all goes with the pin, or bears the sandbox's mark. Who has a host port is told by its record.
   state.writeSandbox(record, warm?.directory.note);
-  record = attach?.(context, record, { namespace, podRoute }, undo) ?? record;
+  const finish = () => finishLink(sockets.route, podRoute, link, claimed);
+  if (attach === undefined) {
+    claimNewPorts(context, record, undo);
+    finish();
+    return record;
+  }
+  // Routes to their networks come after the pod's own.
+  finish();
+  record = attach(context, record, { namespace, podRoute }, undo);
   claimNewPorts(context, record, undo);
-  finishLink(sockets.route, podRoute, link, claimed);
   return record;
 }
 

@@ -8,10 +8,10 @@ import { removeShaper } from "../../attachment/bandwidth.ts";
 import { releasePodRules } from "../../attachment/pod_routes.ts";
 import {
   attachHost,
-  attachPod,
   detachHost,
   finishLink,
   makeLink,
+  reattachPod,
 } from "../../attachment/routed_veth.ts";
 import { routeOf } from "../../attachment/check_pod.ts";
 import { SandboxError } from "../../errors.ts";
@@ -73,7 +73,7 @@ export function relink(context: NodeContext, id: string): void {
       wishes.some((w) => w.gateway.family === 6),
     );
     const claimed = attachHost(route, link, wishes, newIndex);
-    attachPod(podRoute, link, claimed);
+    reattachPod(podRoute, link, claimed);
     finishLink(route, podRoute, link, claimed);
   } catch (error) {
     detachHost(route, link);
