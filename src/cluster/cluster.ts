@@ -206,14 +206,18 @@ export class Cluster implements AsyncDisposable {
 
   /** Stops keeping the node in the cluster; all stays as it is. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#stop();
-    await this.#opened[Symbol.asyncDispose]();
+    try {
+      await this.#stop();
+    } finally {
+      await this.#opened[Symbol.asyncDispose]();
+    }
   }
 
   async #stop(): Promise<void> {
+    await using others = new AsyncDisposableStack();
+    others.use(this.#events);
+    others.use(this.#membership);
     await this.#keeper.stop();
-    await this.#membership[Symbol.asyncDispose]();
-    this.#events[Symbol.dispose]();
   }
 
   #passed(pass: Pass): void {

@@ -27,6 +27,9 @@ export type Interceptor = (call: Call, carryOut: CarryOut) => number;
 
 const NETLINK = 16;
 
+/** The subject of a call with a descriptor of eventfd(2). */
+export const EVENT = "event";
+
 const subjects = new Map<unknown, string>();
 let interceptor: Interceptor | undefined;
 let errno = 0;
@@ -92,7 +95,7 @@ function install(): void {
         subjects.set(result, `${subject}/${pathOf(args[1])}`);
       } else if (name === "socket" && args[0] === NETLINK) {
         subjects.set(result, `netlink ${args[2]}`);
-      }
+      } else if (name === "eventfd") subjects.set(result, EVENT);
       if (name === "close") subjects.delete(args[0]);
       return result;
     };
