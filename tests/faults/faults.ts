@@ -15,7 +15,13 @@ import {
   NetlinkError,
 } from "../../src/netlink/netlink_error.ts";
 import { messagesOf, type SentMessage } from "./calls.ts";
-import { type Call, EVENT, failWith, type Interceptor, pathOf } from "./intercept.ts";
+import {
+  type Call,
+  EVENT,
+  failWith,
+  type Interceptor,
+  pathOf,
+} from "./intercept.ts";
 
 type ErrnoName = keyof typeof Errno;
 
