@@ -28,6 +28,7 @@ import {
 import { endDifferences, type WiringDifference } from "./difference.ts";
 import { orNone } from "./questions.ts";
 import { BRIDGE_ALIAS } from "./names.ts";
+import { BELIEFS } from "./ipv6_guard.ts";
 import { HOST_IPV4 } from "./pod_link.ts";
 
 /** Group numbers of podnet's bridges (`ip link show group 28782`). */
@@ -169,9 +170,7 @@ function switchDifferences(
   const { name } = wanted;
   const switches = [
     ...hasIpv6(wanted) ? [["disable_ipv6", "0"] as const] : [],
-    // It believes no router.
-    ["accept_ra", "0"] as const,
-    ["accept_redirects", "0"] as const,
+    ...BELIEFS.map((name) => [name, "0"] as const),
   ];
   return switches.flatMap(([key, value]) => {
     const found = namespace.run(() => read(name, key)) ?? value;

@@ -61,8 +61,8 @@ export class Ipv6Guard implements Disposable {
     if (hasIpv6) {
       // To look takes 3 µs, to write 35.
       if (this.#areNewLinksDeaf()) return;
-      for (const [name, value] of BELIEVES_NOBODY) {
-        writeFileAt(this.#settings, `${link}/${name}`, value);
+      for (const name of BELIEFS) {
+        writeFileAt(this.#settings, `${link}/${name}`, ZERO);
       }
       return;
     }
@@ -99,10 +99,8 @@ const FIRST = new Uint8Array(1) as Uint8Array<ArrayBuffer> & { 0: number };
 const ONE_DIGIT = 0x31;
 const ONE = utf8("1");
 const ZERO = utf8("0");
-const BELIEVES_NOBODY = [["accept_ra", ZERO], [
-  "accept_redirects",
-  ZERO,
-]] as const;
+/** Settings of a link that are 0 where it believes no router. */
+export const BELIEFS = ["accept_ra", "accept_redirects"] as const;
 
 /** A setting of a link in net.ipv6.conf that is not as it must be. */
 export interface UnguardedSetting {
@@ -127,7 +125,7 @@ export function unguarded(
     ? [["disable_ipv6", ["1"]]]
     // Where the node does not forward at all, that is told of the node.
     : isOff(link) && !isOff("all")
-    ? [["accept_ra", ["0"]], ["accept_redirects", ["0"]]]
+    ? BELIEFS.map((name) => [name, ["0"]])
     : [["accept_ra", ["0", "1"]]];
   return wanted.flatMap(([name, values]) => {
     const found = read(link, name);

@@ -6,7 +6,12 @@
 import { Cidr } from "../net/cidr.ts";
 import { IpAddress } from "../net/ip.ts";
 import { MacAddress } from "../net/mac.ts";
-import { encodeBatch, type EncodedBatch, NO_ANSWER } from "../netlink/batch.ts";
+import {
+  type Batch,
+  encodeBatch,
+  type EncodedBatch,
+  NO_ANSWER,
+} from "../netlink/batch.ts";
 import { ByteWriter } from "../netlink/bytes.ts";
 import type { Request } from "../netlink/message.ts";
 import { Template } from "../netlink/template.ts";
@@ -151,6 +156,16 @@ const HOST = new Template(
 /** A pod's end as far as it is told of. */
 type PodEnd = Pick<PodLink, "podIndex" | "ipv6">;
 
+/** What an end gets before it is set up. */
+function endSettings(
+  { podIndex: index, ipv6 }: PodEnd,
+): Request<unknown, unknown>[] {
+  return [
+    setLink({ index: LOOPBACK_INDEX, up: true }),
+    setLink({ index, ...withoutLinkLocal(ipv6) }),
+  ];
+}
+
 /** An address of the pod's. It has no network, and needs no route to it. */
 function podAddress(
   index: number,
@@ -179,18 +194,18 @@ export function addressRequests(
 }
 
 /**
- * What a new end gets while it is down, and that it is set up; see {@linkcode routeRequests}.
+ * What a new end gets while it is down, and that it is set up; see {@linkcode routing}.
  *
  * Its IPv6 address is for a while only: to one that is there for good when a link is set up the kernel gives a route then, and
  * in a row of pods it may have no memory for that at hand, and drop the address (fixup_permanent_addr, seen once in 20,000).
  */
 function newEndRequests(
-  { podIndex: index, ipv6 }: PodEnd,
+  end: PodEnd,
   claimed: readonly ClaimedAddress[],
 ): Request<unknown, unknown>[] {
+  const { podIndex: index } = end;
   return [
-    setLink({ index: LOOPBACK_INDEX, up: true }),
-    setLink({ index, ...withoutLinkLocal(ipv6) }),
+    ...endSettings(end),
     ...claimed.flatMap(({ address, gateway }) => [
       podAddress(index, address, { validSeconds: A_WHILE_SECONDS }),
       newNeighbour({ index, address: gateway, mac: HOST_MAC }),
@@ -201,12 +216,12 @@ function newEndRequests(
 
 /** The same for an end that a running pod may have: its addresses are there for good all the time. */
 export function endRequests(
-  { podIndex: index, ipv6 }: PodEnd,
+  end: PodEnd,
   claimed: readonly ClaimedAddress[],
 ): Request<unknown, unknown>[] {
+  const { podIndex: index } = end;
   return [
-    setLink({ index: LOOPBACK_INDEX, up: true }),
-    setLink({ index, ...withoutLinkLocal(ipv6) }),
+    ...endSettings(end),
     setLink({ index, up: true }),
     ...addressRequests(index, claimed),
   ];
@@ -235,18 +250,26 @@ const NEW_END = new Template(
   NO_ANSWER,
 );
 
-/** What needs an end that is up: that its IPv6 addresses are there for good, and its routes. */
-function routeRequests(
+/**
+ * What needs an end that is up: that its IPv6 addresses are there for good, and its routes. It is asked whether the kernel takes
+ * packets to these addresses already.
+ */
+function routing(
   end: PodRouting,
   claimed: readonly ClaimedAddress[],
-): Request<unknown, unknown>[] {
-  return [
-    ...ipv6Of(claimed).map((address) => podAddress(end.podIndex, address)),
-    ...podRouteRequests(routedRoutes(end, claimed)),
-  ];
+): Batch<unknown, number> {
+  const ipv6 = claimed.map(({ address }) => address)
+    .filter(({ family }) => family === 6);
+  return {
+    requests: [
+      ...ipv6.map((address) => podAddress(end.podIndex, address)),
+      ...podRouteRequests(routedRoutes(end, claimed)),
+    ],
+    queries: ipv6.map(getRouteType),
+  };
 }
 
-/** The same, and whether the kernel takes packets to the IPv6 addresses already. */
+/** {@linkcode routing}, encoded. */
 export function routeBatch(
   end: PodRouting,
   claimed: readonly ClaimedAddress[],
@@ -254,27 +277,15 @@ export function routeBatch(
   const { podIndex, defaultRoute, routes } = end;
   return defaultRoute && routes.length === 0
     ? ROUTES.with([podIndex, ...addressFields(claimed)])
-    : encodeBatch(new ByteWriter(), {
-      requests: routeRequests(end, claimed),
-      queries: ipv6Of(claimed).map(getRouteType),
-    });
+    : encodeBatch(new ByteWriter(), routing(end, claimed));
 }
 
-const ROUTES = new Template(([podIndex, ...addresses]: PodFields) => {
-  const claimed = addressesOf(addresses);
-  return {
-    requests: routeRequests(
-      { podIndex, defaultRoute: true, routes: [] },
-      claimed,
-    ),
-    queries: ipv6Of(claimed).map(getRouteType),
-  };
-});
-
-function ipv6Of(claimed: readonly ClaimedAddress[]): IpAddress[] {
-  return claimed.map(({ address }) => address)
-    .filter(({ family }) => family === 6);
-}
+const ROUTES = new Template(([podIndex, ...addresses]: PodFields) =>
+  routing(
+    { podIndex, defaultRoute: true, routes: [] },
+    addressesOf(addresses),
+  )
+);
 
 /** Asking for a link makes the kernel run its pending carrier work at once (since 6.8). What it says is not read. */
 export function carrierMessages(index: number): EncodedBatch<unknown> {
