@@ -115,7 +115,10 @@ export const CASES: readonly Case[] = [
   },
   {
     operation: "claim",
-    prepare: nothing,
+    // A pool whose end failed before leaves a directory, which the next pool takes away.
+    prepare: async (world) => {
+      await world.node.collectGarbage();
+    },
     assertDone: assertOpen,
     allOrNothing: true,
   },

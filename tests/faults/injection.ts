@@ -12,7 +12,7 @@ import { EVERY } from "./scale.ts";
 
 /** Which call of an operation fails. */
 export interface Place {
-  /** Position of the call, from 0. */
+  /** Position of the call, from 0. Threads may shift it: then the next one that can fail in this way is meant. */
   readonly call: number;
   /** Which of the ways in which that call can fail, from 0. */
   readonly way: number;
@@ -71,16 +71,14 @@ export async function runWith(
   let error: unknown;
   try {
     await intercepting((call, carryOut) => {
-      if (count++ === place.call) {
-        fault = faultsOf(call)[place.way];
-        if (fault !== undefined) {
-          where = `${describe(call)}: ${fault.label}`;
-          return fault.inject(call, carryOut);
-        }
-      } else if (fault?.afterwards !== undefined) {
-        return fault.afterwards(call, carryOut);
+      if (fault !== undefined) {
+        return fault.afterwards?.(call, carryOut) ?? carryOut();
       }
-      return carryOut();
+      if (count++ < place.call) return carryOut();
+      fault = faultsOf(call)[place.way];
+      if (fault === undefined) return carryOut();
+      where = `${describe(call)}: ${fault.label}`;
+      return fault.inject(call, carryOut);
     }, run);
   } catch (thrown) {
     error = thrown ?? "nothing";

@@ -16,12 +16,12 @@ import { EVERY } from "./scale.ts";
 type Operation = keyof typeof PATH_OPERATIONS;
 
 const DEATHS: Readonly<Record<Operation, number>> = {
-  pathsUp: 8,
+  pathsUp: 6,
   pathsDown: 8,
 };
 const FAILURES: Readonly<Record<Operation, number>> = {
-  pathsUp: 7,
-  pathsDown: 9,
+  pathsUp: 5,
+  pathsDown: 6,
 };
 /** Of the failures one in so many is tried. */
 const STRIDE = EVERY ? 1 : 3;
