@@ -6,6 +6,7 @@ import { cPath } from "./buffer.ts";
 import { check, Errno } from "./errno.ts";
 import type { OwnedFd } from "./fd.ts";
 import { libc } from "./libc.ts";
+import { Shape } from "./shape.ts";
 
 /** What a file is. */
 export type FileKind =
@@ -35,6 +36,8 @@ export function fileKind(type: number): FileKind {
 
 /** Length of `struct statx` in bytes. */
 const SIZE_OF_STATX = 256;
+
+const SHAPE = new Shape();
 
 /**
  * What the kernel knows of a file. Each operation asks several times: numbers of 64 bits, each of which is memory and some are
@@ -76,6 +79,7 @@ export class FileStatus {
     this.#seconds = view.getUint32(96, true) +
       2 ** 32 * view.getInt32(100, true);
     this.#nanoseconds = view.getUint32(104, true);
+    SHAPE.last = this;
   }
 
   /** Number of the file in its file system: a bigint, which takes 0.5 µs, only when it has to be one. */

@@ -15,10 +15,13 @@ import {
   threadNetworkNamespace,
 } from "../../ffi/namespace.ts";
 import { exitNow } from "../../ffi/process.ts";
+import { Shape } from "../../ffi/shape.ts";
 import { threadNamespacePath, threadNamespaces } from "./threads.ts";
 
 /** Exit code of a process that cannot get back: EX_SOFTWARE of sysexits.h. */
 export const EXIT_LOST = 70;
+
+const SHAPE = new Shape();
 
 /** Where the thread came from: it is away for as long as this is not disposed. */
 class Journey implements Disposable {
@@ -30,6 +33,7 @@ class Journey implements Disposable {
     this.#home = home;
     this.#fd = way ?? open(THREAD_NETWORK_NAMESPACE_PATH, O_RDONLY);
     this.#isOwned = way === undefined;
+    SHAPE.last = this;
   }
 
   [Symbol.dispose](): void {

@@ -4,6 +4,7 @@
  * @module
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import { Shape } from "../../ffi/shape.ts";
 import type { EncodedBatch } from "./batch.ts";
 import { ByteWindow } from "./bytes.ts";
 import { CodecError } from "./codec.ts";
@@ -34,6 +35,8 @@ export type OnReply = (
   index: number,
 ) => void;
 
+const SHAPE = new Shape();
+
 /** Reads the answers to one batch. An object without closures: a pod has a dozen of these. */
 export class Answers {
   readonly #transport: Transport;
@@ -62,6 +65,7 @@ export class Answers {
     this.#first = first;
     this.#absent = absent;
     this.#onReply = onReply;
+    SHAPE.last = this;
   }
 
   /**

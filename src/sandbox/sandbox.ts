@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Shape } from "../../ffi/shape.ts";
 import type { Bandwidth } from "../net/bandwidth.ts";
 import type { PortMapping, SinglePortMapping } from "../hostport/mapping.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
@@ -56,10 +57,9 @@ import type {
 } from "../spec/sandbox_spec.ts";
 
 /** Makes the handle; for nodes, so that the constructor, and with it what a node is inside, stays private. */
-export let newSandbox: (
-  context: NodeContext,
-  record: SandboxRecord,
-) => Sandbox;
+export let newSandbox: (of: NodeContext, record: SandboxRecord) => Sandbox;
+
+const SHAPE = new Shape();
 
 /**
  * A pod sandbox. Made by `Node.createSandbox()` and found again by `Node.openSandbox()`, by any process.
@@ -75,6 +75,7 @@ export class Sandbox implements AsyncDisposable {
   private constructor(context: NodeContext, record: SandboxRecord) {
     this.#context = context;
     this.#record = record;
+    SHAPE.last = this;
   }
 
   static {

@@ -4,6 +4,7 @@
  */
 
 import * as v from "valibot";
+import { Shape } from "../../ffi/shape.ts";
 import { type Problem, SandboxError } from "../errors.ts";
 import { editDistance } from "../text.ts";
 
@@ -15,9 +16,16 @@ export interface Placed<T> {
   readonly value: T;
 }
 
+const SHAPE = new Shape();
+
 /** The problems of one input. */
 export class Problems {
   readonly #problems: Problem[] = [];
+
+  /** Without problems. */
+  constructor() {
+    SHAPE.last = this;
+  }
 
   /** Notes a problem; `received` is left out when nothing was given. */
   add(path: string, message: string, received?: unknown): void {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { Shape } from "../../../ffi/shape.ts";
 
 /** Longer than one sandbox takes, and too short for anybody to notice. */
 const PIECE_MS = 4;
@@ -28,9 +29,11 @@ export function turn(): Promise<void> {
   return last;
 }
 
+const SHAPE = new Shape();
+
 function ownTurn(): Promise<void> {
   return new Promise((done) =>
-    setImmediate(() => {
+    SHAPE.last = setImmediate(() => {
       awaited--;
       done();
     })

@@ -5,6 +5,7 @@
  */
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import { isEmptyDirectory } from "../../../ffi/file.ts";
+import { Shape } from "../../../ffi/shape.ts";
 import { ensureDirectory } from "../../state/directory.ts";
 import {
   acquireLock,
@@ -12,6 +13,8 @@ import {
   tryAcquireLock,
 } from "../../state/lock.ts";
 import { removeIfEmpty } from "../../state/store.ts";
+
+const SHAPE = new Shape();
 
 /** Held until it is disposed. */
 export class NewSandboxLock implements Disposable {
@@ -24,6 +27,7 @@ export class NewSandboxLock implements Disposable {
   constructor(isNew: boolean, directory: OwnedFd) {
     this.isNew = isNew;
     this.directory = directory;
+    SHAPE.last = this;
   }
 
   /** Unlocks. */

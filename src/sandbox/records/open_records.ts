@@ -7,10 +7,13 @@ import { SyscallError } from "../../../ffi/errno.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import { fstat } from "../../../ffi/file.ts";
 import { tryLock } from "../../../ffi/file_lock.ts";
+import { Shape } from "../../../ffi/shape.ts";
 import { unlockOrClose } from "../../state/shared_lock.ts";
 
 /** Two descriptors each. */
 const MAX_OPEN = 32;
+
+const SHAPE = new Shape();
 
 /** What is open of a sandbox. */
 class Files implements Disposable {
@@ -25,6 +28,7 @@ class Files implements Disposable {
 
   constructor(record: OwnedFd) {
     this.record = record;
+    SHAPE.last = this;
   }
 
   [Symbol.dispose](): void {

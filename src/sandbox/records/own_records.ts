@@ -6,6 +6,7 @@
 import { Errno, isSyscallError } from "../../../ffi/errno.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import { fstat } from "../../../ffi/file.ts";
+import { Shape } from "../../../ffi/shape.ts";
 import { encodeChange } from "../../state/record.ts";
 import {
   append,
@@ -23,6 +24,8 @@ const MAX_RECORDS = 10_000;
 /** A file with more changes than this is written anew, and so is a long one at each change. */
 const MAX_CHANGES_BYTES = 4096;
 const MAX_FILE_BYTES = 1 << 16;
+
+const SHAPE = new Shape();
 
 /**
  * The lock of a sandbox, held until it is disposed. A class, since V8 asks its runtime for each literal with a method by a
@@ -43,6 +46,7 @@ export class LockedSandbox implements Disposable {
     this.record = record;
     this.directory = directory;
     this.#unlock = unlock;
+    SHAPE.last = this;
   }
 
   [Symbol.dispose](): void {

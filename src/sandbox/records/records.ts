@@ -4,6 +4,7 @@
  * @module
  */
 import * as v from "valibot";
+import { Shape } from "../../../ffi/shape.ts";
 import type { PortOwner } from "../../hostport/elements.ts";
 import {
   familiesOf,
@@ -363,6 +364,8 @@ class Given {
   }
 }
 
+const SHAPE = new Shape();
+
 /**
  * Lists of addresses with their values: reading one takes 5 µs, and a pod's life asks for it ten times. A private field on the
  * list, and no map that is weak: that takes 5 µs a pod, and the collector's time.
@@ -373,6 +376,7 @@ class WithValues extends Given {
   constructor(texts: readonly string[], values: readonly IpAddress[]) {
     super(texts);
     this.#values = values;
+    SHAPE.last = this;
   }
 
   static of(texts: readonly string[]): readonly IpAddress[] | undefined {

@@ -4,10 +4,18 @@
  * @module
  */
 import { SyscallError } from "../../../ffi/errno.ts";
+import { Shape } from "../../../ffi/shape.ts";
+
+const SHAPE = new Shape();
 
 /** What has been done so far, and how to undo it. */
 export class UndoStack {
   readonly #steps: (() => void)[] = [];
+
+  /** Without steps. */
+  constructor() {
+    SHAPE.last = this;
+  }
 
   /** Call it right after a step succeeded. */
   push(undo: () => void): void {
