@@ -272,14 +272,14 @@ function tableAttrs(table: number): RouteAttrs {
 
 /** Asks by which route a packet to an address would go. Refused with ENETUNREACH if there is none. */
 export function getRoute(address: IpAddress): Request<RouteMessage, Route> {
-  return askForRoute(address, route);
+  return askForRoute("get route to", address, 0, route);
 }
 
 /** Asks what becomes of a packet to an address, as the kernel numbers it. Refused like {@linkcode getRoute}. */
 export function getRouteType(
   address: IpAddress,
 ): Request<RouteMessage, number> {
-  return askForRoute(address, routeType);
+  return askForRoute("get route to", address, 0, routeType);
 }
 
 /** Of `struct rtmsg` the one field. */
@@ -293,12 +293,14 @@ const routeType: Codec<number> = {
 };
 
 function askForRoute<R>(
+  operation: string,
   address: IpAddress,
+  flags: number,
   reply: Codec<R>,
 ): Request<RouteMessage, R> {
   return {
     get operation() {
-      return `get route to ${address}`;
+      return `${operation} ${address}`;
     },
     type: RTM_GETROUTE,
     flags: 0,
@@ -307,6 +309,7 @@ function askForRoute<R>(
       header: {
         family: familyNumber(address.family),
         dstLen: addressBits(address.family),
+        flags,
       },
       attrs: { dst: address.bytes },
     },
@@ -320,13 +323,7 @@ function askForRoute<R>(
  * table (RTM_F_FIB_MATCH). Refused with ENETUNREACH if there is none, EHOSTUNREACH if it is an unreachable one.
  */
 export function matchRoute(address: IpAddress): Request<RouteMessage, Route> {
-  const question = getRoute(address);
-  const { header, attrs } = question.value;
-  return {
-    ...question,
-    operation: `match a route to ${address}`,
-    value: { header: { ...header, flags: RTM_F_FIB_MATCH }, attrs },
-  };
+  return askForRoute("match a route to", address, RTM_F_FIB_MATCH, route);
 }
 
 /** Options of {@linkcode dumpRoutes}. */

@@ -411,10 +411,9 @@ export class Sandbox implements AsyncDisposable {
    */
   async remove(options?: RemoveOptions): Promise<void> {
     this.#close();
-    await removeSandbox(this.#context, this.id, {
-      ...options,
-      incarnation: this.createdAt,
-    });
+    const incarnation = this.createdAt;
+    const { force = false } = options ?? {};
+    await removeSandbox(this.#context, this.id, { force, incarnation });
   }
 
   /** The sandbox as plain data. */

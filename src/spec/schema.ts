@@ -4,6 +4,7 @@
  */
 
 import * as v from "valibot";
+import { Shape } from "../../ffi/shape.ts";
 import type { Bandwidth } from "../net/bandwidth.ts";
 import { MACVLAN_MODES } from "../net/macvlan_mode.ts";
 import { lastHostPort, type PortMapping } from "../hostport/mapping.ts";
@@ -325,8 +326,15 @@ const plainEntries = {
   ports: v.exactOptional(portMappings, []),
 };
 
+const SHAPE = new Shape();
+
 /** A spec with nothing else. That it is none is no problem. */
-export const plainSpec = v.strictObject(plainEntries);
+export const plainSpec = v.pipe(
+  v.strictObject(plainEntries),
+  v.rawCheck(({ dataset }) => {
+    SHAPE.last = dataset;
+  }),
+);
 
 /** All of a spec, without the rules between fields. */
 export const sandboxSpec = field.late(() =>

@@ -47,7 +47,7 @@ export function isTurnAwaited(): boolean {
 
 /** Lets the event loop have its turn, whoever else asks for one. */
 export function loopTurn(): Promise<void> {
-  return new Promise((done) => setImmediate(done));
+  return new Promise((done) => SHAPE.last = setImmediate(done));
 }
 
 /** Lets the event loop run now and then. */

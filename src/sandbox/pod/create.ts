@@ -80,7 +80,7 @@ export async function createSandbox(
       podCidrs: context.pools.map(({ cidr }) => cidr),
     });
     return isPlain(spec)
-      ? await createAsSaid(context, spec, { build: buildRouted })
+      ? await createAsSaid(context, spec, buildRouted)
       : await createFurther(context, spec);
   } catch (error) {
     throw explainRefusal(error, state);
@@ -111,8 +111,7 @@ async function createFurther(
     : spec.attachment.type === "none"
     ? buildUnrouted
     : buildRouted;
-  const act = () =>
-    createAsSaid(context, spec, { build, attach: attachInterfaces });
+  const act = () => createAsSaid(context, spec, build, attachInterfaces);
   return bridgesOf(spec.interfaces).length === 0
     ? await act()
     : await sweptIfItFails(context, act);
@@ -121,11 +120,13 @@ async function createFurther(
 async function createAsSaid(
   context: NodeContext,
   spec: NormalisedSpec,
-  making: Pick<Wanted, "build" | "attach">,
+  build: Builder,
+  attach?: typeof attachInterfaces,
 ): Promise<SandboxRecord> {
   const id = spec.id ?? idOf(nameOf(spec));
+  const wanted = { id, spec, build, attach, isRetry: false };
   for (;;) {
-    const record = await createDetached(context, { id, spec, ...making });
+    const record = await createDetached(context, wanted);
     if (record !== undefined) return record;
     // Under no other lock, since plugins take their time and may be podnet.
     const { releaseNetworks } = await import("../upkeep.ts");
@@ -136,7 +137,7 @@ async function createAsSaid(
 /** Undefined when one that is gone is still attached to networks. */
 async function createDetached(
   context: NodeContext,
-  made: Omit<Wanted, "isRetry" | "warm">,
+  wanted: Wanted,
 ): Promise<SandboxRecord | undefined> {
   const { state } = context;
   // Nothing else here waits, so a program that makes many in a row would do nothing else.
@@ -147,7 +148,6 @@ async function createDetached(
   // Here and below without `using`, which costs 1 µs.
   try {
     refuseStaleNode(context);
-    const wanted: Wanted = { ...made, isRetry: false };
     try {
       return await attempt(context, wanted);
     } catch (error) {
@@ -171,7 +171,7 @@ async function attempt(
   const warm = takeWarm(context, wanted);
   if (warm !== undefined) {
     try {
-      const made = make(context, { ...wanted, warm });
+      const made = make(context, wanted, warm);
       return made instanceof Promise ? await made : made;
     } finally {
       context.warm?.release(warm);
@@ -181,7 +181,7 @@ async function attempt(
   const lock = tryLockNewSandbox(directory) ?? await lockNewSandbox(directory);
   try {
     if (!lock.isNew || wanted.isRetry) return await findOrMake(context, wanted);
-    const made = make(context, wanted);
+    const made = make(context, wanted, undefined);
     return made instanceof Promise ? await made : made;
   } catch (error) {
     removeIfEmpty(directory);
@@ -232,17 +232,17 @@ interface Wanted {
   /** Makes what it has besides its directory and its record's last name. */
   readonly build: Builder;
   /** Attaches further interfaces; for a spec that has some. */
-  readonly attach?: typeof attachInterfaces;
+  readonly attach: typeof attachInterfaces | undefined;
   /** Whether nothing is taken for granted: what may be left of it is looked for, addresses too, and nothing made ahead is used. */
   readonly isRetry: boolean;
-  /** What was made ahead for it, with a pin. */
-  readonly warm?: WarmNamespace;
 }
 
+/** From what was made ahead for it, with a pin, if there is any. */
 type Builder = (
   context: NodeContext,
   wanted: Wanted,
   undo: UndoStack,
+  warm: WarmNamespace | undefined,
 ) => SandboxRecord;
 
 async function findOrMake(
@@ -277,19 +277,20 @@ async function findOrMake(
   }
   // It would be taken for the record of what is about to be made.
   state.records.remove(id);
-  return await make(context, wanted);
+  return await make(context, wanted, undefined);
 }
 
 /** The sandbox has nothing but its directory, and what was made ahead. Only to look for flows is something to be waited for. */
 function make(
   context: NodeContext,
   wanted: Wanted,
+  warm: WarmNamespace | undefined,
 ): SandboxRecord | Promise<SandboxRecord> {
   const { state } = context;
   const { id, spec } = wanted;
   const undo = new UndoStack();
   undo.push(() => state.removeSandbox(id));
-  if (wanted.warm !== undefined) {
+  if (warm !== undefined) {
     undo.push(() => NetworkNamespace.unpin(state.pinPath(id)));
   }
   const undone = (error: unknown): never => {
@@ -298,7 +299,7 @@ function make(
   try {
     if (!spec.hostNetwork) context.gate.pass(state);
     state.reserve.fill();
-    const record = wanted.build(context, wanted, undo);
+    const record = wanted.build(context, wanted, undo, warm);
     const waiting = forgetEarlier(context, record);
     if (waiting === undefined) return state.records.finish(record);
     return waiting.then(() => state.records.finish(record)).catch(undone);
@@ -312,9 +313,10 @@ function buildRouted(
   context: NodeContext,
   wanted: Wanted,
   undo: UndoStack,
+  warm: WarmNamespace | undefined,
 ): SandboxRecord {
-  const { spec, warm } = wanted;
-  if (warm !== undefined) return buildIn(warm, context, wanted, undo);
+  const { spec } = wanted;
+  if (warm !== undefined) return buildIn(warm, context, wanted, undo, warm);
   const pod = spec.netns === undefined
     ? newPodNamespace(context)
     : adoptPodNamespace(context, {
@@ -334,8 +336,9 @@ function buildRouted(
 function buildIn(
   { namespace, podRoute }: PodNamespace,
   context: NodeContext,
-  { id, spec, isRetry, warm, attach }: Wanted,
+  { id, spec, isRetry, attach }: Wanted,
   undo: UndoStack,
+  warm?: WarmNamespace,
 ): SandboxRecord {
   const { state, sockets, settings } = context;
   const mtu = spec.mtu ?? settings.mtu;

@@ -5,7 +5,6 @@
  */
 import type { ClaimedAddress } from "../../attachment/address_claims.ts";
 import { hasIpv6, type PodLink } from "../../attachment/pod_link.ts";
-import type { PodRouting } from "../../attachment/pod_routes.ts";
 import { Cidr } from "../../net/cidr.ts";
 import { MacAddress } from "../../net/mac.ts";
 import type { NodeContext } from "../node/context.ts";
@@ -33,16 +32,11 @@ export function recordedLink(
     mac: MacAddress.parse(mac),
     mtu,
     ipv6: hasIpv6(ipv6, mtu),
-    ...routingOf(spec),
-    ...(bandwidth === undefined ? {} : { bandwidth }),
+    prepared: undefined,
+    defaultRoute: spec.defaultRoute,
+    routes: networksOf(spec),
+    bandwidth,
   };
-}
-
-/** What of the pod is routed over the link. */
-export function routingOf(
-  { defaultRoute, routes }: Pick<NormalisedSpec, "defaultRoute" | "routes">,
-): Omit<PodRouting, "podIndex"> {
-  return { defaultRoute, routes: networksOf({ routes }) };
 }
 
 /** The networks of its routes. */

@@ -30,7 +30,6 @@ import {
   FIRST_INDEX,
   newPodNamespace,
 } from "./pod_namespace.ts";
-import { routingOf } from "./recorded_wiring.ts";
 
 /** What is needed of a node. */
 type Parts = Pick<
@@ -122,7 +121,10 @@ function prepare(
     mac: newMac(),
     mtu,
     ipv6: hasIpv6(ipv6, mtu),
-    ...routingOf({ defaultRoute: true, routes: [] }),
+    prepared: undefined,
+    defaultRoute: true,
+    routes: [],
+    bandwidth: undefined,
   };
   makeLink(route, namespace, link);
   ipv6Guard?.guard(hostLink.name, pools.some(({ cidr }) => cidr.family === 6));

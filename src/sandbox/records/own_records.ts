@@ -139,7 +139,14 @@ export class OwnRecords {
       if (size + change.length > MAX_FILE_BYTES) return false;
       const now = append(file, size, change);
       if (now === undefined) return false;
-      this.#records.set(id, { record, ...now, changesBytes });
+      ({ size } = now);
+      // Written out: the shape of a copy of another object would go with the last of them.
+      this.#records.set(id, {
+        record,
+        version: now.version,
+        size,
+        changesBytes,
+      });
       isAdded = true;
       return true;
     } catch (error) {
