@@ -6,7 +6,6 @@ import { cPath } from "./buffer.ts";
 import { check, Errno } from "./errno.ts";
 import type { OwnedFd } from "./fd.ts";
 import { libc } from "./libc.ts";
-import { Shape } from "./shape.ts";
 
 /** What a file is. */
 export type FileKind =
@@ -37,8 +36,6 @@ export function fileKind(type: number): FileKind {
 /** Length of `struct statx` in bytes. */
 const SIZE_OF_STATX = 256;
 
-const SHAPE = new Shape();
-
 /**
  * What the kernel knows of a file. Each operation asks several times: numbers of 64 bits, each of which is memory and some are
  * made of two, are made when they are asked for (measured: 1 µs of 2 for each time).
@@ -62,6 +59,8 @@ export class FileStatus {
   readonly #devMinor: number;
   readonly #seconds: number;
   readonly #nanoseconds: number;
+  /** Keeps the shape: see `src/shape.ts`. Its numbers decide how V8 stores them. */
+  static #last: FileStatus;
 
   /** Reads a `struct statx` (linux/stat.h). */
   constructor(view: DataView<ArrayBuffer>) {
@@ -79,7 +78,7 @@ export class FileStatus {
     this.#seconds = view.getUint32(96, true) +
       2 ** 32 * view.getInt32(100, true);
     this.#nanoseconds = view.getUint32(104, true);
-    SHAPE.last = this;
+    FileStatus.#last = this;
   }
 
   /** Number of the file in its file system: a bigint, which takes 0.5 µs, only when it has to be one. */

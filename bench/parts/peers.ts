@@ -39,7 +39,7 @@ const FIRST_MEASURED = 2000;
 /** Adds rows for every peer and number of pods. */
 export async function measurePeers(bench: Bench): Promise<void> {
   const levels = bench.size([0], [0, 500, 1000]);
-  const rounds = bench.size(2, 5);
+  const rounds = bench.size(2, 8);
   await using open = new AsyncDisposableStack();
   const all = contenders(bench);
   const started = new Map<Contender, Driver>();

@@ -4,6 +4,7 @@
  * @module
  */
 import { Errno } from "../../ffi/errno.ts";
+import { LastShape } from "../shape.ts";
 import { IpAddress, type IpFamily } from "../net/ip.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { NLM_F_ACK, type Request } from "../netlink/message.ts";
@@ -121,8 +122,12 @@ export async function flushConntrackAsync(
  */
 export function countConnections(connection: Connection): number | undefined {
   const [replies] = connection.executeBatch(COUNT.with([]));
-  return replies?.[0]?.attrs.entries;
+  const stats = replies?.[0]?.attrs;
+  STATS.last = stats;
+  return stats?.entries;
 }
+
+const STATS = new LastShape();
 
 /** Asked for each port that is closed. */
 const COUNT = new Template((_: readonly []) => ({

@@ -15,13 +15,11 @@ import {
   threadNetworkNamespace,
 } from "../../ffi/namespace.ts";
 import { exitNow } from "../../ffi/process.ts";
-import { Shape } from "../../ffi/shape.ts";
+import { keepShape } from "../shape.ts";
 import { threadNamespacePath, threadNamespaces } from "./threads.ts";
 
 /** Exit code of a process that cannot get back: EX_SOFTWARE of sysexits.h. */
 export const EXIT_LOST = 70;
-
-const SHAPE = new Shape();
 
 /** Where the thread came from: it is away for as long as this is not disposed. */
 class Journey implements Disposable {
@@ -33,7 +31,6 @@ class Journey implements Disposable {
     this.#home = home;
     this.#fd = way ?? open(THREAD_NETWORK_NAMESPACE_PATH, O_RDONLY);
     this.#isOwned = way === undefined;
-    SHAPE.last = this;
   }
 
   [Symbol.dispose](): void {
@@ -55,6 +52,8 @@ class Journey implements Disposable {
     journey = undefined;
   }
 }
+
+keepShape(new Journey("", {} as OwnedFd));
 
 // The journey this isolate's thread is on. The state of a thread is global by nature; it ends with the call that began
 // it. A descriptor of its own is kept no longer, since it would hold the namespace after a worker has been terminated.

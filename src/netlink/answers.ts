@@ -4,7 +4,7 @@
  * @module
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
-import { Shape } from "../../ffi/shape.ts";
+import { keepShape } from "../shape.ts";
 import type { EncodedBatch } from "./batch.ts";
 import { ByteWindow } from "./bytes.ts";
 import { CodecError } from "./codec.ts";
@@ -35,8 +35,6 @@ export type OnReply = (
   index: number,
 ) => void;
 
-const SHAPE = new Shape();
-
 /** Reads the answers to one batch. An object without closures: a pod has a dozen of these. */
 export class Answers {
   readonly #transport: Transport;
@@ -65,7 +63,6 @@ export class Answers {
     this.#first = first;
     this.#absent = absent;
     this.#onReply = onReply;
-    SHAPE.last = this;
   }
 
   /**
@@ -173,6 +170,10 @@ export class Answers {
     return this.#batch.requestAt(last)?.operation ?? "";
   }
 }
+
+keepShape(
+  new Answers(undefined as never, undefined as never, 0, [], undefined),
+);
 
 /** For the error: which message it was. */
 function refused(batch: EncodedBatch<unknown>, index: number): RefusedMessage {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Shape } from "../../ffi/shape.ts";
+import { keepShape } from "../shape.ts";
 import type { Bandwidth } from "../net/bandwidth.ts";
 import type { PortMapping, SinglePortMapping } from "../hostport/mapping.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
@@ -57,9 +57,7 @@ import type {
 } from "../spec/sandbox_spec.ts";
 
 /** Makes the handle; for nodes, so that the constructor, and with it what a node is inside, stays private. */
-export let newSandbox: (of: NodeContext, record: SandboxRecord) => Sandbox;
-
-const SHAPE = new Shape();
+export let newSandbox: (node: NodeContext, record: SandboxRecord) => Sandbox;
 
 /**
  * A pod sandbox. Made by `Node.createSandbox()` and found again by `Node.openSandbox()`, by any process.
@@ -75,11 +73,11 @@ export class Sandbox implements AsyncDisposable {
   private constructor(context: NodeContext, record: SandboxRecord) {
     this.#context = context;
     this.#record = record;
-    SHAPE.last = this;
   }
 
   static {
     newSandbox = (context, record) => new Sandbox(context, record);
+    keepShape(new Sandbox(undefined as never, undefined as never));
   }
 
   /** Unique on the node. */
@@ -411,6 +409,7 @@ export class Sandbox implements AsyncDisposable {
    */
   async remove(options?: RemoveOptions): Promise<void> {
     this.#close();
+    // Each of the options by name: a copy's shape would go with the last of them.
     const incarnation = this.createdAt;
     const { force = false } = options ?? {};
     await removeSandbox(this.#context, this.id, { force, incarnation });

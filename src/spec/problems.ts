@@ -4,7 +4,7 @@
  */
 
 import * as v from "valibot";
-import { Shape } from "../../ffi/shape.ts";
+import { keepShape } from "../shape.ts";
 import { type Problem, SandboxError } from "../errors.ts";
 import { editDistance } from "../text.ts";
 
@@ -16,16 +16,9 @@ export interface Placed<T> {
   readonly value: T;
 }
 
-const SHAPE = new Shape();
-
 /** The problems of one input. */
 export class Problems {
   readonly #problems: Problem[] = [];
-
-  /** Without problems. */
-  constructor() {
-    SHAPE.last = this;
-  }
 
   /** Notes a problem; `received` is left out when nothing was given. */
   add(path: string, message: string, received?: unknown): void {
@@ -67,6 +60,8 @@ export class Problems {
     return output;
   }
 }
+
+keepShape(new Problems());
 
 /** The path of a member: `ports` and 0 give `ports[0]`. */
 export function joinPath(path: string, key: unknown): string {

@@ -4,7 +4,7 @@
  */
 
 import * as v from "valibot";
-import { Shape } from "../../ffi/shape.ts";
+import { LastShape } from "../shape.ts";
 import type { Bandwidth } from "../net/bandwidth.ts";
 import { MACVLAN_MODES } from "../net/macvlan_mode.ts";
 import { lastHostPort, type PortMapping } from "../hostport/mapping.ts";
@@ -326,13 +326,14 @@ const plainEntries = {
   ports: v.exactOptional(portMappings, []),
 };
 
-const SHAPE = new Shape();
+/** What the schema makes on its way. */
+const READ = new LastShape();
 
-/** A spec with nothing else. That it is none is no problem. */
+/** A spec with nothing else. That it is none is no problem. Whatever it is, it is checked once it has been read. */
 export const plainSpec = v.pipe(
   v.strictObject(plainEntries),
   v.rawCheck(({ dataset }) => {
-    SHAPE.last = dataset;
+    if (dataset.issues === undefined) READ.last = dataset;
   }),
 );
 

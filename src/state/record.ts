@@ -6,7 +6,7 @@
  */
 import { Encoder } from "cbor-x/encode";
 import * as v from "valibot";
-import { Shape } from "../../ffi/shape.ts";
+import { LastShape } from "../shape.ts";
 import { SandboxError } from "../errors.ts";
 import { CborError, decodeCbor, decodeCborSequence } from "./cbor.ts";
 
@@ -40,7 +40,8 @@ export function encodeRecord<T>(
   return cbor.encode(envelope) as Uint8Array<ArrayBuffer>;
 }
 
-const SHAPE = new Shape();
+/** Of changes. */
+const CHANGE = new LastShape();
 
 /**
  * Encodes what has become of a body, to be added to its record: those of its fields that have changed, whole.
@@ -59,7 +60,7 @@ export function encodeChange<T extends object>(
   for (const field in after) {
     if (after[field] !== before[field]) change[field] = after[field];
   }
-  SHAPE.last = change;
+  CHANGE.last = change;
   return cbor.encode(change) as Uint8Array<ArrayBuffer>;
 }
 

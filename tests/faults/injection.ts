@@ -12,10 +12,10 @@ import { EVERY } from "./scale.ts";
 
 /** Which call of an operation fails. */
 export interface Place {
-  /** Position of the call, from 0. Threads may shift it: then the next one that can fail in this way is meant. */
+  /** Position of the call, from 0. What other threads do may shift it: then the next one is meant that can fail in this way. */
   readonly call: number;
-  /** Which of the ways in which that call can fail, from 0. */
-  readonly way: number;
+  /** The call's name, and how it fails. */
+  readonly way: string;
 }
 
 /** Lists the places of an operation, by letting it run once. */
@@ -27,22 +27,26 @@ export async function placesOf(
   let count = 0;
   await intercepting((call, carryOut) => {
     const at = count++;
-    const ways = faultsOf(call).map(({ label }) => `${call.name} ${label}`);
+    const ways = waysOf(call);
     const name = describe(call);
     if (EVERY) {
-      places.push(...ways.map((_, way) => ({ call: at, way })));
+      places.push(...ways.map((way) => ({ call: at, way })));
     } else if (
       ways.length > 0 && (changesSomething(call) || !seen.has(name))
     ) {
       // One that this function has not failed in yet, or else each time another.
-      const fresh = ways.findIndex((way) => !seen.has(way));
-      const way = fresh === -1 ? at % ways.length : fresh;
+      const fresh = ways.find((way) => !seen.has(way));
+      const way = fresh ?? ways[at % ways.length] ?? "";
       places.push({ call: at, way });
-      seen.add(name).add(ways[way] ?? "");
+      seen.add(name).add(way);
     }
     return carryOut();
   }, run);
   return places;
+}
+
+function waysOf(call: Call): string[] {
+  return faultsOf(call).map(({ label }) => `${call.name} ${label}`);
 }
 
 /** What came of an operation in which something failed. */
@@ -75,7 +79,7 @@ export async function runWith(
         return fault.afterwards?.(call, carryOut) ?? carryOut();
       }
       if (count++ < place.call) return carryOut();
-      fault = faultsOf(call)[place.way];
+      fault = faultsOf(call)[waysOf(call).indexOf(place.way)];
       if (fault === undefined) return carryOut();
       where = `${describe(call)}: ${fault.label}`;
       return fault.inject(call, carryOut);

@@ -6,6 +6,7 @@
 import type { Node } from "../../mod.ts";
 import { createLab } from "../../src/testing/mod.ts";
 import { nodeAt } from "../support/pods.ts";
+import { readPassingShapes } from "./passing_shape.ts";
 
 /** V8 compiles a function after 3,000 calls. */
 const CALLS = 3500;
@@ -22,27 +23,6 @@ async function live(node: Node, times: number): Promise<void> {
   }
 }
 
-/** Its objects live for a moment, and nothing keeps its shape: whoever reads it loses the code. */
-class Passing {
-  readonly number: number;
-
-  constructor(number: number) {
-    this.number = number;
-  }
-}
-
-function pass(): number {
-  let sum = 0;
-  for (let number = 0; number < 1_000_000; number++) {
-    sum += readPassing(new Passing(number));
-  }
-  return sum;
-}
-
-function readPassing({ number }: Passing): number {
-  return number;
-}
-
 /** As V8 does it when it has been idle for some seconds. */
 function collect(): void {
   // `--v8-flags=--expose-gc` has put it there.
@@ -54,13 +34,9 @@ if (import.meta.main) {
   await using lab = await createLab();
   const { node } = nodeAt(lab.nodes, 0);
   await live(node, 100);
-  // What only the node's beginning has had is no loss.
+  // Objects that only the node's beginning has had are no loss.
   collect();
   await live(node, CALLS);
-  for (let times = 0; times < 20; times++) {
-    pass();
-    // V8 compiles on another thread.
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  await readPassingShapes();
   collect();
 }

@@ -3,12 +3,46 @@
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { temporaryDirectory } from "../support/temporary_directory.ts";
+
+/** Something that V8 did with the code of a function, and in which file that is. */
+interface Event {
+  /** In microseconds since the process began. */
+  readonly at: number;
+  readonly file: string;
+}
+
+/** Longer than a collection takes, and shorter than what comes before it. */
+const COLLECTION_US = 100_000;
+
+/** `src/…`, `ffi/…` or `tests/…`; other files as they are. */
+function fileOf(url: string): string {
+  return url.replace(/^file:.*\/(src|ffi|tests)\//, "$1/");
+}
+
+/** Functions that it compiled for speed. */
+function compiled(log: string): string[] {
+  const lines = log.matchAll(
+    /^code-creation,JS,.* (file:\S+):\d+:\d+,[^,]*,[+*]/gm,
+  );
+  return [...lines].map(([, url = ""]) => fileOf(url));
+}
+
+/** Functions whose code it threw away because objects were collected. */
+function thrownAway(log: string): Event[] {
+  const lines = log.matchAll(
+    /^code-deopt,(\d+),.*<(.*):\d+:\d+>.*,embedded weak objects cleared$/gm,
+  );
+  return [...lines].map(([, at, url = ""]) => ({
+    at: Number(at),
+    file: fileOf(url),
+  }));
+}
 
 Deno.test("code stays compiled though a collection finds no sandbox being made", async () => {
   using directory = temporaryDirectory();
-  const log = `${directory.path}/v8.log`;
+  const path = `${directory.path}/v8.log`;
   const { code } = await new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -16,17 +50,25 @@ Deno.test("code stays compiled though a collection finds no sandbox being made",
       "--quiet",
       "--no-check",
       "--cached-only",
-      `--v8-flags=--expose-gc,--log-deopt,--logfile=${log},--no-logfile-per-isolate`,
+      `--v8-flags=--expose-gc,--log-deopt,--log-code,--logfile=${path},--no-logfile-per-isolate`,
       new URL("compiled_code_main.ts", import.meta.url).pathname,
     ],
     stderr: "inherit",
   }).output();
   assertEquals(code, 0);
-  const thrownAway = Deno.readTextFileSync(log).split("\n")
-    .filter((line) => line.endsWith("embedded weak objects cleared"))
-    .map((line) => /<(.*):\d+:\d+>/.exec(line)?.[1] ?? line);
-  const own = thrownAway.filter((place) => place.startsWith("file:"))
-    .map((place) => place.replace(/^.*\/(src|ffi|tests)\//, "$1/"));
-  // The code of one that has no shape, which shows that the log would tell.
-  assertEquals([...new Set(own)], ["tests/sandbox/compiled_code_main.ts"]);
+  const log = Deno.readTextFileSync(path);
+
+  const files = compiled(log);
+  for (const one of ["create", "remove", "live_ports"]) {
+    assert(files.includes(`src/sandbox/pod/${one}.ts`), one);
+  }
+  const all = thrownAway(log);
+  const passing = all.findLast(({ file }) =>
+    file === "tests/sandbox/passing_shape.ts"
+  );
+  assert(passing !== undefined, "the log does not tell");
+  const own = all.filter(({ at, file }) =>
+    Math.abs(at - passing.at) < COLLECTION_US && /^(src|ffi)\//.test(file)
+  );
+  assertEquals(own.map(({ file }) => file), []);
 });

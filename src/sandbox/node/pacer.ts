@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Shape } from "../../../ffi/shape.ts";
+import { LastShape } from "../../shape.ts";
 
 /** Longer than one sandbox takes, and too short for anybody to notice. */
 const PIECE_MS = 4;
@@ -29,15 +29,16 @@ export function turn(): Promise<void> {
   return last;
 }
 
-const SHAPE = new Shape();
+/** Of the runtime's class. */
+const IMMEDIATE = new LastShape();
 
 function ownTurn(): Promise<void> {
-  return new Promise((done) =>
-    SHAPE.last = setImmediate(() => {
+  return new Promise((done) => {
+    IMMEDIATE.last = setImmediate(() => {
       awaited--;
       done();
-    })
-  );
+    });
+  });
 }
 
 /** Whether somebody has asked for a turn that has not come yet. */
@@ -47,7 +48,9 @@ export function isTurnAwaited(): boolean {
 
 /** Lets the event loop have its turn, whoever else asks for one. */
 export function loopTurn(): Promise<void> {
-  return new Promise((done) => SHAPE.last = setImmediate(done));
+  return new Promise((done) => {
+    IMMEDIATE.last = setImmediate(done);
+  });
 }
 
 /** Lets the event loop run now and then. */

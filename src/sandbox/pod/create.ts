@@ -237,7 +237,7 @@ interface Wanted {
   readonly isRetry: boolean;
 }
 
-/** From what was made ahead for it, with a pin, if there is any. */
+/** Makes one, from what was made ahead for it, with a pin, if there is any. */
 type Builder = (
   context: NodeContext,
   wanted: Wanted,
@@ -407,7 +407,7 @@ function buildIn(
     newIndex,
   );
   attachPod(podRoute, link, claimed);
-  // From here to finishLink() nothing asks rtnetlink, whose lock the kernel has meanwhile; unless there are further interfaces.
+  // The kernel has rtnetlink's lock from here on: until finishLink() mostly nothing asks for that.
   if (spec.netns === undefined && warm === undefined) {
     pinFor(state, id, namespace, undo);
   }

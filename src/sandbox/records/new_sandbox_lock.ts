@@ -5,7 +5,7 @@
  */
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import { isEmptyDirectory } from "../../../ffi/file.ts";
-import { Shape } from "../../../ffi/shape.ts";
+import { keepShape } from "../../shape.ts";
 import { ensureDirectory } from "../../state/directory.ts";
 import {
   acquireLock,
@@ -13,8 +13,6 @@ import {
   tryAcquireLock,
 } from "../../state/lock.ts";
 import { removeIfEmpty } from "../../state/store.ts";
-
-const SHAPE = new Shape();
 
 /** Held until it is disposed. */
 export class NewSandboxLock implements Disposable {
@@ -27,7 +25,6 @@ export class NewSandboxLock implements Disposable {
   constructor(isNew: boolean, directory: OwnedFd) {
     this.isNew = isNew;
     this.directory = directory;
-    SHAPE.last = this;
   }
 
   /** Unlocks. */
@@ -35,6 +32,8 @@ export class NewSandboxLock implements Disposable {
     this.directory[Symbol.dispose]();
   }
 }
+
+keepShape(new NewSandboxLock(true, undefined as never));
 
 /** Makes the directory of a sandbox and locks it; undefined when there is one, or somebody else was faster to lock it. */
 export function tryLockNewSandbox(

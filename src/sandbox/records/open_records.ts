@@ -7,13 +7,11 @@ import { SyscallError } from "../../../ffi/errno.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import { fstat } from "../../../ffi/file.ts";
 import { tryLock } from "../../../ffi/file_lock.ts";
-import { Shape } from "../../../ffi/shape.ts";
+import { keepShape } from "../../shape.ts";
 import { unlockOrClose } from "../../state/shared_lock.ts";
 
 /** Two descriptors each. */
 const MAX_OPEN = 32;
-
-const SHAPE = new Shape();
 
 /** What is open of a sandbox. */
 class Files implements Disposable {
@@ -28,7 +26,6 @@ class Files implements Disposable {
 
   constructor(record: OwnedFd) {
     this.record = record;
-    SHAPE.last = this;
   }
 
   [Symbol.dispose](): void {
@@ -36,6 +33,8 @@ class Files implements Disposable {
     this.record[Symbol.dispose]();
   }
 }
+
+keepShape(new Files(undefined as never));
 
 /** A sandbox that is locked by what is open of it. */
 export interface LockedFiles {

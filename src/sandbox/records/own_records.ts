@@ -6,7 +6,7 @@
 import { Errno, isSyscallError } from "../../../ffi/errno.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import { fstat } from "../../../ffi/file.ts";
-import { Shape } from "../../../ffi/shape.ts";
+import { keepShape, LastShape } from "../../shape.ts";
 import { encodeChange } from "../../state/record.ts";
 import {
   append,
@@ -24,8 +24,6 @@ const MAX_RECORDS = 10_000;
 /** A file with more changes than this is written anew, and so is a long one at each change. */
 const MAX_CHANGES_BYTES = 4096;
 const MAX_FILE_BYTES = 1 << 16;
-
-const SHAPE = new Shape();
 
 /**
  * The lock of a sandbox, held until it is disposed. A class, since V8 asks its runtime for each literal with a method by a
@@ -46,13 +44,14 @@ export class LockedSandbox implements Disposable {
     this.record = record;
     this.directory = directory;
     this.#unlock = unlock;
-    SHAPE.last = this;
   }
 
   [Symbol.dispose](): void {
     this.#unlock();
   }
 }
+
+keepShape(new LockedSandbox(undefined, undefined as never, undefined as never));
 
 /** What this process has written to a file. */
 interface Own {
@@ -64,6 +63,9 @@ interface Own {
   /** How much of it are changes. */
   readonly changesBytes: number;
 }
+
+/** Its shape is that of a copy, and its fields'. */
+const RECORD = new LastShape();
 
 /**
  * Records as they were written, each with the state of its file: as long as that is the same, reading it again would take
@@ -168,6 +170,7 @@ export class OwnRecords {
 
   /** Forgets a sandbox. What is open of it is the caller's to close. */
   take(id: string): Disposable | undefined {
+    RECORD.last = this.#records.get(id)?.record ?? RECORD.last;
     this.#records.delete(id);
     return this.#open.take(id);
   }

@@ -4,7 +4,6 @@
  * @module
  */
 import * as v from "valibot";
-import { Shape } from "../../../ffi/shape.ts";
 import type { PortOwner } from "../../hostport/elements.ts";
 import {
   familiesOf,
@@ -364,8 +363,6 @@ class Given {
   }
 }
 
-const SHAPE = new Shape();
-
 /**
  * Lists of addresses with their values: reading one takes 5 µs, and a pod's life asks for it ten times. A private field on the
  * list, and no map that is weak: that takes 5 µs a pod, and the collector's time.
@@ -376,7 +373,6 @@ class WithValues extends Given {
   constructor(texts: readonly string[], values: readonly IpAddress[]) {
     super(texts);
     this.#values = values;
-    SHAPE.last = this;
   }
 
   static of(texts: readonly string[]): readonly IpAddress[] | undefined {

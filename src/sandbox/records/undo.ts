@@ -4,18 +4,11 @@
  * @module
  */
 import { SyscallError } from "../../../ffi/errno.ts";
-import { Shape } from "../../../ffi/shape.ts";
-
-const SHAPE = new Shape();
+import { keepShape } from "../../shape.ts";
 
 /** What has been done so far, and how to undo it. */
 export class UndoStack {
   readonly #steps: (() => void)[] = [];
-
-  /** Without steps. */
-  constructor() {
-    SHAPE.last = this;
-  }
 
   /** Call it right after a step succeeded. */
   push(undo: () => void): void {
@@ -42,6 +35,8 @@ export class UndoStack {
     return error;
   }
 }
+
+keepShape(new UndoStack());
 
 /** Takes a step back that leaves nothing worth a word when it fails: the error that led here is the one to know. */
 export function orIgnore(step: () => void): void {
