@@ -14,6 +14,7 @@ import {
 import { measureCreate } from "./parts/create.ts";
 import { measureFootprint } from "./parts/footprint.ts";
 import { measureOnce } from "./parts/once.ts";
+import { measurePause } from "./parts/pause.ts";
 import { measurePeers } from "./parts/peers.ts";
 import { measurePorts } from "./parts/ports.ts";
 import { measureProfile } from "./parts/profile.ts";
@@ -27,6 +28,7 @@ import { addCheckout, buildCommand, buildPrograms } from "./subjects.ts";
 /** Every part: a set of measures that belong together. */
 const parts: Record<string, (bench: Bench) => Promise<void>> = {
   create: measureCreate,
+  pause: measurePause,
   peers: measurePeers,
   rate: measureRate,
   once: measureOnce,

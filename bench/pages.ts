@@ -229,6 +229,16 @@ const SECTIONS: readonly {
     ],
   },
   {
+    title: "Before and after a pause",
+    charts: [],
+    measures: [
+      "create, and pauses",
+      "addPorts, and pauses",
+      "removePorts, and pauses",
+      "remove, and pauses",
+    ],
+  },
+  {
     title: "From a warm pool",
     charts: [],
     measures: ["create from a pool"],

@@ -10,9 +10,7 @@ import type { Driver } from "../driver.ts";
 import type { Row } from "../results.ts";
 import { Series, takeTurns } from "../rounds.ts";
 import { LIMIT, start } from "../subjects.ts";
-
-/** In one turn so many pods are made, then removed. */
-const PODS_A_TURN = 20;
+import { PODS_A_TURN, turn, TURN_VERBS } from "../turn.ts";
 
 /** Rounds until tables have grown. */
 const WARM_UP = 3;
@@ -24,35 +22,12 @@ function age(pod: number): string {
   return `pods ${AGES[next - 1]} to ${(AGES[next] ?? 0) - 1} of a process`;
 }
 
-/** The first host port of pods that stay, of those that are measured, and of ports that are added to these. */
+/** The first host port of pods that stay. */
 const STAYING_PORTS = 10_000;
-const POD_PORTS = 20_000;
-const ADDED_PORTS = 40_000;
 
 /** Pods that are measured get numbers that no pod had for a while: its link may not be gone yet. */
 const FIRST_MEASURED = 10_000;
 const MEASURED = 50_000;
-
-/** One turn: make pods, give them ports, take these away, remove the pods, and wait until the kernel has done its part. */
-async function turn(
-  driver: Driver,
-  first: number,
-  ports: number,
-  series: Series | undefined,
-): Promise<void> {
-  const links = await driver.links();
-  const steps = [
-    ["create", POD_PORTS],
-    ["addPorts", ADDED_PORTS],
-    ["removePorts", ADDED_PORTS],
-    ["remove", 0],
-  ] as const;
-  for (const [verb, base] of steps) {
-    const laps = await driver.laps(verb, first, PODS_A_TURN, ports, base);
-    series?.add(driver.name, verb, laps);
-  }
-  await driver.settle(links);
-}
 
 /** Adds rows for every number of pods and of ports. */
 export async function measureCreate(bench: Bench): Promise<void> {
@@ -86,7 +61,7 @@ export async function measureCreate(bench: Bench): Promise<void> {
         await turn(driver, first, ports, warm ? series : undefined);
       });
       next += (rounds + WARM_UP) * PODS_A_TURN;
-      for (const verb of ["create", "addPorts", "removePorts", "remove"]) {
+      for (const verb of TURN_VERBS) {
         const measured = { measure: verb, conditions: { pods, ports } };
         addRows(bench, drivers, verb, measured, series);
       }
