@@ -190,13 +190,18 @@ Deno.test("diagnose() bears a socket by which a runtime keeps a port for the pod
     // Like podman's conmon: the container's id is among its arguments.
     const [pid] = patient.run(`
       busybox nc -l -p 8080 -e ${keptFor} < /dev/null > /dev/null 2>&1 &
-      while ! ss -Hltn sport = :8080 | grep -q .; do sleep 0.01; done
+      while ! ss -Hltn sport = :8080 | grep -q .; do
+        kill -0 $!
+        sleep 0.01
+      done
       echo $!`).trim().split("\n");
     try {
       const found = await patient.findings("host-port-has-listener");
       assertEquals(found.length, keptFor === container ? 0 : 1);
     } finally {
-      patient.run(`kill ${pid}`);
+      // The next one needs the port.
+      patient.run(`kill ${pid}
+        while ss -Hltn sport = :8080 | grep -q .; do sleep 0.01; done`);
     }
   }
 });
