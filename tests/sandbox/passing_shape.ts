@@ -15,10 +15,10 @@ class Passing {
 
 /** Has V8 compile what reads them. */
 export async function readPassingShapes(): Promise<void> {
-  for (let times = 0; times < 20; times++) {
+  for (let times = 0; times < 50; times++) {
     sumOfPassing();
     // V8 compiles on another thread.
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
 
