@@ -21,6 +21,7 @@ import {
   socket,
   SOL_SOCKET,
 } from "../../ffi/socket.ts";
+import { keepShape } from "../shape.ts";
 import { IncompleteReplyError } from "./netlink_error.ts";
 
 const SOL_NETLINK = 270;
@@ -115,28 +116,7 @@ export class SocketTransport implements Transport {
   /** Receives the multicasts of a group for a while. */
   hear(group: number): Hearing {
     this.join(group);
-    const drain = () => {
-      try {
-        while (receive(this.#fd, buffer) !== undefined);
-      } catch (error) {
-        // There were more than it has room for.
-        if (!isSyscallError(error, Errno.ENOBUFS)) throw error;
-      }
-    };
-    return {
-      wait: (timeoutMs) => {
-        if (poll([this.#fd], timeoutMs)[0]) drain();
-      },
-      [Symbol.dispose]: () => {
-        setSocketOption(
-          this.#fd,
-          SOL_NETLINK,
-          NETLINK_DROP_MEMBERSHIP,
-          group,
-        );
-        drain();
-      },
-    };
+    return new Membership(this.#fd, group);
   }
 
   /** Makes room for datagrams that are not received yet, in bytes of kernel memory. */
@@ -206,6 +186,42 @@ export class SocketTransport implements Transport {
     }
   }
 }
+
+/** Of a socket that has joined a group. */
+class Membership implements Hearing {
+  readonly #fd: OwnedFd;
+  readonly #group: number;
+
+  constructor(fd: OwnedFd, group: number) {
+    this.#fd = fd;
+    this.#group = group;
+  }
+
+  wait(timeoutMs: number): void {
+    if (poll([this.#fd], timeoutMs)[0]) this.#drain();
+  }
+
+  [Symbol.dispose](): void {
+    setSocketOption(
+      this.#fd,
+      SOL_NETLINK,
+      NETLINK_DROP_MEMBERSHIP,
+      this.#group,
+    );
+    this.#drain();
+  }
+
+  #drain(): void {
+    try {
+      while (receive(this.#fd, buffer) !== undefined);
+    } catch (error) {
+      // There were more than it has room for.
+      if (!isSyscallError(error, Errno.ENOBUFS)) throw error;
+    }
+  }
+}
+
+keepShape(new Membership(undefined as never, 0));
 
 /**
  * Dumps come in datagrams as large as what was received into before, of 32 KiB at most (netlink_dump): of each the kernel
