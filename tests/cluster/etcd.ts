@@ -26,6 +26,15 @@ export interface EtcdTestOptions {
   };
 }
 
+/** A letter for each thread of a process, `T` when it is stopped. */
+function threadStates(pid: number): string[] {
+  return [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/task/${name}/stat`);
+    // The name before it may have parentheses and blanks.
+    return stat.charAt(stat.lastIndexOf(")") + 2);
+  });
+}
+
 /** Members get addresses of their own, so that a test can tell them apart. */
 let used = 0;
 
@@ -120,8 +129,15 @@ export class Etcd implements AsyncDisposable {
   }
 
   /** Stops a member where it is, so that it answers nothing and closes nothing. */
-  freeze(member = 0): void {
-    this.#signal(this.#running.get(member), "SIGSTOP");
+  async freeze(member = 0): Promise<void> {
+    const child = this.#running.get(member);
+    this.#signal(child, "SIGSTOP");
+    // One of its threads has to take the signal before the others stop.
+    await eventually(() => {
+      const isStopped = threadStates(child?.pid ?? 0)
+        .every((state) => state === "T");
+      if (!isStopped) throw new Error(`etcd ${member} does not stop`);
+    });
   }
 
   /** Lets a frozen member go on. */

@@ -204,7 +204,7 @@ Deno.test("EtcdStore asks the next member when one does not answer, and survives
     return watch;
   });
   const ended = assertRejects(() => watch.next(), StoreError);
-  etcd.freeze(frozen);
+  await etcd.freeze(frozen);
   await assertRejects(() => alone.renew(lease), StoreError);
   assertEquals((await ended).code, "unreachable");
   await using asking = etcd.store({

@@ -84,7 +84,7 @@ Deno.test("a node whose etcd member hangs asks another one, however short its le
       leaseSeconds: 6,
     });
   await using one = await join(1, etcd.endpoints);
-  etcd.freeze(etcd.endpoints.indexOf(first));
+  await etcd.freeze(etcd.endpoints.indexOf(first));
   await using two = await join(2, others);
   await one.noted.until("n2");
   await isIn("ready", one);
