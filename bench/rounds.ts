@@ -4,7 +4,9 @@
  *
  * @module
  */
+import type { Bench } from "./bench.ts";
 import type { Driver, Laps } from "./driver.ts";
+import type { Row } from "./results.ts";
 
 /** The laps of all rounds but the first ones, by program and by what was done. */
 export class Series {
@@ -40,5 +42,19 @@ export async function takeTurns(
   for (let round = 0; round < warmUp + rounds; round++) {
     const order = round % 2 === 0 ? drivers : drivers.toReversed();
     for (const driver of order) await turn(driver, round, round >= warmUp);
+  }
+}
+
+/** Adds a row for each program, of one of the things that it did. */
+export function addRows(
+  { results }: Bench,
+  drivers: readonly Driver[],
+  operation: string,
+  measured: Pick<Row, "measure" | "conditions">,
+  series: Series,
+): void {
+  for (const { name } of drivers) {
+    const { wall, cpu } = series.get(name, operation);
+    results.add({ ...measured, subject: name, unit: "µs" }, wall, cpu);
   }
 }

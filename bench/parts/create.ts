@@ -7,8 +7,7 @@
 import type { Bench } from "../bench.ts";
 import { compile, PODS_UNTIL_COMPILED } from "../compile.ts";
 import type { Driver } from "../driver.ts";
-import type { Row } from "../results.ts";
-import { Series, takeTurns } from "../rounds.ts";
+import { addRows, Series, takeTurns } from "../rounds.ts";
 import { LIMIT, start } from "../subjects.ts";
 import { PODS_A_TURN, turn, TURN_VERBS } from "../turn.ts";
 
@@ -90,18 +89,5 @@ async function measureYoung(
       const measured = { measure, conditions: { which } };
       addRows(bench, drivers, verb, measured, series);
     }
-  }
-}
-
-function addRows(
-  { results }: Bench,
-  drivers: readonly Driver[],
-  verb: string,
-  measured: Pick<Row, "measure" | "conditions">,
-  series: Series,
-): void {
-  for (const { name } of drivers) {
-    const { wall, cpu } = series.get(name, verb);
-    results.add({ ...measured, subject: name, unit: "µs" }, wall, cpu);
   }
 }

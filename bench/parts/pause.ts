@@ -8,7 +8,7 @@
 import type { Bench } from "../bench.ts";
 import { compile } from "../compile.ts";
 import type { Driver } from "../driver.ts";
-import { Series, takeTurns } from "../rounds.ts";
+import { addRows, Series, takeTurns } from "../rounds.ts";
 import { LIMIT, start } from "../subjects.ts";
 import { PODS_A_TURN, turn, TURN_VERBS } from "../turn.ts";
 
@@ -27,27 +27,23 @@ export async function measurePause(bench: Bench): Promise<void> {
     if (driver.name !== LIMIT) await compile(driver);
   }
   let next = 0;
-  for (const which of ["before a pause", "after a pause of 20 s"]) {
+  const conditions = [
+    ["before a pause", 0],
+    [`after a pause of ${PAUSE_MS / 1000} s`, PAUSE_MS],
+  ] as const;
+  for (const [which, pauseMs] of conditions) {
     bench.say(`pods ${which}`);
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
     const series = new Series();
     await takeTurns(drivers, rounds, 0, async (driver) => {
       await turn(driver, next += PODS_A_TURN, 1, series);
     });
     for (const verb of TURN_VERBS) {
-      for (const { name } of drivers) {
-        const { wall, cpu } = series.get(name, verb);
-        bench.results.add(
-          {
-            measure: `${verb}, and pauses`,
-            subject: name,
-            conditions: { which },
-            unit: "µs",
-          },
-          wall,
-          cpu,
-        );
-      }
+      const measured = {
+        measure: `${verb}, and pauses`,
+        conditions: { which },
+      };
+      addRows(bench, drivers, verb, measured, series);
     }
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
 }

@@ -7,7 +7,7 @@
 import type { Bench } from "../bench.ts";
 import { compile } from "../compile.ts";
 import type { Driver } from "../driver.ts";
-import { Series, takeTurns } from "../rounds.ts";
+import { addRows, Series, takeTurns } from "../rounds.ts";
 import { LIMIT, start } from "../subjects.ts";
 
 /** How many pods each is made to hold, and how many it makes and removes in a turn. */
@@ -90,19 +90,11 @@ export async function measurePeers(bench: Bench): Promise<void> {
     });
     next += (rounds + 1) * 20;
     for (const verb of ["create", "remove"]) {
-      for (const { name } of taking) {
-        const { wall, cpu } = series.get(name, verb);
-        bench.results.add(
-          {
-            measure: `${verb}, among peers`,
-            subject: name,
-            conditions: { pods },
-            unit: "µs",
-          },
-          wall,
-          cpu,
-        );
-      }
+      const measured = {
+        measure: `${verb}, among peers`,
+        conditions: { pods },
+      };
+      addRows(bench, taking, verb, measured, series);
     }
   }
 }

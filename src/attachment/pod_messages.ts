@@ -166,11 +166,16 @@ function endSettings(
   ];
 }
 
+/** How long an IPv6 address is the pod's; for good unless it is said. */
+interface Lifetime {
+  readonly validSeconds?: number;
+}
+
 /** An address of the pod's. It has no network, and needs no route to it. */
 function podAddress(
   index: number,
   address: IpAddress,
-  lifetime: { readonly validSeconds?: number } = {},
+  lifetime: Lifetime = {},
 ): Request<unknown, unknown> {
   return newAddress({
     index,
@@ -182,13 +187,14 @@ function podAddress(
   });
 }
 
-/** Addresses of an end that is up, for good, each with its gateway as a neighbour. */
+/** Its addresses, each with its gateway as a neighbour. */
 export function addressRequests(
   index: number,
   claimed: readonly ClaimedAddress[],
+  lifetime?: Lifetime,
 ): Request<unknown, unknown>[] {
   return claimed.flatMap(({ address, gateway }) => [
-    podAddress(index, address),
+    podAddress(index, address, lifetime),
     newNeighbour({ index, address: gateway, mac: HOST_MAC }),
   ]);
 }
@@ -206,10 +212,7 @@ function newEndRequests(
   const { podIndex: index } = end;
   return [
     ...endSettings(end),
-    ...claimed.flatMap(({ address, gateway }) => [
-      podAddress(index, address, { validSeconds: A_WHILE_SECONDS }),
-      newNeighbour({ index, address: gateway, mac: HOST_MAC }),
-    ]),
+    ...addressRequests(index, claimed, { validSeconds: A_WHILE_SECONDS }),
     setLink({ index, up: true }),
   ];
 }
