@@ -115,7 +115,7 @@ async function open(options: NodeOptions): Promise<Node> {
     const context: NodeContext = {
       ...parts,
       table: tableOf(parts),
-      late: new LateRemoval(state.removed),
+      late: new LateRemoval(state.removed, sockets.hasLink),
       ...parsed.warm === undefined ? {} : {
         warm: opened.use(
           new WarmPool(parsed.warm, new WarmMaker(parts)),

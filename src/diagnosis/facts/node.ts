@@ -232,6 +232,7 @@ async function inspect(
     ipv6Guard: undefined,
     walks: new ConntrackWalks(nft.netlink, nft.netlink),
     mayShadow: () => false,
+    hasLink: () => false,
     [Symbol.dispose]() {},
   };
   const context: NodeContext = {

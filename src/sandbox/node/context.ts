@@ -5,6 +5,7 @@
  */
 import { Errno, isSyscallError } from "../../../ffi/errno.ts";
 import { readTextFile } from "../../../ffi/file.ts";
+import { hasInterface } from "../../../ffi/interface.ts";
 import { AddressRelease } from "../../attachment/address_release.ts";
 import { Ipv6Guard } from "../../attachment/ipv6_guard.ts";
 import { ConntrackWalks } from "../../conntrack/walks.ts";
@@ -21,6 +22,7 @@ import {
   NETLINK_ROUTE,
   NETLINK_SOCK_DIAG,
 } from "../../netlink/message.ts";
+import { SocketTransport } from "../../netlink/transport.ts";
 import { NftablesConnection } from "../../nftables/connection.ts";
 import { dumpAddresses } from "../../rtnetlink/address.ts";
 import { getLink, type Link, LOOPBACK_INDEX } from "../../rtnetlink/link.ts";
@@ -52,6 +54,9 @@ export class NodeSockets implements HostPortSockets, Disposable {
 
   readonly mayShadow: NonNullable<HostPortSockets["mayShadow"]>;
 
+  /** Whether there is a link of this name; unlike a question by `route` it never waits for rtnl. */
+  readonly hasLink: (name: string) => boolean;
+
   /** Opens all of them inside `namespace`, in one visit. */
   constructor(
     namespace: NetworkNamespace,
@@ -61,9 +66,9 @@ export class NodeSockets implements HostPortSockets, Disposable {
       mayShadow({ address: String(address), port, inode, uid });
     this.sctpEndpoints = () => namespace.run(readSctpEndpoints);
     using opened = new DisposableStack();
-    const [route, nft, diag, walking, ipv6Guard] = namespace.run(() =>
+    const [socket, nft, diag, walking, ipv6Guard] = namespace.run(() =>
       [
-        opened.use(Connection.open(NETLINK_ROUTE)),
+        opened.use(SocketTransport.open(NETLINK_ROUTE)),
         opened.use(NftablesConnection.open()),
         opened.use(Connection.open(NETLINK_SOCK_DIAG)),
         opened.use(Connection.open(NETLINK_NETFILTER)),
@@ -71,7 +76,8 @@ export class NodeSockets implements HostPortSockets, Disposable {
       ] as const
     );
     opened.move();
-    this.route = route;
+    this.route = new Connection(socket);
+    this.hasLink = (name) => !socket.fd.closed && hasInterface(socket.fd, name);
     this.nft = nft;
     this.diag = diag;
     this.ipv6Guard = ipv6Guard;
