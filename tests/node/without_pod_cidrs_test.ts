@@ -4,8 +4,9 @@
  * @module
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { isSandboxError, openNode } from "../../mod.ts";
+import { isSandboxError, openNode, type SandboxSpec } from "../../mod.ts";
 import { createLab } from "../../src/testing/mod.ts";
+import { BareNode } from "./bare.ts";
 
 Deno.test("a node without pod CIDRs has pods on bridges, and is given some later", async () => {
   await using lab = await createLab();
@@ -62,4 +63,30 @@ Deno.test("a node without pod CIDRs has pods on bridges, and is given some later
     await again.remove({ force: true });
   }
   for (const one of grown) await one[Symbol.asyncDispose]();
+});
+
+Deno.test("a pod that has no addresses is as ready for others as for who made it", async () => {
+  await using bare = new BareNode();
+  await using node = await bare.open({ podCidrs: [] });
+  const specs: SandboxSpec[] = [
+    { name: "unrouted", attachment: { type: "none" } },
+    {
+      name: "on-host",
+      hostNetwork: true,
+      ports: [{ hostPort: 8080, containerPort: 8080 }],
+    },
+  ];
+  for (const spec of specs) {
+    const made = await node.createSandbox(spec);
+    assertEquals(made.addresses, []);
+    await using other = await bare.open({});
+    assertEquals(await other.check(), [], spec.name);
+    assertEquals(await other.collectGarbage(), [], spec.name);
+    const found = await other.openSandbox(spec.name);
+    assertEquals(found.createdAt, made.createdAt);
+    const again = await other.createSandbox(spec);
+    assertEquals(again.createdAt, made.createdAt);
+    await made.remove();
+  }
+  assertEquals(await node.listSandboxes(), []);
 });

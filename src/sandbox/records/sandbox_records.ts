@@ -136,7 +136,8 @@ export class SandboxRecords {
   finish(record: SandboxRecord): SandboxRecord {
     const { id } = record;
     const ready: SandboxRecord = { ...record, state: "ready" };
-    if (record === this.#noted) {
+    // A note without addresses does not say that it is ready.
+    if (record === this.#noted && record.addresses.length > 0) {
       const path = this.path(id);
       rename(this.#note(id), path);
       this.#own.add(ready, path);
