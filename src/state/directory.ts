@@ -5,6 +5,7 @@
  */
 import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import {
+  lstat,
   lstatOrNone,
   mkdir,
   O_NOFOLLOW,
@@ -12,7 +13,7 @@ import {
   rmdir,
 } from "../../ffi/file.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
-import { removeFile, removeIfEmpty, unusable } from "./store.ts";
+import { refuseForeign, removeFile, removeIfEmpty, unusable } from "./store.ts";
 
 /**
  * Whether there is anything of this name.
@@ -50,13 +51,29 @@ export function entriesOf(path: string): ReturnType<typeof readDirectory> {
 }
 
 /**
- * The names of the directories in a directory: what else somebody has put there, such as a symbolic link, is none.
+ * The names of the directories in a directory of podnet's: what else somebody has put there, such as a symbolic link, is none.
  *
+ * @throws {SandboxError} `StateUnusable` when it is not a directory: what a link leads to is not podnet's
  * @throws {SyscallError}
  */
 export function directoriesIn(path: string): string[] {
-  return entriesOf(path).filter(({ kind }) => kind === "directory")
-    .map(({ name }) => name);
+  try {
+    return readDirectory(path, O_NOFOLLOW)
+      .filter(({ kind }) => kind === "directory").map(({ name }) => name);
+  } catch (error) {
+    if (isSyscallError(error, Errno.ENOENT)) return [];
+    if (isSyscallError(error, Errno.ENOTDIR)) refuseForeign(path, lstat(path));
+    throw error;
+  }
+}
+
+/**
+ * Whether there is a directory of this name, and no link that leads to one.
+ *
+ * @throws {SandboxError} `StateUnusable`
+ */
+export function isDirectory(path: string): boolean {
+  return statusOf(path)?.kind === "directory";
 }
 
 /** Whether there is a directory of this name with nothing in it. */

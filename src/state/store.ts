@@ -55,7 +55,12 @@ export function ensurePrivateDirectory(path: string): string[] {
   }
 }
 
-function refuseForeign(path: string, status: FileStatus): void {
+/**
+ * Refuses what is no directory of this user alone.
+ *
+ * @throws {SandboxError} `StateUnusable`
+ */
+export function refuseForeign(path: string, status: FileStatus): void {
   if (status.kind !== "directory") {
     throw new SandboxError("StateUnusable", {
       path,

@@ -4,8 +4,9 @@
  * @module
  */
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { type Node, removeNode, type Sandbox } from "../../mod.ts";
+import { type Node, removeNode } from "../../mod.ts";
 import { contextOf } from "../../src/sandbox/node.ts";
+import type { SandboxRecord } from "../../src/sandbox/records/records.ts";
 import { O_RDONLY, open, readDirectory, readLink } from "../../ffi/file.ts";
 import { libc } from "../../ffi/libc.ts";
 import { command } from "../support/command.ts";
@@ -261,6 +262,17 @@ Deno.test("what is open of a sandbox that waits is closed with its end", async (
   assertEquals(waitingIn(bare), []);
 });
 
+type Link = NonNullable<SandboxRecord["link"]>;
+
+/** The link of a sandbox, from its record. */
+function linkOf(node: Node, name: string): Link {
+  const { state } = contextOf(node);
+  const link = state.sandboxIds().map((id) => state.readSandbox(id))
+    .find((record) => record?.spec.name === name)?.link;
+  assert(link !== undefined);
+  return link;
+}
+
 Deno.test("a hundred sandboxes that are removed at once, or in a row, are gone; the event loop has its turn meanwhile, and the kernel is given few at a time", async () => {
   await using bare = new BareNode();
   await using node = await bare.open();
@@ -268,27 +280,25 @@ Deno.test("a hundred sandboxes that are removed at once, or in a row, are gone; 
   const before = bare.state();
   const names = Array.from({ length: 100 }, (_, i) => `pod-${i}`);
   for (const how of ["at once", "in a row"]) {
-    const removed: string[] = [];
+    const removed: Link[] = [];
     let turns = 0;
     let most = 0;
     const look = setInterval(() => {
       turns++;
       const waiting = waitingIn(bare);
-      const isGivenAway = (link: string) =>
-        !waiting.includes(link) && hasLink(link);
+      const isGivenAway = ({ hostInterface, hostIndex }: Link) =>
+        !waiting.includes(hostInterface) && hasLink(hostIndex);
       most = Math.max(most, removed.filter(isGivenAway).length);
     }, 0);
-    const sandboxes = [];
-    for (const name of names) {
-      sandboxes.push(await node.createSandbox({ name }));
-    }
+    for (const name of names) await node.createSandbox({ name });
     turns = 0;
-    const remove = async (sandbox: Sandbox) => {
-      assert(await node.removeSandbox(sandbox.id));
-      removed.push(sandbox.hostInterface ?? "");
+    const remove = async (name: string) => {
+      const link = linkOf(node, name);
+      assert(await node.removeSandbox(name));
+      removed.push(link);
     };
-    if (how === "at once") await Promise.all(sandboxes.map(remove));
-    else for (const sandbox of sandboxes) await remove(sandbox);
+    if (how === "at once") await Promise.all(names.map(remove));
+    else for (const name of names) await remove(name);
     assert(turns > 3, `${turns} turns`);
     await until(() => waitingIn(bare).length === 0);
     clearInterval(look);
@@ -315,6 +325,43 @@ Deno.test("namespaces that somebody else keeps in use do not keep those of later
     await until(() => waitingIn(bare).length === 0);
   }
   await assertState(bare, before, "let go");
+});
+
+Deno.test("what waits in a process that lives is left to it, and holds few descriptors", async () => {
+  await using bare = new BareNode();
+  await using node = await bare.open();
+  const before = bare.state();
+  const names = Array.from({ length: 120 }, (_, i) => `pod-${i}`);
+  {
+    using held = new DisposableStack();
+    await using other = await bare.open({});
+    for (const name of names) {
+      const sandbox = await other.createSandbox({ name });
+      await sandbox.addContainer({ name: "c" });
+      held.use(open(sandbox.netnsPath, O_RDONLY));
+    }
+    const had = openOf(bare).length;
+    for (const name of names) {
+      const sandbox = await other.openSandbox(name);
+      await sandbox.removeContainer("c");
+      await removeAsOneOfMany(other, name);
+    }
+    // Record and directory of those that were changed last, and of those that are let go next.
+    const added = openOf(bare).length - had;
+    assert(added <= 2 * 32 + 2 * 32, `${added} more are open`);
+    const start = performance.now();
+    const waited = waitingIn(bare).length;
+    await (await bare.open({}))[Symbol.asyncDispose]();
+    assertEquals(await node.removeSandbox("pod-1"), false);
+    assertEquals(await other.removeSandbox("nobody", { force: true }), false);
+    const gone = waited - waitingIn(bare).length;
+    // Since the namespaces are in use, 32 in a second.
+    const seconds = Math.ceil((performance.now() - start) / 1000);
+    assert(gone <= 32 * (1 + seconds), `${gone} are gone of ${waited}`);
+    assert(waited > 64, `${waited} were waiting`);
+  }
+  assertEquals(waitingIn(bare), []);
+  await assertState(bare, before, "closed");
 });
 
 Deno.test("a container that has its own mounts keeps no pin of a sandbox that waited", async () => {

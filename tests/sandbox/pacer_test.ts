@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { SyscallError } from "../../ffi/errno.ts";
+import { assert, assertEquals } from "@std/assert";
 import { turn } from "../../src/sandbox/node/pacer.ts";
-import { BareNode } from "../node/bare.ts";
+import { BareNode, rejects } from "../node/bare.ts";
 import { command } from "../support/command.ts";
 
 /** What takes much longer than one piece of work may. */
@@ -62,7 +61,7 @@ Deno.test("listSandboxes() rejects when the directory of sandboxes cannot be rea
   Deno.removeSync(path);
   Deno.writeTextFileSync(path, "");
   try {
-    await assertRejects(() => node.listSandboxes(), SyscallError);
+    await rejects("StateUnusable", () => node.listSandboxes());
   } finally {
     Deno.removeSync(path);
     Deno.mkdirSync(path, { mode: 0o700 });

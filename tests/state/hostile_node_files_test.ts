@@ -9,8 +9,9 @@ import {
 } from "../../src/sandbox/records/records.ts";
 import { decodeRecord, encodeRecord } from "../../src/state/record.ts";
 import type { RecordKind } from "../../src/state/record.ts";
-import { BareNode, POD_CIDRS } from "../node/bare.ts";
+import { BareNode, POD_CIDRS, rejects } from "../node/bare.ts";
 import { command } from "../support/command.ts";
+import { settled } from "../support/patience.ts";
 
 type Damage = (path: string, bare: BareNode) => void;
 
@@ -81,4 +82,45 @@ for (const [file, what, damage, reason] of CASES) {
       assert(removed.includes(`damaged record ${path}`), `${removed}`);
     } else command(bare.namespace, `rm -r ${path}`);
   });
+}
+
+for (const name of ["removed", "warm"]) {
+  for (const what of ["a link", "a file"]) {
+    Deno.test(`${name} that is ${what} is followed nowhere, in nobody's way but garbage collection's, and goes with the node`, async () => {
+      await using bare = new BareNode();
+      const before = bare.state();
+      await using node = await bare.open({ podCidrs: POD_CIDRS });
+      const path = `${bare.stateDir}/bare/${name}`;
+      const mine = Deno.makeTempDirSync();
+      try {
+        const photos = [`${mine}/photos/1.jpg`, `${mine}/photos/2020/2.jpg`];
+        Deno.mkdirSync(`${mine}/photos/2020`, { recursive: true });
+        for (const photo of photos) Deno.writeTextFileSync(photo, "mine");
+        if (what === "a link") Deno.symlinkSync(mine, path);
+        else Deno.writeTextFileSync(path, "");
+        const error = await rejects(
+          "StateUnusable",
+          () => node.collectGarbage(),
+        );
+        assertEquals(error.context.path, path);
+        {
+          await using other = await bare.open({ warm: 1 });
+          for (const name of ["one", "two"]) {
+            await other.createSandbox({ name });
+            assert(await other.removeSandbox(name));
+          }
+          assertEquals(await other.removeSandbox("nobody"), false);
+          assertEquals(await other.check(), []);
+        }
+        await removeNode(bare.reference);
+        for (const photo of photos) {
+          assertEquals(Deno.readTextFileSync(photo), "mine");
+        }
+      } finally {
+        Deno.removeSync(mine, { recursive: true });
+      }
+      const after = await settled(() => bare.state(), before);
+      assertEquals(after, before);
+    });
+  }
 }

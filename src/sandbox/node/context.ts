@@ -54,8 +54,8 @@ export class NodeSockets implements HostPortSockets, Disposable {
 
   readonly mayShadow: NonNullable<HostPortSockets["mayShadow"]>;
 
-  /** Whether there is a link of this name; unlike a question by `route` it never waits for rtnl. */
-  readonly hasLink: (name: string) => boolean;
+  /** Whether there is a link of this index; unlike a question by `route` it never waits for rtnl. */
+  readonly hasLink: (index: number) => boolean;
 
   /** Opens all of them inside `namespace`, in one visit. */
   constructor(
@@ -77,7 +77,8 @@ export class NodeSockets implements HostPortSockets, Disposable {
     );
     opened.move();
     this.route = new Connection(socket);
-    this.hasLink = (name) => !socket.fd.closed && hasInterface(socket.fd, name);
+    this.hasLink = (index) =>
+      !socket.fd.closed && hasInterface(socket.fd, index);
     this.nft = nft;
     this.diag = diag;
     this.ipv6Guard = ipv6Guard;

@@ -27,12 +27,20 @@ const PATIENCE_MS = 1000;
 /** More in a turn of the event loop than there are removals in one. */
 const AT_A_TURN = 4;
 
+/** One that was put aside. */
+interface Waiting {
+  /** Of the node's end of its link. */
+  readonly index: number;
+  /** What is open of it. */
+  readonly files: Disposable | undefined;
+}
+
 /** See the module. One belongs to one open node. */
 export class LateRemoval implements AsyncDisposable {
   readonly #removed: RemovedSandboxes;
-  readonly #hasLink: (name: string) => boolean;
-  /** Names of those that were put aside and may still be there, with what is open of them. */
-  readonly #waiting = new Map<string, Disposable | undefined>();
+  readonly #hasLink: (index: number) => boolean;
+  /** Those that were put aside and may still be there, by name. */
+  readonly #waiting = new Map<string, Waiting>();
   #isFirst = true;
   /** Removals that have begun. */
   #underWay = 0;
@@ -44,18 +52,19 @@ export class LateRemoval implements AsyncDisposable {
       this.#goOn();
     },
   };
-  /** Names of those that were let go since the kernel was seen to have begun. */
-  #letGo: string[] = [];
+  /** Links of those that were let go since the kernel was seen to have begun. */
+  #letGo: number[] = [];
   #letGoAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isListening = false;
+  #isDisposed = false;
   readonly #onUnload = () => this.finish();
 
   /**
-   * @param removed where they are, each by the name of its link
-   * @param hasLink whether the node has a link of this name
+   * @param removed where they are
+   * @param hasLink whether the node has a link of this index
    */
-  constructor(removed: RemovedSandboxes, hasLink: (name: string) => boolean) {
+  constructor(removed: RemovedSandboxes, hasLink: (index: number) => boolean) {
     this.#removed = removed;
     this.#hasLink = hasLink;
   }
@@ -75,10 +84,18 @@ export class LateRemoval implements AsyncDisposable {
     return this.#end;
   }
 
-  /** Takes care of one that was put aside with its pin, and closes what is open of it. */
-  add(name: string, files: Disposable | undefined): void {
-    this.#waiting.set(name, files);
-    if (this.#isListening) return;
+  /**
+   * Takes care of one that was put aside with its pin, and closes what is open of it.
+   *
+   * @param index of the node's end of its link
+   */
+  add(name: string, index: number, files: Disposable | undefined): void {
+    // Of as many as are let go at a time: to close it takes 10 µs, but a process may have few descriptors.
+    const isSoon = !this.#isDisposed && this.#waiting.size < BATCH;
+    this.#waiting.set(name, { index, files: isSoon ? files : undefined });
+    if (!isSoon) close(files);
+    if (this.#isDisposed) this.finish();
+    if (this.#isListening || this.#isDisposed) return;
     // For a program that ends before the event loop comes by.
     addEventListener("unload", this.#onUnload);
     this.#isListening = true;
@@ -137,41 +154,45 @@ export class LateRemoval implements AsyncDisposable {
     using held = new DisposableStack();
     const room = this.#room();
     let count = 0;
-    for (const name of this.#waiting.keys()) {
+    for (const [name, one] of this.#waiting) {
       if (count === room) break;
       if (count++ % AT_A_TURN === 0 && count > 1) await loopTurn();
       held.use(this.#removed.hold(name));
-      this.#finish(name);
-      this.#letGo.push(name);
+      this.#finish(name, one);
+      this.#letGo.push(one.index);
     }
     this.#letGoAt = performance.now();
-    this.#removed.close();
+    if (this.#waiting.size === 0) this.#removed.close();
   }
 
   /** Takes away now all that are waiting, however many. */
   finish(): void {
     if (this.#waiting.size === 0) return;
-    for (const name of this.#waiting.keys()) this.#finish(name);
+    for (const [name, one] of this.#waiting) this.#finish(name, one);
     this.#removed.close();
   }
 
-  #finish(name: string): void {
-    const files = this.#waiting.get(name);
+  #finish(name: string, { files }: Waiting): void {
     this.#waiting.delete(name);
     try {
       this.#removed.finish(name, true);
     } finally {
-      // Of deleted files nothing can be lost any more, and nobody is there to be told.
-      orIgnore(() => files?.[Symbol.dispose]());
+      close(files);
     }
   }
 
   /** Takes away all that are waiting, and lets go what is held of them. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
     this.finish();
     clearTimeout(this.#timer);
     removeEventListener("unload", this.#onUnload);
     this.#isListening = false;
     await this.#work;
   }
+}
+
+/** Of deleted files nothing can be lost any more, and nobody is there to be told. */
+function close(files: Disposable | undefined): void {
+  orIgnore(() => files?.[Symbol.dispose]());
 }

@@ -43,12 +43,12 @@ export function putAside(
   } catch (error) {
     throw unusable(state.records.path(id), error);
   }
-  const { hostInterface } = claims.link;
+  const { hostInterface, hostIndex } = claims.link;
   if (!state.removed.add(state.sandboxDirectory(id), hostInterface)) {
     return false;
   }
   const files = state.records.take(id);
   if (late === undefined) files?.[Symbol.dispose]();
-  else late.add(hostInterface, files);
+  else late.add(hostInterface, hostIndex, files);
   return true;
 }

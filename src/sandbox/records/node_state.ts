@@ -28,6 +28,7 @@ import {
 } from "../../namespace/pin.ts";
 import {
   directoriesIn,
+  isDirectory,
   present,
   removeDirectory,
   removeWith,
@@ -420,8 +421,11 @@ export class NodeState {
 
   /** Removes the node's own files; its sandboxes must be gone. */
   removeNode(): void {
-    removeWarmDirectories(this.warmDirectory, { isAll: true });
-    this.removed.finishAll();
+    // What is something else goes with the rest.
+    if (isDirectory(this.warmDirectory)) {
+      removeWarmDirectories(this.warmDirectory, { isAll: true });
+    }
+    this.removed.finishAll({ isAll: true });
     removeDirectory(this.sandboxesDirectory);
     removeDirectory(this.#damaged);
     this.peers.remove();

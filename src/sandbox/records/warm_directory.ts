@@ -14,7 +14,7 @@ import { utf8 } from "../../../ffi/buffer.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { isPinOf } from "../../namespace/pin.ts";
-import { directoriesIn } from "../../state/directory.ts";
+import { directoriesIn, isDirectory } from "../../state/directory.ts";
 import { eachAbandoned, OwnDirectory } from "../../state/own_directory.ts";
 import { makeFile, removeIfEmpty, writeNewFile } from "../../state/store.ts";
 import { DNS_FILES, HOSTS, resolvConf, type Resolver } from "./dns.ts";
@@ -104,6 +104,7 @@ export class WarmDirectory implements Disposable {
 
 /** The pins of all of them, whose processes may be dead or alive. */
 export function warmPins(directory: string): string[] {
+  if (!isDirectory(directory)) return [];
   return directoriesIn(directory).flatMap((pool) =>
     directoriesIn(`${directory}/${pool}`)
       .map((name) => `${directory}/${pool}/${name}/${PIN}`)
