@@ -28,7 +28,6 @@ import {
 } from "../../namespace/pin.ts";
 import {
   directoriesIn,
-  isDirectory,
   present,
   removeDirectory,
   removeWith,
@@ -421,10 +420,7 @@ export class NodeState {
 
   /** Removes the node's own files; its sandboxes must be gone. */
   removeNode(): void {
-    // What is something else goes with the rest.
-    if (isDirectory(this.warmDirectory)) {
-      removeWarmDirectories(this.warmDirectory, { isAll: true });
-    }
+    removeWarmDirectories(this.warmDirectory, { isAll: true });
     this.removed.finishAll({ isAll: true });
     removeDirectory(this.sandboxesDirectory);
     removeDirectory(this.#damaged);

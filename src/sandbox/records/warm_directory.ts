@@ -125,6 +125,8 @@ export function removeWarmDirectories(
   } = {},
 ): string[] {
   const found: string[] = [];
+  // What is something else goes with the node.
+  if (isAll && !isDirectory(directory)) return found;
   eachAbandoned(directory, (pool) => {
     // Of a living process it may go meanwhile.
     for (const name of directoriesIn(pool)) {
