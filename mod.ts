@@ -67,7 +67,11 @@ export type {
   NetworkAttachmentSpec,
   NetworkSpec,
 } from "./src/spec/network_spec.ts";
-export type { NetworkGarbage } from "./src/sandbox/networks/network_garbage.ts";
+export type {
+  NetworkGarbage,
+  NetworkGarbageOptions,
+} from "./src/sandbox/networks/network_garbage.ts";
+export type { DetachOptions } from "./src/sandbox/networks/release_networks.ts";
 export type { InstalledPlugin } from "./src/cni/runtime/chain.ts";
 export type { JsonObject, JsonValue } from "./src/cni/model/json.ts";
 export type {

@@ -76,10 +76,29 @@ export interface GivenOptions {
   readonly prefix?: string;
 }
 
-/** What to tell about `error`. */
+/** What to tell about `error`, and about what could not be undone after it. */
 export async function describe(
   error: unknown,
   given: GivenOptions = { table: {}, values: {} },
+): Promise<Failure> {
+  const { lines, exitCode } = await describeAlone(error, given);
+  const left = error instanceof Error && "undoFailures" in error &&
+      Array.isArray(error.undoFailures)
+    ? error.undoFailures
+    : [];
+  const undone = left.map((failure) =>
+    printable(`could not be undone: ${messageOf(failure)}`)
+  );
+  return { lines: [...lines, ...undone], exitCode };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+async function describeAlone(
+  error: unknown,
+  given: GivenOptions,
 ): Promise<Failure> {
   if (error instanceof UsageError) {
     return { lines: [printable(error.message)], exitCode: 2 };
@@ -103,9 +122,7 @@ export async function describe(
     (error.code === "EPERM" || error.code === "EACCES");
   // Loaded already when the error is one of its own; when loading it is what failed, none is.
   const library = await import("./library.ts").catch(() => undefined);
-  const message = printable(
-    error instanceof Error ? error.message : String(error),
-  );
+  const message = printable(messageOf(error));
   if (library?.isSandboxError(error)) {
     return {
       lines: error.code === "InvalidSpec"

@@ -16,7 +16,10 @@ import { describeSandbox, type SandboxSummary } from "./pod/description.ts";
 import type { Finding, Repair } from "./node/finding.ts";
 import { countFree } from "./node/free_addresses.ts";
 import type { Garbage, GarbageOptions } from "./garbage/garbage.ts";
-import type { NetworkGarbage } from "./networks/network_garbage.ts";
+import type {
+  NetworkGarbage,
+  NetworkGarbageOptions,
+} from "./networks/network_garbage.ts";
 import type { NodeWatch } from "./node/node_event.ts";
 import { lockUnlessGone } from "./records/node_lock.ts";
 import { refuseStaleNode } from "./node/node_settings.ts";
@@ -297,14 +300,18 @@ export class Node implements AsyncDisposable {
 
   /**
    * Deletes attachments to a network whose sandbox is no more, and has the plugins remove what belongs to none (GC).
-   * Attachments of other runtimes that are noted in the same directory are left alone. Needs `--allow-run`.
+   * Attachments of other runtimes that are noted in the same directory are left alone. One that never came to be is deleted
+   * as the network is now when its plugins refuse what is noted. Needs `--allow-run`.
    *
    * @throws {SandboxError} `InvalidSpec`, `Timeout`, `StateUnusable`, `RecordInvalid`
    */
-  collectNetworkGarbage(network: NetworkSpec): Promise<NetworkGarbage> {
+  collectNetworkGarbage(
+    network: NetworkSpec,
+    options?: NetworkGarbageOptions,
+  ): Promise<NetworkGarbage> {
     return explained(this.#context.state, async () => {
       const { collectNetworkGarbage } = await import("./upkeep.ts");
-      return await collectNetworkGarbage(this.#context, network);
+      return await collectNetworkGarbage(this.#context, network, options);
     });
   }
 

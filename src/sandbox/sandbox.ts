@@ -21,8 +21,8 @@ import { explained } from "./node/permission.ts";
 import { changeSandbox } from "./pod/change.ts";
 import { withContainer } from "./pod/containers.ts";
 import type { NodeContext } from "./node/context.ts";
-import { hasNetworks } from "./records/network_notes.ts";
 import { closePorts, hasPort, openPorts } from "./pod/live_ports.ts";
+import type { DetachOptions } from "./networks/release_networks.ts";
 import {
   attachmentsOf,
   describeSandbox,
@@ -354,18 +354,17 @@ export class Sandbox implements AsyncDisposable {
    * plugins made needs `--allow-run`.
    *
    * @throws {SandboxError} `SandboxNotFound`
-   * @throws {CniPluginError} a plugin failed: the interface stays attached, and detaching it again may work
+   * @throws {CniPluginError} unless forced: a plugin failed. The interface stays attached, and detaching it again may work
    */
-  detach(name: string): Promise<void> {
-    return explained(this.#context.state, () => this.#detach(name));
+  detach(name: string, options?: DetachOptions): Promise<void> {
+    return explained(this.#context.state, () => this.#detach(name, options));
   }
 
-  async #detach(name: string): Promise<void> {
+  async #detach(name: string, options?: DetachOptions): Promise<void> {
     const upkeep = await import("./upkeep.ts");
     const context = this.#context;
-    if (hasNetworks(context.state, this.id)) {
-      if (await upkeep.detachNetwork(context, this.#record, name)) return;
-    }
+    const record = this.#record;
+    if (await upkeep.detachNetwork(context, record, name, options)) return;
     let bridges: readonly string[] | undefined;
     await this.#change((record) => {
       bridges = upkeep.bridgesLeftBy(record, name);

@@ -93,6 +93,44 @@ Deno.test("podnet cni status and gc", async () => {
   assertEquals(await host.json("cni", "gc", "lan", ...place), []);
 });
 
+Deno.test("podnet cni add tells what it could not undo; del and gc go on with --force", async () => {
+  await using host = await machine();
+  const { place, directory } = host;
+  const file = `${directory}/10-lan.conflist`;
+  const right = await Deno.readTextFile(file);
+  const wrong = right.replace("10.88.0.0/24", "10.88.0.0/240");
+  const results = `${directory}/cache/results`;
+  const refused = async () => {
+    await Deno.writeTextFile(file, wrong);
+    const { code, stderr } = await host.podnet(
+      ...["cni", "add", "web", "lan", ...place],
+    );
+    assertEquals(code, 1);
+    assertMatch(
+      stderr,
+      /^podnet: plugin bridge of network lan, ADD: .*\npodnet: could not be undone: plugin bridge of network lan, DEL: .*\n$/,
+    );
+    await Deno.writeTextFile(file, right);
+    assertEquals((await host.podnet("cni", "del", "web", "net1")).code, 1);
+  };
+  await refused();
+  await host.ok("cni", "add", "web", "lan", ...place);
+  await host.ok("cni", "del", "web", "net1");
+  await refused();
+  await host.ok("cni", "del", "web", "net1", "--force");
+  await host.ok("rm", "web");
+  await Deno.writeTextFile(file, wrong);
+  const gc = (...more: string[]) =>
+    host.podnet("cni", "gc", "lan", ...place, ...more);
+  assertEquals((await gc()).code, 1);
+  assertEquals([...Deno.readDirSync(results)].length, 1);
+  const forced = await gc("--force");
+  assertMatch(forced.stdout, /^CONTAINER +INTERFACE\npn-\S+ +net1\n$/);
+  assertMatch(forced.stderr, /DEL: /);
+  assertEquals([...Deno.readDirSync(results)], []);
+  assertEquals((await gc("--force")).code, 0);
+});
+
 Deno.test("podnet cni tells what is wrong by the option that it is wrong with", async () => {
   await using host = await machine();
   const { place, directory } = host;

@@ -106,7 +106,14 @@ export const cniAdd = defineCommand({
 /** Detaches a sandbox. */
 export const cniDel = defineCommand({
   operands: [SANDBOX, { name: "INTERFACE" }],
-  options: namespaceOption,
+  options: {
+    ...namespaceOption,
+    "force": {
+      short: "f",
+      help:
+        "Detach it also when plugins fail: what they keep is left to podnet cni gc",
+    },
+  },
   notes: ["An interface that is not there is no error."],
   examples: ["podnet cni del web net1"],
   async run({ operands: [name = "", own = ""], options, global }) {
@@ -114,7 +121,7 @@ export const cniDel = defineCommand({
     await using sandbox = await openSandbox(node, name, options);
     // Interfaces that podnet made itself are none of this command's.
     if (sandbox.attachments.some((one) => one.name === own)) {
-      await sandbox.detach(own);
+      await sandbox.detach(own, { force: options.force });
     }
     return 0;
   },
@@ -148,7 +155,14 @@ export const cniCheck = defineCommand({
 /** Collects the garbage of a network. */
 export const cniGc = defineCommand({
   operands: [NETWORK],
-  options: { ...networkOptions, ...outputOption },
+  options: {
+    "force": {
+      short: "f",
+      help: "Forget what is noted also when plugins fail to delete it",
+    },
+    ...networkOptions,
+    ...outputOption,
+  },
   notes: [
     NETWORK_NOTE,
     "Deletes what is noted of sandboxes of the node that are no more, then has the plugins remove what belongs",
@@ -158,7 +172,10 @@ export const cniGc = defineCommand({
   async run({ operands: [network = ""], options, global, fail }) {
     const spec = await networkSpec(network, options);
     await using node = await openNode(global);
-    const { deleted, failures } = await node.collectNetworkGarbage(spec);
+    const { force } = options;
+    const { deleted, failures } = await node.collectNetworkGarbage(spec, {
+      force,
+    });
     if (deleted.length > 0 || isJson(options)) {
       printRows(deleted, [
         ["CONTAINER", ({ containerID }) => containerID],

@@ -21,10 +21,19 @@ import type { NodeState } from "../records/node_state.ts";
 
 /** What was removed of a network. */
 export interface NetworkGarbage {
-  /** The attachments that nobody had any more, whose plugins were run with DEL. */
+  /** The attachments that nobody had any more, whose plugins were run with DEL, and which are noted no more. */
   readonly deleted: readonly Attachment[];
   /** What plugins failed to do; each is a `CniPluginError`. */
   readonly failures: readonly unknown[];
+}
+
+/** How a network's garbage is collected. */
+export interface NetworkGarbageOptions {
+  /**
+   * Forget attachments that nobody has any more also when plugins fail to delete them: what those hold is theirs then.
+   * @default false
+   */
+  readonly force?: boolean;
 }
 
 /**
@@ -53,9 +62,11 @@ export async function statusOf(
 export async function collectNetworkGarbage(
   context: NodeContext,
   given: unknown,
+  { force = false }: NetworkGarbageOptions = {},
 ): Promise<NetworkGarbage> {
   const { state } = context;
-  const { list, cacheDir, ...how } = parseNetwork(given);
+  const { cacheDir, ...now } = parseNetwork(given);
+  const { list } = now;
   if (list.disableGC) return { deleted: [], failures: [] };
   const cache = new ResultCache(cacheDir);
   using _alone = await cache.lock("exclusive");
@@ -69,9 +80,13 @@ export async function collectNetworkGarbage(
   const failures: unknown[] = [];
   const deleted: Attachment[] = [];
   for (const cached of noted.filter(isStale)) {
-    const failed = await deleteCached(context, how, list, cached);
+    const failed = await deleteCached(context, now, cached);
     failures.push(...failed);
-    if (failed.length > 0) continue;
+    // Without --allow-run none of them was run.
+    const wasRun = !failed.some((error) =>
+      error instanceof Deno.errors.NotCapable
+    );
+    if (failed.length > 0 && !(force && wasRun)) continue;
     cache.remove(cached);
     deleted.push(keyOf(cached));
   }
@@ -85,7 +100,7 @@ export async function collectNetworkGarbage(
     ).map(keyOf),
   ];
   failures.push(
-    ...await collectNetwork(hostOf(context, how), list, valid),
+    ...await collectNetwork(hostOf(context, now), list, valid),
   );
   return { deleted, failures };
 }

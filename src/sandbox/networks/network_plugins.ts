@@ -5,11 +5,16 @@
  */
 import type { CachedAttachment } from "../../cni/model/cache.ts";
 import { CniError } from "../../cni/model/error.ts";
+import type { JsonObject } from "../../cni/model/json.ts";
 import { type NetworkList, parseNetworkList } from "../../cni/model/network.ts";
 import { type AttachmentTarget, deleteEach } from "../../cni/runtime/chain.ts";
 import type { PluginHost } from "../../cni/runtime/plugin.ts";
 import { ResultCache } from "../../cni/runtime/result_cache.ts";
 import { isSandboxError } from "../../errors.ts";
+import type {
+  NormalisedNetwork,
+  NormalisedNetworkAttachment,
+} from "../../spec/network_attachment.ts";
 import { present } from "../../state/directory.ts";
 import { removeFile } from "../../state/store.ts";
 import type { NodeContext } from "../node/context.ts";
@@ -72,16 +77,64 @@ export function cached(
   };
 }
 
+/** A network as it is now, and how an attachment to it is made now. */
+export type Now =
+  & Omit<NormalisedNetwork, "config" | "cacheDir">
+  & Partial<Pick<NormalisedNetworkAttachment, "args" | "runtimeConfig">>;
+
+/** What is noted of an attachment. */
+interface Noted {
+  readonly list: NetworkList;
+  readonly target: AttachmentTarget;
+  readonly result: JsonObject | undefined;
+}
+
+/**
+ * DEL of an attachment as it was noted, past all that fails. Most plugins refuse in DEL what they refused in ADD, and then
+ * it is the mistake that was noted: so one that never came to be is deleted once more as the network is now, if its plugins
+ * are still the same.
+ *
+ * @returns what failed
+ */
+export async function deleteNoted(
+  context: NodeContext,
+  how: How,
+  { list, target, result }: Noted,
+  now: Now | undefined,
+): Promise<unknown[]> {
+  const failures = await deleteEach(
+    hostOf(context, how),
+    list,
+    target,
+    result,
+  );
+  if (
+    failures.length === 0 || result !== undefined || now === undefined ||
+    typesOf(now.list) !== typesOf(list)
+  ) return failures;
+  const { args = [], runtimeConfig = {} } = now;
+  const again = await deleteEach(
+    hostOf(context, now),
+    now.list,
+    { ...target, args, capabilityArgs: runtimeConfig },
+    undefined,
+  );
+  return again.length === 0 ? [] : failures;
+}
+
+function typesOf({ name, plugins }: NetworkList): string {
+  return [name, ...plugins.map(({ type }) => type)].join("\n");
+}
+
 /**
  * DEL of an attachment that only the cache tells of, past all that fails; its namespace is none any more.
  *
- * @param list the network as it is now: for one that was noted by somebody else, in another way
+ * @param now also for one that was noted by somebody else, in another way
  * @returns what failed
  */
 export async function deleteCached(
   context: NodeContext,
-  how: How,
-  list: NetworkList,
+  now: Now,
   { config, containerId, ifName, cniArgs, capabilityArgs, result }:
     CachedAttachment,
 ): Promise<unknown[]> {
@@ -92,12 +145,8 @@ export async function deleteCached(
     args: cniArgs,
     capabilityArgs,
   };
-  return await deleteEach(
-    hostOf(context, how),
-    asItWas(config) ?? list,
-    target,
-    result,
-  );
+  const list = asItWas(config) ?? now.list;
+  return await deleteNoted(context, now, { list, target, result }, now);
 }
 
 /** The network that was noted; undefined when the note is no network. */

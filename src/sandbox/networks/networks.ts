@@ -38,7 +38,7 @@ import {
   targetOf,
 } from "./network_plugins.ts";
 import type { SandboxRecord } from "../records/records.ts";
-import { release } from "./release_networks.ts";
+import { type DetachOptions, release } from "./release_networks.ts";
 
 /** A sandbox that somebody has a handle of. */
 export type SandboxHandle = Pick<SandboxRecord, "id" | "createdAt" | "spec">;
@@ -59,16 +59,18 @@ export async function attachNetwork(
   const { record, notes: opened } = await openNotes(context, sandbox);
   using notes = opened;
   const known = notes.list();
-  const same = known.find((note) =>
-    wanted.name === undefined ? isSame(note, wanted) : note.name === wanted.name
-  );
+  const same = wanted.name === undefined
+    ? known.find((note) => isSame(note, wanted)) ??
+      known.find((note) => neverCameToBe(note, wanted))
+    : known.find((note) => note.name === wanted.name);
   if (same !== undefined) {
     const isReady = same.state === "ready" &&
       same.incarnation === record.createdAt;
     if (isReady && isSame(same, wanted)) return attachmentOf(same);
     if (isReady) throw nameTaken(same.name, `network ${same.network}'s`);
     // It was cut short, or failed.
-    await release(context, record.id, notes, same);
+    const changed = isSame(same, wanted) ? {} : { now: wanted };
+    await release(context, record.id, notes, same, changed);
   }
   const name = wanted.name ?? same?.name ?? freeName(record, known);
   if (ownNames(record).includes(name)) throw nameTaken(name, "podnet's");
@@ -77,7 +79,7 @@ export async function attachNetwork(
   // A container of the same name may have been attached before a reboot, or before the state directory was lost: plugins
   // have notes of their own on disk.
   const left = cacheOf(note).read(cached(context, record.id, note));
-  if (left !== undefined) await deleteCached(context, note, wanted.list, left);
+  if (left !== undefined) await deleteCached(context, wanted, left);
   return await make(context, record.id, notes, note);
 }
 
@@ -148,19 +150,20 @@ function forget(
  * Detaches a sandbox from a network.
  *
  * @returns false when it has no such attachment
- * @throws {CniPluginError} a plugin failed; it stays attached then, and detaching it again may work
+ * @throws {CniPluginError} unless forced: a plugin failed; it stays attached then, and detaching it again may work
  */
 export async function detachNetwork(
   context: NodeContext,
   { id, createdAt }: SandboxHandle,
   name: string,
+  options?: DetachOptions,
 ): Promise<boolean> {
   using notes = await NetworkNotes.lock(context.state, id);
   const note = notes?.list().find((one) =>
     one.name === name && one.incarnation === createdAt
   );
   if (notes === undefined || note === undefined) return false;
-  await release(context, id, notes, note);
+  await release(context, id, notes, note, options);
   return true;
 }
 
@@ -276,6 +279,14 @@ function isSame(
   return config === wanted.config &&
     runtimeConfig === JSON.stringify(wanted.runtimeConfig) &&
     JSON.stringify(args) === JSON.stringify(wanted.args);
+}
+
+/** Whether it stands for a try that failed, or was cut short: who tries again may have corrected it. */
+function neverCameToBe(
+  { network, result }: NetworkNote,
+  wanted: NormalisedNetworkAttachment,
+): boolean {
+  return network === wanted.list.name && result === undefined;
 }
 
 function ownNames({ spec, interfaces }: SandboxRecord): string[] {

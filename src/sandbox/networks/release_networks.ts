@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { deleteEach, deleteNetwork } from "../../cni/runtime/chain.ts";
+import { deleteNetwork } from "../../cni/runtime/chain.ts";
 import { CniError } from "../../cni/model/error.ts";
 import { isSandboxError } from "../../errors.ts";
 import { isAlive } from "../node/alive.ts";
@@ -18,17 +18,23 @@ import {
   asItWas,
   cached,
   cacheOf,
+  deleteNoted,
   hostOf,
+  type Now,
   targetOf,
 } from "./network_plugins.ts";
 
-/** What to release. */
-export interface ReleaseOptions {
+/** How to detach a sandbox. */
+export interface DetachOptions {
   /**
-   * Past all that fails: what plugins have on disk is found by their cache.
+   * Also when plugins fail: what they keep is left to the next garbage collection of the network.
    * @default false
    */
   readonly force?: boolean;
+}
+
+/** What to release. */
+export interface ReleaseOptions extends DetachOptions {
   /** Of the sandbox that was made then, and not of one that was made since. */
   readonly incarnation?: string;
 }
@@ -52,7 +58,7 @@ export async function releaseNetworks(
   opened.use(notes);
   for (const note of readable(notes, force).toReversed()) {
     if (incarnation !== undefined && note.incarnation > incarnation) continue;
-    await release(context, id, notes, note, force);
+    await release(context, id, notes, note, { force });
   }
   opened.move();
   return notes;
@@ -93,7 +99,7 @@ function readable(
  * Has the plugins of one attachment take it away, and forgets it.
  *
  * @param notes of the sandbox, locked
- * @param force past all that fails
+ * @param options `now` is the network for one that never came to be, see {@linkcode deleteNoted}
  * @throws {CniPluginError} unless forced; it stays noted then
  */
 export async function release(
@@ -101,9 +107,8 @@ export async function release(
   id: string,
   notes: NetworkNotes,
   note: NetworkNote,
-  force = false,
+  { force = false, now }: DetachOptions & { readonly now?: Now } = {},
 ): Promise<void> {
-  const host = hostOf(context, note);
   const cache = cacheOf(note);
   using _cache = await cache.lock("shared");
   const list = asItWas(note.config);
@@ -111,21 +116,22 @@ export async function release(
   const result = note.result === undefined ? undefined : readJson(note.result);
   // From here on it may be half gone.
   if (note.state === "ready") notes.put({ ...note, state: "unfinished" });
-  let failed = false;
+  let failures: unknown[] = [];
   // A note that is damaged has no plugins to run.
-  if (list !== undefined && force) {
-    failed = (await deleteEach(host, list, target, result)).length > 0;
-  } else if (list !== undefined) {
-    try {
-      await deleteNetwork(host, list, target, result);
-    } catch (error) {
-      // Without --allow-run none of them was.
-      if (error instanceof Deno.errors.NotCapable) notes.put(note);
-      throw error;
-    }
+  if (list !== undefined) {
+    failures = force || now !== undefined
+      ? await deleteNoted(context, note, { list, target, result }, now)
+      : await deleteNetwork(hostOf(context, note), list, target, result)
+        .then(() => [], (error) => [error]);
+  }
+  if (failures.length > 0 && !force) {
+    const [error] = failures;
+    // Without --allow-run none of them was run.
+    if (error instanceof Deno.errors.NotCapable) notes.put(note);
+    throw error;
   }
   // What stays in the cache is what the next garbage collection of the network deletes.
-  if (!failed) cache.remove(cached(context, id, note));
+  if (failures.length === 0) cache.remove(cached(context, id, note));
   notes.delete(note.name);
 }
 
