@@ -35,6 +35,11 @@ export interface LockOptions {
    * @default by their inodes
    */
   readonly isStill?: (path: string, file: OwnedFd) => boolean;
+  /**
+   * How it is opened besides, such as `O_DIRECTORY`.
+   * @default 0
+   */
+  readonly flags?: number;
 }
 
 const LOCK_TIMEOUT_MS = 30_000;
@@ -51,12 +56,13 @@ const LOCK_TIMEOUT_MS = 30_000;
 export async function acquireLock(
   path: string,
   mode: LockMode,
-  { timeoutMs = LOCK_TIMEOUT_MS, isStill: isSame = isStill }: LockOptions = {},
+  { timeoutMs = LOCK_TIMEOUT_MS, isStill: isSame = isStill, flags = 0 }:
+    LockOptions = {},
 ): Promise<OwnedFd | undefined> {
   let deadline: number | undefined;
   let waitMs = 0.2;
   for (;;) {
-    const file = openIfPresent(path);
+    const file = openIfPresent(path, flags);
     if (file === undefined) return undefined;
     let held = false;
     try {
@@ -163,10 +169,10 @@ export function tryAcquireLock(
   }
 }
 
-function openIfPresent(path: string): OwnedFd | undefined {
+function openIfPresent(path: string, flags = 0): OwnedFd | undefined {
   try {
     // O_NONBLOCK: a FIFO planted here must not hang us. O_NOFOLLOW: nor a link lead us away.
-    return open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    return open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | flags);
   } catch (error) {
     if (isSyscallError(error, Errno.ENOENT)) return undefined;
     throw unusable(path, error);

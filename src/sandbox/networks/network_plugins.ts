@@ -180,6 +180,7 @@ export async function tidyNotes(
     return files;
   } catch (error) {
     const isLeft = isSandboxError(error, "Timeout") ||
+      isSandboxError(error, "StateUnusable") ||
       isSandboxError(error, "RecordInvalid");
     if (!isLeft) throw error;
     return [];

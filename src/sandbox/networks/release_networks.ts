@@ -13,6 +13,7 @@ import {
   type NetworkNote,
   NetworkNotes,
   readJson,
+  removeStray,
 } from "../records/network_notes.ts";
 import {
   asItWas,
@@ -44,6 +45,7 @@ export interface ReleaseOptions extends DetachOptions {
  *
  * @returns undefined when it has none
  * @throws {CniPluginError} unless forced
+ * @throws {SandboxError} `Timeout`, `StateUnusable`; `RecordInvalid` unless forced
  */
 export async function releaseNetworks(
   context: NodeContext,
@@ -52,6 +54,7 @@ export async function releaseNetworks(
 ): Promise<NetworkNotes | undefined> {
   const { state } = context;
   if (!hasNetworks(state, id)) return undefined;
+  if (force) removeStray(state, id);
   using opened = new DisposableStack();
   const notes = await NetworkNotes.lock(state, id);
   if (notes === undefined) return undefined;
@@ -76,6 +79,7 @@ export async function releaseOrLeave(
     const isLeft = error instanceof CniError ||
       error instanceof Deno.errors.NotCapable ||
       isSandboxError(error, "Timeout") ||
+      isSandboxError(error, "StateUnusable") ||
       isSandboxError(error, "RecordInvalid");
     if (!isLeft) throw error;
   }

@@ -130,7 +130,8 @@ async function createAsSaid(
     if (record !== undefined) return record;
     // Under no other lock, since plugins take their time and may be podnet.
     const { releaseNetworks } = await import("../upkeep.ts");
-    using _released = await releaseNetworks(context, id, { force: true });
+    using released = await releaseNetworks(context, id, { force: true });
+    released?.removeDirectory();
   }
 }
 

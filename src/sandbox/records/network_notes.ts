@@ -7,11 +7,11 @@
  */
 import * as v from "valibot";
 import type { JsonObject } from "../../cni/model/json.ts";
-import { SyscallError } from "../../../ffi/errno.ts";
+import { Errno, isSyscallError, SyscallError } from "../../../ffi/errno.ts";
 import type { OwnedFd } from "../../../ffi/fd.ts";
-import { readDirectory } from "../../../ffi/file.ts";
+import { O_DIRECTORY, readDirectory } from "../../../ffi/file.ts";
 import { lstatAt } from "../../../ffi/file_at.ts";
-import { isSandboxError } from "../../errors.ts";
+import { isSandboxError, SandboxError } from "../../errors.ts";
 import {
   absolutePath,
   interfaceName,
@@ -29,6 +29,7 @@ import { acquireLock, isStill, type LockOptions } from "../../state/lock.ts";
 import type { RecordKind } from "../../state/record.ts";
 import {
   readRecord,
+  removeFile,
   removeIfEmpty,
   UNFINISHED,
   unusable,
@@ -146,7 +147,22 @@ function read(directory: string): readonly NetworkNote[] {
 
 /** Takes away what is noted of a sandbox; its plugins have been run, or cannot be any more. */
 export function removeNetworks(state: NodeState, id: string): void {
+  removeStray(state, id);
   removeDirectory(directoryOf(state, id));
+}
+
+/**
+ * Takes away what is there in place of a directory, in which no notes can be; absent is fine.
+ *
+ * @throws {SandboxError} `StateUnusable`
+ */
+export function removeStray(state: NodeState, id: string): void {
+  const path = directoryOf(state, id);
+  try {
+    removeFile(path);
+  } catch (error) {
+    if (!isSyscallError(error, Errno.EISDIR)) throw unusable(path, error);
+  }
 }
 
 /** The attachments of one sandbox, to which nobody else does anything until this is disposed. */
@@ -177,7 +193,7 @@ export class NetworkNotes implements Disposable {
   /**
    * Locks what was prepared; undefined when it is gone.
    *
-   * @throws {SandboxError} `Timeout`
+   * @throws {SandboxError} `Timeout`; `StateUnusable`, also when it is no directory
    */
   static async lock(
     state: NodeState,
@@ -185,7 +201,10 @@ export class NetworkNotes implements Disposable {
     options?: LockOptions,
   ): Promise<NetworkNotes | undefined> {
     const directory = directoryOf(state, id);
-    const lock = await acquireLock(directory, "exclusive", options);
+    const lock = await acquireLock(directory, "exclusive", {
+      ...options,
+      flags: O_DIRECTORY,
+    });
     return lock && new NetworkNotes(directory, lock);
   }
 
@@ -224,6 +243,23 @@ export class NetworkNotes implements Disposable {
     return readDirectory(this.#directory)
       .filter(({ name }) => name.endsWith(UNFINISHED))
       .map(({ name }) => `${this.#directory}/${name}`);
+  }
+
+  /**
+   * Takes the directory away, in which nothing is noted any more.
+   *
+   * @throws {SandboxError} `StateUnusable` when it stays
+   */
+  removeDirectory(): void {
+    const path = this.#directory;
+    try {
+      removeDirectory(path);
+    } catch (error) {
+      throw unusable(path, error);
+    }
+    if (!isStill(path, this.#lock)) return;
+    const reason = "has something in it that podnet did not make: take it away";
+    throw new SandboxError("StateUnusable", { path, reason });
   }
 
   /**

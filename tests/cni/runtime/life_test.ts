@@ -276,6 +276,54 @@ Deno.test("notes that cannot be read keep a sandbox, and what networks have, unt
   assertEquals(site.said(), ["one DEL", "one GC"]);
 });
 
+Deno.test("what somebody put in the place of a sandbox's notes keeps it until it goes by force, or is made anew", async () => {
+  await using site = await Site.create();
+  const put = async () => {
+    const sandbox = await site.pod("web");
+    const path = sandbox.netnsPath.replace(/netns$/, "networks");
+    Deno.writeTextFileSync(path, "");
+    return { sandbox, path };
+  };
+  const { sandbox, path } = await put();
+  site.plugin("one");
+  for (
+    const attempt of [
+      () => sandbox.remove(),
+      () => sandbox.detach("net1"),
+      () => sandbox.attach(site.network([{ type: "one" }])),
+    ]
+  ) {
+    const error = await assertRejects(attempt);
+    assert(isSandboxError(error, "StateUnusable"), `${error}`);
+    assertEquals(error.context.path, path);
+  }
+  assertEquals(await site.node.collectGarbage(), []);
+  await sandbox.remove({ force: true });
+  assertEquals(await site.node.listSandboxes(), []);
+  const { sandbox: dead } = await put();
+  site.sh(`umount ${dead.netnsPath}`);
+  await (await site.pod("web")).remove();
+  assertEquals(await site.node.listSandboxes(), []);
+});
+
+Deno.test("what somebody put among the notes of a dead sandbox is not deleted, and none is made in its place", async () => {
+  await using site = await Site.create();
+  const dead = await site.pod("web");
+  const path = dead.netnsPath.replace(/netns$/, "networks");
+  await Deno.mkdir(`${path}/left/here`, { recursive: true });
+  site.sh(`umount ${dead.netnsPath}`);
+  for (const _ of [1, 2]) {
+    const error = await assertRejects(() => site.pod("web"));
+    assert(isSandboxError(error, "StateUnusable"), `${error}`);
+    assertEquals(error.context.path, path);
+  }
+  await site.node.removeSandbox("web", { force: true });
+  await Deno.stat(`${path}/left/here`);
+  await Deno.remove(`${path}/left`, { recursive: true });
+  await (await site.pod("web")).remove();
+  assertEquals(await site.node.listSandboxes(), []);
+});
+
 Deno.test("GC: pods of this node that are no more are deleted; plugins are told what is valid, and others' is", async () => {
   await using site = await Site.create();
   site.plugin("one");
