@@ -192,6 +192,12 @@ export function findElementsOf(
   );
 }
 
+/** The owners that elements say that they are of, by reading whole sets. */
+export function idsOfElements(nft: NftablesConnection): string[] {
+  return findElementsOf(nft, () => true)
+    .flatMap(({ element: { comment } }) => comment ?? []);
+}
+
 /**
  * Deletes elements as long as each is still its owner's and leads to the same pod, and ends the datagram flows that they
  * had translated. For sandboxes whose record does not tell of them.

@@ -26,6 +26,7 @@ import { refuseStaleNode } from "./node/node_settings.ts";
 import { Pacer } from "./node/pacer.ts";
 import { explained } from "./node/permission.ts";
 import {
+  removeLost,
   type RemoveOptions,
   removeSandbox,
   removeSandboxes,
@@ -190,23 +191,23 @@ export class Node implements AsyncDisposable {
    * @throws {SandboxError} `SandboxNotFound`; `RecordInvalid` when its record is damaged; `InvalidSpec` when several
    * namespaces have the name and none is given
    */
-  openSandbox(
+  async openSandbox(
     idOrName: string,
     reference: SandboxReference = {},
   ): Promise<Sandbox> {
-    return Promise.try(() => {
-      this.#context.state.refuseClosed();
-      const { state } = this.#context;
-      const id = resolveSandbox(this.#context, idOrName, reference.namespace);
-      const record = id === undefined ? undefined : state.readSandbox(id);
-      if (record?.state !== "ready") {
-        throw new SandboxError("SandboxNotFound", {
-          name: idOrName,
-          ...reference,
-        });
-      }
-      return newSandbox(this.#context, record);
-    });
+    const { state } = this.#context;
+    state.refuseClosed();
+    const { namespace } = reference;
+    const named = resolveSandbox(this.#context, idOrName, namespace);
+    const id = named instanceof Promise ? await named : named;
+    const record = id === undefined ? undefined : state.readSandbox(id);
+    if (record?.state !== "ready") {
+      throw new SandboxError("SandboxNotFound", {
+        name: idOrName,
+        ...reference,
+      });
+    }
+    return newSandbox(this.#context, record);
   }
 
   /** All sandboxes, by namespace and name; those whose record cannot be read come first. */
@@ -245,15 +246,16 @@ export class Node implements AsyncDisposable {
     options: SandboxReference & RemoveOptions = {},
   ): Promise<boolean> {
     const { namespace } = options;
-    const id = resolveSandbox(this.#context, idOrName, namespace);
+    const named = resolveSandbox(this.#context, idOrName, namespace);
+    const id = named instanceof Promise ? await named : named;
     if (id !== undefined) {
       return await removeSandbox(this.#context, id, options);
     }
-    let found = false;
-    for (const id of possibleIds(idOrName, namespace)) {
-      found = await removeSandbox(this.#context, id, options) || found;
-    }
-    return found;
+    const ids = possibleIds(idOrName, namespace);
+    return await explained(
+      this.#context.state,
+      () => removeLost(this.#context, ids, options),
+    );
   }
 
   /** Compares node and sandboxes with the kernel; an empty list means that all is as it should be. */

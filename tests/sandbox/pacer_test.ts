@@ -3,7 +3,10 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { isSandboxError } from "../../mod.ts";
+import { Connection } from "../../src/netlink/connection.ts";
+import { contextOf } from "../../src/sandbox/node.ts";
 import { turn } from "../../src/sandbox/node/pacer.ts";
 import { BareNode, rejects } from "../node/bare.ts";
 import { command } from "../support/command.ts";
@@ -52,6 +55,35 @@ Deno.test("the event loop has its turn while hundreds of sandboxes are made, lis
   const late = NAMES.slice(0, 10).map((name) => `late-${name}`);
   await Promise.all(late.map((name) => other.createSandbox({ name })));
   assertEquals(await other.check(), []);
+});
+
+Deno.test("the event loop has its turn while a name is looked for that is nobody's, and all links are read once for it", async () => {
+  await using bare = new BareNode();
+  await using node = await bare.open();
+  await Promise.all(NAMES.map((name) => node.createSandbox({ name })));
+  await node.createSandbox({ name: "late", id: "zzz" });
+  // One that has made none of them itself has to read their records.
+  await using other = await bare.open();
+  let hadTurn = false;
+  setImmediate(() => hadTurn = true);
+  await using late = await other.openSandbox("late");
+  assertEquals(late.id, "zzz");
+  assert(hadTurn);
+  const error = await assertRejects(() => other.openSandbox("nobody"));
+  assert(isSandboxError(error, "SandboxNotFound"));
+
+  const { route } = contextOf(other).sockets;
+  let links = 0;
+  route.dump = function (request) {
+    const found = Connection.prototype.dump.call(this, request);
+    if (found.length >= SANDBOXES) links++;
+    return found as never;
+  };
+  for (const force of [false, true]) {
+    links = 0;
+    assertEquals(await other.removeSandbox("nobody", { force }), false);
+    assertEquals(links, 1);
+  }
 });
 
 Deno.test("listSandboxes() rejects when the directory of sandboxes cannot be read", async () => {

@@ -72,6 +72,15 @@ export function furtherLinks(
   );
 }
 
+/** The sandboxes of this node that links, shapers and ports say that they are of, by reading every link. */
+export function idsOfLinks(
+  { sockets, settings: { name } }: Pick<NodeContext, "sockets" | "settings">,
+): string[] {
+  return sockets.route.dump(dumpLinkNames()).flatMap(({ alias }) =>
+    idOfAlias(name, alias) ?? idOfFurtherAlias(name, alias) ?? []
+  );
+}
+
 /** Whether the link, shaper or port is there, and still that sandbox's. */
 export function isPodLink(
   { sockets, settings }: Pick<NodeContext, "sockets" | "settings">,

@@ -18,6 +18,7 @@ import { isSandboxError, SandboxError } from "../../errors.ts";
 import {
   deleteElements,
   findElementsOf,
+  idsOfElements,
   releaseHostPorts,
   tryReleaseAll,
 } from "../../hostport/host_ports.ts";
@@ -43,6 +44,7 @@ import {
   awaitGone,
   deletePodLinks,
   furtherLinks,
+  idsOfLinks,
   podLinks,
 } from "../node/pod_links.ts";
 import { ended, hasDatagrams } from "./live_ports.ts";
@@ -65,10 +67,42 @@ export interface RemoveOptions {
   readonly force?: boolean;
 }
 
+/** Which sandbox is meant, and what is known of it. */
+interface Meant {
+  /** Its `createdAt`; one that was made since is left alone. */
+  readonly incarnation?: string;
+  /** All that the kernel has something of; unless it is to be asked. */
+  readonly inKernel?: ReadonlySet<string>;
+}
+
+/**
+ * Removes what is left of a sandbox that has nothing in the state directory, by the ids that it may have had. The tables of the
+ * kernel are read once for all of them, and again only for one that they have something of; the event loop has its turn in
+ * between.
+ *
+ * @returns whether there was anything
+ * @throws {SandboxError}
+ */
+export async function removeLost(
+  context: NodeContext,
+  ids: readonly string[],
+  { force = false }: RemoveOptions,
+): Promise<boolean> {
+  if (ids.length === 0) return false;
+  context.state.refuseClosed();
+  const inKernel = new Set(idsOfLinks(context));
+  await turn();
+  for (const id of idsOfElements(context.sockets.nft)) inKernel.add(id);
+  let found = false;
+  for (const id of ids) {
+    found = await removeSandbox(context, id, { force, inKernel }) || found;
+  }
+  return found;
+}
+
 /**
  * Removes the sandbox `id`, whatever is left of it: record, link or namespace may be gone.
  *
- * @param options `incarnation` is the `createdAt` of the sandbox that is meant; one that was made since is left alone
  * @returns whether there was anything
  * @throws {SandboxError} `SandboxInUse`; `RecordInvalid` unless forced
  * @throws {CniPluginError} unless forced
@@ -76,7 +110,7 @@ export interface RemoveOptions {
 export async function removeSandbox(
   context: NodeContext,
   id: string,
-  options: RemoveOptions & { readonly incarnation?: string } = {},
+  options: RemoveOptions & Meant = {},
 ): Promise<boolean> {
   try {
     context.state.refuseClosed();
@@ -88,6 +122,7 @@ export async function removeSandbox(
     }
     if (!options.force) return found;
     context.state.removed.finishAll();
+    if (options.inKernel?.has(id) === false) return found;
     return await deleteHeldLinks(context, new Set([id])) || found;
   } catch (error) {
     throw explainRefusal(error, context.state);
@@ -132,7 +167,7 @@ const FOUND: GivenUp = { found: true, bridges: [] };
 async function giveUpSandbox(
   context: NodeContext,
   id: string,
-  options: RemoveOptions & { readonly incarnation?: string },
+  options: RemoveOptions & Meant,
 ): Promise<GivenUp> {
   for (;;) {
     const done = await giveUpDetached(context, id, options, false);
@@ -153,7 +188,7 @@ async function giveUpSandbox(
 async function giveUpDetached(
   context: NodeContext,
   id: string,
-  options: RemoveOptions & { readonly incarnation?: string },
+  options: RemoveOptions & Meant,
   isDetached: boolean,
 ): Promise<GivenUp | undefined> {
   const { state } = context;
@@ -194,9 +229,7 @@ interface Held extends Pick<LockedSandbox, "record" | "directory"> {
 async function giveUpLocked(
   context: NodeContext,
   id: string,
-  { force = false, incarnation }: RemoveOptions & {
-    readonly incarnation?: string;
-  },
+  { force = false, incarnation, inKernel }: RemoveOptions & Meant,
   isDetached: boolean,
   { record, directory, isNew = false }: Held,
 ): Promise<GivenUp | undefined> {
@@ -216,7 +249,9 @@ async function giveUpLocked(
   let found = !isNew;
   if (record === undefined) {
     NetworkNamespace.unpin(state.pinPath(id));
-    found = removeOrphans(context, id) || found;
+    if (inKernel?.has(id) !== false) {
+      found = removeOrphans(context, id) || found;
+    }
     // An earlier try may have come so far.
     state.removed.finishAll();
   } else {
