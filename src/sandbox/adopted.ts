@@ -7,8 +7,9 @@
 import { isSandboxError } from "../errors.ts";
 import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { NodeOptions } from "../spec/node_options.ts";
+import { parseSandboxSpec } from "../spec/parse.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";
-import type { Node } from "./node.ts";
+import { contextOf, type Node } from "./node.ts";
 import { openNode } from "./open_node.ts";
 import type { Sandbox } from "./sandbox.ts";
 
@@ -25,6 +26,23 @@ export async function openIfKnown(
     if (isSandboxError(error, "NodeNotFound")) return undefined;
     throw error;
   }
+}
+
+/**
+ * Refuses a spec of which no sandbox could be created on the node, as far as that is known before anything is made: by its
+ * fields, and by the node's links that its interfaces are to be made from.
+ *
+ * @throws {SandboxError} `InvalidSpec`
+ */
+export async function refuseImpossible(
+  node: Node,
+  spec: SandboxSpec,
+): Promise<void> {
+  const context = contextOf(node);
+  const podCidrs = context.pools.map(({ cidr }) => cidr);
+  const { interfaces } = parseSandboxSpec(spec, { podCidrs });
+  const { requireLinks } = await import("./upkeep.ts");
+  requireLinks(context, interfaces);
 }
 
 /** Removes a sandbox; a damaged record is set aside, and does not keep it from going. */

@@ -12,6 +12,7 @@ export {
   detachInterface,
   releaseInterfaces,
 } from "./pod/interfaces.ts";
+export { requireLinks } from "./pod/make_interface.ts";
 export { buildOnHostNetwork, buildUnrouted } from "./pod/build_unrouted.ts";
 export {
   bridgesLeftBy,

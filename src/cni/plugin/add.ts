@@ -3,11 +3,8 @@
  *
  * @module
  */
-import { isSandboxError } from "../../errors.ts";
 import { isKeptFor } from "../../hostport/kept_sockets.ts";
 import { createAdopted } from "../../sandbox/adopted.ts";
-import type { Node } from "../../sandbox/node.ts";
-import { openNode } from "../../sandbox/open_node.ts";
 import type { JsonObject } from "../model/json.ts";
 import type { PluginRequest } from "../model/network.ts";
 import { EMPTY_RESULT, parseResult } from "../model/result.ts";
@@ -17,7 +14,8 @@ import type { Invocation } from "./invocation.ts";
 import { lookInto, refuseExisting } from "./netns.ts";
 import { resultOf } from "./result.ts";
 import { createSharing } from "./shared_ports.ts";
-import { readWish, type Wish } from "./wish.ts";
+import { readWish } from "./wish.ts";
+import { openWished } from "./wished_node.ts";
 
 /** Makes the attachment, or changes nothing. */
 export async function add(
@@ -48,16 +46,4 @@ export async function add(
       request.cniVersion,
     );
   });
-}
-
-/** A node that is new needs pod CIDRs for its own network alone. */
-async function openWished({ node, spec }: Wish): Promise<Node> {
-  try {
-    return await openNode(node);
-  } catch (error) {
-    const isFine = isSandboxError(error, "NodeNotFound") &&
-      spec.attachment?.type === "none";
-    if (!isFine) throw error;
-    return await openNode({ ...node, podCidrs: [] });
-  }
 }

@@ -4,48 +4,85 @@
  * @module
  */
 import { fileSystemSpace } from "../../../ffi/file_system.ts";
-import { openNode } from "../../sandbox/open_node.ts";
-import { Problems } from "../../spec/problems.ts";
-import { readRuntimeConfig } from "../model/capabilities.ts";
+import { refuseImpossible } from "../../sandbox/adopted.ts";
+import type { Node } from "../../sandbox/node.ts";
 import { CniError, CniErrorCode } from "../model/error.ts";
 import type { PluginRequest } from "../model/network.ts";
+import { explained } from "./explain.ts";
 import { failureOf } from "./failure.ts";
-import { readSettings } from "./settings.ts";
-import { wiringKey } from "./wiring.ts";
+import type { Invocation } from "./invocation.ts";
+import { readWish, type Wish } from "./wish.ts";
+import { openWished } from "./wished_node.ts";
+
+/** ADD of a container of which the runtime says nothing. */
+const SOME_ADD: Invocation = {
+  command: "ADD",
+  containerID: "some",
+  netns: "/proc/thread-self/ns/net",
+  ifname: "eth0",
+  args: "",
+  mayBeOwnNamespace: false,
+};
 
 /**
- * Opens the node, which makes it when it is new and mends it when it has lost something, counts its free addresses, and looks
- * whether there is room for what is noted of a container.
+ * Reads the configuration as ADD does, and looks for the links that it names; opens the node, which makes it when it is new and
+ * mends it when it has lost something, counts its free addresses, and looks whether there is room for what is noted of a
+ * container.
  *
  * @throws {CniError} 50 when ADD would fail
  */
 export async function status(request: PluginRequest): Promise<void> {
-  const problems = new Problems();
-  const { ipRanges = [] } = readRuntimeConfig(request.runtimeConfig);
+  const read = () =>
+    withSomeAddresses(readWish(SOME_ADD, request, { hasDefaultRoute: false }));
   try {
-    const settings = problems.finish(
-      readSettings(request.raw, ipRanges, problems),
-    );
-    // Without pod CIDRs a node is made for the networks of others.
-    await using node = await openNode({
-      ...wiringKey(request.raw) === undefined ? {} : { podCidrs: [] },
-      ...settings.node,
+    await explained(read, async () => {
+      const wish = read();
+      await using node = await openWished(wish);
+      requireRoom(node.stateDir);
+      await refuseImpossible(node, wish.spec);
+      if (wish.spec.attachment?.type !== "none") requireAddresses(node);
     });
-    requireRoom(node.stateDir);
-    if (wiringKey(request.raw) !== undefined) return;
-    const free = node.freeAddresses();
-    const full = node.podCidrs.filter((_, i) => free[i] === 0n);
-    if (full.length > 0) {
-      throw unavailable(
-        `all addresses of ${
-          full.join(" and ")
-        } are taken: remove containers, or give the node a larger pod CIDR`,
-      );
-    }
   } catch (error) {
     const { message, details } = failureOf(error);
     throw unavailable(message, details);
   }
+}
+
+/**
+ * On networks of others the runtime may give addresses, also of an IP version of which the configuration has none: whether
+ * gateways and routes go with them is known when it does.
+ */
+function withSomeAddresses(wish: Wish): Wish {
+  const interfaces = wish.spec.interfaces?.map((own) => {
+    const { addresses = [], gateways = [], routes = [], attachment } = own;
+    const ranges = attachment.type === "bridge" ? attachment.ranges ?? [] : [];
+    const given = [...addresses, ...ranges.map(({ network }) => network)];
+    const led = [...gateways, ...routes.map(({ destination }) => destination)];
+    const missing = led.filter((text) => !given.some(isLike(text)));
+    const some = EVERYWHERE.filter((text) => missing.some(isLike(text)));
+    return { ...own, addresses: [...addresses, ...some] };
+  });
+  const spec = { ...wish.spec, ...interfaces !== undefined && { interfaces } };
+  return { ...wish, spec };
+}
+
+/** Each in one half of all addresses of its IP version. */
+const EVERYWHERE = ["0.0.0.1/1", "128.0.0.1/1", "::1/1", "8000::1/1"];
+
+/** Whether texts are of one IP version. */
+function isLike(one: string): (other: string) => boolean {
+  return (other) => one.includes(":") === other.includes(":");
+}
+
+function requireAddresses(node: Node): void {
+  const free = node.freeAddresses();
+  const full = node.podCidrs.filter((_, i) => free[i] === 0n);
+  if (full.length === 0) return;
+  throw unavailable(
+    `all addresses of ${
+      full.join(" and ")
+    } are taken: remove containers, or give the node a larger pod CIDR`,
+  );
 }
 
 /** Opening a node that is in order writes nothing, and ADD does. */

@@ -92,23 +92,39 @@ export function recordedPort(
 /**
  * Makes the bridge ready. The user's own is only looked at.
  *
- * @param path of the interface in what the caller wrote
- * @throws {SandboxError} `InvalidSpec` when the link is no bridge, or the user's own and not as it should be
+ * @throws {SandboxError} as {@linkcode findUsableBridge}
  */
 export function readyBridge(
   context: NodeContext,
   spec: BridgeSpec,
   path: string,
 ): Link {
+  const found = findUsableBridge(context, spec, path);
+  return found !== undefined && !isOwnBridge(found)
+    ? found
+    : ensureBridge(bridgeSite(context), wantedBridge(context, spec));
+}
+
+/**
+ * Looks at the bridge; undefined when it is still to be made.
+ *
+ * @param path of the interface in what the caller wrote
+ * @throws {SandboxError} `InvalidSpec` when the link is no bridge, or the user's own and not as it should be
+ */
+export function findUsableBridge(
+  context: NodeContext,
+  spec: BridgeSpec,
+  path: string,
+): Link | undefined {
   const { route } = context.sockets;
   const at = (key: string) => joinPath(joinPath(path, "attachment"), key);
   const found = findBridge(route, spec.bridge);
   if (found !== undefined && found.kind !== "bridge") {
     throw refusal(at("bridge"), spec.bridge, "the link is no bridge");
   }
-  const wanted = wantedBridge(context, spec);
   if (found !== undefined && !isOwnBridge(found)) {
-    const [missing] = missingAddresses(route, found.index, wanted.addresses);
+    const { addresses } = wantedBridge(context, spec);
+    const [missing] = missingAddresses(route, found.index, addresses);
     if (missing !== undefined) {
       throw refusal(
         at("nodeAddresses"),
@@ -123,9 +139,8 @@ export function readyBridge(
         "leave it out: the bridge is not podnet's, and whose source is changed is its owner's to say",
       );
     }
-    return found;
   }
-  return ensureBridge(bridgeSite(context), wanted);
+  return found;
 }
 
 /**

@@ -25,6 +25,7 @@ import { joinPath, refusal } from "../../spec/problems.ts";
 import type { NormalisedInterface } from "../../spec/sandbox_spec.ts";
 import {
   claimAll,
+  findUsableBridge,
   readyBridge,
   recordedPort,
   wantedBridge,
@@ -85,9 +86,38 @@ export function linkOf(
   { attachment }: NormalisedInterface,
   path: string,
 ): Link {
-  if (attachment.type === "bridge") {
-    return readyBridge(context, attachment, path);
+  return attachment.type === "bridge"
+    ? readyBridge(context, attachment, path)
+    : requireLink(context, attachment, path);
+}
+
+/**
+ * Looks for the links of the node that interfaces are to be made from.
+ *
+ * @throws {SandboxError} `InvalidSpec` at the one whose link is missing, or not to be used
+ */
+export function requireLinks(
+  context: NodeContext,
+  interfaces: readonly NormalisedInterface[],
+): void {
+  for (const { name, attachment } of interfaces) {
+    const path = joinPath("interfaces", name);
+    if (attachment.type === "bridge") {
+      findUsableBridge(context, attachment, path);
+    } else {
+      requireLink(context, attachment, path);
+    }
   }
+}
+
+function requireLink(
+  context: NodeContext,
+  attachment: Exclude<
+    NormalisedInterface["attachment"],
+    { readonly type: "bridge" }
+  >,
+  path: string,
+): Link {
   const { route } = context.sockets;
   const [key, name] = attachment.type === "macvlan"
     ? ["parent", attachment.parent] as const

@@ -344,39 +344,3 @@ Deno.test("P12: CHECK finds what is not as ADD made it", async () => {
   const elsewhere = { ...attachment, netns: await machine.container("d") };
   await machine.fails(104, "CHECK", elsewhere, checked);
 });
-
-Deno.test("P13: STATUS tells of an empty pool, and of a configuration that cannot work", async () => {
-  await using machine = await PluginHost.start();
-  const config = machine.config({ podCidrs: ["10.77.0.0/30"] });
-  await machine.ok("STATUS", undefined, config);
-  const attachment = { containerID: "c", netns: await machine.container("c") };
-  await machine.add(attachment, config);
-  const { msg } = await machine.fails(50, "STATUS", undefined, config);
-  assertStringIncludes(msg, "10.77.0.0/30");
-  await machine.ok("DEL", attachment, config);
-  await machine.ok("STATUS", undefined, config);
-  await machine.fails(50, "STATUS", undefined, { ...config, ipMasq: false });
-  // Where nothing can be noted, nothing can be added.
-  const stateDir = `${machine.host.stateDir}/small`;
-  await machine.host.ok("node", "down");
-  await machine.sh(
-    `mkdir ${stateDir}; mount -t tmpfs -o size=64k,mode=0700 tmpfs ${stateDir}`,
-  );
-  const small = { ...config, stateDir };
-  await machine.ok("STATUS", undefined, small);
-  await machine.sh(`dd if=/dev/zero of=${stateDir}/all 2>/dev/null || true`);
-  const noRoom = await machine.fails(50, "STATUS", undefined, small);
-  assertStringIncludes(noRoom.msg, "is full");
-  await machine.sh(`rm ${stateDir}/all; mount -o remount,ro ${stateDir}`);
-  const readOnly = await machine.fails(50, "STATUS", undefined, small);
-  assertStringIncludes(readOnly.msg, "is read-only");
-  await machine.sh(`mount -o remount,rw ${stateDir}`);
-  await machine.ok("STATUS", undefined, small);
-  // As root of a container without privileges.
-  const { code, stdout } = await machine.host.runWith(JSON.stringify(config), [
-    ...["env", "-i", "CNI_COMMAND=STATUS", "/usr/bin/setpriv"],
-    ...["--bounding-set=-all", `${machine.directory}/bin/podnet`],
-  ]);
-  assertEquals([code, JSON.parse(stdout).code], [1, 50]);
-  assertStringIncludes(JSON.parse(stdout).msg, "CAP_NET_ADMIN");
-});
