@@ -11,7 +11,7 @@ import type { PluginRequest } from "../model/network.ts";
 import { explained } from "./explain.ts";
 import { failureOf } from "./failure.ts";
 import type { Invocation } from "./invocation.ts";
-import { readWish, type Wish } from "./wish.ts";
+import { addressesOf, readWish, type Wish } from "./wish.ts";
 import { openWished } from "./wished_node.ts";
 
 /** ADD of a container of which the runtime says nothing. */
@@ -54,9 +54,8 @@ export async function status(request: PluginRequest): Promise<void> {
  */
 function withSomeAddresses(wish: Wish): Wish {
   const interfaces = wish.spec.interfaces?.map((own) => {
-    const { addresses = [], gateways = [], routes = [], attachment } = own;
-    const ranges = attachment.type === "bridge" ? attachment.ranges ?? [] : [];
-    const given = [...addresses, ...ranges.map(({ network }) => network)];
+    const { addresses = [], gateways = [], routes = [] } = own;
+    const given = addressesOf(own);
     const led = [...gateways, ...routes.map(({ destination }) => destination)];
     const missing = led.filter((text) => !given.some(isLike(text)));
     const some = EVERYWHERE.filter((text) => missing.some(isLike(text)));

@@ -6,7 +6,7 @@
 import { Cidr } from "../../net/cidr.ts";
 import type { NodeOptions } from "../../spec/node_options.ts";
 import { Problems } from "../../spec/problems.ts";
-import type { SandboxSpec } from "../../spec/sandbox_spec.ts";
+import type { InterfaceSpec, SandboxSpec } from "../../spec/sandbox_spec.ts";
 import {
   readRuntimeConfig,
   type RuntimeConfig,
@@ -103,6 +103,14 @@ export function readWish(
       spec: new Map([...places, ...wired.places]),
     },
   };
+}
+
+/** The addresses that an interface on a network of others is given, and the networks that it is given some of. */
+export function addressesOf(
+  { addresses = [], attachment }: InterfaceSpec,
+): string[] {
+  const ranges = attachment.type === "bridge" ? attachment.ranges ?? [] : [];
+  return [...addresses, ...ranges.map(({ network }) => network)];
 }
 
 /** What only an interface on podnet's own network has. */

@@ -334,3 +334,29 @@ Deno.test("what cannot be wired is told by the keys of the configuration, and le
   assertEquals(await traces(machine), []);
   assertEquals(await machine.sh("ip -n c -o link | wc -l"), "1\n");
 });
+
+Deno.test("a result of a version that needs an address is refused before there is an interface without one", async () => {
+  await using machine = await PluginHost.start();
+  const netns = await machine.container("c");
+  const attachment = { containerID: "c", netns };
+  const { cniVersion: _, ...config } = machine.config({ bridge: "cni0" });
+  const links = "ip -n c -o link | wc -l; ip -o link show type bridge";
+  for (const old of [config, { ...config, cniVersion: "0.2.0" }]) {
+    // The second one does not find what the first one left.
+    for (const _again of [1, 2]) {
+      const { details } = await machine.fails(7, "ADD", attachment, old);
+      assertStringIncludes(details, "cniVersion: ");
+    }
+    assertEquals(await machine.sh(links), "1\n");
+    // The plugin before has one.
+    const prevResult = { ip4: { ip: "192.0.2.7/24" } };
+    await machine.add(attachment, {
+      ...old,
+      prevResult: { cniVersion: "0.2.0", ...prevResult },
+    });
+    await machine.ok("DEL", attachment, old);
+  }
+  await machine.add(attachment, { ...config, cniVersion: "0.3.0" });
+  await machine.ok("DEL", attachment, config);
+  assertEquals(await traces(machine), []);
+});
