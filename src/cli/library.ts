@@ -13,6 +13,7 @@ export { NetlinkError } from "../netlink/netlink_error.ts";
 export { contextOf } from "../sandbox/node.ts";
 export { blockUntilGone } from "../sandbox/node/pod_links.ts";
 export { openNode } from "../sandbox/open_node.ts";
+export { recordedSandboxes } from "../sandbox/recorded_sandboxes.ts";
 
 /** Loads what is otherwise loaded when it is asked for. */
 export async function loadUpkeep(): Promise<void> {

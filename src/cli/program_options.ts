@@ -3,9 +3,10 @@
  *
  * @module
  */
+import type { NodeOptions } from "../../mod.ts";
 import type { ProgramKind, ProgramPaths } from "../install/program.ts";
 import { type Command, defineCommand } from "./command.ts";
-import type { GlobalValues, OptionTable, OptionValues } from "./options.ts";
+import type { OptionTable, OptionValues } from "./options.ts";
 import { print } from "./output.ts";
 import { nodeSelection } from "./session.ts";
 import { UsageError } from "./usage.ts";
@@ -109,11 +110,20 @@ export function defineUninstall<const D extends OptionTable>(
     ],
     examples,
     async run({ options, global }) {
-      const { uninstallProgram } = await import("../install/program.ts");
+      const { configuredStateDir, uninstallProgram } = await import(
+        "../install/program.ts"
+      );
       const { kind, isIts } = await load();
       // Sound because the command was given these options and one more.
       const given = paths(options as OptionValues<D>);
-      if (!options["force"]) await refuseWhileUsed(global, program, isIts);
+      if (!options["force"]) {
+        const stateDir = configuredStateDir(kind, given);
+        const selections = [
+          nodeSelection(global),
+          ...stateDir === undefined ? [] : [{ stateDir }],
+        ];
+        await refuseWhileUsed(selections, program, isIts);
+      }
       for (const path of uninstallProgram(kind, given)) print(path);
       return 0;
     },
@@ -121,32 +131,31 @@ export function defineUninstall<const D extends OptionTable>(
 }
 
 /**
- * Keeps a program from going while it is needed to take networks away.
+ * Keeps a program from going while it is needed to take networks away. It is the same program for all nodes, so those of the
+ * state directory count, whichever is selected, and those of the one that the installed configuration names.
  *
  * @param program what it is to people
  * @param isIts whether a sandbox of these labels was made by it
  * @throws {UsageError}
  */
 async function refuseWhileUsed(
-  global: GlobalValues,
+  selections: readonly Pick<NodeOptions, "name" | "stateDir">[],
   program: string,
   isIts: (labels: Readonly<Record<string, string>>) => boolean,
 ): Promise<void> {
-  const { isSandboxError, openNode } = await import("./library.ts");
-  try {
-    await using node = await openNode(nodeSelection(global));
-    const its = (await node.listSandboxes()).filter(({ labels }) =>
-      isIts(labels ?? {})
-    ).length;
-    if (its === 0) return;
+  const { recordedSandboxes } = await import("./library.ts");
+  for (const selection of selections) {
+    const its = recordedSandboxes(selection).filter(({ labels }) =>
+      isIts(labels)
+    );
+    if (its.length === 0) continue;
+    const nodes = [...new Set(its.map(({ node }) => node))];
     throw new UsageError(
-      `${its} ${
-        its === 1 ? "container has its" : "containers have their"
-      } network from ${program}: remove ${
-        its === 1 ? "it" : "them"
+      `${its.length} ${
+        its.length === 1 ? "container has its" : "containers have their"
+      } network from ${program}, on node ${nodes.join(" and ")}: remove ${
+        its.length === 1 ? "it" : "them"
       } first, or uninstall with --force`,
     );
-  } catch (error) {
-    if (!isSandboxError(error, "NodeNotFound")) throw error;
   }
 }

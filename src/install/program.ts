@@ -22,6 +22,8 @@ import { isLauncher, type LauncherKind, launcherText } from "./launcher.ts";
 export interface ProgramKind extends LauncherKind {
   /** Whether a configuration of this text is the program's own, and may be replaced and removed. */
   readonly isOwnConfiguration: (text: string) => boolean;
+  /** The state directory that a configuration of the program's own names. */
+  readonly stateDirOf?: (text: string) => string | undefined;
 }
 
 /** Where the program's files are; all of them absolute paths. */
@@ -115,6 +117,19 @@ export function uninstallProgram(
   removeIfEmpty(library);
   if (removeCache(cache)) removed.push(cache);
   return removed;
+}
+
+/**
+ * The state directory that the installed configuration names, if there is one and it does.
+ *
+ * @throws {SyscallError}
+ */
+export function configuredStateDir(
+  { stateDirOf }: ProgramKind,
+  { configuration }: ProgramPaths,
+): string | undefined {
+  const text = configuration === undefined ? undefined : textOf(configuration);
+  return text === undefined ? undefined : stateDirOf?.(text);
 }
 
 /** A directory appears with all of its files, under a name that tells what is in it. */

@@ -11,7 +11,8 @@ export const OCI_HOOK: ProgramKind = {
   command: "podnet oci-hook",
   permissions: [],
   words: ["oci-hook"],
-  isOwnConfiguration: isOwnHooksFile,
+  isOwnConfiguration: (text) => ownHook(text) !== undefined,
+  stateDirOf,
 };
 
 /** What the hook is started with. */
@@ -57,12 +58,24 @@ function format(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** Whether a file of this text is of a hook whose executable has podnet's name. */
-function isOwnHooksFile(text: string): boolean {
+/** What a file of this text starts, if that has the name of podnet's executable. */
+function ownHook(text: string): { readonly args?: unknown } | undefined {
   try {
-    const path: unknown = JSON.parse(text)?.hook?.path;
-    return typeof path === "string" && path.endsWith("/podnet-oci-hook");
+    const hook = JSON.parse(text)?.hook;
+    const path: unknown = hook?.path;
+    return typeof path === "string" && path.endsWith("/podnet-oci-hook")
+      ? hook
+      : undefined;
   } catch {
-    return false;
+    return undefined;
   }
+}
+
+/** The state directory among the arguments that the hook of this file is started with. */
+function stateDirOf(text: string): string | undefined {
+  const args: unknown = ownHook(text)?.args;
+  if (!Array.isArray(args)) return undefined;
+  const at = args.indexOf("--state-dir");
+  const stateDir: unknown = at < 0 ? undefined : args[at + 1];
+  return typeof stateDir === "string" ? stateDir : undefined;
 }

@@ -19,7 +19,7 @@ export interface Outcome {
 }
 
 /** `podnet` with the permissions that its help names. */
-function podnetCommand(
+export function podnetCommand(
   args: readonly string[],
   permissions: readonly string[] = [],
 ): string[] {

@@ -1,5 +1,6 @@
 /** `podnet oci-hook install`, `config` and `uninstall`: what they write, for whom, and what they leave alone. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { podnetCommand } from "../cli/host.ts";
 import { InstallHost } from "../cli/install_host.ts";
 import { exists } from "./hooked.ts";
 
@@ -97,13 +98,14 @@ Deno.test("podnet oci-hook leaves alone what is not podnet's, and does not go wh
   try {
     const made = await call({ ...container, status: "creating", pid });
     assertEquals(made, { code: 0, stdout: "", stderr: "" });
-    const used = await host.podnet(
-      "oci-hook",
-      "uninstall",
-      ...machine.directories("hooks"),
-    );
-    assertEquals(used.code, 2);
-    assertStringIncludes(used.stderr, "1 container has its network");
+    for (const selection of [[], ["--state-dir", `${directory}/state`]]) {
+      const used = await host.run(...podnetCommand([
+        ...["oci-hook", "uninstall", "--node", "other", ...selection],
+        ...machine.directories("hooks"),
+      ]));
+      assertEquals(used.code, 2);
+      assertStringIncludes(used.stderr, "1 container has its network");
+    }
   } finally {
     Deno.kill(pid, "SIGKILL");
     await reader.cancel();

@@ -47,14 +47,16 @@ const CAPABILITIES: readonly string[] = [
   "cgroupPath",
 ];
 
-/** Whether a file of this text has a network whose only plugin is podnet. */
-function isOwnConflist(text: string): boolean {
+/** What a network whose only plugin is podnet says to it; undefined when the file of this text has none. */
+function ownPlugin(text: string): Record<string, unknown> | undefined {
   try {
     const { plugins } = JSON.parse(text);
     return Array.isArray(plugins) && plugins.length === 1 &&
-      plugins[0]?.type === PLUGIN_TYPE;
+        plugins[0]?.type === PLUGIN_TYPE
+      ? plugins[0]
+      : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
@@ -64,5 +66,9 @@ export const CNI_PLUGIN: ProgramKind = {
   command: "podnet cni",
   permissions: ["--allow-env=CNI_*"],
   words: [],
-  isOwnConfiguration: isOwnConflist,
+  isOwnConfiguration: (text) => ownPlugin(text) !== undefined,
+  stateDirOf: (text) => {
+    const stateDir = ownPlugin(text)?.["stateDir"];
+    return typeof stateDir === "string" ? stateDir : undefined;
+  },
 };

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { CNI_PLUGIN, conflistText } from "../../../src/cni/install/conflist.ts";
 import { launcherText } from "../../../src/install/launcher.ts";
 import { parseNetworkList } from "../../../src/cni/model/mod.ts";
+import { podnetCommand } from "../../cli/host.ts";
 import { Chain, PluginHost } from "./driver.ts";
 
 function* filesBelow(path: string): Generator<string> {
@@ -115,6 +116,39 @@ Deno.test("podnet cni leaves alone what is not podnet's, and does not go while c
   assertEquals(wrong.code, 2);
   const relative = await host.podnet("cni", "install", "--bin-dir", "bin");
   assertEquals(relative.code, 2);
+});
+
+Deno.test("podnet cni uninstall sees the containers of every node, in the state directory of the configuration too", async () => {
+  await using machine = await PluginHost.start();
+  const { host } = machine;
+  const attachments = await Promise.all(["c", "d"].map(async (name) => ({
+    containerID: name,
+    netns: await machine.container(name),
+  })));
+  for (const attachment of attachments) {
+    await machine.add(attachment, machine.config());
+  }
+  const uninstall = ["cni", "uninstall", ...machine.directories()];
+  const selections = [
+    ["--node", "other"],
+    ["--node", "other", "--state-dir", `${machine.directory}/state`],
+  ];
+  for (const selection of selections) {
+    const { code, stdout, stderr } = await host.run(
+      ...podnetCommand([...uninstall, ...selection]),
+    );
+    assertEquals([code, stdout], [2, ""]);
+    assertStringIncludes(
+      stderr,
+      "2 containers have their network from the plugin, on node test",
+    );
+  }
+  for (const attachment of attachments) {
+    await machine.ok("DEL", attachment, machine.config());
+  }
+  await host.ok("create", "no-container");
+  await host.ok(...uninstall);
+  await host.ok("rm", "no-container");
 });
 
 Deno.test("the configuration that podnet cni install writes makes runtimes use podnet", async () => {
