@@ -46,8 +46,8 @@ export interface ProgramFiles {
   readonly entry: string;
   /** Modules by name. */
   readonly modules: ReadonlyMap<string, string>;
-  /** The configuration's text; for a path of it only. */
-  readonly configuration?: string;
+  /** Makes the configuration's text, of that which is there; for a path of it only. */
+  readonly configuration?: (before: string | undefined) => string;
 }
 
 /** Something that is in the way of an installation. The message says what to do. */
@@ -83,7 +83,11 @@ export function installProgram(
     ...replace(launcher, text, 0o755),
     ...paths.configuration === undefined || configuration === undefined
       ? []
-      : replace(paths.configuration, configuration, 0o644),
+      : replace(
+        paths.configuration,
+        configuration(textOf(paths.configuration)),
+        0o644,
+      ),
   ];
   for (const other of versionsIn(library)) {
     if (other !== version) removeDirectory(`${library}/${other}`);
@@ -165,7 +169,7 @@ function refuseForeign(
     const text = textOf(path);
     if (text === undefined || isOwn(text)) return;
     throw new InstallationError(
-      `${path} is not podnet's: move it away, or choose another directory`,
+      `${path} is not podnet's, or damaged: mend it, move it away, or choose another directory`,
     );
   };
   refuse(launcher, (text) => isLauncher(kind, text));

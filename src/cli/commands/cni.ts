@@ -54,6 +54,7 @@ export const cniInstall = defineCommand({
   },
   notes: [
     INSTALLED,
+    "What stands in the configuration stays, but for what options say.",
     "Runtimes that read the configuration directory use podnet from then on; see docs/cni-plugin.md.",
   ],
   examples: [
@@ -68,14 +69,21 @@ export const cniInstall = defineCommand({
     const { filesInFront } = await import("../../install/in_front.ts");
     const { install } = await import("../program_setup.ts");
     const paths = pluginPaths(options);
-    const configuration = conflistText({
-      network: networkName(options.network),
-      ...chooseNode(nodeSelection(global), options["pod-cidr"]),
-    });
+    const network = networkName(options.network);
+    const { node, stateDir, podCidrs } = chooseNode(
+      nodeSelection(global),
+      options["pod-cidr"],
+    );
+    const said = {
+      ...options.network !== undefined && { network },
+      ...global.node !== undefined && { node },
+      ...stateDir !== undefined && { stateDir },
+      ...podCidrs.length > 0 && { podCidrs },
+    };
     const written = await install(CNI_PLUGIN, paths, {
       entries: ["cni_plugin"],
       deno: denoPath(options),
-      configuration,
+      configuration: (before) => conflistText({ network, node }, said, before),
       trial: [],
     });
     for (const path of written) print(path);

@@ -156,7 +156,7 @@ export const ociHookInstall = defineCommand({
     const written = await install(OCI_HOOK, hookPaths(options), {
       entries: ["main"],
       deno: denoPath(options),
-      configuration: hooksFileText(invocation, ANNOTATION_PREFIX),
+      configuration: () => hooksFileText(invocation, ANNOTATION_PREFIX),
       trial: ["config"],
     });
     for (const path of written) print(path);

@@ -15,25 +15,46 @@ export interface ConflistOptions extends NodeChoice {
 /** The name of the plugin's executable. */
 export const PLUGIN_TYPE = "podnet";
 
-/** The file's text. */
+/**
+ * The file's text. What stands in a file of podnet's that is there stays, but for what is said now; what it lacks is added. When
+ * nothing changes it is the very text.
+ *
+ * @param usual what a file says of which nobody says anything
+ * @param before the text of the file that is there
+ */
 export function conflistText(
-  { network, node, stateDir, podCidrs }: ConflistOptions,
+  usual: Pick<ConflistOptions, "network" | "node">,
+  { network, ...said }: Partial<ConflistOptions>,
+  before?: string,
 ): string {
+  const there = before === undefined ? {} : JSON.parse(before);
+  const own = before === undefined ? {} : ownPlugin(before) ?? {};
   const plugin = {
-    type: PLUGIN_TYPE,
-    node,
-    ...stateDir !== undefined && { stateDir },
-    ...podCidrs.length > 0 && { podCidrs },
-    capabilities: Object.fromEntries(CAPABILITIES.map((name) => [name, true])),
+    ...completed(own, { type: PLUGIN_TYPE, node: usual.node }),
+    ...said,
+    capabilities: completed(
+      Object(own["capabilities"]),
+      Object.fromEntries(CAPABILITIES.map((name) => [name, true])),
+    ),
   };
   const list = {
-    // What every runtime in use understands; newer ones take the highest of the list.
-    cniVersion: "1.0.0",
-    cniVersions: ["1.0.0", "1.1.0"],
-    name: network,
+    ...completed(there, {
+      // What every runtime in use understands; newer ones take the highest of the list.
+      cniVersion: "1.0.0",
+      cniVersions: ["1.0.0", "1.1.0"],
+      name: usual.network,
+    }),
+    ...network !== undefined && { name: network },
     plugins: [plugin],
   };
-  return `${JSON.stringify(list, null, 2)}\n`;
+  return before !== undefined && JSON.stringify(list) === JSON.stringify(there)
+    ? before
+    : `${JSON.stringify(list, null, 2)}\n`;
+}
+
+/** An object with what it lacks behind what it has. */
+function completed(there: object, usual: object): object {
+  return { ...there, ...usual, ...there };
 }
 
 /** What the plugin wants to be told of containers. */

@@ -1,6 +1,6 @@
 /** `podnet cni install` and `uninstall`: what they write, beside runtimes that read, and with hardly any environment. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { CNI_PLUGIN, conflistText } from "../../../src/cni/install/conflist.ts";
+import { CNI_PLUGIN } from "../../../src/cni/install/conflist.ts";
 import { launcherText } from "../../../src/install/launcher.ts";
 import { parseNetworkList } from "../../../src/cni/model/mod.ts";
 import { podnetCommand } from "../../cli/host.ts";
@@ -151,6 +151,69 @@ Deno.test("podnet cni uninstall sees the containers of every node, in the state 
   await host.ok("rm", "no-container");
 });
 
+Deno.test("podnet cni install keeps what is written in the configuration, but for what options say", async () => {
+  await using machine = await PluginHost.start();
+  const { host, directory } = machine;
+  const path = `${directory}/conf/10-podnet.conflist`;
+  const read = () => JSON.parse(Deno.readTextFileSync(path));
+  const install = async (...options: readonly string[]) => {
+    const words = ["cni", "install", ...machine.directories(), ...options];
+    const { code, stdout, stderr } = await host.run(...podnetCommand(words));
+    assertEquals([code, stderr], [0, ""]);
+    return stdout;
+  };
+  await install("--pod-cidr", "10.244.1.0/24", "--node", "a");
+  const { plugins: [plugin], ...list } = read();
+  assertEquals(plugin.podCidrs, ["10.244.1.0/24"]);
+  // Of an earlier version, which knew less.
+  const { aliases: _, ...capabilities } = plugin.capabilities;
+  const edited = {
+    ...list,
+    disableCheck: true,
+    name: "blue",
+    plugins: [{
+      ...plugin,
+      ipMasq: false,
+      capabilities: { ...capabilities, ips: false },
+    }],
+  };
+  const text = `${JSON.stringify(edited, null, "\t")}\n`;
+  Deno.writeTextFileSync(path, text);
+  const expected = structuredClone(edited);
+  expected.plugins[0].capabilities.aliases = true;
+  assertEquals(await install("--node", "a"), `${path}\n`);
+  assertEquals(read(), expected);
+  // Written in another way it says the same.
+  const own = JSON.stringify(expected);
+  Deno.writeTextFileSync(path, own);
+  assertEquals(await install(), "");
+  assertEquals(Deno.readTextFileSync(path), own);
+  await install(
+    ...["--node", "b", "--network", "red", "--state-dir", "/run/other"],
+    ...["--pod-cidr", "10.244.2.0/24"],
+  );
+  expected.name = "red";
+  Object.assign(expected.plugins[0], {
+    node: "b",
+    stateDir: "/run/other",
+    podCidrs: ["10.244.2.0/24"],
+  });
+  assertEquals(read(), expected);
+  // What cannot be read, or is more than podnet's, is not changed, nor is anything else.
+  const chain = { ...expected, plugins: [...expected.plugins, { type: "x" }] };
+  for (const text of [own.slice(0, -1), JSON.stringify(chain)]) {
+    Deno.writeTextFileSync(path, text);
+    const before = inodes(directory);
+    const { code, stderr } = await host.podnet(
+      ...["cni", "install", ...machine.directories()],
+    );
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, `${path} is not podnet's, or damaged`);
+    assertEquals(Deno.readTextFileSync(path), text);
+    assertEquals(inodes(directory), before);
+  }
+});
+
 Deno.test("the configuration that podnet cni install writes makes runtimes use podnet", async () => {
   await using machine = await PluginHost.start();
   await machine.host.ok(
@@ -221,6 +284,4 @@ Deno.test("paths with spaces and quotes are words of the launcher", () => {
   assertStringIncludes(text, "'/opt/my deno/deno'");
   assertStringIncludes(text, "'/lib/it'\\''s/cni.js'");
   assertStringIncludes(text, "DENO_DIR='/var/cache/$x'");
-  const conflist = conflistText({ network: "n", node: "a", podCidrs: [] });
-  assertEquals(parseNetworkList(conflist).plugins.length, 1);
 });
