@@ -16,7 +16,7 @@ import type { Invocation } from "./invocation.ts";
 import { lookInto, refuseExisting } from "./netns.ts";
 import { resultOf } from "./result.ts";
 import { createSharing } from "./shared_ports.ts";
-import { addressesOf, readWish, type Wish } from "./wish.ts";
+import { addressesOf, readWish, specOn, type Wish } from "./wish.ts";
 import { openWished } from "./wished_node.ts";
 
 /** Makes the attachment, or changes nothing. */
@@ -40,7 +40,7 @@ export async function add(
     });
     const sandbox = await createAdopted(
       node,
-      wish.spec,
+      specOn(wish, node.podCidrs),
       container.id,
       (spec) => createSharing(node, spec),
     );

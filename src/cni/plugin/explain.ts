@@ -10,7 +10,7 @@ import { parseNodeOptions } from "../../spec/node_options.ts";
 import { parseSandboxSpec } from "../../spec/parse.ts";
 import { invalidConfig } from "./failure.ts";
 import { invalidEnvironment } from "./invocation.ts";
-import type { Places, Wish } from "./wish.ts";
+import { type Places, specOn, type Wish } from "./wish.ts";
 
 /** Does something; when the input is what is wrong, tells every problem of it. */
 export async function explained<T>(
@@ -43,18 +43,19 @@ function allProblems(
     wish = read();
   });
   if (wish === undefined) return found;
-  const { node, spec, places } = wish as Wish;
-  let podCidrs: readonly Cidr[] = [];
+  const { node, places } = wish;
+  let podCidrs: readonly string[] = [];
   found.push(
     ...problemsOf(() => {
-      const { podCidrs: valid = [] } = parseNodeOptions(node, hostName);
-      podCidrs = valid.map((text) => Cidr.parse(text));
+      ({ podCidrs = [] } = parseNodeOptions(node, hostName));
     }).map((problem) => placed(problem, places.node)),
   );
   // Without networks, every address would be outside of them.
   if (found.length === 0 && podCidrs.length > 0) {
+    const spec = specOn(wish, podCidrs);
+    const context = { podCidrs: podCidrs.map((text) => Cidr.parse(text)) };
     found.push(
-      ...problemsOf(() => parseSandboxSpec(spec, { podCidrs })).map((problem) =>
+      ...problemsOf(() => parseSandboxSpec(spec, context)).map((problem) =>
         placed(problem, places.spec)
       ),
     );

@@ -18,7 +18,7 @@ const WILDCARDS: ReadonlyMap<string, 4 | 6> = new Map([
  */
 export function hostPorts(
   mappings: readonly CapabilityPort[],
-  families: readonly (4 | 6 | undefined)[],
+  families: readonly (4 | 6)[],
 ): PortMapping[] {
   const wanted = mappings.filter(({ hostIP = "" }) => {
     const family = WILDCARDS.get(hostIP);

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import { Cidr } from "../../net/cidr.ts";
+import type { IdentifiedSpec } from "../../sandbox/adopted.ts";
 import type { NodeOptions } from "../../spec/node_options.ts";
 import { Problems } from "../../spec/problems.ts";
 import type { InterfaceSpec, SandboxSpec } from "../../spec/sandbox_spec.ts";
 import {
+  type CapabilityPort,
   readRuntimeConfig,
   type RuntimeConfig,
 } from "../model/capabilities.ts";
@@ -27,7 +28,9 @@ import { readWiring, wiringKey } from "./wiring.ts";
 /** What ADD is to make. */
 export interface Wish {
   readonly node: NodeOptions;
-  readonly spec: SandboxSpec & { readonly id: string };
+  readonly spec: IdentifiedSpec;
+  /** Host ports, which the spec has not yet: what of them there can be is the node's to say. */
+  readonly ports: readonly CapabilityPort[];
   /** What the result says of names; undefined to say nothing. */
   readonly dns: ResultDns | undefined;
   /** Where stands what the library has another name for. */
@@ -67,6 +70,7 @@ export function readWish(
   const places = specPlaces(container, capabilities, settings);
   const others = {
     node: settings.node,
+    ports: capabilities.portMappings ?? [],
     dns: readDns(capabilities, request.raw),
   };
   if (wiringKey(request.raw) === undefined) {
@@ -103,6 +107,15 @@ export function readWish(
       spec: new Map([...places, ...wired.places]),
     },
   };
+}
+
+/** The spec on a node with these pod CIDRs. */
+export function specOn(
+  { spec, ports }: Wish,
+  podCidrs: readonly string[],
+): IdentifiedSpec {
+  const families = podCidrs.map((cidr) => cidr.includes(":") ? 6 : 4);
+  return { ...spec, ports: hostPorts(ports, families) };
 }
 
 /** The addresses that an interface on a network of others is given, and the networks that it is given some of. */
@@ -147,7 +160,6 @@ function specOf(
   settings: Settings,
 ): Wish["spec"] {
   const key = { network, containerID, ifname };
-  const families = (settings.node.podCidrs ?? []).map(familyOf);
   const sysctls = Object.fromEntries(
     Object.entries(settings.sysctl).map((
       [name, value],
@@ -164,7 +176,6 @@ function specOf(
       ...attachmentLabels(key),
     },
     netns,
-    ports: hostPorts(capabilities.portMappings ?? [], families),
     bandwidth: limitsOf(capabilities.bandwidth ?? settings.bandwidth),
     sysctls,
     // The administrator wrote them; who asks for a pod has no say in them.
@@ -222,12 +233,4 @@ function describe(
     ...names.length > 0 && { "cni.aliases": names.join(",") },
     ...cgroupPath !== undefined && { "cni.cgroupPath": cgroupPath },
   };
-}
-
-function familyOf(cidr: string): 4 | 6 | undefined {
-  try {
-    return Cidr.parse(cidr).family;
-  } catch {
-    return undefined;
-  }
 }

@@ -123,3 +123,33 @@ Deno.test("of a container's interfaces the first one has the default route, and 
   );
   assertStringIncludes(wrong.details, "routes[0].gw");
 });
+
+Deno.test("all addresses of an IP version that the node does not have are asked for in vain, whoever says what it has", async () => {
+  await using machine = await PluginHost.start();
+  const attachment = { containerID: "c", netns: await machine.container("c") };
+  const { podCidrs: _, ...known } = machine.config();
+  const asking = (...hostIPs: readonly string[]) => ({
+    runtimeConfig: {
+      portMappings: hostIPs.map((hostIP, i) => ({
+        hostIP,
+        hostPort: 80 + i,
+        containerPort: 80,
+        protocol: "tcp",
+      })),
+    },
+  });
+  for (const config of [{ ...known, podCidrs: ["10.77.0.0/24"] }, known]) {
+    await machine.add(attachment, { ...config, ...asking("::", "0.0.0.0") });
+    const [listed] = await machine.host.json("ls") as readonly {
+      readonly ports: readonly { readonly hostPort: number }[];
+    }[];
+    assertEquals(listed?.ports.map(({ hostPort }) => hostPort), [81]);
+    await machine.ok("DEL", attachment, config);
+    // One address of it is an error in either case.
+    const { details } = await machine.fails(7, "ADD", attachment, {
+      ...config,
+      ...asking("::1"),
+    });
+    assertStringIncludes(details, "runtimeConfig.portMappings[0]");
+  }
+});
