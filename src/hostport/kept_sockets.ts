@@ -7,13 +7,15 @@
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import { readDirectory, readLink, readTextFile } from "../../ffi/file.ts";
 
-/** Tells the sockets of processes that have the container's id among their arguments from others; these are looked for once. */
+/**
+ * Tells the sockets of processes that have a container's id among their arguments from others; these are looked for once, when
+ * the first one is asked of.
+ */
 export function isKeptFor(
-  containerID: string,
+  containerIDs: ReadonlySet<string>,
 ): (socket: { readonly inode: number }) => boolean {
   let kept: Map<number, string> | undefined;
-  return ({ inode }) =>
-    (kept ??= keptSockets(new Set([containerID]))).has(inode);
+  return ({ inode }) => (kept ??= keptSockets(containerIDs)).has(inode);
 }
 
 /** The container for which a socket is kept, by the socket's inode; reads all processes once. */

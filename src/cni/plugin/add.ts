@@ -36,7 +36,10 @@ export async function add(
     requireAddress(request, before, wish);
     await using node = await openWished({
       ...wish,
-      node: { ...wish.node, mayShadow: isKeptFor(invocation.containerID) },
+      node: {
+        ...wish.node,
+        mayShadow: isKeptFor(new Set([invocation.containerID])),
+      },
     });
     const sandbox = await createAdopted(
       node,

@@ -4,13 +4,13 @@
  * @module
  */
 import { isKeptFor } from "../../hostport/kept_sockets.ts";
-import { openIfKnown, removeWhole } from "../../sandbox/adopted.ts";
+import { openIfKnown } from "../../sandbox/adopted.ts";
 import { attachmentId } from "./attachment_id.ts";
 import type { Invocation } from "./invocation.ts";
 import { refuseOwnNamespace } from "./netns.ts";
 import type { PluginRequest } from "../model/network.ts";
 import { readNodeReference } from "./settings.ts";
-import { handOver, portsForOthers } from "./shared_ports.ts";
+import { removeSharing } from "./shared_ports.ts";
 
 /** Takes the attachment away. Nothing of its result or namespace is needed: its sandbox is found by its key. */
 export async function del(
@@ -22,11 +22,9 @@ export async function del(
   // Its settings may have changed since: those of ADD do not matter any more.
   await using node = await openIfKnown({
     ...readNodeReference(request.raw),
-    mayShadow: isKeptFor(containerID),
+    mayShadow: isKeptFor(new Set([containerID])),
   });
   if (node === undefined) return;
   const id = attachmentId({ network: request.name, containerID, ifname });
-  const ports = await portsForOthers(node, id);
-  await removeWhole(node, id);
-  await handOver(node, { containerID }, ports);
+  await removeSharing(node, id, containerID);
 }

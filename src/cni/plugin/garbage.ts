@@ -3,13 +3,15 @@
  *
  * @module
  */
+import { isKeptFor } from "../../hostport/kept_sockets.ts";
 import type { Node } from "../../sandbox/node.ts";
 import { CniError } from "../model/error.ts";
 import type { Attachment, PluginRequest } from "../model/network.ts";
 import { attachmentOf } from "../model/attachment_labels.ts";
-import { openIfKnown, removeWhole } from "../../sandbox/adopted.ts";
+import { openIfKnown } from "../../sandbox/adopted.ts";
 import { failureOf } from "./failure.ts";
 import { readNodeReference } from "./settings.ts";
+import { removeSharing } from "./shared_ports.ts";
 
 /**
  * Collects garbage of one network; others', and sandboxes that no runtime of CNI made, stay. A list that is missing says
@@ -17,7 +19,12 @@ import { readNodeReference } from "./settings.ts";
  * case. An error does not keep the rest from going.
  */
 export async function gc(request: PluginRequest): Promise<void> {
-  await using node = await openIfKnown(readNodeReference(request.raw));
+  // Known before the first port is handed on.
+  const containerIDs = new Set<string>();
+  await using node = await openIfKnown({
+    ...readNodeReference(request.raw),
+    mayShadow: isKeptFor(containerIDs),
+  });
   if (node === undefined) return;
   const failures: CniError[] = [];
   const attempt = async (collect: () => Promise<unknown>) => {
@@ -29,8 +36,10 @@ export async function gc(request: PluginRequest): Promise<void> {
   };
   const { name, validAttachments } = request;
   if (validAttachments !== undefined) {
-    for (const id of await staleSandboxes(node, name, validAttachments)) {
-      await attempt(() => removeWhole(node, id));
+    const stale = await staleSandboxes(node, name, validAttachments);
+    for (const { containerID } of stale) containerIDs.add(containerID);
+    for (const { id, containerID } of stale) {
+      await attempt(() => removeSharing(node, id, containerID));
     }
   }
   await attempt(() => node.collectGarbage());
@@ -48,12 +57,12 @@ async function staleSandboxes(
   node: Node,
   network: string,
   valid: readonly Attachment[],
-): Promise<string[]> {
+): Promise<{ readonly id: string; readonly containerID: string }[]> {
   const kept = new Set(valid.map(keyOf));
   return (await node.listSandboxes()).flatMap(({ id, labels }) => {
     const attachment = attachmentOf(labels);
     return attachment?.network === network && !kept.has(keyOf(attachment))
-      ? [id]
+      ? [{ id, containerID: attachment.containerID }]
       : [];
   });
 }

@@ -9,13 +9,11 @@
 import { isSandboxError, type SandboxError } from "../../errors.ts";
 import type { PortMapping } from "../../hostport/mapping.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
+import { removeWhole } from "../../sandbox/adopted.ts";
 import type { SandboxSummary } from "../../sandbox/pod/description.ts";
 import type { Node } from "../../sandbox/node.ts";
 import type { Sandbox } from "../../sandbox/sandbox.ts";
-import {
-  type AttachmentKey,
-  attachmentOf,
-} from "../model/attachment_labels.ts";
+import { attachmentOf } from "../model/attachment_labels.ts";
 import { linkNames } from "./netns.ts";
 import type { Wish } from "./wish.ts";
 
@@ -57,8 +55,19 @@ async function dividedPorts(
   return { own, theirs };
 }
 
+/** Removes the sandbox of a container's attachment; the container's others get the ports that they went without for its sake. */
+export async function removeSharing(
+  node: Node,
+  id: string,
+  containerID: string,
+): Promise<void> {
+  const ports = await portsForOthers(node, id);
+  await removeWhole(node, id);
+  await handOver(node, containerID, ports);
+}
+
 /** The ports of an attachment that others of its container may want; none when it is the only one. */
-export async function portsForOthers(
+async function portsForOthers(
   node: Node,
   id: string,
 ): Promise<readonly PortMapping[]> {
@@ -80,9 +89,9 @@ export async function portsForOthers(
 }
 
 /** Gives ports that an attachment had to those of its container's others that went without. */
-export async function handOver(
+async function handOver(
   node: Node,
-  { containerID }: Pick<AttachmentKey, "containerID">,
+  containerID: string,
   ports: readonly PortMapping[],
 ): Promise<void> {
   if (ports.length === 0) return;

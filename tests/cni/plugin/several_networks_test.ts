@@ -153,3 +153,30 @@ Deno.test("all addresses of an IP version that the node does not have are asked 
     assertStringIncludes(details, "runtimeConfig.portMappings[0]");
   }
 });
+
+Deno.test("GC of the network that has a container's host ports hands them on to another one", async () => {
+  await using machine = await PluginHost.start();
+  const netns = await machine.container("c");
+  const runtimeConfig = {
+    portMappings: [{ hostPort: 80, containerPort: 80, protocol: "tcp" }],
+  };
+  const first = machine.config({ runtimeConfig });
+  const second = machine.config({ runtimeConfig, name: "blue" });
+  await machine.add({ containerID: "c", netns }, first);
+  await machine.add({ containerID: "c", netns, ifname: "eth1" }, second);
+  const { runtimeConfig: _, ...config } = first;
+  await machine.ok("GC", undefined, {
+    ...config,
+    "cni.dev/valid-attachments": [],
+  });
+  const listed = await machine.host.json("ls") as readonly {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly ports: readonly { readonly hostPort: number }[];
+  }[];
+  assertEquals(
+    listed.map(({ labels, ports }) => [labels["cni.ifname"], ports.length]),
+    [["eth1", 1]],
+  );
+  await using _greeter = await machine.greeter("c");
+  assertEquals(await machine.greeting("127.0.0.1:80"), "hello\n");
+});
