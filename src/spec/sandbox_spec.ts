@@ -287,7 +287,7 @@ export interface SandboxSpec {
    */
   readonly addresses?: readonly string[];
   /**
-   * Sysctls of the pod by dotted name, all of them `net.*`.
+   * Sysctls of the pod by dotted name, all of them `net.*`. A slash stands for a dot in an interface's name, as to sysctl(8).
    * @default {}
    */
   readonly sysctls?: Readonly<Record<string, string>>;

@@ -58,7 +58,8 @@ export function sysctlProblem(name: string): string | undefined {
   if (/^(?:kernel\.(?:shm|msg|sem)|fs\.mqueue)/.test(name)) {
     return "belongs to the IPC namespace, which podnet does not make: set it through the container runtime";
   }
-  if (!/^net(?:\.[A-Za-z0-9_-]+)+$/.test(name)) {
+  // A slash stands for a dot in an interface's name; a word of slashes alone would lead elsewhere.
+  if (!/^net(?:\.(?!\/+(?:\.|$))[A-Za-z0-9_/-]+)+$/.test(name)) {
     return 'is not a sysctl of the network: write a dotted name that begins with "net."';
   }
   const dot = name.lastIndexOf(".");

@@ -289,6 +289,13 @@ testBadInput({
       'sysctls["net.../../vm"]',
       'begins with "net."',
     ],
+    ...["net.//.x", "net.ipv4./", "net.//.//.vm.swappiness"].map((
+      name,
+    ): BadInput => [
+      { sysctls: { [name]: "1" } },
+      `sysctls["${name}"]`,
+      'begins with "net."',
+    ]),
     [
       { sysctls: { "net.ipv4..x": "1" } },
       'sysctls["net.ipv4..x"]',

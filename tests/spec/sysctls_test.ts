@@ -59,6 +59,8 @@ Deno.test("sysctlProblem() lets other sysctls of the namespace pass, which unsaf
       "net.core.somaxconn",
       "net.ipv4.ip_forward",
       "net.ipv4.conf.eth0.rp_filter",
+      "net.ipv4.conf.eth0/5.rp_filter",
+      "net.ipv4.conf./a//b.rp_filter",
       "net.netfilter.nf_log.2",
     ]
   ) {

@@ -344,3 +344,20 @@ Deno.test("P12: CHECK finds what is not as ADD made it", async () => {
   const elsewhere = { ...attachment, netns: await machine.container("d") };
   await machine.fails(104, "CHECK", elsewhere, checked);
 });
+
+Deno.test("IFNAME in a sysctl is the interface, dots in its name and all", async () => {
+  await using machine = await PluginHost.start();
+  const netns = await machine.container("c");
+  const attachment = { containerID: "c", netns, ifname: "eth.5" };
+  for (const name of ["net.ipv4.conf.IFNAME", "net/ipv4/conf/IFNAME"]) {
+    const arp = name.includes("/")
+      ? `${name}/arp_filter`
+      : `${name}.arp_filter`;
+    const config = machine.config({ sysctl: { [arp]: "1" } });
+    const prevResult = await machine.add(attachment, config);
+    const path = "/proc/sys/net/ipv4/conf/eth.5/arp_filter";
+    assertEquals(await machine.sh(`ip netns exec c cat ${path}`), "1\n");
+    await machine.ok("CHECK", attachment, { ...config, prevResult });
+    await machine.ok("DEL", attachment, config);
+  }
+});
