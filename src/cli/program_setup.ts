@@ -7,6 +7,7 @@
 import { makeTempDirectory } from "../../ffi/file.ts";
 import { readModules } from "../install/modules.ts";
 import {
+  InstallationError,
   installProgram,
   type ProgramFiles,
   type ProgramKind,
@@ -23,10 +24,10 @@ export interface ProgramChoice extends Omit<ProgramFiles, "entry" | "modules"> {
 }
 
 /**
- * Installs a program, and starts it once, which makes Deno compile all of it and keep that in the cache.
+ * Installs a program, and starts it once before others can, which makes Deno compile all of it and keep that in the cache.
  *
  * @returns the files that were written
- * @throws {Error} when it does not run, with what it said
+ * @throws {InstallationError} when it does not run, with what it said; what there was stays then
  */
 export async function install(
   kind: ProgramKind,
@@ -35,11 +36,26 @@ export async function install(
 ): Promise<string[]> {
   const entry = `${entries[0]}.js`;
   const modules = await buildModules(entries);
-  const written = installProgram(kind, paths, { ...files, entry, modules });
-  // As runtimes start it, with hardly any environment.
-  await output(paths.launcher, trial, { clearEnv: true });
-  await settleCache(files.deno, paths.cache);
-  return written;
+  const tryOut = async (script: string) => {
+    try {
+      // As runtimes start it, with hardly any environment.
+      const words = ["-c", script, paths.launcher, ...trial];
+      await output("/bin/sh", words, { clearEnv: true });
+    } catch (error) {
+      throw new InstallationError(
+        `${kind.title} does not run with ${files.deno}, so nothing was changed: ${
+          (error as Error).message
+        }`,
+      );
+    }
+    await settleCache(files.deno, paths.cache);
+  };
+  return await installProgram(
+    kind,
+    paths,
+    { ...files, entry, modules },
+    tryOut,
+  );
 }
 
 /**
@@ -116,7 +132,7 @@ async function output(
   args: readonly string[],
   options: Deno.CommandOptions = {},
 ): Promise<void> {
-  const { success, stdout, stderr } = await new Deno.Command(program, {
+  const { success, code, stdout, stderr } = await new Deno.Command(program, {
     ...options,
     args: [...args],
     stdin: "null",
@@ -124,9 +140,7 @@ async function output(
     stderr: "piped",
   }).output();
   if (success) return;
-  const decoder = new TextDecoder();
-  throw new Error(
-    `${program} failed: ${decoder.decode(stderr)}${decoder.decode(stdout)}`
-      .trim(),
-  );
+  const said = [stderr, stdout].map((bytes) => new TextDecoder().decode(bytes))
+    .join("").trim();
+  throw new Error(`${program} ended with ${code}${said && `: ${said}`}`);
 }

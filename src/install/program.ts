@@ -58,41 +58,48 @@ export class InstallationError extends Error {
 
 /**
  * Installs a program: modules first, then the launcher, which leads to them, then the configuration, which makes others
- * start it. Installing it again changes what differs; modules of other versions go when nothing leads to them any more.
+ * start it. Installing it again changes what differs; modules of other versions go when no launcher leads to them any more.
  *
+ * @param trial runs a script that does what the launcher will, and throws when it does not run; what there was stays then
  * @returns the files that were written
  * @throws {InstallationError} when a file of somebody else's has the name of one
  * @throws {SyscallError}
  */
-export function installProgram(
+export async function installProgram(
   kind: ProgramKind,
   paths: ProgramPaths,
   { deno, entry, modules, configuration }: ProgramFiles,
-): string[] {
+  trial: (script: string) => Promise<void>,
+): Promise<string[]> {
   refuseForeign(kind, paths);
   const { launcher, library, cache } = paths;
-  const version = digestOf(modules);
-  const directory = `${library}/${version}`;
+  const directory = `${library}/${digestOf(modules)}`;
   const text = launcherText(kind, {
     deno,
     entry: `${directory}/${entry}`,
     cache,
   });
-  const written = [
-    ...installModules(directory, modules),
-    ...replace(launcher, text, 0o755),
-    ...paths.configuration === undefined || configuration === undefined
-      ? []
-      : replace(
-        paths.configuration,
-        configuration(textOf(paths.configuration)),
-        0o644,
-      ),
-  ];
-  for (const other of versionsIn(library)) {
-    if (other !== version) removeDirectory(`${library}/${other}`);
+  const hadCache = exists(cache);
+  const written = installModules(directory, modules);
+  try {
+    await trial(text);
+    written.push(
+      ...replace(launcher, text, 0o755),
+      ...paths.configuration === undefined || configuration === undefined
+        ? []
+        : replace(
+          paths.configuration,
+          configuration(textOf(paths.configuration)),
+          0o644,
+        ),
+    );
+    return written;
+  } catch (error) {
+    if (!hadCache) removeCache(cache);
+    throw error;
+  } finally {
+    removeUnused(paths);
   }
-  return written;
 }
 
 /**
@@ -107,18 +114,14 @@ export function uninstallProgram(
   paths: ProgramPaths,
 ): string[] {
   refuseForeign(kind, paths);
-  const { launcher, configuration, library, cache } = paths;
+  const { launcher, configuration, cache } = paths;
   const removed: string[] = [];
   for (const path of [configuration, launcher]) {
     if (path === undefined || textOf(path) === undefined) continue;
     removeFile(path);
     removed.push(path);
   }
-  for (const version of versionsIn(library)) {
-    removeDirectory(`${library}/${version}`);
-    removed.push(`${library}/${version}`);
-  }
-  removeIfEmpty(library);
+  removed.push(...removeUnused(paths));
   if (removeCache(cache)) removed.push(cache);
   return removed;
 }
@@ -134,6 +137,17 @@ export function configuredStateDir(
 ): string | undefined {
   const text = configuration === undefined ? undefined : textOf(configuration);
   return text === undefined ? undefined : stateDirOf?.(text);
+}
+
+/** Removes the versions that the launcher does not lead to, and the library when nothing is left in it. */
+function removeUnused({ launcher, library }: ProgramPaths): string[] {
+  const text = textOf(launcher) ?? "";
+  const unused = versionsIn(library)
+    .filter((version) => !text.includes(`/${version}/`))
+    .map((version) => `${library}/${version}`);
+  unused.forEach((directory) => removeDirectory(directory));
+  removeIfEmpty(library);
+  return unused;
 }
 
 /** A directory appears with all of its files, under a name that tells what is in it. */

@@ -79,6 +79,41 @@ Deno.test("podnet cni install is repeatable, and uninstall takes everything away
   assertEquals(await host.ok("cni", "uninstall", ...machine.directories()), "");
 });
 
+Deno.test("podnet cni install leaves all as it was when the plugin does not run", async () => {
+  await using machine = await PluginHost.start();
+  const { directory, host } = machine;
+  const broken = `${host.stateDir}/deno`;
+  await Deno.writeTextFile(broken, "#!/bin/sh\nexit 3\n", { mode: 0o755 });
+  const install = ["cni", "install", "--network", "blue"];
+  const launcher = `${directory}/bin/podnet`;
+  const fail = async (deno: string, reason: string) => {
+    // Of another version, so that there are modules to replace.
+    const text = await Deno.readTextFile(launcher);
+    const older = text.replace(/\/[0-9a-f]{12}\//, "/0123456789ab/");
+    const [{ name = "" } = {}] = Deno.readDirSync(`${directory}/lib`);
+    Deno.renameSync(
+      `${directory}/lib/${name}`,
+      `${directory}/lib/0123456789ab`,
+    );
+    await Deno.writeTextFile(launcher, older);
+    const before = inodes(directory);
+    const { code, stdout, stderr } = await host.podnet(
+      ...[...install, ...machine.directories(), "--deno", deno],
+    );
+    assertEquals(inodes(directory), before);
+    assertEquals(await Deno.readTextFile(launcher), older);
+    assertEquals([code, stdout], [1, ""]);
+    assertStringIncludes(stderr, `${deno}, so nothing was changed: `);
+    assertStringIncludes(stderr, reason);
+  };
+  await fail(broken, "ended with 3");
+  await fail(`${host.stateDir}/nowhere`, "not found");
+  await host.ok("cni", "uninstall", ...machine.directories());
+  const first = [...install, ...machine.directories(), "--deno", broken];
+  assertEquals((await host.podnet(...first)).code, 1);
+  assertEquals([...filesBelow(directory)], []);
+});
+
 Deno.test("podnet cni leaves alone what is not podnet's, and does not go while containers need it", async () => {
   await using machine = await PluginHost.start();
   const { directory, host } = machine;
