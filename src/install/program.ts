@@ -2,6 +2,9 @@
  * A program that others start, as files on a machine: modules, launcher, and a configuration that makes others start it,
  * put in their places one after the other, so that whoever looks meanwhile finds the program as it was or as it will be.
  *
+ * Launchers in several directories may lead to one library. Each version in it has a note of every launcher that leads to
+ * it, or did: what counts is the launcher itself.
+ *
  * @module
  */
 import { sha256 } from "@noble/hashes/sha2.js";
@@ -79,11 +82,14 @@ export async function installProgram(
     entry: `${directory}/${entry}`,
     cache,
   });
+  const note = `${digestOf(new Map([["launcher", launcher]]))}${NOTE}`;
   const hadCache = exists(cache);
-  const written = installModules(directory, modules);
+  const files = new Map([...modules, [note, launcher]]);
+  const written = installModules(directory, files);
   try {
     await trial(text);
     written.push(
+      ...replace(`${directory}/${note}`, launcher, 0o644),
       ...replace(launcher, text, 0o755),
       ...paths.configuration === undefined || configuration === undefined
         ? []
@@ -103,7 +109,8 @@ export async function installProgram(
 }
 
 /**
- * Takes a program away: the configuration first, so that nobody starts what is going.
+ * Takes a program away: the configuration first, so that nobody starts what is going. Modules and cache stay as long as other
+ * launchers lead to them.
  *
  * @returns the files and directories that were there
  * @throws {InstallationError} when a file of somebody else's has the name of one
@@ -122,7 +129,8 @@ export function uninstallProgram(
     removed.push(path);
   }
   removed.push(...removeUnused(paths));
-  if (removeCache(cache)) removed.push(cache);
+  const isUsed = launchersOf(paths).some((text) => text.includes(cache));
+  if (!isUsed && removeCache(cache)) removed.push(cache);
   return removed;
 }
 
@@ -139,27 +147,42 @@ export function configuredStateDir(
   return text === undefined ? undefined : stateDirOf?.(text);
 }
 
-/** Removes the versions that the launcher does not lead to, and the library when nothing is left in it. */
-function removeUnused({ launcher, library }: ProgramPaths): string[] {
-  const text = textOf(launcher) ?? "";
-  const unused = versionsIn(library)
-    .filter((version) => !text.includes(`/${version}/`))
-    .map((version) => `${library}/${version}`);
+/** Removes the versions that no launcher leads to, and the library when nothing is left in it. */
+function removeUnused(paths: ProgramPaths): string[] {
+  const launchers = launchersOf(paths);
+  const unused = versionsIn(paths.library)
+    .filter((version) =>
+      !launchers.some((text) => text.includes(`/${version}/`))
+    )
+    .map((version) => `${paths.library}/${version}`);
   unused.forEach((directory) => removeDirectory(directory));
-  removeIfEmpty(library);
+  removeIfEmpty(paths.library);
   return unused;
 }
+
+/** The texts of the launchers that are noted, and of the program's own, if there are such files. */
+function launchersOf({ launcher, library }: ProgramPaths): string[] {
+  const notes = versionsIn(library).flatMap((version) =>
+    entriesOf(`${library}/${version}`).map(({ name }) => name)
+      .filter((name) => name.endsWith(NOTE))
+      .flatMap((name) => textOf(`${library}/${version}/${name}`) ?? [])
+  );
+  return [launcher, ...notes].flatMap((path) => textOf(path) ?? []);
+}
+
+/** Ends the name of a note; in the file is a launcher's path. */
+const NOTE = ".launcher";
 
 /** A directory appears with all of its files, under a name that tells what is in it. */
 function installModules(
   directory: string,
-  modules: ReadonlyMap<string, string>,
+  files: ReadonlyMap<string, string>,
 ): string[] {
   if (exists(directory)) return [];
   const unfinished = `${directory}.tmp`;
   removeDirectory(unfinished);
   makeDirectories(unfinished);
-  for (const [name, text] of modules) {
+  for (const [name, text] of files) {
     writeFileAtomic(`${unfinished}/${name}`, encode(text), 0o644);
   }
   rename(unfinished, directory);

@@ -20,6 +20,18 @@ function inodes(path: string): Record<string, number | null> {
   );
 }
 
+/** Gives what is installed the name of another version; the result is its launcher. */
+async function makeOlder({ directory }: PluginHost): Promise<string> {
+  const launcher = `${directory}/bin/podnet`;
+  const text = await Deno.readTextFile(launcher);
+  const [, version = ""] = /\/([0-9a-f]{12})\//.exec(text) ?? [];
+  const older = text.replace(version, "0123456789ab");
+  const library = `${directory}/lib`;
+  Deno.renameSync(`${library}/${version}`, `${library}/0123456789ab`);
+  await Deno.writeTextFile(launcher, older);
+  return older;
+}
+
 Deno.test("podnet cni install is repeatable, and uninstall takes everything away", async () => {
   await using machine = await PluginHost.start();
   const { directory, host } = machine;
@@ -85,23 +97,14 @@ Deno.test("podnet cni install leaves all as it was when the plugin does not run"
   const broken = `${host.stateDir}/deno`;
   await Deno.writeTextFile(broken, "#!/bin/sh\nexit 3\n", { mode: 0o755 });
   const install = ["cni", "install", "--network", "blue"];
-  const launcher = `${directory}/bin/podnet`;
   const fail = async (deno: string, reason: string) => {
-    // Of another version, so that there are modules to replace.
-    const text = await Deno.readTextFile(launcher);
-    const older = text.replace(/\/[0-9a-f]{12}\//, "/0123456789ab/");
-    const [{ name = "" } = {}] = Deno.readDirSync(`${directory}/lib`);
-    Deno.renameSync(
-      `${directory}/lib/${name}`,
-      `${directory}/lib/0123456789ab`,
-    );
-    await Deno.writeTextFile(launcher, older);
+    const older = await makeOlder(machine);
     const before = inodes(directory);
     const { code, stdout, stderr } = await host.podnet(
       ...[...install, ...machine.directories(), "--deno", deno],
     );
     assertEquals(inodes(directory), before);
-    assertEquals(await Deno.readTextFile(launcher), older);
+    assertEquals(await Deno.readTextFile(`${directory}/bin/podnet`), older);
     assertEquals([code, stdout], [1, ""]);
     assertStringIncludes(stderr, `${deno}, so nothing was changed: `);
     assertStringIncludes(stderr, reason);
@@ -111,6 +114,55 @@ Deno.test("podnet cni install leaves all as it was when the plugin does not run"
   await host.ok("cni", "uninstall", ...machine.directories());
   const first = [...install, ...machine.directories(), "--deno", broken];
   assertEquals((await host.podnet(...first)).code, 1);
+  assertEquals([...filesBelow(directory)], []);
+});
+
+Deno.test("launchers in several directories share modules and cache, which go with the last one that leads to them", async () => {
+  await using machine = await PluginHost.start();
+  const { directory, host } = machine;
+  const first = machine.directories();
+  const second = [...first, "--bin-dir", `${directory}/more`];
+  const cni = async (...args: readonly string[]) =>
+    (await host.ok("cni", ...args)).trim().split("\n").map((path) =>
+      path.replace(`${directory}/`, "").replaceAll(
+        /[0-9a-f]{12}/g,
+        (digits) => digits === "0123456789ab" ? "OLDER" : "VERSION",
+      )
+    );
+  const assertRuns = async (bin: string) => {
+    const { code, stderr } = await host.run(
+      ...["env", "-i", "CNI_COMMAND=VERSION", `${directory}/${bin}/podnet`],
+    );
+    assertEquals([code, stderr], [0, ""]);
+  };
+  await makeOlder(machine);
+  assertEquals(await cni("install", ...second), ["lib/VERSION", "more/podnet"]);
+  await assertRuns("bin");
+  await assertRuns("more");
+  assertEquals(
+    await cni("uninstall", ...second),
+    ["conf/10-podnet.conflist", "more/podnet", "lib/VERSION"],
+  );
+  await assertRuns("bin");
+  assertEquals(
+    await cni("install", ...first),
+    ["lib/VERSION", "bin/podnet", "conf/10-podnet.conflist"],
+  );
+  assertEquals([...Deno.readDirSync(`${directory}/lib`)].length, 1);
+  // Of the same version.
+  assertEquals(
+    await cni("install", ...second),
+    ["lib/VERSION/VERSION.launcher", "more/podnet"],
+  );
+  assertEquals(
+    await cni("uninstall", ...first),
+    ["conf/10-podnet.conflist", "bin/podnet"],
+  );
+  await assertRuns("more");
+  assertEquals(
+    await cni("uninstall", ...second),
+    ["more/podnet", "lib/VERSION", "cache"],
+  );
   assertEquals([...filesBelow(directory)], []);
 });
 
