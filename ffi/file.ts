@@ -41,6 +41,7 @@ export const O_DIRECTORY: number = ARM64 ? 0o40000 : 0o200000;
 export const O_NOFOLLOW: number = ARM64 ? 0o100000 : 0o400000;
 /** Closed by exec. */
 export const O_CLOEXEC = 0o2000000;
+export const O_PATH = 0o10000000;
 
 /**
  * Opens a file; always close-on-exec (open(2)). Retries when a signal interrupts.

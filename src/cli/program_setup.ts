@@ -13,7 +13,9 @@ import {
   type ProgramKind,
   type ProgramPaths,
 } from "../install/program.ts";
+import { denoTrouble } from "../install/reach.ts";
 import { removeDirectory } from "../state/directory.ts";
+import { print, printFailure } from "./output.ts";
 
 /** What is to be installed, but for its modules. */
 export interface ProgramChoice extends Omit<ProgramFiles, "entry" | "modules"> {
@@ -25,15 +27,15 @@ export interface ProgramChoice extends Omit<ProgramFiles, "entry" | "modules"> {
 
 /**
  * Installs a program, and starts it once before others can, which makes Deno compile all of it and keep that in the cache.
+ * Prints the files that were written, and warns of a Deno that does not run for everybody, or may go.
  *
- * @returns the files that were written
  * @throws {InstallationError} when it does not run, with what it said; what there was stays then
  */
 export async function install(
   kind: ProgramKind,
   paths: ProgramPaths,
   { entries, trial, ...files }: ProgramChoice,
-): Promise<string[]> {
+): Promise<void> {
   const entry = `${entries[0]}.js`;
   const modules = await buildModules(entries);
   const tryOut = async (script: string) => {
@@ -50,12 +52,15 @@ export async function install(
     }
     await settleCache(files.deno, paths.cache);
   };
-  return await installProgram(
+  const written = await installProgram(
     kind,
     paths,
     { ...files, entry, modules },
     tryOut,
   );
+  for (const path of written) print(path);
+  const trouble = denoTrouble({ ...paths, ...files });
+  if (trouble !== undefined) printFailure(trouble);
 }
 
 /**

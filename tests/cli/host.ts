@@ -18,13 +18,25 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** Where a host has Deno: not in somebody's home, whoever runs the tests. */
+const HOST_DENO = "/mnt/deno";
+
+/** What a host begins with. cat lives until its standard input is closed, at the latest when the test process ends. */
+const FIRST_PROCESS = `mount -t tmpfs tmpfs /mnt
+: > ${HOST_DENO}
+mount --bind "$0" ${HOST_DENO}
+ip link set lo up
+echo
+exec cat`;
+
 /** `podnet` with the permissions that its help names. */
 export function podnetCommand(
   args: readonly string[],
   permissions: readonly string[] = [],
+  deno: string = Deno.execPath(),
 ): string[] {
   return [
-    Deno.execPath(),
+    deno,
     ...["run", "--quiet", "--no-check", "--no-prompt"],
     ...["--allow-ffi", "--allow-run", ...permissions],
     `--config=${root}deno.json`,
@@ -61,9 +73,8 @@ export class Host implements AsyncDisposable {
    */
   static async start(permissions: readonly string[] = []): Promise<Host> {
     const stateDir = await Deno.makeTempDir({ prefix: "podnet-cli-" });
-    // cat lives until its standard input is closed, at the latest when the test process ends.
     const holder = new Deno.Command("unshare", {
-      args: ["-n", "-m", "sh", "-c", "ip link set lo up; echo; exec cat"],
+      args: ["-n", "-m", "sh", "-ec", FIRST_PROCESS, Deno.execPath()],
       stdin: "piped",
       stdout: "piped",
     }).spawn();
@@ -99,7 +110,8 @@ export class Host implements AsyncDisposable {
   /** The command that runs `podnet` on its node "test". */
   podnetCommand(...args: readonly string[]): string[] {
     const selection = ["--state-dir", this.stateDir, "--node", "test"];
-    return podnetCommand([...selection, ...args], this.#permissions);
+    const words = [...selection, ...args];
+    return podnetCommand(words, this.#permissions, HOST_DENO);
   }
 
   /** Runs `podnet` on it. */

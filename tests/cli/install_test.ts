@@ -117,6 +117,43 @@ Deno.test("the installed command does what a checkout's does, whichever of its p
   await host.ok("node", "down");
 });
 
+Deno.test("the installed command is for every user, and the installation says when its Deno is not", async () => {
+  await using machine = await InstallHost.start();
+  const { host, directory } = machine;
+  await Deno.chmod(directory, 0o755);
+  await host.run(
+    ...["sh", "-ec"],
+    `mkdir -m 700 /mnt/home
+mkdir -p /mnt/home/_npx/7a/deno
+: > /mnt/home/_npx/7a/deno/deno
+mount --bind /mnt/deno /mnt/home/_npx/7a/deno/deno
+ln -s /mnt/home/_npx/7a/deno/deno /mnt/link`,
+  );
+  const somebody = async () =>
+    await host.run(
+      ...["setpriv", "--reuid=65534", "--clear-groups"],
+      ...[`${directory}/bin/podnet`, "--version"],
+    );
+  const install = ["install", ...machine.directories()];
+  const warned = await host.podnet(...install, "--deno", "/mnt/link");
+  assertEquals(warned.code, 0);
+  assertEquals(
+    warned.stderr,
+    `podnet: /mnt/link is to run ${directory}/bin/podnet, but /mnt/home is closed to other users, and npm may delete it with its cache: copy it to a place like /usr/local/bin/deno, and install with --deno /usr/local/bin/deno\n`,
+  );
+  assertEquals((await somebody()).code, 126);
+  assertEquals(await host.ok(...install), `${directory}/bin/podnet\n`);
+  assertEquals(await somebody(), {
+    code: 0,
+    stdout: `podnet ${config.version}\n`,
+    stderr: "",
+  });
+  // Who cannot start the launcher need not run Deno.
+  await Deno.chmod(directory, 0o700);
+  const { stderr } = await host.podnet(...install, "--deno", "/mnt/link");
+  assertEquals(stderr.includes("closed"), false, stderr);
+});
+
 Deno.test("the installed command installs the CNI plugin", async () => {
   await using machine = await installed();
   const directories = machine.directoriesIn(

@@ -27,6 +27,8 @@ export const OUTSIDE_ADDRESSES = ["192.168.50.254", "fd50::fe"] as const;
  */
 const FIRST_PROCESS = `set -e
 mount -t tmpfs tmpfs /mnt
+: > /mnt/deno
+mount --bind '${Deno.execPath()}' /mnt/deno
 for directory in etc opt usr/local var; do
   upper=/mnt/upper/$directory work=/mnt/work/$directory
   mkdir -p $upper $work
@@ -45,9 +47,12 @@ cat`;
 
 const root = new URL("../../", import.meta.url).pathname;
 
-/** The command `podnet` of a machine, with the permissions that its help names. */
+/**
+ * The command `podnet` of a machine, with the permissions that its help names. Its Deno is in nobody's home, whoever runs the
+ * tests.
+ */
 const PODNET = `#!/bin/sh
-exec '${Deno.execPath()}' run --quiet --no-check --no-prompt --allow-ffi --allow-run \\
+exec /mnt/deno run --quiet --no-check --no-prompt --allow-ffi --allow-run \\
   --config='${root}deno.json' '${root}src/cli/main.ts' "$@"
 `;
 

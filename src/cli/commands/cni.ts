@@ -6,7 +6,7 @@
 import type { ProgramPaths } from "../../install/program.ts";
 import { defineCommand } from "../command.ts";
 import type { OptionTable, OptionValues } from "../options.ts";
-import { print, printFailure } from "../output.ts";
+import { printFailure } from "../output.ts";
 import {
   defineUninstall,
   denoOption,
@@ -80,13 +80,12 @@ export const cniInstall = defineCommand({
       ...stateDir !== undefined && { stateDir },
       ...podCidrs.length > 0 && { podCidrs },
     };
-    const written = await install(CNI_PLUGIN, paths, {
+    await install(CNI_PLUGIN, paths, {
       entries: ["cni_plugin"],
       deno: denoPath(options),
       configuration: (before) => conflistText({ network, node }, said, before),
       trial: [],
     });
-    for (const path of written) print(path);
     for (const path of filesInFront(paths.configuration, NETWORKS)) {
       printFailure(
         `${path} comes before podnet's file: containerd and CRI-O use that network until it is moved away`,

@@ -50,13 +50,12 @@ export const install = defineCommand({
   examples: ["podnet install", "podnet install --bin-dir /opt/podnet/bin"],
   async run({ options }) {
     const { install } = await import("../program_setup.ts");
-    const written = await install(COMMAND, commandPaths(options), {
+    await install(COMMAND, commandPaths(options), {
       // The plugin too: what is installed can install it.
       entries: ["main", "pods", "cni_plugin"],
       deno: denoPath(options),
       trial: [POD_COMMANDS[0], "--help"],
     });
-    for (const path of written) print(path);
     return 0;
   },
 });

@@ -153,13 +153,12 @@ export const ociHookInstall = defineCommand({
     );
     const { install } = await import("../program_setup.ts");
     const invocation = await hookInvocation(options, global);
-    const written = await install(OCI_HOOK, hookPaths(options), {
+    await install(OCI_HOOK, hookPaths(options), {
       entries: ["main"],
       deno: denoPath(options),
       configuration: () => hooksFileText(invocation, ANNOTATION_PREFIX),
       trial: ["config"],
     });
-    for (const path of written) print(path);
     return 0;
   },
 });

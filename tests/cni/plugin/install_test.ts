@@ -16,7 +16,9 @@ function* filesBelow(path: string): Generator<string> {
 /** Each file with its inode: a file that was written anew has another one. */
 function inodes(path: string): Record<string, number | null> {
   return Object.fromEntries(
-    [...filesBelow(path)].sort().map((file) => [file, Deno.statSync(file).ino]),
+    [...filesBelow(path)].sort().map((
+      file,
+    ) => [file, Deno.lstatSync(file).ino]),
   );
 }
 
