@@ -30,7 +30,7 @@ export interface Subject {
 
 /** Looks at all there is. */
 export async function gatherFacts(subject: Subject): Promise<Facts> {
-  const { namespace, stateDir } = subject;
+  const { name, namespace, stateDir } = subject;
   using opened = new DisposableStack();
   const witness = new Witness();
   const open = <T extends Disposable>(about: string, make: () => T) =>
@@ -51,6 +51,7 @@ export async function gatherFacts(subject: Subject): Promise<Facts> {
     ruleset,
   );
   return {
+    name,
     platform: platformFacts(witness),
     privileges: privilegeFacts(witness),
     trials: witness.see("what the kernel can do", tryKernel) ?? [],

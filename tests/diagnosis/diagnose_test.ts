@@ -320,6 +320,7 @@ Deno.test("diagnose() works without any capability, and says what it could not s
   assert(seen.codes.includes("not-permitted"), `${seen.codes}`);
   assert(seen.unseen.includes("nf_tables"), `${seen.unseen}`);
   assert(seen.unseen.some((about) => about.includes(node.name)));
+  assert(!seen.codes.includes("other-nodes"), `${seen.codes}`);
   assertEquals(new Set(seen.outcomes), new Set(["refused", "untried"]));
 });
 

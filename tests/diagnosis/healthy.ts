@@ -115,6 +115,7 @@ export const healthy: Facts & {
   readonly node: NodeFacts;
   readonly network: NetworkFacts;
 } = {
+  name: "node-1",
   platform: {
     deno: "2.9.6",
     architecture: "x86_64",

@@ -6,7 +6,7 @@ import {
   type FindingCode,
 } from "../../src/diagnosis/rules/finding.ts";
 import { judge } from "../../src/diagnosis/rules/judge.ts";
-import { healthy, table } from "./healthy.ts";
+import { healthy, link, table } from "./healthy.ts";
 import { machineCases } from "./machine_cases.ts";
 import { networkCases } from "./network_cases.ts";
 import { rulesetCases } from "./ruleset_cases.ts";
@@ -45,6 +45,37 @@ Deno.test("judge() tells node-not-set-up, unless the record could not be read", 
   assertEquals(codes(withoutNode(parts)), ["node-not-set-up"]);
   const unseen = [{ about: "record of node node-1", reason: "EACCES" }];
   assertEquals(codes(withoutNode({ ...parts, unseen })), []);
+});
+
+Deno.test("judge() takes nobody for another node when the record could not be read, or is not there", () => {
+  const codes = (facts: Facts) => judge(facts).map(({ code }) => code);
+  const linked = (name: string) =>
+    network({
+      links: [
+        ...healthy.network.links,
+        link("pn-1", { alias: `podnet:${name}/ab` }),
+      ],
+    });
+  const unseen = [{ about: "record of node node-1", reason: "EACCES" }];
+  assertEquals(codes(withoutNode({ ...linked("other"), unseen })), []);
+  assertEquals(codes(withoutNode(linked("node-1"))), ["node-not-set-up"]);
+});
+
+Deno.test("judge() has nobody give a state directory away", () => {
+  const status = { kind: "directory", mode: 0o700, uid: 0 } as const;
+  const [found] = judge({
+    ...healthy,
+    ...stateDirectory({ status }),
+    privileges: { ...healthy.privileges, user: 65534 },
+  });
+  assertEquals(found, {
+    severity: "error",
+    code: "state-directory-unusable",
+    about: "state directory /run/podnet",
+    message: "belongs to user 0, and podnet runs as user 65534",
+    remedy:
+      "run podnet as user 0, or use another directory: podnet --state-dir DIR",
+  });
 });
 
 Deno.test("judge() names table, chain, hook and policy of what drops, and the line against it", () => {

@@ -16,6 +16,8 @@ import type { Unseen } from "./witness.ts";
 
 /** What was learned. */
 export interface Facts {
+  /** Name of the node that was asked for. */
+  readonly name: string;
   readonly platform: PlatformFacts;
   readonly privileges: PrivilegeFacts;
   readonly trials: readonly Trial[];

@@ -9,7 +9,7 @@ import { type DiagnosisFinding, finding } from "./finding.ts";
 
 type Given = Pick<
   Facts,
-  "node" | "network" | "ruleset" | "stateDirectory" | "unseen"
+  "name" | "node" | "network" | "ruleset" | "stateDirectory" | "unseen"
 >;
 
 /** Judges the node. `others` are findings that may tell of the same. */
@@ -30,9 +30,7 @@ function setUp(
   { node, network, stateDirectory, unseen }: Given,
 ): DiagnosisFinding[] {
   if (node === undefined) {
-    // A record that cannot be read is among what could not be learned.
-    const isHidden = unseen.some(({ about }) => about.startsWith("record"));
-    return isHidden ? [] : [finding(
+    return isHidden(unseen) ? [] : [finding(
       "note",
       "node-not-set-up",
       `state directory ${stateDirectory.path}`,
@@ -48,6 +46,11 @@ function setUp(
     `was set up in network namespace ${node.netnsId}, and this is ${network.id}`,
     "name its namespace: podnet --netns PATH|NAME|PID; if that is gone: podnet node down --force",
   )];
+}
+
+/** A record that cannot be read is among what could not be learned. */
+function isHidden(unseen: Given["unseen"]): boolean {
+  return unseen.some(({ about }) => about.startsWith("record"));
 }
 
 function table({ node, ruleset }: Given): DiagnosisFinding[] {
@@ -101,15 +104,15 @@ function garbage({ node }: Given): DiagnosisFinding[] {
 
 /** Other nodes in the same state directory, and links of other nodes in the same namespace. */
 function neighbours(
-  { node, network, stateDirectory }: Given,
+  { name, network, stateDirectory, unseen }: Given,
 ): DiagnosisFinding[] {
-  const inDirectory = stateDirectory.nodes.filter((name) =>
-    name !== node?.name
-  );
+  // Whose the namespace is, only the record says.
+  if (isHidden(unseen)) return [];
+  const inDirectory = stateDirectory.nodes.filter((other) => other !== name);
   const inNamespace = new Set(
     network.links.flatMap(({ alias }) => {
-      const name = /^podnet:([^/]+)\//.exec(alias ?? "")?.[1];
-      return name === undefined || name === node?.name ? [] : [name];
+      const other = /^podnet:([^/]+)\//.exec(alias ?? "")?.[1];
+      return other === undefined || other === name ? [] : [other];
     }),
   );
   return [

@@ -33,7 +33,7 @@ export function stateDirectoryFindings(
   } else if (status !== undefined && status.uid !== privileges.user) {
     unusable(
       `belongs to user ${status.uid}, and podnet runs as user ${privileges.user}`,
-      `run podnet as that user, or chown ${privileges.user} ${path}`,
+      `run podnet as user ${status.uid}, or use another directory: podnet --state-dir DIR`,
     );
   } else if (status !== undefined && (status.mode & 0o022) !== 0) {
     unusable(
