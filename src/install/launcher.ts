@@ -63,7 +63,9 @@ ${
 `;
   }
   const short = entry.replace(/[^/]*$/, shortcut.entry);
-  return `${head}case $1 in
+  // dash and ash have no PWD in such a directory; with another sh Deno says what is wrong.
+  return `${head}[ "$PWD" ] || cd / # Deno does not start in a directory that was removed
+case $1 in
 ${shortcut.words.join("|")}) ${
     becoming(own, deno, [
       ...DENO_FLAGS,

@@ -148,6 +148,10 @@ ln -s /mnt/home/_npx/7a/deno/deno /mnt/link`,
     stdout: `podnet ${config.version}\n`,
     stderr: "",
   });
+  // Nor does it matter where they are.
+  const gone = `cd "$(mktemp -d)"; rmdir "$PWD"; "$0" --version && "$0" rm -h`;
+  const { code } = await host.run("sh", "-c", gone, `${directory}/bin/podnet`);
+  assertEquals(code, 0);
   // Who cannot start the launcher need not run Deno.
   await Deno.chmod(directory, 0o700);
   const { stderr } = await host.podnet(...install, "--deno", "/mnt/link");
@@ -192,6 +196,7 @@ Deno.test("a launcher with a shortcut leads some words to a program of their own
     [
       "#!/bin/sh",
       "# podnet: made by podnet install, taken away by podnet uninstall.",
+      '[ "$PWD" ] || cd / # Deno does not start in a directory that was removed',
       "case $1 in",
       "create|rm) DENO_DIR=/cache DENO_NO_UPDATE_CHECK=1 exec '/opt/my deno' … --allow-run '/lib/it'\\''s/pods.js' \"$@\" ;;",
       "*) DENO_NO_UPDATE_CHECK=1 exec '/opt/my deno' … --allow-net '/lib/it'\\''s/main.js' \"$@\" ;;",
