@@ -29,11 +29,11 @@ ip link set lo up
 echo
 exec cat`;
 
-/** `podnet` with the permissions that its help names. */
+/** `podnet` on a host, with the permissions that its help names. */
 export function podnetCommand(
   args: readonly string[],
   permissions: readonly string[] = [],
-  deno: string = Deno.execPath(),
+  deno: string = HOST_DENO,
 ): string[] {
   return [
     deno,
@@ -47,7 +47,7 @@ export function podnetCommand(
 
 /** Runs `podnet` where the test is; for command lines that never come to the node. */
 export async function podnet(...args: readonly string[]): Promise<Outcome> {
-  return await outcome(spawn(podnetCommand(args)));
+  return await outcome(spawn(podnetCommand(args, [], Deno.execPath())));
 }
 
 /** A machine that ends with the test, and with it what runs on it. */
@@ -111,7 +111,7 @@ export class Host implements AsyncDisposable {
   podnetCommand(...args: readonly string[]): string[] {
     const selection = ["--state-dir", this.stateDir, "--node", "test"];
     const words = [...selection, ...args];
-    return podnetCommand(words, this.#permissions, HOST_DENO);
+    return podnetCommand(words, this.#permissions);
   }
 
   /** Runs `podnet` on it. */

@@ -135,7 +135,7 @@ Deno.test("launchers in several directories share modules and cache, which go wi
     const { code, stderr } = await host.run(
       ...["env", "-i", "CNI_COMMAND=VERSION", `${directory}/${bin}/podnet`],
     );
-    assertEquals([code, stderr], [0, ""]);
+    assertEquals(code, 0, stderr);
   };
   await makeOlder(machine);
   assertEquals(await cni("install", ...second), ["lib/VERSION", "more/podnet"]);
@@ -248,7 +248,7 @@ Deno.test("podnet cni install keeps what is written in the configuration, but fo
   const install = async (...options: readonly string[]) => {
     const words = ["cni", "install", ...machine.directories(), ...options];
     const { code, stdout, stderr } = await host.run(...podnetCommand(words));
-    assertEquals([code, stderr], [0, ""]);
+    assertEquals(code, 0, stderr);
     return stdout;
   };
   await install("--pod-cidr", "10.244.1.0/24", "--node", "a");
