@@ -1,5 +1,5 @@
 /**
- * Sockets: what netlink needs of them, and waiting for them.
+ * Sockets: what netlink needs of them.
  * @module
  */
 import { check, Errno } from "./errno.ts";
@@ -176,111 +176,5 @@ export function receive(
     const errno = result < 0 ? c.errno[0] : 0;
     if (errno === Errno.EAGAIN) return undefined;
     if (errno !== Errno.EINTR) return check("recv", result, errno);
-  }
-}
-
-/**
- * Waits until one of the descriptors is readable or in error, and blocks the thread meanwhile (poll(2)).
- *
- * @param timeoutMs -1 waits without limit
- * @returns for each descriptor whether reading it would not wait; all `false` after the timeout
- * @throws {SyscallError}
- */
-export function poll(fds: readonly OwnedFd[], timeoutMs: number): boolean[] {
-  const entries = pollEntries(fds);
-  const count = BigInt(fds.length);
-  const deadline = performance.now() + timeoutMs;
-  const c = libc();
-  for (let wait = timeoutMs;;) {
-    const result = c.poll(entries, count, wait);
-    const errno = result < 0 ? c.errno[0] : 0;
-    if (errno !== Errno.EINTR) {
-      check("poll", result, errno);
-      return readiness(entries);
-    }
-    if (timeoutMs >= 0) {
-      wait = Math.max(0, Math.ceil(deadline - performance.now()));
-    }
-  }
-}
-
-/**
- * As {@linkcode poll}, on a thread of the runtime's pool (there are 32), so that the event loop goes on.
- *
- * The wait cannot be cancelled: put an {@linkcode eventFd} among the descriptors, and signal it. A descriptor must stay
- * open until the wait is over.
- *
- * @returns for each descriptor whether reading it would not wait; all `false` after the timeout, and also when a
- * signal interrupts or the call fails, since the error number stays on the pool's thread: read, and poll again
- */
-export async function pollAsync(
-  fds: readonly OwnedFd[],
-  timeoutMs: number,
-): Promise<boolean[]> {
-  const entries = pollEntries(fds);
-  const count = BigInt(fds.length);
-  const result = await libc().pollOnPool(entries, count, timeoutMs);
-  return result < 0 ? fds.map(() => false) : readiness(entries);
-}
-
-// struct pollfd { int fd; short events; short revents; }
-const SIZE_OF_POLLFD = 8;
-const POLLIN = 1;
-
-function pollEntries(fds: readonly OwnedFd[]): Uint8Array<ArrayBuffer> {
-  const entries = new Uint8Array(fds.length * SIZE_OF_POLLFD);
-  const view = new DataView(entries.buffer);
-  fds.forEach((fd, i) => {
-    view.setInt32(i * SIZE_OF_POLLFD, fd.fd, true);
-    view.setInt16(i * SIZE_OF_POLLFD + 4, POLLIN, true);
-  });
-  return entries;
-}
-
-function readiness(entries: Uint8Array<ArrayBuffer>): boolean[] {
-  const view = new DataView(entries.buffer);
-  const ready: boolean[] = [];
-  for (let at = 0; at < entries.length; at += SIZE_OF_POLLFD) {
-    ready.push(view.getInt16(at + 6, true) !== 0);
-  }
-  return ready;
-}
-
-/**
- * A descriptor that becomes readable when {@linkcode signalEventFd} is called: a way to end a wait (eventfd(2)).
- *
- * @throws {SyscallError}
- */
-export function eventFd(): OwnedFd {
-  const c = libc();
-  return new OwnedFd(
-    check(
-      "eventfd",
-      libc().eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-      c.errno[0],
-    ),
-  );
-}
-
-const EFD_CLOEXEC = 0o2000000;
-const EFD_NONBLOCK = 0o4000;
-
-/**
- * Makes an {@linkcode eventFd} readable.
- *
- * @throws {SyscallError}
- */
-export function signalEventFd(fd: OwnedFd): void {
-  const one = new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]);
-  const c = libc();
-  for (;;) {
-    const result = c.write(fd.fd, one, 8n);
-    const errno = result < 0 ? c.errno[0] : 0;
-    // EAGAIN: the counter is full, so it is readable already.
-    if (errno === Errno.EAGAIN) return;
-    if (errno !== Errno.EINTR) {
-      check("write", result, errno);
-      return;
-    }
   }
 }

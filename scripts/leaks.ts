@@ -47,7 +47,8 @@ export function withoutKept<T extends { readonly target: string }>(
 }
 
 function* descriptors(): Generator<string> {
-  let events = 0;
+  // podnet has one while anybody waits, which may be for longer than a test.
+  let events = -1;
   const found = [...directory("/proc/self/fd")].flatMap(({ name }) => {
     const target = ifPresent(() => Deno.readLinkSync(`/proc/self/fd/${name}`));
     return target === undefined || isRuntimeDescriptor(target)

@@ -8,7 +8,7 @@
  * @module
  */
 import { Errno } from "../../ffi/errno.ts";
-import { poll } from "../../ffi/socket.ts";
+import { poll } from "../../ffi/poll.ts";
 import { SandboxError } from "../errors.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Cidr } from "../net/cidr.ts";

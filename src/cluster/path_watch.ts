@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { OwnedFd } from "../../ffi/fd.ts";
-import { eventFd, pollAsync, signalEventFd } from "../../ffi/socket.ts";
+import { pollAsync } from "../../ffi/poll.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Feed, type Glance } from "../netlink/feed.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
@@ -48,11 +47,10 @@ export interface WatchedLinks {
 /** Listens from the moment it is made, and keeps the process alive until it is disposed. */
 export class PathWatch implements AsyncDisposable {
   readonly #feed: Feed;
-  readonly #wake: OwnedFd;
+  readonly #ending = new AbortController();
   readonly #done: Promise<void>;
   /** Numbers of links to other nodes, also of those that are down: nothing leads over them until they are up again. */
   readonly #underlay = new Set<number>();
-  #isEnding = false;
 
   /**
    * @param links which there are at this moment
@@ -82,7 +80,6 @@ export class PathWatch implements AsyncDisposable {
         receiveBufferBytes: RECEIVE_BUFFER_BYTES,
       })
     ));
-    this.#wake = owned.use(eventFd());
     this.#learn(links());
     const kept = owned.move();
     this.#done = this.#run(links, settled, tell).finally(() => kept.dispose());
@@ -91,13 +88,12 @@ export class PathWatch implements AsyncDisposable {
 
   /** What has come so far was by those who know of it. */
   discard(): void {
-    if (!this.#isEnding) this.#feed.drain(() => {});
+    if (!this.#ending.signal.aborted) this.#feed.drain(() => {});
   }
 
   /** Ceases to listen. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#isEnding) signalEventFd(this.#wake);
-    this.#isEnding = true;
+    this.#ending.abort();
     await this.#done;
   }
 
@@ -106,11 +102,12 @@ export class PathWatch implements AsyncDisposable {
     settled: () => Promise<unknown>,
     tell: () => void,
   ): Promise<void> {
-    while (!this.#isEnding) {
-      await pollAsync([this.#feed.fd, this.#wake], -1);
-      await pollAsync([this.#wake], GATHER_MS);
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      await pollAsync([this.#feed.fd], -1, signal);
+      await pollAsync([], GATHER_MS, signal);
       await settled();
-      if (this.#isEnding) return;
+      if (signal.aborted) return;
       const known = links();
       this.#learn(known);
       let isTouched = false;

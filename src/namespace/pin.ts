@@ -22,7 +22,7 @@ import { lstatAt } from "../../ffi/file_at.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
 import { bindMount, makeShared, unmount } from "../../ffi/mount.ts";
 import { isNetworkNamespace } from "../../ffi/namespace.ts";
-import { poll } from "../../ffi/socket.ts";
+import { poll } from "../../ffi/poll.ts";
 import { SandboxError } from "../errors.ts";
 
 /**

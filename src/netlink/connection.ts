@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { poll } from "../../ffi/socket.ts";
+import { poll } from "../../ffi/poll.ts";
 import { Answers, type OnReply } from "./answers.ts";
 import { type ByteWindow, ByteWriter } from "./bytes.ts";
 import {

@@ -4,8 +4,7 @@
  * @module
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
-import type { OwnedFd } from "../../ffi/fd.ts";
-import { eventFd, pollAsync, signalEventFd } from "../../ffi/socket.ts";
+import { pollAsync } from "../../ffi/poll.ts";
 import { ByteWindow } from "./bytes.ts";
 import { type Codec, CodecError } from "./codec.ts";
 import { type Message, readMessages } from "./message.ts";
@@ -49,28 +48,26 @@ export interface SubscriptionOptions<T> {
 /**
  * The notifications of some multicast groups, from the moment of opening, for one consumer.
  *
- * Waiting occupies one of the runtime's 32 pool threads, and keeps the process alive until the subscription is closed;
- * leaving a `for await` closes it.
+ * Waiting keeps the process alive until the subscription is closed; leaving a `for await` closes it.
  */
 export class Subscription<T>
   implements
     AsyncIterableIterator<Notification<T> | Overflow>,
     AsyncDisposable {
   readonly #transport: SocketTransport;
-  readonly #wake: OwnedFd;
+  /** Ends the wait under way. */
+  readonly #ending = new AbortController();
   readonly #codecs: ReadonlyMap<number, Codec<T | undefined>>;
   readonly #queue: (Notification<T> | Overflow)[] = [];
-  /** The wait under way, which has to end before its descriptors are closed. */
+  /** The wait under way, which has to end before the socket is closed. */
   #waiting: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(
     transport: SocketTransport,
-    wake: OwnedFd,
     codecs: ReadonlyMap<number, Codec<T | undefined>>,
   ) {
     this.#transport = transport;
-    this.#wake = wake;
     this.#codecs = codecs;
   }
 
@@ -84,9 +81,8 @@ export class Subscription<T>
     const transport = owned.use(SocketTransport.open(options.protocol));
     transport.growReceiveBuffer(options.receiveBufferBytes ?? 4 << 20);
     for (const group of options.groups) transport.join(group);
-    const wake = owned.use(eventFd());
     owned.move();
-    return new Subscription(transport, wake, options.codecs);
+    return new Subscription(transport, options.codecs);
   }
 
   /**
@@ -130,16 +126,14 @@ export class Subscription<T>
 
   async #close(): Promise<void> {
     using _transport = this.#transport;
-    using wake = this.#wake;
-    if (this.#waiting === undefined) return;
-    signalEventFd(wake);
-    // Another thread polls the descriptors until then: their numbers must not be given to other files.
+    this.#ending.abort();
+    // Another thread polls the socket until then: its number must not be given to another file.
     await this.#waiting;
   }
 
   async #wait(): Promise<void> {
     try {
-      await pollAsync([this.#transport.fd, this.#wake], -1);
+      await pollAsync([this.#transport.fd], -1, this.#ending.signal);
     } finally {
       this.#waiting = undefined;
     }

@@ -5,10 +5,10 @@
  */
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
+import { poll } from "../../ffi/poll.ts";
 import {
   AF_NETLINK,
   connect,
-  poll,
   receive,
   send,
   sendAsync,

@@ -6,7 +6,7 @@
 import { O_DIRECTORY, O_RDONLY, open } from "../../ffi/file.ts";
 import { tryLock } from "../../ffi/file_lock.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
-import { poll } from "../../ffi/socket.ts";
+import { poll } from "../../ffi/poll.ts";
 import { unlockOrClose } from "./shared_lock.ts";
 
 /** What is done in a turn takes a tenth of this. */

@@ -6,40 +6,17 @@ import {
   AF_UNIX,
   bind,
   connect,
-  eventFd,
   getSocketName,
-  poll,
-  pollAsync,
   receive,
   send,
   setSocketOption,
-  signalEventFd,
   SO_RCVBUF,
   SOCK_DGRAM,
   SOCK_RAW,
   socket,
   SOL_SOCKET,
 } from "../../ffi/socket.ts";
-import type { OwnedFd } from "../../ffi/fd.ts";
-
-/** Two datagram sockets; `client` is connected to `server`. Abstract names belong to the network namespace. */
-function datagramPair(): { server: OwnedFd; client: OwnedFd } & Disposable {
-  const server = socket(AF_UNIX, SOCK_DGRAM, 0);
-  const client = socket(AF_UNIX, SOCK_DGRAM, 0);
-  const name = cString(`???${crypto.randomUUID()}`);
-  // struct sockaddr_un: the family in two bytes, then a name that begins with a zero byte, which makes it abstract.
-  name.set([AF_UNIX, 0, 0]);
-  bind(server, name);
-  connect(client, name);
-  return {
-    server,
-    client,
-    [Symbol.dispose]() {
-      server[Symbol.dispose]();
-      client[Symbol.dispose]();
-    },
-  };
-}
+import { datagramPair } from "./datagram_pair.ts";
 
 Deno.test("receive() returns undefined when nothing is there, and what send() sent", () => {
   using pair = datagramPair();
@@ -129,37 +106,4 @@ Deno.test("setSocketOption() takes a number or bytes", () => {
       Errno.EINVAL,
     ),
   );
-});
-
-Deno.test("poll() tells which descriptors are readable, and gives up after the timeout", () => {
-  using pair = datagramPair();
-  using idle = eventFd();
-  const started = performance.now();
-  assertEquals(poll([idle, pair.server], 20), [false, false]);
-  assert(performance.now() - started >= 19);
-  send(pair.client, new Uint8Array(1));
-  assertEquals(poll([idle, pair.server], -1), [false, true]);
-  assertEquals(poll([], 0), []);
-});
-
-Deno.test("pollAsync() waits on another thread and is ended by signalEventFd()", async () => {
-  using pair = datagramPair();
-  using stop = eventFd();
-  const waiting = pollAsync([pair.server, stop], -1);
-  const winner = await Promise.race([
-    waiting,
-    new Promise((resolve) =>
-      setTimeout(() => resolve("the event loop goes on"), 20)
-    ),
-  ]);
-  assertEquals(winner, "the event loop goes on");
-  signalEventFd(stop);
-  assertEquals(await waiting, [false, true]);
-  assertEquals(await pollAsync([pair.server], 0), [false]);
-});
-
-Deno.test("signalEventFd() does not fail when signalled before", () => {
-  using stop = eventFd();
-  for (let i = 0; i < 3; i++) signalEventFd(stop);
-  assertEquals(poll([stop], 0), [true]);
 });

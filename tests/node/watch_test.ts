@@ -9,6 +9,7 @@ import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
 import { nodeAt } from "../support/pods.ts";
 import { command } from "../support/command.ts";
 import { linksSettled } from "../support/node_state.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
 import { BareNode, resultOf, spawnFixture } from "./bare.ts";
 
 let lab: Lab;
@@ -104,4 +105,18 @@ Deno.test("a process whose watch is closed ends by itself, and other processes' 
   const child = spawnFixture(url, [bare.path, bare.stateDir]);
   assertEquals(await resultOf(child), "created");
   assertEquals((await next(watch)).type, "created");
+});
+
+Deno.test("a process may have many watches: they do not keep the runtime's threads from other work", async () => {
+  await using bare = new BareNode();
+  await using _opened = await bare.open();
+  const url = new URL("./fixtures/many_watches.ts", import.meta.url);
+  const permissions = ["--allow-ffi", "--allow-read"];
+  const child = spawnFixture(url, [bare.path, bare.stateDir], { permissions });
+  const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
+  try {
+    assertEquals(await resultOf(child), { read: true, heard: [80] });
+  } finally {
+    clearTimeout(timer);
+  }
 });

@@ -7,13 +7,13 @@
 import { check, Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { libc } from "../../ffi/libc.ts";
+import { poll } from "../../ffi/poll.ts";
 import {
   AF_INET,
   AF_INET6,
   bind,
   connect,
   getSocketName,
-  poll,
   send,
   setSocketOption,
   SOCK_DGRAM,

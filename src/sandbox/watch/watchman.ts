@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { OwnedFd } from "../../../ffi/fd.ts";
-import { eventFd, pollAsync, signalEventFd } from "../../../ffi/socket.ts";
+import { pollAsync } from "../../../ffi/poll.ts";
 import { isSandboxError } from "../../errors.ts";
 import { repairNode, type Scope } from "../check/check.ts";
 import type { NodeContext } from "../node/context.ts";
@@ -21,8 +20,6 @@ const BUSY_MS = 50;
 /** After a look that failed, the next one comes this much later, then twice as late each time. */
 const FIRST_RETRY_MS = 1000;
 const MAX_RETRY_MS = 60_000;
-/** poll(2) takes an int. */
-const MAX_WAIT_MS = 2 ** 31 - 1;
 /** Up to this many sandboxes are looked at one by one, and all of them when there are more. */
 const MAX_SINGLE = 500;
 
@@ -62,7 +59,7 @@ export class Watchman implements AsyncDisposable {
   readonly #tell: (report: Report) => void;
   readonly #pollMs: number;
   readonly #suspicion: Suspicion;
-  readonly #wake: OwnedFd;
+  readonly #ending = new AbortController();
   readonly #restraint = new Restraint();
   /** What was told and is still so, so that it is told once. */
   #told = new Set<string>();
@@ -75,7 +72,6 @@ export class Watchman implements AsyncDisposable {
   /** Looks that failed in a row. */
   #failures = 0;
   #isReady = false;
-  #ending = false;
   #hasEnded = false;
   readonly #done: Promise<void>;
 
@@ -94,7 +90,6 @@ export class Watchman implements AsyncDisposable {
     this.#tell = tell;
     this.#pollMs = pollMs;
     this.#suspicion = owned.use(new Suspicion(context));
-    this.#wake = owned.use(eventFd());
     const kept = owned.move();
     this.#done = this.#run().finally(() => {
       this.#hasEnded = true;
@@ -119,23 +114,24 @@ export class Watchman implements AsyncDisposable {
 
   /** Ends what it is at, and no more. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ending = true;
-    if (!this.#hasEnded) signalEventFd(this.#wake);
+    this.#ending.abort();
     await this.#done.catch(() => {});
   }
 
   async #run(): Promise<void> {
     await this.#try(() => this.#look(ALL_SUSPECT));
-    while (!this.#ending) {
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
       const { route, nft } = this.#suspicion;
       // After a failure everything is looked at, whatever comes meanwhile.
       const isFailing = this.#failures > 0;
       await pollAsync(
-        isFailing ? [this.#wake] : [route.fd, nft.fd, this.#wake],
+        isFailing ? [] : [route.fd, nft.fd],
         isFailing ? retryAfter(this.#failures) : this.#timeout(),
+        signal,
       );
-      if (this.#ending) return;
-      await pollAsync([this.#wake], GATHER_MS);
+      if (signal.aborted) return;
+      await pollAsync([], GATHER_MS, signal);
       await this.#try(async () => {
         this.#suspicion.drain();
         const suspects = this.#suspicion.take();
@@ -149,7 +145,7 @@ export class Watchman implements AsyncDisposable {
     try {
       await look();
       this.#failures = 0;
-      if (this.#isReady || this.#ending) return;
+      if (this.#isReady || this.#ending.signal.aborted) return;
       this.#isReady = true;
       this.#tell({ ready: true });
     } catch (error) {
@@ -178,13 +174,9 @@ export class Watchman implements AsyncDisposable {
       ...[...this.#due.values()].map(({ at }) => at),
       ...this.#pollMs > 0 ? [this.#lastFull + this.#pollMs] : [],
     ];
-    return due.length === 0 ? -1 : Math.max(
-      0,
-      Math.min(
-        Math.ceil(Math.min(...due) - performance.now()),
-        MAX_WAIT_MS,
-      ),
-    );
+    return due.length === 0
+      ? -1
+      : Math.max(0, Math.min(...due) - performance.now());
   }
 
   async #look({ all, node, rules, ids }: Suspects): Promise<void> {
@@ -231,7 +223,7 @@ export class Watchman implements AsyncDisposable {
       pacer: new Pacer(() => this.#suspicion.drain()),
       lockTimeoutMs: BUSY_MS,
       onBusy: (id) => busy.push(id),
-      isEnded: () => this.#ending,
+      isEnded: () => this.#ending.signal.aborted,
     });
     const now = performance.now();
     for (const finding of mended) {
