@@ -43,6 +43,8 @@ export interface SubscriptionOptions<T> {
    * @default 4 MiB
    */
   readonly receiveBufferBytes?: number;
+  /** Closes the subscription when it is aborted; whoever asks for notifications gets its reason then. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -62,6 +64,8 @@ export class Subscription<T>
   /** The wait under way, which has to end before the socket is closed. */
   #waiting: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
+  /** What has closed it, if it was that. */
+  #abortedBy: AbortSignal | undefined;
 
   private constructor(
     transport: SocketTransport,
@@ -82,13 +86,20 @@ export class Subscription<T>
     transport.growReceiveBuffer(options.receiveBufferBytes ?? 4 << 20);
     for (const group of options.groups) transport.join(group);
     owned.move();
-    return new Subscription(transport, options.codecs);
+    const subscription = new Subscription(transport, options.codecs);
+    const { signal } = options;
+    signal?.addEventListener("abort", () => {
+      subscription.#abortedBy = signal;
+      void subscription.close();
+    }, { signal: subscription.#ending.signal });
+    return subscription;
   }
 
   /**
    * The next notification; waits for it without blocking the event loop. Done when the subscription is closed.
    *
    * @throws {SyscallError}
+   * @throws the reason of the signal that has closed it
    */
   async next(): Promise<IteratorResult<Notification<T> | Overflow, undefined>> {
     while (this.#closing === undefined) {
@@ -98,6 +109,7 @@ export class Subscription<T>
       // Calls that overlap share one wait.
       await (this.#waiting ??= this.#wait());
     }
+    this.#abortedBy?.throwIfAborted();
     return { done: true, value: undefined };
   }
 

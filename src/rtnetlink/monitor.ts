@@ -5,7 +5,10 @@
  */
 import { type Codec, converted } from "../netlink/codec.ts";
 import { NETLINK_ROUTE } from "../netlink/message.ts";
-import { Subscription } from "../netlink/subscription.ts";
+import {
+  Subscription,
+  type SubscriptionOptions,
+} from "../netlink/subscription.ts";
 import { AF_INET, AF_INET6 } from "../../ffi/socket.ts";
 import { type Address, address } from "./address.ts";
 import {
@@ -83,7 +86,10 @@ export type Topic = keyof typeof topics;
  *
  * @throws {SyscallError}
  */
-export function monitor(wanted: readonly Topic[]): Subscription<Change> {
+export function monitor(
+  wanted: readonly Topic[],
+  options: Pick<SubscriptionOptions<Change>, "signal"> = {},
+): Subscription<Change> {
   const groups: number[] = [];
   const codecs = new Map<number, Codec<Change | undefined>>();
   for (const name of wanted) {
@@ -97,7 +103,8 @@ export function monitor(wanted: readonly Topic[]): Subscription<Change> {
       codecs.set(topic[action], ofFamilies(topic.families, codec));
     }
   }
-  return Subscription.open({ protocol: NETLINK_ROUTE, groups, codecs });
+  const protocol = NETLINK_ROUTE;
+  return Subscription.open({ ...options, protocol, groups, codecs });
 }
 
 /** Reads messages of these address families only; the family is the first byte of every body. */

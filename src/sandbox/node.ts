@@ -87,8 +87,8 @@ export let contextOf: (node: Node) => NodeContext;
  * An open node. Get one from `openNode()`.
  *
  * Disposing it closes this process's sockets. Node and pods stay; {@linkcode Node.remove} takes the node down. What is asked
- * of it afterwards, or of its sandboxes, fails with `NodeClosed`, and so does what has not come to its end by then; what is
- * known without asking stays, and so do a pod's sockets, processes and workers.
+ * of it afterwards, or of its sandboxes, fails with `NodeClosed`, and so does what has not come to its end by then, watches
+ * among it; what is known without asking stays, and so do a pod's sockets, processes and workers.
  */
 export class Node implements AsyncDisposable {
   readonly #context: NodeContext;

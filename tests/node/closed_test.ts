@@ -4,8 +4,9 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
-import type { Node, Sandbox } from "../../mod.ts";
-import { BareNode, rejects } from "./bare.ts";
+import type { Node, Sandbox, WatchOptions } from "../../mod.ts";
+import { PATIENCE_MS } from "../support/patience.ts";
+import { BareNode, rejects, resultOf, spawnFixture } from "./bare.ts";
 
 const NETWORK = { conflist: { name: "n", plugins: [{ type: "ptp" }] } };
 const MACVLAN = {
@@ -96,14 +97,61 @@ Deno.test("every operation of a node that was closed, and of its sandboxes, fail
   await node[Symbol.asyncDispose]();
 });
 
-Deno.test("a watch that repairs ends with NodeClosed when its node is closed", async () => {
-  await using bare = new BareNode();
-  const node = await bare.open();
-  await using watch = node.watch({ repair: true, pollMs: 20 });
-  for await (const { type } of watch) if (type === "ready") break;
-  await using next = node.watch({ repair: true, pollMs: 20 });
-  await node[Symbol.asyncDispose]();
-  await rejects("NodeClosed", async () => {
-    for await (const _ of next);
+/** Ways to watch, neither of which looks by itself at whether the node is closed. */
+const WATCHES: readonly [string, WatchOptions][] = [
+  ["a watch", {}],
+  ["a watch that repairs", { repair: true, pollMs: 0 }],
+];
+
+for (const [name, options] of WATCHES) {
+  Deno.test(`${name} ends at once with NodeClosed when its node is closed, and is done then`, async () => {
+    await using bare = new BareNode();
+    const node = await bare.open();
+    const waiting = node.watch(options);
+    const waited = rejects("NodeClosed", async () => {
+      for await (const _ of waiting);
+    });
+    // As long as it is loaded, and when it has looked at everything.
+    const unread = [node.watch(options), node.watch(options)];
+    if (options.repair) {
+      assertEquals((await unread[0]?.next())?.value?.type, "ready");
+    }
+    const late = node.watch(options);
+    await node[Symbol.asyncDispose]();
+    await waited;
+    for (const watch of [...unread, late]) {
+      await rejects("NodeClosed", async () => {
+        for await (const _ of watch);
+      });
+      assertEquals((await watch.next()).done, true);
+    }
+    assertEquals((await waiting.next()).done, true);
   });
+
+  Deno.test(`${name} that was disposed before its node is closed is done`, async () => {
+    await using bare = new BareNode();
+    const node = await bare.open();
+    const watch = node.watch(options);
+    const waiting = watch.next();
+    const idle = node.watch(options);
+    const disposed = [watch, idle].map((watch) => watch[Symbol.asyncDispose]());
+    await node[Symbol.asyncDispose]();
+    await Promise.all(disposed);
+    assertEquals((await waiting).done, true);
+    assertEquals((await watch.next()).done, true);
+    assertEquals((await idle.next()).done, true);
+  });
+}
+
+Deno.test("a process ends by itself when the node that it watches is closed, although nobody reads", async () => {
+  await using bare = new BareNode();
+  await using _node = await bare.open();
+  const url = new URL("./fixtures/closed_watches.ts", import.meta.url);
+  const child = spawnFixture(url, [bare.path, bare.stateDir]);
+  const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
+  try {
+    assertEquals(await resultOf(child), "closed");
+  } finally {
+    clearTimeout(timer);
+  }
 });

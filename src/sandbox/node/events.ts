@@ -10,10 +10,11 @@ import type { NodeContext } from "./context.ts";
 import { idOfAlias } from "../records/identity.ts";
 import type { NodeEvent, NodeWatch } from "./node_event.ts";
 
-/** Tells of sandboxes' links from now on. */
+/** Tells of sandboxes' links from now on, until the node is closed. */
 export function watchLinks(context: NodeContext): NodeWatch {
+  const signal = context.state.closed;
   // In this order, so that nothing comes between the two unnoticed.
-  const changes = context.namespace.run(() => monitor(["link"]));
+  const changes = context.namespace.run(() => monitor(["link"], { signal }));
   const carrying = linksCarrying(context);
   return Object.assign(eventsOf(changes, context, carrying), {
     [Symbol.asyncDispose]: () => changes[Symbol.asyncDispose](),

@@ -70,6 +70,9 @@ export type NodeEvent =
   | RepairEvent
   | ContestedEvent;
 
-/** Events of a node from the moment it was made. Leaving a `for await` over it, or disposing it, ends it. */
+/**
+ * Events of a node from the moment it was made. Leaving a `for await` over it, or disposing it, ends it. When the node is
+ * closed before, it ends by itself: whoever waits for an event, or asks for one afterwards, gets `NodeClosed` once.
+ */
 export interface NodeWatch
   extends AsyncIterableIterator<NodeEvent>, AsyncDisposable {}

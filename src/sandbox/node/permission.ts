@@ -68,7 +68,9 @@ function explainClosed(
   error: unknown,
   state: NodeState | undefined,
 ): SandboxError | undefined {
-  if (!(error instanceof ClosedError) || !state?.isClosed) return undefined;
+  if (!(error instanceof ClosedError) || !state?.closed.aborted) {
+    return undefined;
+  }
   const { name } = state;
   return new SandboxError("NodeClosed", { name }, { cause: error });
 }

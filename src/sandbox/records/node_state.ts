@@ -95,8 +95,10 @@ export class NodeState {
   readonly #made: string[] = [];
   /** Whether it holds the lock of a node that may come to nothing. */
   #isUndecided = false;
-  /** Whether what was kept open is closed. */
-  isClosed = false;
+  readonly #closing = new AbortController();
+  /** Aborted when what was kept open is closed, with `NodeClosed` as its reason. */
+  readonly closed: AbortSignal = this.#closing.signal;
+  #nodeClosed = () => new SandboxError("NodeClosed", { name: this.name });
 
   constructor(stateDir: string, name: string) {
     this.stateDir = stateDir;
@@ -171,14 +173,13 @@ export class NodeState {
     this.#kept = opened.use(SharedLock.open(this.directory, LOCK));
     opened.use(this.reserve).fill();
     opened.use(this.records.keepOpen());
-    opened.defer(() => this.isClosed = true);
+    opened.defer(() => this.#closing.abort(this.#nodeClosed()));
     return opened.move();
   }
 
   /** @throws {SandboxError} `NodeClosed` */
   refuseClosed(): void {
-    const { isClosed, name } = this;
-    if (isClosed) throw new SandboxError("NodeClosed", { name });
+    if (this.closed.aborted) throw this.#nodeClosed();
   }
 
   /** Whether there is anything of the node on disk. */

@@ -36,6 +36,7 @@ export class RepairingWatch implements NodeWatch {
     try {
       const { Watchman } = await import("../upkeep.ts");
       if (this.#closing !== undefined) return;
+      context.state.refuseClosed();
       const tell = (report: Report) => this.#push(eventOf(report));
       const watchman = new Watchman(context, tell, pollMs);
       this.#watchman = watchman;

@@ -12,9 +12,9 @@ import { RepairingWatch } from "./repairing_watch.ts";
 export interface WatchOptions {
   /**
    * Also repair what is undone, by itself and within a second, from the moment the watch is made until it is disposed. It
-   * goes on whether or not events are read, and keeps the process alive. It ends when the node is closed, taken down or
-   * set up in another way; when a look fails for another reason, that is told once as `unrepaired`, and it looks again after 1 s, then
-   * after twice as long each time, up to a minute.
+   * goes on whether or not events are read, and keeps the process alive. It ends at once when the node is closed, and also
+   * when it is taken down or set up in another way; when a look fails for another reason, that is told once as `unrepaired`,
+   * and it looks again after 1 s, then after twice as long each time, up to a minute.
    * @default false
    */
   readonly repair?: boolean;

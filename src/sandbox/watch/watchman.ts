@@ -10,6 +10,7 @@ import type { NodeContext } from "../node/context.ts";
 import { type Finding, keyOf, sandboxOf } from "../node/finding.ts";
 import { refuseStaleNode } from "../node/node_settings.ts";
 import { Pacer } from "../node/pacer.ts";
+import { explained } from "../node/permission.ts";
 import { Restraint } from "./restraint.ts";
 import { type Suspects, Suspicion } from "./suspicion.ts";
 
@@ -121,6 +122,8 @@ export class Watchman implements AsyncDisposable {
   async #run(): Promise<void> {
     await this.#try(() => this.#look(ALL_SUSPECT));
     const { signal } = this.#ending;
+    // When the node is closed it looks once more, and hears of it.
+    const wake = AbortSignal.any([signal, this.#context.state.closed]);
     while (!signal.aborted) {
       const { route, nft } = this.#suspicion;
       // After a failure everything is looked at, whatever comes meanwhile.
@@ -128,10 +131,10 @@ export class Watchman implements AsyncDisposable {
       await pollAsync(
         isFailing ? [] : [route.fd, nft.fd],
         isFailing ? retryAfter(this.#failures) : this.#timeout(),
-        signal,
+        wake,
       );
       if (signal.aborted) return;
-      await pollAsync([], GATHER_MS, signal);
+      await pollAsync([], GATHER_MS, wake);
       await this.#try(async () => {
         this.#suspicion.drain();
         const suspects = this.#suspicion.take();
@@ -143,7 +146,7 @@ export class Watchman implements AsyncDisposable {
   /** What fails may pass, such as want of descriptors, or somebody who sits on a lock; that the node is gone, or closed, does not. */
   async #try(look: () => Promise<void>): Promise<void> {
     try {
-      await look();
+      await explained(this.#context.state, look);
       this.#failures = 0;
       if (this.#isReady || this.#ending.signal.aborted) return;
       this.#isReady = true;
