@@ -6,20 +6,31 @@
  * @module
  */
 import type { IpFamily } from "../net/ip.ts";
-import { ct, ip, ip6, meta, th } from "../nftables/expression.ts";
+import {
+  ct,
+  fibType,
+  ip,
+  ip6,
+  masked,
+  meta,
+  th,
+} from "../nftables/expression.ts";
 import type { Chain, Rule } from "../nftables/ruleset.ts";
 import {
   addMark,
+  differs,
   equals,
   has,
   inSet,
   jump,
+  keepMark,
   notInSet,
   rule,
   type Statement,
   verdict,
 } from "../nftables/statement.ts";
 import {
+  FORWARDED_MARK,
   peersSet,
   TUNNEL_PORTS,
   TUNNELLED_MARK,
@@ -32,6 +43,9 @@ export const clusterSet = (family: IpFamily): string => `cluster${family}`;
 
 const FAMILIES = [4, 6] as const;
 
+/** Source translation is at 100, whatever the priority of a chain with its rules. */
+const AFTER_SOURCES = 150;
+
 const toTunnel = inSet([meta.l4proto, th.dport], TUNNEL_PORTS.name);
 
 /** A pod that has a tunnel's port as a host port does not get what other nodes send to the tunnel. */
@@ -43,7 +57,10 @@ export function tunnelsBeforeHostPorts(): Rule[] {
   });
 }
 
-/** After the pieces of packets were put together, or the port of a packet that was cut could not be seen. */
+/**
+ * After the pieces of packets were put together, or the port of a packet that was cut could not be seen. No node sends to a
+ * tunnel by a service.
+ */
 export function tunnelsIn(fromPods: Statement): Chain[] {
   return [
     {
@@ -55,6 +72,7 @@ export function tunnelsIn(fromPods: Statement): Chain[] {
       name: "into_tunnel",
       rules: [
         rule([fromPods, verdict("drop")]),
+        rule([has(ct.status, "dnat"), verdict("drop")]),
         ...FAMILIES.map((family) => {
           const { saddr } = family === 4 ? ip : ip6;
           const isStranger = notInSet([saddr], tunnelSourcesSet(family));
@@ -97,22 +115,42 @@ export function markTunnelled(fromPods: Statement): Chain[] {
   ];
 }
 
-/** A node may have addresses that others do not know of: to these, pods' packets would go as the node's own. */
-export function tunnelsOut(
-  fromPods: Statement,
-  families: readonly IpFamily[],
-): Chain[] {
+/**
+ * What the node forwards to the port of a tunnel must not leave by the node's address, whoever gives it that one, or it
+ * would be taken for the node's: masquerading, here or of somebody else's, answers of host ports, a sender who lies. By its
+ * own address others do not take it, and where it goes is nobody's business: not only nodes use the port, and a node may be
+ * others' router or bridge, that of nodes among them.
+ *
+ * Which address it leaves by is known after source translation, and there the outer packets of a tunnel, which come by the
+ * link of the tunnel, look like forwarded ones. So those are marked where only those pass. They lose the mark before a tunnel
+ * takes them in, whose packets have the mark of what is inside.
+ */
+export function tunnelsOut(pods: string): Chain[] {
   return [
     {
       name: "tunnels_out",
       hook: { type: "filter", hook: "forward", priority: 0 },
-      rules: [rule([toTunnel, fromPods, jump("out_of_cluster")])],
+      rules: [
+        rule([toTunnel, differs(meta.oifname, pods), addMark(FORWARDED_MARK)]),
+      ],
     },
     {
-      name: "out_of_cluster",
-      rules: families.map((family) =>
-        rule([...toOutside(family), verdict("drop")])
-      ),
+      name: "past_tunnels",
+      hook: { type: "filter", hook: "postrouting", priority: AFTER_SOURCES },
+      rules: [
+        rule([
+          differs(masked(meta.mark, FORWARDED_MARK), 0),
+          toTunnel,
+          jump("past_tunnel"),
+        ]),
+      ],
+    },
+    {
+      name: "past_tunnel",
+      rules: [
+        rule([equals(fibType("saddr"), "local"), verdict("drop")]),
+        rule([keepMark(~FORWARDED_MARK >>> 0)]),
+      ],
     },
   ];
 }

@@ -29,6 +29,9 @@ export interface NodePeers {
  */
 export const TUNNELLED_MARK = 0x2000;
 
+/** The bit of what is forwarded to the port of a tunnel, until it leaves. */
+export const FORWARDED_MARK = 0x1000;
+
 /** Of a node alone. */
 export const NO_PEERS: NodePeers = {
   networks: [],

@@ -13,8 +13,8 @@
  *   kernel is ever needed that lets loopback addresses onto a wire (route_localnet, CVE-2020-8558).
  * - `prerouting` and `output`: destinations that are the node's own (CVE-2025-67499) are looked up in the host port maps.
  * - `tunnelled`: what pods send to nodes that are reached through a tunnel finds its own routes by a mark.
- * - `tunnels_in` and `tunnels_out`: what a tunnel takes out of its packets comes past the guard. So only other nodes can send
- *   to a tunnel, whatever the address; and no pod to where its packets would get the node's address, and be taken for the node's.
+ * - `tunnels_in`, `tunnels_out` and `past_tunnels`: what a tunnel takes out of its packets comes past the guard. So only other
+ *   nodes can send to a tunnel, whatever the address; and nothing that is forwarded to one leaves by the node's address.
  * - `postrouting`: a pod that reaches itself through the node must see the node (CVE-2021-20199: nobody else's source
  *   is touched), and what leaves for the outside world gets the node's address.
  *
@@ -182,10 +182,7 @@ export function nodeTable(options: RulesetOptions): Table {
       { name: "hostports", rules: hostPortRules() },
       ...markTunnelled(fromPods),
       ...tunnelsIn(fromPods),
-      ...tunnelsOut(
-        fromPods,
-        options.gateways.map(({ family }) => family),
-      ),
+      ...tunnelsOut(pods),
       {
         name: "postrouting",
         hook: { type: "nat", hook: "postrouting", priority: 100 },

@@ -280,11 +280,25 @@ export function copy(to: Writable, from: Selector): Statement {
 /** Sets bits of the packet's mark, and leaves the others: `meta mark set meta mark | 0x2000`. */
 export function addMark(bits: number): Statement {
   const value = encodeValue(meta.mark.type, bits);
+  return changeMark("|", value, addBits(OPERAND, value));
+}
+
+/** Leaves these bits of the packet's mark, and no others: `meta mark set meta mark & 0xffffdfff`. */
+export function keepMark(bits: number): Statement {
+  const value = encodeValue(meta.mark.type, bits);
+  return changeMark("&", value, keepBits(OPERAND, value));
+}
+
+function changeMark(
+  operator: "|" | "&",
+  bits: Uint8Array,
+  change: Expression,
+): Statement {
   return {
-    text: `meta mark set meta mark | ${valueText(meta.mark, value)}`,
+    text: `meta mark set meta mark ${operator} ${valueText(meta.mark, bits)}`,
     expressions: [
       ...meta.mark.load(OPERAND),
-      addBits(OPERAND, value),
+      change,
       { meta: { key: "mark", sreg: OPERAND } },
     ],
   };
