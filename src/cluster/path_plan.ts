@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { NodePeers } from "../hostport/peers.ts";
+import { type NodePeers, TUNNEL_PREFIX } from "../hostport/peers.ts";
 import type { IpFamily } from "../net/ip.ts";
 import type { ClusterMember } from "./member.ts";
 import type { PathError } from "./path_error.ts";
@@ -138,7 +138,7 @@ export interface PathPlan {
 
 /** Name of the tunnel over an IP version. Pods' links begin with `pn-`. */
 export function tunnelName(outer: IpFamily): string {
-  return `podnet-vx${outer}`;
+  return `${TUNNEL_PREFIX}${outer}`;
 }
 /** Name of the WireGuard link. */
 export const WIREGUARD_LINK = "podnet-wg";

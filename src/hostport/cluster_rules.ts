@@ -33,6 +33,7 @@ import {
   FORWARDED_MARK,
   peersSet,
   TUNNEL_PORTS,
+  TUNNEL_PREFIX,
   TUNNELLED_MARK,
   tunnelledSet,
   tunnelSourcesSet,
@@ -163,3 +164,9 @@ export function toOutside(family: IpFamily): Statement[] {
     notInSet([daddr], peersSet(family)),
   ];
 }
+
+/** It leaves by a tunnel. */
+export const intoTunnel: Statement = equals(
+  meta.oifname,
+  `${TUNNEL_PREFIX}*`,
+);

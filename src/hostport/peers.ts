@@ -32,6 +32,9 @@ export const TUNNELLED_MARK = 0x2000;
 /** The bit of what is forwarded to the port of a tunnel, until it leaves. */
 export const FORWARDED_MARK = 0x1000;
 
+/** Tunnels' names begin with this. */
+export const TUNNEL_PREFIX = "podnet-vx";
+
 /** Of a node alone. */
 export const NO_PEERS: NodePeers = {
   networks: [],

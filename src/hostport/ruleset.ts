@@ -21,7 +21,7 @@
  * @module
  */
 import { Cidr } from "../net/cidr.ts";
-import type { IpAddress } from "../net/ip.ts";
+import type { IpAddress, IpFamily } from "../net/ip.ts";
 import {
   ct,
   fibType,
@@ -57,6 +57,7 @@ import {
 import { countOver, forget, remember, sampled } from "../nftables/dynamic.ts";
 import {
   clusterSet,
+  intoTunnel,
   markTunnelled,
   toOutside,
   tunnelsBeforeHostPorts,
@@ -342,14 +343,16 @@ function postroutingRules(options: RulesetOptions): Rule[] {
         snatTo(String(gateway)),
       ]);
     }),
-    // What the kernel knows of the link that a packet came by, it tells here too (Linux 5.7).
-    ...FAMILIES.map((family) =>
+    // Others have no way to bridges of this node. What goes into a tunnel must be answered through it.
+    ...options.gateways.map((gateway) =>
       rule([
-        equals(meta.iifgroup, options.bridgeGroups.masqueraded),
-        ...toElsewhere(options),
-        ...toOutside(family),
-        masquerade,
+        ...offBridge(options, gateway.family),
+        intoTunnel,
+        snatTo(String(gateway)),
       ])
+    ),
+    ...FAMILIES.map((family) =>
+      rule([...offBridge(options, family), masquerade])
     ),
   ];
   if (!options.masquerade) return rules;
@@ -366,6 +369,17 @@ function postroutingRules(options: RulesetOptions): Rule[] {
         masquerade,
       ]);
     }),
+  ];
+}
+
+/** From a bridge that is masqueraded, and neither to pods of the node, who see pods' own addresses, nor to a multicast address. */
+function offBridge(options: RulesetOptions, family: IpFamily): Statement[] {
+  return [
+    // What the kernel knows of the link that a packet came by, it tells here too (Linux 5.7).
+    equals(meta.iifgroup, options.bridgeGroups.masqueraded),
+    ...toElsewhere(options),
+    differs(meta.oifname, `${options.interfacePrefix}*`),
+    differs(fieldsOf(family).daddr, String(multicast(family))),
   ];
 }
 

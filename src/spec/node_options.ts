@@ -49,7 +49,7 @@ export interface NodeOptions {
    */
   readonly masquerade?: boolean;
   /**
-   * Networks that pods reach by their own addresses, besides the pod CIDRs.
+   * Networks that pods reach by their own addresses, besides the pod CIDRs. A bridge that is masqueraded has none.
    * @default []
    */
   readonly nonMasqueradeCidrs?: readonly string[];

@@ -150,8 +150,9 @@ export interface BridgeAttachment {
    */
   readonly nodeAddresses?: readonly string[];
   /**
-   * Whether what leaves the bridge for elsewhere gets the node's address, as what pods send by their routed interface does. Of
-   * bridges that podnet makes, with `nodeAddresses`.
+   * Whether what leaves the bridge for elsewhere gets an address of the node, save what goes to the node's own pods and bridges:
+   * other nodes and their pods have no way to the bridge, so no `nonMasqueradeCidrs` are heeded. Of bridges that podnet makes,
+   * with `nodeAddresses`.
    * @default false
    */
   readonly masquerade?: boolean;

@@ -71,6 +71,13 @@ const attacksBy = (
       sendFrom(bridged.namespace, unknownAddress(family), inside, far),
   },
   {
+    name: "it sends to another node",
+    victim: 1,
+    defences: [[PASSED]],
+    attempt: ({ nodes: [, far], family }, inside) =>
+      sendFrom(bridged.namespace, otherNodeAddress(family), inside, far),
+  },
+  {
     name: "a container of somebody else's sends to another node",
     victim: 1,
     defences: [[PASSED]],
