@@ -15,7 +15,7 @@ import {
   meta,
   th,
 } from "../nftables/expression.ts";
-import type { Chain, Rule } from "../nftables/ruleset.ts";
+import type { Chain } from "../nftables/ruleset.ts";
 import {
   addMark,
   differs,
@@ -25,6 +25,7 @@ import {
   jump,
   keepMark,
   notInSet,
+  notrack,
   rule,
   type Statement,
   verdict,
@@ -44,18 +45,37 @@ export const clusterSet = (family: IpFamily): string => `cluster${family}`;
 
 const FAMILIES = [4, 6] as const;
 
+/** `NF_IP_PRI_RAW`: after pieces of packets were put together, and before connection tracking. */
+const RAW = -300;
+
 /** Source translation is at 100, whatever the priority of a chain with its rules. */
 const AFTER_SOURCES = 150;
 
 const toTunnel = inSet([meta.l4proto, th.dport], TUNNEL_PORTS.name);
 
-/** A pod that has a tunnel's port as a host port does not get what other nodes send to the tunnel. */
-export function tunnelsBeforeHostPorts(): Rule[] {
-  return FAMILIES.map((family) => {
-    const { saddr } = family === 4 ? ip : ip6;
-    const isPeer = inSet([saddr], tunnelSourcesSet(family));
-    return rule([toTunnel, isPeer, verdict("accept")]);
-  });
+/**
+ * What other nodes send to a tunnel of this one is of no connection, or it would go to who had sent from the tunnel's port
+ * to theirs by the node's address; or to a pod that has the port as a host port.
+ */
+export function tunnelsUntracked(): Chain[] {
+  return [
+    {
+      name: "tunnels_untracked",
+      hook: { type: "filter", hook: "prerouting", priority: RAW },
+      rules: [rule([toTunnel, jump("untracked")])],
+    },
+    {
+      name: "untracked",
+      rules: FAMILIES.map((family) => {
+        const { saddr } = family === 4 ? ip : ip6;
+        return rule([
+          inSet([saddr], tunnelSourcesSet(family)),
+          equals(fibType("daddr"), "local"),
+          notrack,
+        ]);
+      }),
+    },
+  ];
 }
 
 /**

@@ -8,6 +8,7 @@
  *   must not claim to be a pod of this node, and a pod must not claim an address that is not routed to it, nor send an
  *   error about a packet that had not come to it; nor may what comes by a bridge of podnet's. The unspecified address
  *   needs a rule of its own: a lookup passes it for who has no address yet.
+ * - `tunnels_untracked`: what other nodes send to a tunnel is kept from all translation.
  * - `loopback_out` (before connection tracking): a client on 127.0.0.1 or ::1 gets the node's gateway address as its
  *   source, because a pod can answer to that. `loopback_in` turns the reply's destination back. So no switch of the
  *   kernel is ever needed that lets loopback addresses onto a wire (route_localnet, CVE-2020-8558).
@@ -60,9 +61,9 @@ import {
   intoTunnel,
   markTunnelled,
   toOutside,
-  tunnelsBeforeHostPorts,
   tunnelsIn,
   tunnelsOut,
+  tunnelsUntracked,
 } from "./cluster_rules.ts";
 import { NO_PEERS, peerSets, range, withoutCovered } from "./peers.ts";
 import { ALL_SETS, SETS, TABLE } from "./sets.ts";
@@ -154,6 +155,7 @@ export function nodeTable(options: RulesetOptions): Table {
           rule([equals(ip6.saddr, "::"), verdict("drop")]),
         ],
       },
+      ...tunnelsUntracked(),
       loopbackOut(options.gateways),
       {
         name: "loopback_in",
@@ -170,7 +172,6 @@ export function nodeTable(options: RulesetOptions): Table {
             rule([fromPods, sampled(SAMPLE), jump("connections")]),
             rule([fromPods, inSet([meta.iif], "full"), jump("connections")]),
           ],
-          ...tunnelsBeforeHostPorts(),
           toHostPorts(),
         ],
       },

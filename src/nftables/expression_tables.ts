@@ -154,6 +154,8 @@ const masq = attrs("NFTA_MASQ_", {
   regProtoMax: [3, register],
 });
 
+const notrack = attrs("NFTA_NOTRACK_", {});
+
 const reject = attrs("NFTA_REJECT_", {
   type: [1, choice(be32, { icmp: 0, tcpReset: 1, icmpx: 2 })],
   icmpCode: [2, u8],
@@ -200,6 +202,7 @@ const formats = {
   fib,
   nat,
   masq,
+  notrack,
   reject,
   counter,
   numgen,

@@ -362,6 +362,12 @@ export const masquerade: Statement = {
   expressions: [{ masq: {} }],
 };
 
+/** The packet is of no connection, so no translation of one is done to it. Before connection tracking, at -200. */
+export const notrack: Statement = {
+  text: "notrack",
+  expressions: [{ notrack: {} }],
+};
+
 type VerdictName = "accept" | "drop" | "return";
 
 function decide(

@@ -44,6 +44,8 @@ const untranslated = byFamily("172.18.0.2", "fd18::2");
 /** Of a service that leads to the tunnel of the second node: on the first node, and on the second. */
 const SERVICE_PORT = 9999;
 const HOST_PORT = 7777;
+/** That an outer packet of a tunnel may come from. */
+const OUTER_PORT = 45000;
 /** Nobody listens there. */
 const DISCARD = 9;
 
@@ -299,6 +301,34 @@ for (const family of FAMILIES) {
       if ((attack.family ?? family) !== family) continue;
       await t.step(titleOf(attack), () => assertFails(field, attack));
     }
+
+    await t.step(
+      "who sends from the tunnels' port does not get what nodes send to a tunnel",
+      async () => {
+        for (const thief of [bridged.namespace, container]) {
+          using socket = TestSocket.open(thief, {
+            kind: "udp",
+            family,
+            local: { port: PORT },
+          });
+          const to = { address: otherNodeAddress(family), port: OUTER_PORT };
+          socket.send(Uint8Array.of(1), to);
+          await passed(socket, to.address, far);
+          // What a connection of the thief's would be answered by.
+          const arrived = await field.reaches(0, (inside) => {
+            using wire = new Wire(far.namespace, ETH0);
+            wire.send(ipFrame(
+              udpPacket({
+                from: to,
+                to: { address: nodeAddress(family), port: PORT },
+              }, inside),
+              { to: MacAddress.parse("02:00:5e:02:00:01") },
+            ));
+          });
+          assertEquals(arrived, true);
+        }
+      },
+    );
 
     await t.step("others use the port, who are seen as themselves", () => {
       const { victim, outside } = field;
