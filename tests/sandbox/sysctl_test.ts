@@ -9,9 +9,10 @@ import {
   assertNotEquals,
   assertRejects,
 } from "@std/assert";
-import { SandboxError } from "../../mod.ts";
+import { isSandboxError, SandboxError } from "../../mod.ts";
 import { readSysctl } from "../../src/namespace/sysctl.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
+import { port } from "../support/bridged.ts";
 import { nodeAt, Pod } from "../support/pods.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
 
@@ -140,3 +141,46 @@ for (
     await assertAsBefore(node, before);
   });
 }
+
+Deno.test("a sysctl of a further interface is set once that is there, and what is wrong with it is told by its place", async () => {
+  const bridged = (name: string) => ({ ...port(11), name });
+  const name = "net.ipv4.conf.net/1.arp_filter";
+  const spec = {
+    interfaces: [bridged("net.1")],
+    sysctls: { [name]: "1", "net.ipv4.conf.eth0.arp_filter": "1" },
+    unsafeSysctls: [name, "net.ipv4.conf.eth0.arp_filter"],
+  };
+  {
+    await using pod = await Pod.create(node, spec);
+    for (const name of Object.keys(spec.sysctls)) {
+      assertEquals(readSysctl(pod.namespace, name), "1", name);
+    }
+  }
+  {
+    await using pod = await Pod.create(node, {
+      attachment: { type: "none" },
+      interfaces: [bridged("eth0")],
+      sysctls: { "net.ipv4.conf.eth0.arp_filter": "1" },
+      unsafeSysctls: ["net.ipv4.conf.eth0.arp_filter"],
+    });
+    const value = readSysctl(pod.namespace, "net.ipv4.conf.eth0.arp_filter");
+    assertEquals(value, "1");
+  }
+  const before = await snapshot(node);
+  const wrong = "net.ipv4.conf.net/1.no_such";
+  const error = await assertRejects(
+    () =>
+      node.node.createSandbox({
+        name: "pod",
+        interfaces: [bridged("net.1")],
+        sysctls: { [wrong]: "1" },
+        unsafeSysctls: [wrong],
+      }),
+    SandboxError,
+  );
+  assert(isSandboxError(error, "InvalidSpec"), `${error}`);
+  assertEquals(error.context.problems.map(({ path }) => path), [
+    `sysctls["${wrong}"]`,
+  ]);
+  await assertAsBefore(node, before);
+});

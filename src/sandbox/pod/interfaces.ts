@@ -21,6 +21,7 @@ import { interfacesDifferences } from "./interface_check.ts";
 import { linkOf, make, type OpenPod, release } from "./make_interface.ts";
 import { macOf, noteOf } from "./recorded_interface.ts";
 import type { RecordedInterface, SandboxRecord } from "../records/records.ts";
+import { writeInterfaceSysctls } from "./spec_sysctls.ts";
 import { UndoStack } from "../records/undo.ts";
 
 /**
@@ -76,13 +77,15 @@ export function attachInterfaces(
   pod: OpenPod,
   undo: UndoStack,
 ): SandboxRecord {
-  return record.spec.interfaces.reduce(
+  const attached = record.spec.interfaces.reduce(
     (record, spec) => {
       const path = joinPath("interfaces", spec.name);
       return attachInterface(context, record, spec, pod, undo, path);
     },
     record,
   );
+  writeInterfaceSysctls(pod.namespace, record.spec);
+  return attached;
 }
 
 /**

@@ -9,14 +9,33 @@ import { writeSysctl } from "../../namespace/sysctl.ts";
 import { joinPath } from "../../spec/problems.ts";
 import type { NormalisedSpec } from "../../spec/sandbox_spec.ts";
 
-/** Sets them all. */
+type Spec = Pick<NormalisedSpec, "sysctls" | "interfaces">;
+
+/** Sets them all, but for those of further interfaces, which are not there yet. */
 export function writeSpecSysctls(
   namespace: NetworkNamespace,
-  { sysctls }: Pick<NormalisedSpec, "sysctls">,
+  spec: Spec,
 ): void {
-  for (const [name, value] of Object.entries(sysctls)) {
+  for (const [name, value] of Object.entries(spec.sysctls)) {
+    if (isOfFurther(spec, name)) continue;
     writeSpecSysctl(namespace, name, value);
   }
+}
+
+/** Sets those of further interfaces. */
+export function writeInterfaceSysctls(
+  namespace: NetworkNamespace,
+  spec: Spec,
+): void {
+  for (const [name, value] of Object.entries(spec.sysctls)) {
+    if (isOfFurther(spec, name)) writeSpecSysctl(namespace, name, value);
+  }
+}
+
+function isOfFurther({ interfaces }: Spec, sysctl: string): boolean {
+  const [, word] = /^net\.\w+\.(?:conf|neigh)\.([^.]+)\./.exec(sysctl) ?? [];
+  const own = word?.replaceAll("/", ".");
+  return interfaces.some(({ name }) => name === own);
 }
 
 /** What the kernel refuses is told by its place in the spec. */
