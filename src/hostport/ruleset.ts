@@ -49,6 +49,7 @@ import {
   inSet,
   jump,
   masquerade,
+  masqueradeToPorts,
   rule,
   set,
   snatTo,
@@ -65,6 +66,7 @@ import {
   tunnelsOut,
   tunnelsUntracked,
 } from "./cluster_rules.ts";
+import { PORT_PROTOCOLS } from "./mapping.ts";
 import { NO_PEERS, peerSets, range, withoutCovered } from "./peers.ts";
 import { ALL_SETS, SETS, TABLE } from "./sets.ts";
 
@@ -190,6 +192,7 @@ export function nodeTable(options: RulesetOptions): Table {
         hook: { type: "nat", hook: "postrouting", priority: 100 },
         rules: postroutingRules(options),
       },
+      masqueradedChain(),
     ],
   };
 }
@@ -353,7 +356,7 @@ function postroutingRules(options: RulesetOptions): Rule[] {
       ])
     ),
     ...FAMILIES.map((family) =>
-      rule([...offBridge(options, family), masquerade])
+      rule([...offBridge(options, family), goto("masqueraded")])
     ),
   ];
   if (!options.masquerade) return rules;
@@ -367,7 +370,7 @@ function postroutingRules(options: RulesetOptions): Rule[] {
         ...toElsewhere(options),
         // The gateway address is in the pod CIDR too, and is the node's own.
         differs(fibType("saddr"), "local"),
-        masquerade,
+        goto("masqueraded"),
       ]);
     }),
   ];
@@ -382,6 +385,31 @@ function offBridge(options: RulesetOptions, family: IpFamily): Statement[] {
     differs(meta.oifname, `${options.interfacePrefix}*`),
     differs(fieldsOf(family).daddr, String(multicast(family))),
   ];
+}
+
+/**
+ * Above the ports that nodes are asked on, Kubernetes' node ports included (30000-32767), and where Linux has ports that
+ * sockets choose for themselves (net.ipv4.ip_local_port_range).
+ */
+const SOURCE_PORTS = [32768, 65535] as const;
+
+/**
+ * Who chose its source port, and had the node send from there to a client, would get the client's questions to this port of
+ * the node: to connection tracking they are answers, and nobody asks for host ports or sockets then.
+ */
+function masqueradedChain(): Chain {
+  return {
+    name: "masqueraded",
+    rules: [
+      ...PORT_PROTOCOLS.map((protocol) =>
+        rule([
+          equals(meta.l4proto, protocol),
+          masqueradeToPorts(...SOURCE_PORTS),
+        ])
+      ),
+      rule([masquerade]),
+    ],
+  };
 }
 
 /** Not to pods on bridges, who see pods' own addresses. */

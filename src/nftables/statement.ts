@@ -368,6 +368,36 @@ export const notrack: Statement = {
   expressions: [{ notrack: {} }],
 };
 
+/** `NF_NAT_RANGE_PROTO_SPECIFIED` and `NF_NAT_RANGE_PROTO_RANDOM_FULLY`. */
+const RANDOM_OF_RANGE = 1 << 1 | 1 << 4;
+
+/**
+ * As {@linkcode masquerade}, with one of these source ports at random, whichever the client has. A rule for protocols that
+ * have ports, or nft does not read what it prints.
+ */
+export function masqueradeToPorts(first: number, last: number): Statement {
+  const high = register(4);
+  return {
+    text: `masquerade to :${first}-${last} fully-random`,
+    expressions: [
+      load(encodeValue("inet_service", first)),
+      {
+        immediate: {
+          dreg: high,
+          data: { value: encodeValue("inet_service", last) },
+        },
+      },
+      {
+        masq: {
+          flags: RANDOM_OF_RANGE,
+          regProtoMin: OPERAND,
+          regProtoMax: high,
+        },
+      },
+    ],
+  };
+}
+
 type VerdictName = "accept" | "drop" | "return";
 
 function decide(

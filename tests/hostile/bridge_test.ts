@@ -151,22 +151,23 @@ async function arriving(
   );
   using honest = new CraftingLink(namespace, ETH0, HOST_MAC);
   using sniffer = new Sniffer(host.namespace);
-  const to = { address: target, port: 7 };
   const arrived: number[] = [];
+  const to = (port: number) => ({ address: target, port });
   for (const transport of ["tcp", "udp"] as const) {
     for (const [i, address] of sources.entries()) {
-      const from = { address, port: HONEST_PORT + 1 + i };
-      if (address !== target) link.send({ transport, from, to });
+      if (address === target) continue;
+      const from = { address, port: 7 };
+      link.send({ transport, from, to: to(HONEST_PORT + 1 + i) });
     }
-    const from = { address: attacker.address(family), port: HONEST_PORT };
-    honest.send({ transport, from, to });
+    const from = { address: attacker.address(family), port: 7 };
+    honest.send({ transport, from, to: to(HONEST_PORT) });
   }
   await until(() => {
-    arrived.push(...sniffer.takeSourcePorts());
+    arrived.push(...sniffer.takeDestinationPorts());
     return arrived.filter((port) => port === HONEST_PORT).length === 2;
   }, "what is honest does not arrive");
   await new Promise((done) => setTimeout(done, STRAGGLER_MS));
-  arrived.push(...sniffer.takeSourcePorts());
+  arrived.push(...sniffer.takeDestinationPorts());
   return [...new Set(arrived)].flatMap((port) =>
     port === HONEST_PORT ? [] : sources[port - HONEST_PORT - 1] ?? []
   ).sort();

@@ -93,8 +93,8 @@ for (const { name, host, to } of TARGETS) {
         const send = (address: string, port: number) =>
           link.send({
             transport,
-            from: { address, port },
-            to: { address: target, port: 7 },
+            from: { address, port: 7 },
+            to: { address: target, port },
           });
         for (const [i, address] of disguises(family).entries()) {
           if (address !== target) send(address, HONEST_PORT + 1 + i);
@@ -106,10 +106,10 @@ for (const { name, host, to } of TARGETS) {
           !arrived.includes(HONEST_PORT) && performance.now() < deadline
         ) {
           await new Promise((done) => setTimeout(done, 1));
-          arrived.push(...sniffer.takeSourcePorts());
+          arrived.push(...sniffer.takeDestinationPorts());
         }
         await new Promise((done) => setTimeout(done, STRAGGLER_MS));
-        arrived.push(...sniffer.takeSourcePorts());
+        arrived.push(...sniffer.takeDestinationPorts());
         assertEquals(arrived, [HONEST_PORT], transport);
       }
     });

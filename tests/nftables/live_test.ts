@@ -109,6 +109,7 @@ add chain inet live_chains intruder
     'rule "ip saddr . ip daddr @hairpin4 snat ip to 10.244.1.1" of chain postrouting is missing',
     'rule "ip6 saddr . ip6 daddr @hairpin6 snat ip6 to fd00::1" of chain postrouting is missing',
     'rule "oifname != "lo" ip saddr 127.0.0.0/8 masquerade" of chain postrouting is missing',
+    'rule "meta l4proto sctp masquerade to :32768-65535 fully-random" of chain postrouting is missing',
     "chain egress is missing",
     "chain intruder is not ours",
   ]);

@@ -32,6 +32,7 @@ import {
   inSet,
   jump,
   masquerade,
+  masqueradeToPorts,
   notInSet,
   rule,
   set,
@@ -105,6 +106,7 @@ export function sampleText(name: string): string {
     ip saddr . ip daddr @hairpin4 snat ip to 10.244.1.1
     ip6 saddr . ip6 daddr @hairpin6 snat ip6 to fd00::1
     oifname != "lo" ip saddr 127.0.0.0/8 masquerade
+    meta l4proto sctp masquerade to :32768-65535 fully-random
   }
   chain egress {
     type nat hook postrouting priority 105; policy accept
@@ -330,6 +332,10 @@ const chains: readonly Chain[] = [
         differs(meta.oifname, "lo"),
         equals(ip.saddr, "127.0.0.0/8"),
         masquerade,
+      ]),
+      rule([
+        equals(meta.l4proto, "sctp"),
+        masqueradeToPorts(32768, 65535),
       ]),
     ],
   },

@@ -3,11 +3,25 @@
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertExists,
+  assertNotEquals,
+} from "@std/assert";
 import type { NodeOptions } from "../../mod.ts";
-import { nodeAddress, outsideAddress, Pod } from "../support/pods.ts";
+import { listConntrack } from "../../src/conntrack/conntrack.ts";
+import { Connection } from "../../src/netlink/connection.ts";
+import { NETLINK_NETFILTER } from "../../src/netlink/message.ts";
+import { createLab } from "../../src/testing/mod.ts";
+import { ETH0, Eye } from "../hostile/scene.ts";
+import { associate } from "../hostport/sctp.ts";
+import { nodeAddress, nodeAt, outsideAddress, Pod } from "../support/pods.ts";
 import { ask, FAMILIES, serve, TRANSPORTS } from "../support/ask.ts";
 import { command } from "../support/command.ts";
+import { icmpPacket, ipFrame } from "../support/frames.ts";
+import { Wire } from "../support/packets.ts";
+import { until } from "../support/patience.ts";
 import { formatEndpoint } from "../support/sockets.ts";
 import { OtherNode } from "./other_node.ts";
 
@@ -89,5 +103,49 @@ Deno.test("X9 pods of a node see each other as themselves when nothing is on the
         client.address(family),
       );
     }
+  }
+});
+
+Deno.test("a masqueraded pod does not choose the node's source port", async () => {
+  await using lab = await createLab();
+  const { outside } = lab;
+  const { namespace } = nodeAt(lab.nodes, 0);
+  await using pod = await Pod.create(lab.node);
+  for (const family of FAMILIES) {
+    const to = { address: outsideAddress(family), port: 9000 };
+    for (const port of [80, 1000, 8080, 40000]) {
+      for (const transport of TRANSPORTS) {
+        using server = serve("outside", outside.namespace, {
+          transport,
+          ...to,
+        });
+        const local = { port };
+        const answer = ask(transport, pod.namespace, to, [server], { local });
+        assertEquals(typeof answer, "object");
+      }
+    }
+    assertExists(
+      associate(pod.namespace, to, { ...outside, name: "outside" }),
+    );
+    using answers = Eye.onLinks(pod.namespace);
+    using wire = new Wire(pod.namespace, ETH0);
+    const body = crypto.getRandomValues(new Uint8Array(16));
+    const echo = { from: pod.address(family), to: to.address };
+    wire.send(
+      ipFrame(icmpPacket(echo, { type: family === 4 ? 8 : 128, body })),
+    );
+    await until(() => answers.saw(body), "no answer to an echo");
+  }
+  using connection = namespace.run(() => Connection.open(NETLINK_NETFILTER));
+  const SCTP = 132;
+  const found = FAMILIES.flatMap((family) =>
+    listConntrack(connection, { family })
+  ).filter(({ original }) => original.destinationPort === 9000);
+  assertEquals(found.length, 2 * (4 * TRANSPORTS.length + 1));
+  assertEquals(found.filter(({ protocol }) => protocol === SCTP).length, 2);
+  for (const { original, reply } of found) {
+    const { destinationPort = 0 } = reply;
+    assert(destinationPort >= 32768, `${destinationPort}`);
+    assertNotEquals(destinationPort, original.sourcePort);
   }
 });

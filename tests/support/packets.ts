@@ -97,14 +97,25 @@ export class Sniffer implements Disposable {
     );
   }
 
-  /** The source ports of what has arrived since the last call. */
+  /** The source ports of what has arrived since the last call; those of masqueraded packets are not the sender's. */
   takeSourcePorts(): number[] {
+    return this.#take(0);
+  }
+
+  /** The destination ports of what has arrived since the last call. */
+  takeDestinationPorts(): number[] {
+    return this.#take(2);
+  }
+
+  /** Numbers of 16 bits that are so many bytes after the beginning of the segments. */
+  #take(offset: number): number[] {
     const ports: number[] = [];
     for (const socket of this.#sockets) {
       for (let next = socket.receive(0); next; next = socket.receive(0)) {
         const { data } = next;
         const header = socket.family === 4 ? ((data[0] ?? 0) & 0xf) * 4 : 0;
-        ports.push(((data[header] ?? 0) << 8) | (data[header + 1] ?? 0));
+        const at = header + offset;
+        ports.push(((data[at] ?? 0) << 8) | (data[at + 1] ?? 0));
       }
     }
     return ports;
