@@ -273,6 +273,25 @@ for (const family of FAMILIES) {
     kept.assertAlive();
   });
 
+  Deno.test(`HP15 a UDP flow moves with the port although the old server goes on sending (ipv${family})`, async () => {
+    const mapping = { ...UDP, containerPort: UDP.hostPort };
+    await using one = await Pod.create(lab.node, { ports: [mapping] });
+    await using two = await Pod.create(lab.node);
+    using first = one.serve("udp", family, UDP.hostPort);
+    using second = two.serve("udp", family, UDP.hostPort);
+    const to = { address: nodeAddress(family), port: UDP.hostPort };
+    using client = flow(lab.outside.namespace, family, to);
+    assertEquals(nameOf(exchangeOverUdp(client, [first])), one.name);
+    await one.sandbox.removePorts([mapping]);
+    const { port } = client.local;
+    first.socket.send(new Uint8Array(8), {
+      address: outsideAddress(family),
+      port,
+    });
+    await two.sandbox.addPorts([mapping]);
+    assertEquals(nameOf(exchangeOverUdp(client, [first, second])), two.name);
+  });
+
   Deno.test(`HP16 mapping a port leaves flows to other machines' ports of that number alone (ipv${family})`, async () => {
     // The flow gets a port of the node, at random, and keeps it.
     await using pod = await Pod.create(lab.node);
