@@ -9,6 +9,7 @@
  *   error about a packet that had not come to it; nor may what comes by a bridge of podnet's. The unspecified address
  *   needs a rule of its own: a lookup passes it for who has no address yet.
  * - `tunnels_untracked`: what other nodes send to a tunnel is kept from all translation.
+ * - `new_connections`: a pod that has too many opens no more; see `connection_limit.ts`.
  * - `loopback_out` (before connection tracking): a client on 127.0.0.1 or ::1 gets the node's gateway address as its
  *   source, because a pod can answer to that. `loopback_in` turns the reply's destination back. So no switch of the
  *   kernel is ever needed that lets loopback addresses onto a wire (route_localnet, CVE-2020-8558).
@@ -47,7 +48,6 @@ import {
   goto,
   has,
   inSet,
-  jump,
   masquerade,
   masqueradeToPorts,
   rule,
@@ -56,7 +56,6 @@ import {
   type Statement,
   verdict,
 } from "../nftables/statement.ts";
-import { countOver, forget, remember, sampled } from "../nftables/dynamic.ts";
 import {
   clusterSet,
   intoTunnel,
@@ -66,6 +65,7 @@ import {
   tunnelsOut,
   tunnelsUntracked,
 } from "./cluster_rules.ts";
+import { connectionLimit } from "./connection_limit.ts";
 import { PORT_PROTOCOLS } from "./mapping.ts";
 import { NO_PEERS, peerSets, range, withoutCovered } from "./peers.ts";
 import { ALL_SETS, SETS, TABLE } from "./sets.ts";
@@ -109,6 +109,7 @@ export function nodeTable(options: RulesetOptions): Table {
   const fromPods = equals(meta.iifname, pods);
   const fromOthers = differs(meta.iifname, pods);
   const { routed, masqueraded } = options.bridgeGroups;
+  const limit = connectionLimit(options.maxConnectionsPerPod, fromPods);
   return {
     family: "inet",
     name: TABLE,
@@ -117,7 +118,7 @@ export function nodeTable(options: RulesetOptions): Table {
       ...ALL_SETS,
       ...networkSets(options),
       ...peerSets(NO_PEERS),
-      ...options.maxConnectionsPerPod === 0 ? [] : CONNECTION_SETS,
+      ...limit.sets,
     ],
     chains: [
       {
@@ -158,6 +159,7 @@ export function nodeTable(options: RulesetOptions): Table {
         ],
       },
       ...tunnelsUntracked(),
+      ...limit.chains,
       loopbackOut(options.gateways),
       {
         name: "loopback_in",
@@ -169,20 +171,13 @@ export function nodeTable(options: RulesetOptions): Table {
       {
         name: "prerouting",
         hook: { type: "nat", hook: "prerouting", priority: AFTER_SERVICES },
-        rules: [
-          ...options.maxConnectionsPerPod === 0 ? [] : [
-            rule([fromPods, sampled(SAMPLE), jump("connections")]),
-            rule([fromPods, inSet([meta.iif], "full"), jump("connections")]),
-          ],
-          toHostPorts(),
-        ],
+        rules: [toHostPorts()],
       },
       {
         name: "output",
         hook: { type: "nat", hook: "output", priority: AFTER_SERVICES },
         rules: [toHostPorts()],
       },
-      ...connectionLimit(options),
       { name: "hostports", rules: hostPortRules() },
       ...markTunnelled(fromPods),
       ...tunnelsIn(fromPods),
@@ -221,41 +216,6 @@ function ownErrors(
     ]),
     rule([...error, verdict("drop")]),
   ];
-}
-
-/** One connection in so many is counted, at random, or a pod would know which. */
-const SAMPLE = 64;
-
-const CONNECTION_SETS: readonly NftSet[] = [
-  { name: "connections", key: ["iface_index"], dynamic: { size: 65535 } },
-  {
-    name: "full",
-    key: ["iface_index"],
-    // Links do not come back; those that are gone are forgotten.
-    dynamic: { size: 65535, timeoutMs: 3_600_000 },
-  },
-];
-
-/**
- * The kernel has one table of connections for the whole node, and drops whatever is new when it is full: a pod that opens
- * connections without end would cut off all others. Counting is a walk over all that a pod has (nf_conncount_add), so one
- * in {@linkcode SAMPLE} is counted; a pod that has too many by that is `full`, and all that is new of it is looked at until
- * it has fewer. Chains of address translation see the first packet of a connection only: others cost nothing.
- */
-function connectionLimit({ maxConnectionsPerPod }: RulesetOptions): Chain[] {
-  if (maxConnectionsPerPod === 0) return [];
-  const count = Math.ceil(maxConnectionsPerPod / SAMPLE);
-  return [{
-    name: "connections",
-    rules: [
-      rule([
-        countOver(meta.iif, "connections", count),
-        remember(meta.iif, "full"),
-        verdict("drop"),
-      ]),
-      rule([forget(meta.iif, "full")]),
-    ],
-  }];
 }
 
 function toHostPorts(): Rule {

@@ -212,10 +212,14 @@ testAttacks(() => scene, [{
   },
 }]);
 
-/** Datagrams of as many connections, to the pod's gateway. */
-function openConnections(pod: Pod, count: number): void {
+/** Datagrams of as many connections, to the pod's gateway or whom else the pod's routes lead to by it. */
+function openConnections(
+  pod: Pod,
+  count: number,
+  to: string = gatewayAddress(4),
+): void {
   using wire = new Wire(pod.namespace, ETH0);
-  const [address, to] = [pod.address(4), gatewayAddress(4)];
+  const address = pod.address(4);
   const nobody = new Uint8Array();
   for (let i = 0; i < count; i++) {
     const from = { address, port: 1024 + i };
@@ -226,34 +230,51 @@ function openConnections(pod: Pod, count: number): void {
 }
 
 const CONNECTIONS = 4000;
+/** Of a service whose chain comes before the node's. */
+const SERVICE = "10.96.0.1";
 
-Deno.test("a pod opens connections until there is no room for others | a limit by pod | fails; without, succeeds", async () => {
-  await using bare = new BareNode();
-  await using node = await bare.open({
-    podCidrs: ["10.244.1.0/24"],
-    maxConnectionsPerPod: 640,
+for (
+  const [what, to] of [
+    ["connections", gatewayAddress(4)],
+    ["connections that others' rules translate first", SERVICE],
+  ] as const
+) {
+  Deno.test(`a pod opens ${what} until there is no room for others | a limit by pod | fails; without, succeeds`, async () => {
+    await using bare = new BareNode();
+    await using node = await bare.open({
+      podCidrs: ["10.244.1.0/24"],
+      maxConnectionsPerPod: 640,
+    });
+    command(
+      bare.namespace,
+      `nft add table ip services
+       nft add chain ip services p '{ type nat hook prerouting priority dstnat; }'
+       nft add rule ip services p ip daddr ${SERVICE} udp dport 9 dnat to ${
+        gatewayAddress(4)
+      }`,
+    );
+    await using attacker = await Pod.create(node);
+    await using other = await Pod.create(node);
+    const count = () =>
+      Number(command(bare.namespace, "conntrack -C 2> /dev/null"));
+    openConnections(attacker, CONNECTIONS, to);
+    // One in 64 is counted, at random: some 700, and 3000 not once in a hundred million times.
+    assert(count() < 3000, `${count()}`);
+    assert(count() > 64, `${count()}`);
+    // Whoever has few has none refused.
+    const before = count();
+    openConnections(other, 100, to);
+    assertEquals(count() - before, 100);
+    // Nor has the attacker, once his have ended.
+    command(bare.namespace, "conntrack -F 2> /dev/null");
+    openConnections(attacker, 64, to);
+    assert(count() > 32, `${count()}`);
+
+    command(
+      bare.namespace,
+      "conntrack -F 2> /dev/null; nft flush chain inet podnet new_connections",
+    );
+    openConnections(attacker, CONNECTIONS, to);
+    assertEquals(count(), CONNECTIONS);
   });
-  await using attacker = await Pod.create(node);
-  await using other = await Pod.create(node);
-  const count = () =>
-    Number(command(bare.namespace, "conntrack -C 2> /dev/null"));
-  openConnections(attacker, CONNECTIONS);
-  // One in 64 is counted, at random: some 700, and 3000 not once in a hundred million times.
-  assert(count() < 3000, `${count()}`);
-  assert(count() > 64, `${count()}`);
-  // Whoever has few has none refused.
-  const before = count();
-  openConnections(other, 100);
-  assertEquals(count() - before, 100);
-  // Nor has the attacker, once his have ended.
-  command(bare.namespace, "conntrack -F 2> /dev/null");
-  openConnections(attacker, 64);
-  assert(count() > 32, `${count()}`);
-
-  command(
-    bare.namespace,
-    "conntrack -F 2> /dev/null; nft flush chain inet podnet prerouting",
-  );
-  openConnections(attacker, CONNECTIONS);
-  assertEquals(count(), CONNECTIONS);
-});
+}
