@@ -85,8 +85,10 @@ export interface RulesetOptions {
   readonly comment: string;
   /** Pod links' host ends are named with this prefix. */
   readonly interfacePrefix: string;
-  /** Bridges that are pods' way to the node have one of these group numbers. */
+  /** Group numbers of bridges. */
   readonly bridgeGroups: {
+    /** Not a way to the node: by `br_netfilter` alone what is on them is seen here. */
+    readonly separate: number;
     /** What leaves by others keeps its source. */
     readonly routed: number;
     /** It gets the node's address. */
@@ -109,7 +111,11 @@ export function nodeTable(options: RulesetOptions): Table {
   const fromPods = equals(meta.iifname, pods);
   const fromOthers = differs(meta.iifname, pods);
   const { routed, masqueraded } = options.bridgeGroups;
-  const limit = connectionLimit(options.maxConnectionsPerPod, fromPods);
+  const limit = connectionLimit(
+    options.maxConnectionsPerPod,
+    fromPods,
+    Object.values(options.bridgeGroups),
+  );
   return {
     family: "inet",
     name: TABLE,

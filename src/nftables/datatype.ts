@@ -9,6 +9,7 @@
 import { HOST_LITTLE_ENDIAN } from "../netlink/bytes.ts";
 import { Cidr } from "../net/cidr.ts";
 import { addressBits, IpAddress, type IpFamily } from "../net/ip.ts";
+import { MacAddress } from "../net/mac.ts";
 import type { Byteorder } from "./userdata.ts";
 
 /** A value as a caller writes it. */
@@ -119,6 +120,17 @@ function address(number: number, family: IpFamily): Definition {
   };
 }
 
+const mac: Definition = {
+  number: 9,
+  length: 6,
+  byteorder: "big",
+  parse(value) {
+    if (typeof value !== "string") throw invalid("Ethernet address", value);
+    return MacAddress.parse(value).bytes;
+  },
+  format: (bytes) => String(MacAddress.fromBytes(bytes)),
+};
+
 /** IFNAMSIZ, with the terminator. */
 const INTERFACE_NAME_BYTES = 16;
 
@@ -153,6 +165,7 @@ function hexadecimal(value: number): string {
 const definitions = {
   ipv4_addr: address(7, 4),
   ipv6_addr: address(8, 6),
+  ether_addr: mac,
   nf_proto: integer(2, 1, "host", { names: { ipv4: 2, ipv6: 10 } }),
   inet_proto: integer(12, 1, "big", {
     names: {
@@ -172,6 +185,7 @@ const definitions = {
     names: { lo: 1 },
     format: (value) => value === 1 ? '"lo"' : `${value}`,
   }),
+  iface_type: integer(21, 2, "host", { names: { ether: 1 } }),
   ct_state: integer(26, 4, "host", {
     names: {
       invalid: 1,

@@ -5,7 +5,7 @@
  */
 import { register, type Selector } from "./expression.ts";
 import type { Expression } from "./expression_tables.ts";
-import type { Statement } from "./statement.ts";
+import { needsOf, type Statement } from "./statement.ts";
 
 const OPERAND = register(0);
 /** `NFT_CONNLIMIT_F_INV`. */
@@ -33,7 +33,7 @@ export function countOver(
 ): Statement {
   return {
     text: `add @${set} { ${selector.text} ct count over ${count} }`,
-    expressions: update(selector, {
+    ...update(selector, {
       setName: set,
       op: "add",
       sregKey: OPERAND,
@@ -46,7 +46,7 @@ export function countOver(
 export function remember(selector: Selector, set: string): Statement {
   return {
     text: `update @${set} { ${selector.text} }`,
-    expressions: update(selector, {
+    ...update(selector, {
       setName: set,
       op: "update",
       sregKey: OPERAND,
@@ -58,7 +58,7 @@ export function remember(selector: Selector, set: string): Statement {
 export function forget(selector: Selector, set: string): Statement {
   return {
     text: `delete @${set} { ${selector.text} }`,
-    expressions: update(selector, {
+    ...update(selector, {
       setName: set,
       op: "delete",
       sregKey: OPERAND,
@@ -69,6 +69,9 @@ export function forget(selector: Selector, set: string): Statement {
 function update(
   selector: Selector,
   dynset: Extract<Expression, { dynset: unknown }>["dynset"],
-): readonly Expression[] {
-  return [...selector.load(OPERAND), { dynset }];
+): Omit<Statement, "text"> {
+  return {
+    expressions: [...selector.load(OPERAND), { dynset }],
+    ...needsOf([selector]),
+  };
 }

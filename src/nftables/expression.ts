@@ -12,15 +12,15 @@ import {
 } from "./datatype.ts";
 import type { Expression } from "./expression_tables.ts";
 
-/** The network protocol that a header field belongs to; a rule checks it before it reads the field. */
-export type NetworkProtocol = "ipv4" | "ipv6";
+/** The protocol that a header field belongs to; a rule checks it before it reads the field. */
+export type HeaderProtocol = "ether" | "ipv4" | "ipv6";
 
 /** Something that a rule can load into registers. */
 export interface Selector {
   /** As nft writes it: `ip saddr`. */
   readonly text: string;
   readonly type: Datatype;
-  readonly needs?: NetworkProtocol;
+  readonly needs?: HeaderProtocol;
   /** nft writes `==` after a selector that is itself an operation. */
   readonly operation?: true;
   /** nft knows the field by its place only, and writes its values as hexadecimal numbers. */
@@ -70,7 +70,7 @@ function metaSelector(text: string, key: MetaKey, type: Datatype): Selector {
 
 function address(
   text: string,
-  needs: NetworkProtocol,
+  needs: "ipv4" | "ipv6",
   offset: number,
 ): AddressSelector {
   const type = needs === "ipv4" ? "ipv4_addr" : "ipv6_addr";
@@ -95,6 +95,16 @@ function address(
     }],
   };
 }
+
+/** Ethernet header fields. */
+export const ether = {
+  saddr: {
+    text: "ether saddr",
+    type: "ether_addr",
+    needs: "ether",
+    load: (dreg) => [{ payload: { dreg, base: "link", offset: 6, len: 6 } }],
+  } satisfies Selector,
+} as const;
 
 /** IPv4 header fields. */
 export const ip = {
@@ -165,6 +175,7 @@ export const meta = {
   nfproto: metaSelector("meta nfproto", "nfproto", "nf_proto"),
   l4proto: metaSelector("meta l4proto", "l4proto", "inet_proto"),
   mark: metaSelector("meta mark", "mark", "mark"),
+  iiftype: metaSelector("iiftype", "iiftype", "iface_type"),
   iif: metaSelector("iif", "iif", "iface_index"),
   iifname: metaSelector("iifname", "iifname", "ifname"),
   oifname: metaSelector("oifname", "oifname", "ifname"),

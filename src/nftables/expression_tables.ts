@@ -61,6 +61,7 @@ const meta = attrs("NFTA_META_", {
       oif: 5,
       iifname: 6,
       oifname: 7,
+      iiftype: 8,
       nfproto: 15,
       l4proto: 16,
       iifgroup: 21,

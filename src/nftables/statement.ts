@@ -17,10 +17,10 @@ import {
   addBits,
   fibFlags,
   type FibKey,
+  type HeaderProtocol,
   keepBits,
   masked,
   meta,
-  type NetworkProtocol,
   register,
   registerWords,
   type Selector,
@@ -35,8 +35,8 @@ export interface Statement {
   /** As `nft --stateless list` prints it. */
   readonly text: string;
   readonly expressions: readonly Expression[];
-  /** The network protocol that the statement reads or writes a header field of. */
-  readonly needs?: NetworkProtocol;
+  /** The protocol that the statement reads or writes a header field of. */
+  readonly needs?: HeaderProtocol;
 }
 
 /** Where every statement puts its operand: nothing lives in a register from one statement to the next. */
@@ -52,16 +52,20 @@ export function rule(
   options: { readonly comment?: string } = {},
 ): Rule {
   const expressions: Expression[] = [];
-  let known: NetworkProtocol | undefined;
+  const known = new Map<Selector, HeaderProtocol>();
   for (const { needs, text, expressions: own } of statements) {
-    if (needs !== undefined && needs !== known) {
-      if (known !== undefined) {
+    if (needs !== undefined) {
+      const layer = needs === "ether" ? meta.iiftype : meta.nfproto;
+      const before = known.get(layer);
+      if (before !== undefined && before !== needs) {
         throw new RangeError(
-          `"${text}" is never reached: the rule's packets are ${known}`,
+          `"${text}" is never reached: the rule's packets are ${before}`,
         );
       }
-      known = needs;
-      expressions.push(...compare(meta.nfproto, "eq", needs));
+      if (before === undefined) {
+        known.set(layer, needs);
+        expressions.push(...compare(layer, "eq", needs));
+      }
     }
     expressions.push(...own);
   }
@@ -73,9 +77,9 @@ export function rule(
 }
 
 /** `needs` of a statement that has these selectors. */
-function needsOf(
+export function needsOf(
   selectors: readonly Selector[],
-): { readonly needs?: NetworkProtocol } {
+): { readonly needs?: HeaderProtocol } {
   const needs = selectors.find((s) => s.needs !== undefined)?.needs;
   return needs === undefined ? {} : { needs };
 }

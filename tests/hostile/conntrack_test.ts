@@ -6,6 +6,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { IpAddress } from "../../src/net/ip.ts";
+import { MacAddress } from "../../src/net/mac.ts";
+import { bridgeAddress, macOf, port, portAddress } from "../support/bridged.ts";
 import { command } from "../support/command.ts";
 import { FAMILIES } from "../support/ask.ts";
 import {
@@ -275,6 +277,80 @@ for (
       "conntrack -F 2> /dev/null; nft flush chain inet podnet new_connections",
     );
     openConnections(attacker, CONNECTIONS, to);
+    assertEquals(count(), CONNECTIONS);
+  });
+}
+
+/** Datagrams of as many connections by the pod's port of the bridge, from many addresses of its network. */
+function openByBridge(
+  pod: Pod,
+  count: number,
+  to: { readonly address: string; readonly mac: MacAddress },
+  firstPort = 1024,
+): void {
+  const { namespace } = pod;
+  const [index] = /^\d+/.exec(command(namespace, "ip -o link show net1")) ?? [];
+  using wire = new Wire(namespace, Number(index));
+  const nobody = new Uint8Array();
+  for (let i = 0; i < count; i++) {
+    const from = { address: `10.88.${i % 250}.99`, port: firstPort + i };
+    wire.send(
+      ipFrame(
+        udpPacket({ from, to: { address: to.address, port: 9 } }, nobody),
+        { from: MacAddress.parse(macOf(pod)), to: to.mac },
+      ),
+    );
+  }
+}
+
+for (
+  const { name, more } of [
+    { name: "where the node routes", more: {} },
+    { name: "where it masquerades", more: { masquerade: true } },
+    {
+      name: "where it is not, with br_netfilter",
+      more: { nodeAddresses: [] },
+    },
+  ] as const
+) {
+  Deno.test(`a pod opens connections by a bridge ${name} until there is no room for others | a limit by MAC | fails; without, succeeds`, async () => {
+    await using bare = new BareNode();
+    await using node = await bare.open({
+      podCidrs: [],
+      maxConnectionsPerPod: 640,
+    });
+    const spec = (number: number) => ({
+      attachment: { type: "none" } as const,
+      interfaces: [port(number, more)],
+    });
+    await using attacker = await Pod.create(node, spec(11));
+    await using other = await Pod.create(node, spec(12));
+    await using third = await Pod.create(node, spec(13));
+    command(
+      bare.namespace,
+      "echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables",
+    );
+    const [, bridge = ""] = /ether (\S+)/.exec(
+      command(bare.namespace, "ip -o link show cni0"),
+    ) ?? [];
+    const to = "nodeAddresses" in more
+      ? { address: portAddress(13)(4), mac: MacAddress.parse(macOf(third)) }
+      : { address: bridgeAddress(4), mac: MacAddress.parse(bridge) };
+    // What answers to addresses that nobody has keeps alive is forgotten, but in the kernel's own number.
+    const count = () =>
+      Number(command(bare.namespace, "conntrack -L 2> /dev/null | wc -l"));
+    openByBridge(attacker, CONNECTIONS, to);
+    assert(count() < 3000, `${count()}`);
+    assert(count() > 64, `${count()}`);
+    const before = count();
+    openByBridge(other, 100, to, 50000);
+    assertEquals(count() - before, 100);
+
+    command(
+      bare.namespace,
+      "conntrack -F 2> /dev/null; nft flush chain inet podnet new_connections",
+    );
+    openByBridge(attacker, CONNECTIONS, to);
     assertEquals(count(), CONNECTIONS);
   });
 }

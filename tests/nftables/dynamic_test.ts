@@ -6,11 +6,11 @@ import {
   remember,
   sampled,
 } from "../../src/nftables/dynamic.ts";
-import { meta } from "../../src/nftables/expression.ts";
+import { ether, meta } from "../../src/nftables/expression.ts";
 import { differences } from "../../src/nftables/live.ts";
 import { renderTable } from "./render.ts";
 import type { Table } from "../../src/nftables/ruleset.ts";
-import { rule, verdict } from "../../src/nftables/statement.ts";
+import { inSet, rule, verdict } from "../../src/nftables/statement.ts";
 import { Transaction } from "../../src/nftables/transaction.ts";
 import { listTable, nft, normalise } from "./nft.ts";
 
@@ -25,6 +25,8 @@ function ours(name: string): Table {
         key: ["iface_index"],
         dynamic: { size: 99, timeoutMs: 30_000 },
       },
+      { name: "many_macs", key: ["ether_addr"], dynamic: { size: 99 } },
+      { name: "macs", key: ["ether_addr"], dynamic: { size: 99 } },
     ],
     chains: [{
       name: "c",
@@ -37,6 +39,12 @@ function ours(name: string): Table {
           verdict("drop"),
         ]),
         rule([forget(meta.iif, "full")]),
+        rule([inSet([ether.saddr], "macs"), verdict("accept")]),
+        rule([
+          countOver(ether.saddr, "many_macs", 7),
+          remember(ether.saddr, "macs"),
+          verdict("drop"),
+        ]),
       ],
     }],
   };

@@ -21,10 +21,7 @@ export function wholeTable(
   const whole = nodeTable({
     comment: table.comment,
     interfacePrefix: HOST_INTERFACE_PREFIX,
-    bridgeGroups: {
-      routed: BridgeGroup.routed,
-      masqueraded: BridgeGroup.masqueraded,
-    },
+    bridgeGroups: BridgeGroup,
     gateways: pools.map(({ gateway }) => gateway),
     podCidrs: pools.map(({ cidr }) => cidr),
     masquerade: settings.masquerade,
