@@ -117,7 +117,10 @@ function shadows(mapping: HostPort, socket: ListeningSocket): boolean {
     const families = address.family === 4 ? [4] : socket.v6Only ? [6] : [4, 6];
     return mapping.families.some((family) => families.includes(family));
   }
-  if (isWildcard(mapping)) return mapping.families.includes(address.family);
+  if (isWildcard(mapping)) {
+    return mapping.families.includes(address.family) &&
+      !(address.family === 6 && address.isLinkLocal);
+  }
   return mapping.hostIP?.equals(address) ?? false;
 }
 

@@ -238,6 +238,8 @@ function hostPortRules(): Rule[] {
       dnatToMap("ip", port, SETS[4].wildcard.name),
     ]),
     rule([dnatToMap("ip6", [ip6.daddr, ...port], SETS[6].specific.name)]),
+    // Who asks there has such an address, too, and the kernel forwards nothing from it (RFC 4291, 2.5.6).
+    rule([equals(ip6.daddr, "fe80::/10"), verdict("return")]),
     rule([
       equals(meta.nfproto, "ipv6"),
       dnatToMap("ip6", port, SETS[6].wildcard.name),

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { SandboxError } from "../../src/errors.ts";
+import type { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { writeSysctl } from "../../src/namespace/sysctl.ts";
 import { createLab, type Lab } from "../../src/testing/mod.ts";
 import {
@@ -16,6 +17,7 @@ import {
   type Transport,
   TRANSPORTS,
 } from "../support/ask.ts";
+import { command } from "../support/command.ts";
 import { type Family, familyOf } from "../support/sockets.ts";
 import {
   anyAddress,
@@ -281,3 +283,33 @@ for (const family of FAMILIES) {
     }
   });
 }
+
+Deno.test("a port of all addresses leaves the node's link-local addresses to the node", async () => {
+  const { namespace } = nodeAt(lab.nodes, 0);
+  const { outside } = lab;
+  const linkOf = (namespace: NetworkNamespace) =>
+    /^\d+: (\S+) +inet6 (fe80\S+)\/64/m.exec(
+      command(namespace, "ip -o -6 addr show scope link | grep -v ': pn-'"),
+    )?.slice(1) ?? [];
+  const [own = "", address = ""] = linkOf(namespace);
+  const [link = ""] = linkOf(outside.namespace);
+  const connects = (port: number) =>
+    command(
+      outside.namespace,
+      `timeout 60 bash -c ': <>/dev/tcp/${address}%${link}/${port}' 2>&1 || true`,
+    );
+  const ports = [8080, 8081].map((hostPort) => ({
+    hostPort,
+    containerPort: 80,
+  }));
+  // A service of the node that is there before the port, on the one address that it does not take.
+  using service = namespace.run(() =>
+    Deno.listen({ hostname: `${address}%${own}`, port: 8080 })
+  );
+  assertEquals((service.addr as Deno.NetAddr).port, 8080);
+  await using pod = await Pod.create(lab.node, { ports });
+  using server = pod.serve("tcp", 6, 80);
+  assertEquals(who("outside", "tcp", nodeAddress(6), 8080, [server]), pod.name);
+  assertEquals(connects(8080), "");
+  assertStringIncludes(connects(8081), "Connection refused");
+});
