@@ -48,14 +48,17 @@ import {
   goto,
   has,
   inSet,
-  masquerade,
-  masqueradeToPorts,
   rule,
   set,
-  snatTo,
   type Statement,
   verdict,
 } from "../nftables/statement.ts";
+import {
+  masquerade,
+  masqueradeToPorts,
+  snatTo,
+  snatToPorts,
+} from "../nftables/source_nat.ts";
 import {
   clusterSet,
   intoTunnel,
@@ -194,6 +197,7 @@ export function nodeTable(options: RulesetOptions): Table {
         rules: postroutingRules(options),
       },
       masqueradedChain(),
+      ...options.gateways.map(tunnelledChain),
     ],
   };
 }
@@ -320,7 +324,7 @@ function postroutingRules(options: RulesetOptions): Rule[] {
       rule([
         ...offBridge(options, gateway.family),
         intoTunnel,
-        snatTo(String(gateway)),
+        goto(tunnelledChain(gateway).name),
       ])
     ),
     ...FAMILIES.map((family) =>
@@ -365,20 +369,36 @@ const SOURCE_PORTS = [32768, 65535] as const;
  * Who chose its source port, and had the node send from there to a client, would get the client's questions to this port of
  * the node: to connection tracking they are answers, and nobody asks for host ports or sockets then.
  */
-function masqueradedChain(): Chain {
+function withChosenPorts(
+  name: string,
+  some: Statement,
+  others: Statement,
+): Chain {
   return {
-    name: "masqueraded",
+    name,
     rules: [
       ...PORT_PROTOCOLS.map((protocol) =>
-        rule([
-          equals(meta.l4proto, protocol),
-          masqueradeToPorts(...SOURCE_PORTS),
-        ])
+        rule([equals(meta.l4proto, protocol), some])
       ),
-      rule([masquerade]),
+      rule([others]),
     ],
   };
 }
+
+const masqueradedChain = () =>
+  withChosenPorts(
+    "masqueraded",
+    masqueradeToPorts(...SOURCE_PORTS),
+    masquerade,
+  );
+
+/** From the node's gateway address, for what goes into a tunnel. */
+const tunnelledChain = (gateway: IpAddress) =>
+  withChosenPorts(
+    `from_gateway${gateway.family}`,
+    snatToPorts(String(gateway), ...SOURCE_PORTS),
+    snatTo(String(gateway)),
+  );
 
 /** Not to pods on bridges, who see pods' own addresses. */
 function toElsewhere(

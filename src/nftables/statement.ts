@@ -11,7 +11,6 @@
  * @module
  */
 import { Cidr } from "../net/cidr.ts";
-import { IpAddress } from "../net/ip.ts";
 import { encodeValue, type Value, valueLength } from "./datatype.ts";
 import {
   addBits,
@@ -338,69 +337,11 @@ export function dnatToMap(
   };
 }
 
-/**
- * Gives the connection this source address.
- * @throws {RangeError} when the text is not an IP address
- */
-export function snatTo(address: string): Statement {
-  const source = IpAddress.parse(address);
-  const family = source.family === 4 ? "ip" : "ip6";
-  return {
-    text: `snat ${family} to ${source}`,
-    expressions: [
-      load(source.bytes),
-      {
-        nat: {
-          type: "snat",
-          family: NAT_FAMILIES[family],
-          regAddrMin: OPERAND,
-        },
-      },
-    ],
-  };
-}
-
-/** Gives the connection the source address that routing chooses on the outgoing interface. */
-export const masquerade: Statement = {
-  text: "masquerade",
-  expressions: [{ masq: {} }],
-};
-
 /** The packet is of no connection, so no translation of one is done to it. Before connection tracking, at -200. */
 export const notrack: Statement = {
   text: "notrack",
   expressions: [{ notrack: {} }],
 };
-
-/** `NF_NAT_RANGE_PROTO_SPECIFIED` and `NF_NAT_RANGE_PROTO_RANDOM_FULLY`. */
-const RANDOM_OF_RANGE = 1 << 1 | 1 << 4;
-
-/**
- * As {@linkcode masquerade}, with one of these source ports at random, whichever the client has. A rule for protocols that
- * have ports, or nft does not read what it prints.
- */
-export function masqueradeToPorts(first: number, last: number): Statement {
-  const high = register(4);
-  return {
-    text: `masquerade to :${first}-${last} fully-random`,
-    expressions: [
-      load(encodeValue("inet_service", first)),
-      {
-        immediate: {
-          dreg: high,
-          data: { value: encodeValue("inet_service", last) },
-        },
-      },
-      {
-        masq: {
-          flags: RANDOM_OF_RANGE,
-          regProtoMin: OPERAND,
-          regProtoMax: high,
-        },
-      },
-    ],
-  };
-}
 
 type VerdictName = "accept" | "drop" | "return";
 

@@ -31,15 +31,17 @@ import {
   has,
   inSet,
   jump,
-  masquerade,
-  masqueradeToPorts,
   notInSet,
   rule,
   set,
-  snatTo,
   type Statement,
   verdict,
 } from "../../src/nftables/statement.ts";
+import {
+  masquerade,
+  masqueradeToPorts,
+  snatTo,
+} from "../../src/nftables/source_nat.ts";
 
 /** What a person would write; nft prints it in its own way. */
 export function sampleText(name: string): string {

@@ -12,9 +12,9 @@ import {
   inSet,
   rule,
   set,
-  snatTo,
   verdict,
 } from "../../src/nftables/statement.ts";
+import { snatTo } from "../../src/nftables/source_nat.ts";
 
 const drop = verdict("drop");
 

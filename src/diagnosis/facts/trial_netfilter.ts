@@ -21,13 +21,8 @@ import type {
   Rule,
   Table,
 } from "../../nftables/ruleset.ts";
-import {
-  equals,
-  fibMissing,
-  masquerade,
-  rule,
-  verdict,
-} from "../../nftables/statement.ts";
+import { equals, fibMissing, rule, verdict } from "../../nftables/statement.ts";
+import { masquerade } from "../../nftables/source_nat.ts";
 import {
   flowtableMessage,
   type NftBody,
