@@ -8,6 +8,7 @@ import { assertEquals, fail } from "@std/assert";
 import { changesSomething, describe } from "./calls.ts";
 import { type Fault, faultsOf } from "./faults.ts";
 import { type Call, intercepting } from "./intercept.ts";
+import { settled } from "../support/patience.ts";
 import { EVERY } from "./scale.ts";
 
 /** Which call of an operation fails. */
@@ -91,7 +92,9 @@ export async function runWith(
     if (error !== undefined) throw error;
     return undefined;
   }
-  assertEquals(added(before, held()), [], `${where}: still open`);
+  // What a removal leaves for a moment later has its directory open until then.
+  const open = await settled(() => added(before, held()), []);
+  assertEquals(open, [], `${where}: still open`);
   if (error !== undefined) assertCause(error, fault, where);
   return { where, fault, error };
 }
