@@ -70,10 +70,16 @@ export class Gate {
     await this.#machine.run("cat", this.#path);
   }
 
-  /** Lets who waits there go on, or turns it back; the gate is no more. */
+  /**
+   * Lets who waits there go on, or turns it back; the gate is no more. A second one who came meanwhile, such as podman's
+   * cleanup of a container that podman removes, would wait for ever for somebody at the other end: this has both ends open.
+   */
   async open(word: "go" | "turn back" = "go"): Promise<void> {
     const path = this.#path;
-    const shell = `rm ${path}; echo ${word} >${path}.word; rm ${path}.word`;
+    const shell = [
+      `exec 3<>${path}; rm ${path}; echo ${word} >${path}.word`,
+      `exec 4<>${path}.word; rm ${path}.word; echo ${word} >&4`,
+    ].join("; ");
     await this.#machine.run("sh", "-ec", shell);
   }
 }
