@@ -12,7 +12,11 @@ import type { MacAddress } from "../net/mac.ts";
 import { type EncodedBatch, NO_ANSWER } from "../netlink/batch.ts";
 import type { Connection } from "../netlink/connection.ts";
 import type { Request } from "../netlink/message.ts";
-import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
+import {
+  isNetlinkError,
+  NetlinkError,
+  type NetlinkFailure,
+} from "../netlink/netlink_error.ts";
 import { Template } from "../netlink/template.ts";
 import { RTN_LOCAL } from "../rtnetlink/constants.ts";
 import { deleteNeighbour, newNeighbour } from "../rtnetlink/neighbour.ts";
@@ -256,16 +260,20 @@ export function releaseAddresses(
       route.executeBatch(releaseMessages(hostIndex, addresses));
     }
   } catch (error) {
-    if (!isGone(error)) throw error;
+    if (!(error instanceof NetlinkError)) throw error;
+    const [first, ...others] = error.failures.filter(isWrong);
+    // That one was gone is not what is to be told.
+    if (first !== undefined) throw new NetlinkError(first, others);
   }
 }
 
 /** Whether nothing else was wrong than that a route, or its link, is gone already. */
 export function isGone(error: unknown): boolean {
-  return error instanceof NetlinkError &&
-    error.failures.every(({ errno }) =>
-      errno === Errno.ESRCH || errno === Errno.ENODEV
-    );
+  return error instanceof NetlinkError && !error.failures.some(isWrong);
+}
+
+function isWrong({ errno }: NetlinkFailure): boolean {
+  return errno !== Errno.ESRCH && errno !== Errno.ENODEV;
 }
 
 /** The messages that give addresses back. */

@@ -8,6 +8,7 @@ import type { Node, SandboxSpec } from "../../mod.ts";
 import type { LabNode } from "../../src/testing/mod.ts";
 import { ask, FAMILIES } from "../support/ask.ts";
 import { command } from "../support/command.ts";
+import { until } from "../support/patience.ts";
 import { byFamily, Pod } from "../support/pods.ts";
 import { blanks, directoryOf, eachWarm, likeness } from "../support/warm.ts";
 
@@ -108,6 +109,11 @@ Deno.test("an address that the node itself has by now is given to no sandbox mad
     addresses.map((address) => `ip addr ${verb} ${address} dev lo;`).join("");
   command(host.namespace, lo("add"));
   try {
+    // The kernel makes an IPv6 address usable a moment later.
+    const own = () => command(host.namespace, "ip -6 route show table local");
+    await until(() =>
+      addresses.every((one) => !one.includes(":") || own().includes(one))
+    );
     await using pod = await Pod.create(node);
     for (const address of pod.sandbox.addresses) {
       assert(!addresses.includes(address), address);

@@ -17,6 +17,7 @@ import {
 import { unusable, writeRecord } from "../../state/store.ts";
 import { OpenRecords } from "./open_records.ts";
 import { type SandboxRecord, sandboxRecord } from "./records.ts";
+import { orIgnore } from "./undo.ts";
 
 /** Some 2 KB each. */
 const MAX_RECORDS = 10_000;
@@ -106,7 +107,8 @@ export class OwnRecords {
   /** Notes what was written to the file. */
   add(record: SandboxRecord, path: string): void {
     if (this.#records.size >= MAX_RECORDS) this.#records.clear();
-    this.#open.close(record.id);
+    // Of a file that was replaced: nothing of it can be lost any more.
+    orIgnore(() => this.#open.close(record.id));
     // What is written is written, also when nobody tells in which state the file is.
     const version = versionIfTold(path);
     this.#records.set(record.id, { record, version, size: 0, changesBytes: 0 });
