@@ -316,3 +316,16 @@ Deno.test("openNode() by eight processes at once makes one node, each part of it
   assertEquals([...node.changes], []);
   assertEquals(await node.check(), []);
 });
+
+Deno.test("a process that opens a node and makes a sandbox needs no timers, which are part of the runtime's Node modules and take 4 ms to load", async () => {
+  await using bare = new BareNode();
+  await (await bare.open())[Symbol.asyncDispose]();
+  const url = new URL("./fixtures/touched_globals.ts", import.meta.url);
+  const { stdout, stderr } = await spawnFixture(
+    url,
+    [bare.path, bare.stateDir],
+    { permissions: ["--allow-ffi", "--allow-read"] },
+  ).output();
+  const decoder = new TextDecoder();
+  assertEquals(decoder.decode(stdout), "[]\n", decoder.decode(stderr));
+});
