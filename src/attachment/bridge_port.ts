@@ -39,10 +39,8 @@ import {
 } from "../rtnetlink/route.ts";
 import { endDifferences, type WiringDifference } from "./difference.ts";
 import { findLink, orNone } from "./questions.ts";
+import { READY_TIMEOUT_MS } from "./routed_veth.ts";
 import type { ExtraInterface } from "./extra_interface.ts";
-
-/** The kernel takes 0–0.5 ms, and seconds while it destroys thousands of namespaces; more is a broken kernel. */
-const READY_TIMEOUT_MS = 10_000;
 
 /** The node's end of a pod's interface on a bridge. */
 export interface BridgePort extends BridgePortFlags {

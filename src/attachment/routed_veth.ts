@@ -43,7 +43,7 @@ import {
 } from "./prepared_pod.ts";
 
 /** The kernel takes 0–0.5 ms, and seconds while it destroys thousands of namespaces; more is a broken kernel. */
-const READY_TIMEOUT_MS = 10_000;
+export const READY_TIMEOUT_MS = 10_000;
 
 /**
  * Makes the veth pair, down. It goes with the pod's namespace, which the caller drops.

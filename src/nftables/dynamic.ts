@@ -3,11 +3,10 @@
  *
  * @module
  */
-import { register, type Selector } from "./expression.ts";
+import type { Selector } from "./expression.ts";
 import type { Expression } from "./expression_tables.ts";
-import { needsOf, type Statement } from "./statement.ts";
+import { needsOf, OPERAND, type Statement } from "./statement.ts";
 
-const OPERAND = register(0);
 /** `NFT_CONNLIMIT_F_INV`. */
 const MORE_THAN = 1;
 

@@ -7,9 +7,7 @@ import { IpAddress } from "../net/ip.ts";
 import { encodeValue } from "./datatype.ts";
 import { register } from "./expression.ts";
 import type { Expression } from "./expression_tables.ts";
-import type { Statement } from "./statement.ts";
-
-const OPERAND = register(0);
+import { load, NAT_FAMILIES, OPERAND, type Statement } from "./statement.ts";
 
 // NF_NAT_RANGE_MAP_IPS, NF_NAT_RANGE_PROTO_SPECIFIED and NF_NAT_RANGE_PROTO_RANDOM_FULLY (linux/netfilter/nf_nat.h).
 const ADDRESS = 1 << 0;
@@ -49,10 +47,10 @@ export function masqueradeToPorts(first: number, last: number): Statement {
  * @throws {RangeError} when the text is not an IP address
  */
 export function snatTo(address: string): Statement {
-  const { family, text, load } = sourceOf(address);
+  const { family, source } = sourceOf(address);
   return {
-    text: `snat ${family} to ${text}`,
-    expressions: [load, {
+    text: `snat ${family} to ${source}`,
+    expressions: [load(source.bytes), {
       nat: { type: "snat", family: NAT_FAMILIES[family], regAddrMin: OPERAND },
     }],
   };
@@ -68,13 +66,13 @@ export function snatToPorts(
   first: number,
   last: number,
 ): Statement {
-  const { family, text, load } = sourceOf(address);
-  const shown = family === "ip" ? text : `[${text}]`;
+  const { family, source } = sourceOf(address);
+  const shown = family === "ip" ? source : `[${source}]`;
   const [low, high] = [register(4), register(8)];
   return {
     text: `snat ${family} to ${shown}:${first}-${last} fully-random`,
     expressions: [
-      load,
+      load(source.bytes),
       loadPort(low, first),
       loadPort(high, last),
       {
@@ -92,19 +90,12 @@ export function snatToPorts(
   };
 }
 
-const NAT_FAMILIES = { ip: "ipv4", ip6: "ipv6" } as const;
-
-/** An address, and how it comes to be the operand. */
+/** An address, and its family as nft has it. */
 function sourceOf(address: string) {
   const source = IpAddress.parse(address);
-  const load: Expression = {
-    immediate: { dreg: OPERAND, data: { value: source.bytes } },
-  };
-  const family = source.family === 4 ? "ip" : "ip6";
-  return { family, text: String(source), load } as const;
+  return { family: source.family === 4 ? "ip" : "ip6", source } as const;
 }
 
 function loadPort(dreg: number, port: number): Expression {
-  const value = encodeValue("inet_service", port);
-  return { immediate: { dreg, data: { value } } };
+  return load(encodeValue("inet_service", port), dreg);
 }

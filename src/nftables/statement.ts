@@ -39,7 +39,7 @@ export interface Statement {
 }
 
 /** Where every statement puts its operand: nothing lives in a register from one statement to the next. */
-const OPERAND = register(0);
+export const OPERAND: number = register(0);
 
 /**
  * Makes a rule. The protocol check that header fields need is put before the first that needs it, as nft does; nft
@@ -252,8 +252,9 @@ export function fibExists(...keys: readonly FibKey[]): Statement {
   };
 }
 
-function load(value: Uint8Array): Expression {
-  return { immediate: { dreg: OPERAND, data: { value } } };
+/** Puts a value into a register. */
+export function load(value: Uint8Array, dreg: number = OPERAND): Expression {
+  return { immediate: { dreg, data: { value } } };
 }
 
 /**
@@ -307,7 +308,8 @@ function changeMark(
   };
 }
 
-const NAT_FAMILIES = { ip: "ipv4", ip6: "ipv6" } as const;
+/** Address families by nft's words for them. */
+export const NAT_FAMILIES = { ip: "ipv4", ip6: "ipv6" } as const;
 
 /**
  * Sends the connection to the address and port that the map has for these values; without an element the rule ends.

@@ -94,8 +94,8 @@ export class LateRemoval implements AsyncDisposable {
     const isSoon = !this.#isDisposed && this.#waiting.size < BATCH;
     this.#waiting.set(name, { index, files: isSoon ? files : undefined });
     if (!isSoon) close(files);
-    if (this.#isDisposed) this.finish();
-    if (this.#isListening || this.#isDisposed) return;
+    if (this.#isDisposed) return this.finish();
+    if (this.#isListening) return;
     // For a program that ends before the event loop comes by.
     addEventListener("unload", this.#onUnload);
     this.#isListening = true;
