@@ -26,9 +26,9 @@ const STATE = `
 
 /** What nobody may have to wait for: routes and elements that pods have, and notes on disk. */
 export function claimsOf({ namespace, node }: LabNode): string[] {
-  // One in 64 of a pod's connections is counted, at random, and its counter is there until the kernel collects it, under the
-  // number of a link, or under its name as long as the kernel has not destroyed that.
-  const counters = /\n\s*elements = \{ (?:\d+|"[^"]*") ct count over [^}]*\}/g;
+  // One in 64 of a pod's connections is counted, at random, and its counter is there until the kernel collects it, under a
+  // MAC or the number of a link, or under its name as long as the kernel has not destroyed that.
+  const counters = /\n\s*elements = \{ \S+ ct count over [^}]*\}/g;
   return [
     ...lines(command(namespace, CLAIMS).replace(counters, "")),
     ...[...mountsBelow(node.stateDir), ...filesBelow(node.stateDir)]
