@@ -213,14 +213,17 @@ export class ClusterPaths {
   /**
    * Calls `tell` soon after somebody else has touched links, addresses, routes, rules or neighbours that paths are made of, or
    * after the kernel has, as when a link goes down: {@linkcode ClusterPaths.repair} mends what it was. What others do while
-   * this object is at work itself may go unnoticed. It keeps the process alive until it is disposed.
+   * this object is at work itself may go unnoticed. It keeps the process alive until it is disposed or
+   * its node is closed.
    *
    * @throws {SandboxError} `NodeClosed`
    */
   watch(tell: () => void): AsyncDisposable {
-    this.#context.state.refuseClosed();
+    const { namespace, state } = this.#context;
+    state.refuseClosed();
     const watch = new PathWatch(
-      this.#context.namespace,
+      namespace,
+      state.closed,
       () => this.#links(),
       () => this.#last,
       tell,

@@ -44,25 +44,29 @@ export interface WatchedLinks {
   readonly underlay: ReadonlySet<number>;
 }
 
-/** Listens from the moment it is made, and keeps the process alive until it is disposed. */
+/** Listens from the moment it is made, and keeps the process alive until it is disposed or its node is closed. */
 export class PathWatch implements AsyncDisposable {
   readonly #feed: Feed;
   readonly #ending = new AbortController();
+  readonly #ended: AbortSignal;
   readonly #done: Promise<void>;
   /** Numbers of links to other nodes, also of those that are down: nothing leads over them until they are up again. */
   readonly #underlay = new Set<number>();
 
   /**
+   * @param closed is aborted when the node is closed
    * @param links which there are at this moment
    * @param settled resolves when nothing is being done that this would tell of
    * @param tell is called when somebody has touched something
    */
   constructor(
     namespace: NetworkNamespace,
+    closed: AbortSignal,
     links: () => WatchedLinks,
     settled: () => Promise<unknown>,
     tell: () => void,
   ) {
+    this.#ended = AbortSignal.any([this.#ending.signal, closed]);
     using owned = new DisposableStack();
     this.#feed = owned.use(namespace.run(() =>
       Feed.open({
@@ -88,7 +92,7 @@ export class PathWatch implements AsyncDisposable {
 
   /** What has come so far was by those who know of it. */
   discard(): void {
-    if (!this.#ending.signal.aborted) this.#feed.drain(() => {});
+    if (!this.#ended.aborted) this.#feed.drain(() => {});
   }
 
   /** Ceases to listen. */
@@ -102,7 +106,7 @@ export class PathWatch implements AsyncDisposable {
     settled: () => Promise<unknown>,
     tell: () => void,
   ): Promise<void> {
-    const { signal } = this.#ending;
+    const signal = this.#ended;
     while (!signal.aborted) {
       await pollAsync([this.#feed.fd], -1, signal);
       await pollAsync([], GATHER_MS, signal);

@@ -5,6 +5,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { ClusterPaths, removeNode } from "../../mod.ts";
+import { until } from "../support/patience.ts";
 import { BareNode, POD_CIDRS, rejects } from "../node/bare.ts";
 import { Machines } from "./machines.ts";
 
@@ -79,4 +80,18 @@ Deno.test("every operation of ClusterPaths fails with NodeClosed once its node i
   for (const call of calls) {
     await rejects("NodeClosed", async () => await call());
   }
+});
+
+Deno.test("a watch of paths ends with its node", async () => {
+  await using bare = new BareNode();
+  const open = () => [...Deno.readDirSync("/proc/self/fd")].length;
+  const watched = async () => {
+    await using node = await bare.open();
+    return ClusterPaths.open(node).watch(() => {});
+  };
+  // What the first watch of a process opens stays open.
+  await (await watched())[Symbol.asyncDispose]();
+  const before = open();
+  await watched();
+  await until(() => open() === before);
 });
