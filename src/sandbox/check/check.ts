@@ -19,6 +19,7 @@ import {
 } from "../node/finding.ts";
 import { refuseStaleNode } from "../node/node_settings.ts";
 import { refuseForeignTable } from "../node/node_table.ts";
+import { attachmentDifferences } from "../networks/network_check.ts";
 import { Pacer } from "../node/pacer.ts";
 import type { SandboxRecord } from "../records/records.ts";
 import { linksOfSandboxes, strayLinks } from "../node/stray_links.ts";
@@ -94,9 +95,10 @@ export async function checkNode(
   for (const id of scope.ids ?? state.sandboxIds()) {
     await pacer.pause();
     found.push(
-      ...await underLock(context, id, {}, () => [
+      ...await underLock(context, id, {}, async () => [
         ...differencesOf(context, id),
         ...strayLinks(context, id, links?.get(id) ?? []),
+        ...await attachmentsOf(context, id),
       ]),
     );
   }
@@ -141,7 +143,7 @@ export async function repairNode(
       await underLock(context, id, options, () => {
         ledger.mend(() => differencesOf(context, id));
         ledger.mendOnce(strayLinks(context, id, links?.get(id) ?? []));
-        return [];
+        return attachmentsOf(context, id);
       }),
     );
   }
@@ -328,14 +330,14 @@ async function underLock(
   context: NodeContext,
   id: string,
   { lockTimeoutMs, onBusy }: RepairOptions,
-  look: () => Difference[],
+  look: () => Promise<Difference[]>,
 ): Promise<Difference[]> {
   try {
     using lock = await context.state.lockSandbox(
       id,
       lockTimeoutMs === undefined ? {} : { timeoutMs: lockTimeoutMs },
     );
-    return lock === undefined ? [] : look(); // removed by now
+    return lock === undefined ? [] : await look(); // removed by now
   } catch (error) {
     if (!isSandboxError(error, "Timeout")) throw error;
     if (onBusy !== undefined) {
@@ -369,4 +371,15 @@ function differencesOf(context: NodeContext, id: string): Difference[] {
       }),
     ];
   }
+}
+
+/** Of a sandbox whose lock is held, and whose record can be read. */
+async function attachmentsOf(
+  context: NodeContext,
+  id: string,
+): Promise<Difference[]> {
+  const record = context.state.readableSandbox(id);
+  return record === undefined
+    ? []
+    : await attachmentDifferences(context, record);
 }

@@ -199,9 +199,19 @@ Deno.test("a plugin that is missing, or cannot be started, is told before others
   assertEquals([half.reason, half.undoFailures.length], ["notStarted", 1]);
   assertEquals(site.said(), ["one ADD", "one DEL"]);
   assertEquals(sandbox.attachments.map(({ state }) => state), ["unfinished"]);
+  const findings = [{
+    sandbox: "default/web",
+    object: "attachment net1 to network net",
+    problem: "its plugins did not finish",
+    remedy: "attach it again, or detach it (podnet cni del)",
+    repairable: false,
+  }];
+  assertEquals(await site.node.check(), findings);
+  assertEquals((await site.node.repair()).remaining, findings);
   await assertRejects(() => sandbox.remove(), CniPluginError);
   site.plugin("locked");
   await sandbox.remove();
+  assertEquals(await site.node.check(), []);
   assertEquals(site.said(), ["locked DEL", "one DEL"]);
   assertEquals(site.cached(), []);
 });

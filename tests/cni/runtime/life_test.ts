@@ -234,6 +234,8 @@ Deno.test("two processes at one pod: one after the other, and both have it", asy
   site.plugin("one", { ADD: site.gate(RESULT) });
   const slow = sandbox.attach({ ...network, name: "slow" });
   await site.awaitFile("begun");
+  // It is not finished, but it will be.
+  assertEquals(await site.node.check(), []);
   const removing = site.other({ remove: true });
   await site.open();
   await slow;
@@ -265,6 +267,9 @@ Deno.test("notes that cannot be read keep a sandbox, and what networks have, unt
     }
     const [listed] = await site.node.listSandboxes();
     assertEquals(listed?.state, "damaged");
+    assertEquals(await found(site), [
+      `record ${directory}/record.cbor: podnet rm --force`,
+    ]);
     assertEquals(await site.node.collectGarbage(), []);
   }
   assertEquals(site.said(), ["one ADD"]);
@@ -297,6 +302,7 @@ Deno.test("what somebody put in the place of a sandbox's notes keeps it until it
     assert(isSandboxError(error, "StateUnusable"), `${error}`);
     assertEquals(error.context.path, path);
   }
+  assertEquals(await found(site), [`directory ${path}: podnet rm --force`]);
   assertEquals(await site.node.collectGarbage(), []);
   await sandbox.remove({ force: true });
   assertEquals(await site.node.listSandboxes(), []);
@@ -407,3 +413,10 @@ Deno.test("GC waits for those who attach, and keeps them waiting", async () => {
     { containerID: containerId, ifname: "net1" },
   ]);
 });
+
+/** What is wrong, and which command helps. */
+async function found({ node }: Site): Promise<string[]> {
+  return (await node.check()).map(({ object, remedy }) =>
+    `${object}: ${/\((podnet .*)\)$/.exec(remedy)?.[1]}`
+  );
+}
