@@ -4,7 +4,7 @@
  */
 
 import * as v from "valibot";
-import { formatArguments } from "../cni/model/arguments.ts";
+import { formatArguments, parseArguments } from "../cni/model/arguments.ts";
 import { CniError } from "../cni/model/error.ts";
 import type { JsonObject } from "../cni/model/json.ts";
 import {
@@ -118,7 +118,8 @@ export function parseNetworkAttachment(
   const spec = problems.parse(attachmentSchema, input);
   const list = readList(problems, input);
   const args = Object.entries(spec?.args ?? {});
-  attempt(problems, "args", () => formatArguments(args));
+  // As plugins will read them.
+  attempt(problems, "args", () => parseArguments(formatArguments(args)));
   const runtimeConfig = attempt(
     problems,
     "runtimeConfig",

@@ -238,6 +238,9 @@ Deno.test("R10: what cannot be is refused before anything is run, every problem 
   );
   assertEquals(await refused({ conflist, args: { a: "1;b=2" } }), ["args"]);
   assertEquals(await refused({ conflist, args: { "a=b": "1" } }), ["args"]);
+  assertEquals(await refused({ conflist, args: { IgnoreUnknown: "" } }), [
+    "args",
+  ]);
   for (
     const bad of [
       undefined,
