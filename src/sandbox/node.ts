@@ -186,10 +186,10 @@ export class Node implements AsyncDisposable {
   }
 
   /**
-   * Finds a sandbox by id or name.
+   * Finds a sandbox by id or name. Of several of one name it is the one without an id of its own.
    *
-   * @throws {SandboxError} `SandboxNotFound`; `RecordInvalid` when its record is damaged; `InvalidSpec` when several
-   * namespaces have the name and none is given
+   * @throws {SandboxError} `SandboxNotFound`; `RecordInvalid` when its record is damaged; `InvalidSpec` when several of the
+   * namespace have the name, and all of them an id of their own
    */
   async openSandbox(
     idOrName: string,
@@ -235,11 +235,12 @@ export class Node implements AsyncDisposable {
   }
 
   /**
-   * Removes a sandbox by id or name, whatever is left of it: its record, link or namespace may be gone.
+   * Removes a sandbox by id or name, found as by {@linkcode Node.openSandbox}, whatever is left of it: its record, link or
+   * namespace may be gone.
    *
    * @returns false when there was nothing
    * @throws {SandboxError} `SandboxInUse` while containers are attached, `RecordInvalid`; neither when forced.
-   * `InvalidSpec` when several namespaces have the name and none is given
+   * `InvalidSpec` when several of the namespace have the name, and all of them an id of their own
    */
   async removeSandbox(
     idOrName: string,

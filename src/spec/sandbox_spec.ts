@@ -243,7 +243,7 @@ export interface NormalisedInterface extends InterfaceSpec {
 
 /** What a sandbox is to be. */
 export interface SandboxSpec {
-  /** Letters, digits, `_`, `.` and `-`, at most 253 characters; unique in its namespace. */
+  /** Letters, digits, `_`, `.` and `-`, at most 253 characters; unique in its namespace among those without an `id`. */
   readonly name: string;
   /**
    * Kubernetes namespace, or any grouping of names.

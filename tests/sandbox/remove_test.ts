@@ -95,6 +95,19 @@ Deno.test("removeSandbox() by ten at once removes the sandbox, and none fails", 
   assert(removed.includes(true));
 });
 
+Deno.test("a sandbox of any name is found by it, and removed", async () => {
+  for (const length of [127, 128, 253]) {
+    const name = "n".repeat(length);
+    for (const reference of [{}, { namespace: "default" }]) {
+      await using sandbox = await node.node.createSandbox({ name });
+      await using found = await node.node.openSandbox(name, reference);
+      assertEquals(found.id, sandbox.id);
+      assertEquals(await node.node.removeSandbox(name, reference), true);
+      assertEquals(await node.node.removeSandbox(name, reference), false);
+    }
+  }
+});
+
 Deno.test("removeSandbox() and openSandbox() take nothing outside of the sandboxes' directory for one", async () => {
   await using _pod = await Pod.create(node);
   const before = claimsOf(node);

@@ -23,9 +23,7 @@ export function resolveSandbox(
   idOrName: string,
   namespace: string | undefined,
 ): string | undefined | Promise<string | undefined> {
-  const ids = possibleIds(idOrName, namespace);
-  if (ids.length === 0) return undefined;
-  return ids.find((id) => state.hasSandbox(id)) ??
+  return possibleIds(idOrName, namespace).find((id) => state.hasSandbox(id)) ??
     findNamed(state, idOrName, namespace ?? DEFAULT);
 }
 
@@ -56,8 +54,8 @@ export function possibleIds(
   idOrName: string,
   namespace: string | undefined,
 ): string[] {
-  // Names are made of the same letters.
-  if (!isId(idOrName)) return [];
   const derived = sandboxId(namespace ?? DEFAULT, idOrName);
-  return namespace === undefined ? [idOrName, derived] : [derived];
+  return namespace === undefined && isId(idOrName)
+    ? [idOrName, derived]
+    : [derived];
 }
