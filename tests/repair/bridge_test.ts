@@ -81,3 +81,24 @@ Deno.test("repair() puts a bridge and its ports right, and a watch does", async 
   }
   works();
 });
+
+Deno.test("what is mended with something else is not told as remaining", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  await using _pod = await Pod.create(host, {
+    interfaces: [
+      port(11),
+      {
+        name: "net2",
+        attachment: { type: "macvlan", parent: "cni0" },
+        addresses: ["10.87.0.2/24"],
+      },
+    ],
+  });
+  command(host.namespace, "ip link del cni0");
+  const { mended, remaining } = await host.node.repair();
+  assertEquals(remaining, []);
+  const problems = mended.map(({ object, problem }) => `${object} ${problem}`);
+  assert(problems.some((text) => /net2 .*no link cni0/.test(text)));
+  assertEquals(await host.node.check(), []);
+});

@@ -182,32 +182,37 @@ class Ledger {
     for (const one of found) this.#remaining.set(keyOf(one), findingOf(one));
   }
 
-  /** Mends what `find` finds until it finds nothing new. Found again, a thing was not mended. */
+  /**
+   * Mends what `find` finds until it finds nothing new. Found again, a thing was not mended; what is not found again is as it
+   * should be, if only because something else was mended.
+   */
   mend(find: () => readonly Difference[]): void {
-    const tried = new Map<string, unknown>();
+    const known = new Set<string>();
     for (let round = 0; round < ROUNDS; round++) {
       const found = find();
       const left = new Set(found.map(keyOf));
-      for (const key of tried.keys()) {
+      for (const key of known) {
         const finding = this.#remaining.get(key);
         if (left.has(key) || finding === undefined) continue;
         const { failure: _, ...mended } = finding;
         this.#mended.set(key, mended);
         this.#remaining.delete(key);
       }
-      const fresh = found.filter((one) => !tried.has(keyOf(one)));
-      for (const one of fresh) {
+      let isChanged = false;
+      for (const one of found) {
         const key = keyOf(one);
+        if (known.has(key)) continue;
+        known.add(key);
         this.#remaining.set(key, findingOf(one));
         if (one.mend === undefined || !this.#allows(one)) continue;
-        tried.set(key, undefined);
+        isChanged = true;
         const failure = failureOf(one.mend);
         this.#remaining.set(key, {
           ...findingOf(one),
           failure: failure ?? "it is still so after repair",
         });
       }
-      if (!fresh.some((one) => tried.has(keyOf(one)))) return;
+      if (!isChanged) return;
     }
   }
 
