@@ -141,6 +141,16 @@ for (const [name, options] of WATCHES) {
     assertEquals((await watch.next()).done, true);
     assertEquals((await idle.next()).done, true);
   });
+
+  Deno.test(`${name} that is left while somebody waits for its next event is done`, async () => {
+    await using bare = new BareNode();
+    await using node = await bare.open();
+    const watch = node.watch(options);
+    const waiting = watch.next();
+    assertEquals((await watch.return?.())?.done, true);
+    assertEquals((await waiting).done, true);
+    assertEquals((await watch.next()).done, true);
+  });
 }
 
 Deno.test("a process ends by itself when the node that it watches is closed, although nobody reads", async () => {

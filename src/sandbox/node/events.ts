@@ -16,8 +16,14 @@ export function watchLinks(context: NodeContext): NodeWatch {
   // In this order, so that nothing comes between the two unnoticed.
   const changes = context.namespace.run(() => monitor(["link"], { signal }));
   const carrying = linksCarrying(context);
+  const end = () => changes[Symbol.asyncDispose]();
   return Object.assign(eventsOf(changes, context, carrying), {
-    [Symbol.asyncDispose]: () => changes[Symbol.asyncDispose](),
+    // A generator's own would wait for the event that was asked for before.
+    return: async () => {
+      await end();
+      return { done: true, value: undefined } as const;
+    },
+    [Symbol.asyncDispose]: end,
   });
 }
 
