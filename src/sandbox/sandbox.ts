@@ -283,7 +283,7 @@ export class Sandbox implements AsyncDisposable {
       const added = wanted.filter((port) => !hasPort(record, port));
       // Ports of this very sandbox that lead elsewhere are as taken as any.
       if (record.ports.length > 0) {
-        checkPortMappings([...record.ports, ...added], context);
+        checkPortMappings(record.ports, added, context);
       }
       return openPorts(this.#context, record, wanted);
     });

@@ -218,15 +218,20 @@ export function parsePortMappings(
 }
 
 /**
- * Checks mappings that are valid by themselves against each other.
+ * Checks mappings that are valid by themselves against those that a sandbox has.
  * @throws {SandboxError} InvalidSpec with every problem
  */
 export function checkPortMappings(
-  ports: readonly SinglePortMapping[],
+  open: readonly SinglePortMapping[],
+  added: readonly SinglePortMapping[],
   context: PortContext,
 ): void {
   const problems = new Problems();
-  checkPorts(problems, placedPorts(ports), context);
+  const ports = [
+    ...open.map((value) => ({ path: "the sandbox", value })),
+    ...added.map((value) => ({ path: "ports", value })),
+  ];
+  checkPorts(problems, ports, context);
   problems.finish(ports);
 }
 

@@ -3,7 +3,12 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { SandboxError } from "../../src/errors.ts";
 import {
   comparePortMappings,
@@ -140,6 +145,28 @@ Deno.test("addPorts() does nothing for ports that are open, and opens the others
   await pod.sandbox.addPorts([first, second]);
   assertEquals(elementsOf(pod), HAIRPINS + 2 * PER_PORT);
   assertEquals(pod.sandbox.ports.map((port) => port.hostPort), [8080, 8081]);
+});
+
+Deno.test("addPorts() refuses a port that leads elsewhere in the same sandbox, and says which", async () => {
+  await using pod = await Pod.create(node, {
+    ports: [{ hostPort: 8080, containerPort: 80 }],
+  });
+  const error = await assertRejects(
+    () =>
+      pod.sandbox.addPorts([
+        { hostPort: 8079, containerPort: 79 },
+        { hostPort: 8080, containerPort: 81 },
+      ]),
+    SandboxError<"InvalidSpec">,
+  );
+  assertEquals(error.context.problems.map(({ path }) => path), [
+    "ports.hostPort",
+  ]);
+  assertStringIncludes(
+    error.message,
+    "tcp port 8080 is taken by the sandbox already",
+  );
+  assertEquals(pod.sandbox.ports.length, 1);
 });
 
 Deno.test("removePorts() does nothing for ports that are not open, and closes the others", async () => {

@@ -146,6 +146,13 @@ Deno.test("openNode() of a node that was never opened, without pod CIDRs, is Nod
   assertEquals(bare.state(), state);
 });
 
+Deno.test("a node that was given pod CIDRs since it was opened has to be opened again", async () => {
+  await using bare = new BareNode();
+  await using early = await bare.open({ podCidrs: [] });
+  await using _node = await bare.open();
+  await rejects("NodeConflict", () => early.createSandbox({ name: "web" }));
+});
+
 Deno.test("openNode() refuses another namespace than the node's", async () => {
   await using bare = new BareNode();
   await using _node = await bare.open();

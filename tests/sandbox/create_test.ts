@@ -112,6 +112,13 @@ Deno.test("createSandbox() with another spec names each difference and leaves th
     assertEquals(differences.length, 1, differences.join());
     assert(differences[0]?.startsWith(difference), differences.join());
   }
+  // It is told by the name that it has.
+  const { id } = pod.sandbox;
+  const named = await assertRejects(
+    () => node.node.createSandbox({ ...SPEC, id, name: "other" }),
+    SandboxError<"SandboxConflict">,
+  );
+  assertEquals(named.context.name, "web");
   const error = await assertRejects(
     () => node.node.createSandbox({ ...SPEC, mtu: 1300, uid: "uid-2" }),
     SandboxError<"SandboxConflict">,

@@ -83,6 +83,8 @@ export async function createSandbox(
       ? await createAsSaid(context, spec, buildRouted)
       : await createFurther(context, spec);
   } catch (error) {
+    // What is wrong may be the handle, of a node that was set up again.
+    if (isSandboxError(error, "InvalidSpec")) refuseStaleNode(context);
     throw explainRefusal(error, state);
   }
 }
@@ -258,7 +260,7 @@ async function findOrMake(
     if (differences.length > 0) {
       throw new SandboxError("SandboxConflict", {
         id,
-        name: spec.name,
+        name: existing.spec.name,
         differences,
       });
     }
