@@ -134,7 +134,11 @@ function settle(
 
 type Vxlan = Extract<LinkInfo, { vxlan: unknown }>["vxlan"];
 
-/** Nothing is learnt from packets, and what is not known goes nowhere: there is no entry for all addresses. */
+/**
+ * Nothing is learnt from packets, and what is not known goes nowhere: there is no entry for all addresses. Routers on the way
+ * may cut packets of the tunnel in pieces: a node that heard from one that they are too large would tell its pods so for IPv6
+ * alone, since IPv4 packets are forwarded whatever the MTU of their path (`ip_forward_use_pmtu`), and larger ones were lost.
+ */
 function driverOptions({ vni, port, local }: TunnelLink): Vxlan {
   const source = IpAddress.parse(local);
   return {
@@ -142,7 +146,7 @@ function driverOptions({ vni, port, local }: TunnelLink): Vxlan {
     port,
     ...source.family === 4 ? { local: source.bytes } : { local6: source.bytes },
     learning: 0,
-    df: "inherit",
+    df: "unset",
   };
 }
 

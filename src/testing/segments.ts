@@ -17,6 +17,8 @@ const ROUTER_NUMBER = 253;
 
 /** Segments; where there are several, a router is on all of them, and everybody's default route. */
 export class Segments implements Disposable {
+  /** Between them, where there are several. */
+  readonly router: NetworkNamespace | undefined;
   readonly #segments: readonly Segment[];
   readonly #owned: DisposableStack;
 
@@ -28,7 +30,7 @@ export class Segments implements Disposable {
       cidrs: families.map((family) => segmentCidr(i, family)),
     }));
     if (count > 1) {
-      const router = owned.use(NetworkNamespace.create());
+      const router = this.router = owned.use(NetworkNamespace.create());
       for (const [i, { underlay, cidrs }] of this.#segments.entries()) {
         underlay.attach(router, ROUTER_NUMBER, routersOf(cidrs), cidrs, i);
       }

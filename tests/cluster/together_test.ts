@@ -7,7 +7,13 @@ import { assert, assertEquals } from "@std/assert";
 import { type Cluster, joinCluster, type Sandbox } from "../../mod.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { Segments } from "../../src/testing/segments.ts";
-import { ask, FAMILIES, serve, TRANSPORTS } from "../support/ask.ts";
+import {
+  ask,
+  type AskOptions,
+  FAMILIES,
+  serve,
+  TRANSPORTS,
+} from "../support/ask.ts";
 import { command } from "../support/command.ts";
 import { familyOf } from "../support/sockets.ts";
 import { Etcd } from "./etcd.ts";
@@ -31,13 +37,13 @@ function addressOf({ sandbox }: Place, family: 4 | 6): string {
 }
 
 /** Whether `to` sees `from` as itself, by both transports and both families (X1–X3). */
-function reaches(from: Place, to: Place): void {
+function reaches(from: Place, to: Place, options: AskOptions = {}): void {
   for (const family of FAMILIES) {
     for (const transport of TRANSPORTS) {
       const address = addressOf(to, family);
       const at = { address, port: PORT };
       using server = serve("x", to.pod, { transport, ...at });
-      const answer = ask(transport, from.pod, at, [server]);
+      const answer = ask(transport, from.pod, at, [server], options);
       const path = `${from.cluster.self.name} to ${to.cluster.self.name}`;
       assert(typeof answer === "object", `${path} ${transport} ${answer}`);
       assertEquals(answer.client, addressOf(from, family), path);
@@ -84,9 +90,19 @@ Deno.test("five nodes that join at once, and one that dies and returns: every po
     await all();
     for (const { cluster } of places) assertEquals(cluster.refused, []);
     await everyPair();
-    const [first, , third] = places;
-    assert(first !== undefined && third !== undefined);
+    const [first, second, third] = places;
+    assert(first !== undefined && second !== undefined && third !== undefined);
     // On one segment by a plain route, over the router through a tunnel.
+    // Where less fits between the segments than the nodes know, packets of all sizes get through.
+    const { router } = segments;
+    assert(router !== undefined);
+    for (const i of [0, 1]) {
+      command(
+        router,
+        `ip route change 192.168.5${i}.0/24 dev eth${i} mtu lock 1400`,
+      );
+    }
+    reaches(first, second, { size: 60_000 });
     const routes = command(first.host, "ip route show proto 113");
     assertEquals(routes.match(/dev eth0/g)?.length, 2, routes);
     assertEquals(routes.match(/dev podnet-vx4/g)?.length, 2, routes);
