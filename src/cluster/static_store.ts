@@ -6,6 +6,7 @@
 import { SyscallError } from "../../ffi/errno.ts";
 import { O_NONBLOCK, readTextFile } from "../../ffi/file.ts";
 import { SandboxError } from "../errors.ts";
+import { rememberedCidr } from "../net/remembered.ts";
 import { isObject } from "../spec/problems.ts";
 import { versionOf } from "../state/version.ts";
 import {
@@ -180,18 +181,32 @@ export function parseTable(path: string, text: string): Table {
     if (!isObject(node) || typeof node["name"] !== "string") {
       throw refused(path, 'each of "nodes" is an object with a "name"');
     }
-    const { name, podCidrs } = node;
+    const { name } = node;
     if (members.has(name)) throw refused(path, `"${name}" is there twice`);
-    members.set(name, JSON.stringify(node));
-    for (const cidr of Array.isArray(podCidrs) ? podCidrs : []) {
-      const owner = owners.get(String(cidr));
+    const podCidrs = Array.isArray(node["podCidrs"])
+      ? node["podCidrs"].map((cidr) => canonical(String(cidr)))
+      : [];
+    const own = podCidrs.length === 0 ? {} : { podCidrs };
+    members.set(name, JSON.stringify({ ...node, ...own }));
+    for (const cidr of podCidrs) {
+      const owner = owners.get(cidr);
       if (owner !== undefined) {
         throw refused(path, `${cidr} is of "${owner}" and of "${name}"`);
       }
-      owners.set(String(cidr), name);
+      owners.set(cidr, name);
     }
   }
   return { settings: JSON.stringify(settings), members, owners };
+}
+
+/** The text of a network that others are compared with; what is none is told by whoever needs one. */
+function canonical(podCidr: string): string {
+  try {
+    return rememberedCidr(podCidr).text;
+  } catch (error) {
+    if (error instanceof RangeError) return podCidr;
+    throw error;
+  }
 }
 
 /** A listing in which what has not changed keeps its revision. */
@@ -232,10 +247,11 @@ function changesBetween(
   };
   const name = (member: StoredMember) => member.name;
   const cidr = (reservation: Reservation) => reservation.podCidr;
-  const isNew = ({ revision }: { readonly revision: string }) =>
-    revision === now.revision;
+  // Not by the revision: the file may have been read several times since.
+  const texts = new Map(before.members.map((m) => [m.name, m.text]));
+  const owners = new Map(before.reservations.map((r) => [r.podCidr, r.owner]));
   return [
-    ...now.settings !== undefined && isNew(now.settings)
+    ...now.settings !== undefined && now.settings.text !== before.settings?.text
       ? [{ kind: "settings" as const, now: now.settings }]
       : [],
     ...gone(before.members, now.members, name).map((name) => ({
@@ -246,16 +262,14 @@ function changesBetween(
       kind: "reservation" as const,
       podCidr,
     })),
-    ...now.reservations.filter(isNew).map((now) => ({
-      kind: "reservation" as const,
-      podCidr: now.podCidr,
-      now,
-    })),
-    ...now.members.filter(isNew).map((now) => ({
-      kind: "member" as const,
-      name: now.name,
-      now,
-    })),
+    ...now.reservations.filter((r) => owners.get(r.podCidr) !== r.owner)
+      .map((now) => ({
+        kind: "reservation" as const,
+        podCidr: now.podCidr,
+        now,
+      })),
+    ...now.members.filter((m) => texts.get(m.name) !== m.text)
+      .map((now) => ({ kind: "member" as const, name: now.name, now })),
   ];
 }
 

@@ -218,6 +218,8 @@ Deno.test("StaticStore says what is wrong with its file, and that a node is not 
     '{"nodes":[{"name":"a"},{"name":"a"}]}': '"a" is there twice',
     '{"nodes":[{"name":"a","podCidrs":["x"]},{"name":"b","podCidrs":["x"]}]}':
       'x is of "a" and of "b"',
+    '{"nodes":[{"name":"a","podCidrs":["FD00:0::/64"]},{"name":"b","podCidrs":["fd00::/64"]}]}':
+      'fd00::/64 is of "a" and of "b"',
   };
   const list = () => assertRejects(() => store.list(), StoreError);
   assert((await list()).message.includes("there is no such file"));
@@ -233,4 +235,23 @@ Deno.test("StaticStore says what is wrong with its file, and that a node is not 
   const claim = claimFor(store, B);
   await assertRejects(() => claim, StoreError, 'it has no node "b": add it');
   Deno.removeSync(directory, { recursive: true });
+});
+
+Deno.test("StaticStore: whoever reads the file in between takes no change from a watch", async () => {
+  await using subject = await staticSubject();
+  await using store = subject.open();
+  const { revision } = await store.list();
+  const watch = store.watch(revision)[Symbol.asyncIterator]();
+  await watch.next();
+  const told = watch.next();
+  await subject.setB(true);
+  await store.list();
+  await subject.setB(true);
+  await store.list();
+  const { value } = await told;
+  assertEquals((value as StoreUpdate).changes.map(({ kind }) => kind), [
+    "reservation",
+    "reservation",
+    "member",
+  ]);
 });
