@@ -49,7 +49,7 @@ const ETHERNET_MTU = 1500;
 
 /**
  * Asks the kernel. The preferred address of an IP version is the one that the node shows to the outside world, or else its
- * first; with it come the others of the same link. Addresses that are on lo, of a link only, deprecated, temporary or not
+ * first; with it comes one of each other network of the same link. Addresses that are on lo, of a link only, deprecated, temporary or not
  * this node's alone do not count.
  *
  * @param route of the protocol NETLINK_ROUTE, in the node's namespace
@@ -107,7 +107,10 @@ function isNodeAddress({ index, scope, duplicate, family, flags }: Address) {
     (family === 4 || (flags & IFA_F_TEMPORARY) === 0);
 }
 
-/** The preferred one, and after it the others of its link. */
+/**
+ * The preferred one, and after it one of each other network of its link. Further ones of a network, and of none, may be a
+ * service's that moves between nodes: two that claimed it at a time would be told apart, and one of them shut out.
+ */
 function ownAddresses(
   found: readonly Address[],
   { outside }: { readonly outside: Route | undefined },
@@ -115,12 +118,18 @@ function ownAddresses(
   const preferred =
     found.find(({ address }) => outside?.source?.equals(address)) ??
       found.find(({ index }) => index === outside?.index) ?? found[0];
-  return preferred === undefined ? [] : [
-    preferred,
-    ...found.filter((one) =>
-      one !== preferred && one.index === preferred.index
-    ),
-  ];
+  if (preferred === undefined) return [];
+  const own = [preferred];
+  for (const one of found) {
+    const { index, address, family, prefixLength } = one;
+    if (
+      index === preferred.index && prefixLength < addressBits(family) &&
+      !own.some((other) =>
+        Cidr.around(other.address, other.prefixLength).contains(address)
+      )
+    ) own.push(one);
+  }
+  return own;
 }
 
 function outsideRoute(route: Connection, family: IpFamily): Route | undefined {
