@@ -62,14 +62,28 @@ export async function readCluster(
   const members = notes.readMembers();
   const status = {
     ...noted,
-    ...isKept ? {} : forsaken(remaining),
+    ...isKept ? overdue(noted, remaining) : forsaken(remaining),
     isKept,
     ...Number.isFinite(remaining) && { leaseRemainingMs: remaining },
   };
   return { status, members, routes: routesOf(status, members, netns) };
 }
 
-function forsaken(remaining: number): Pick<StatusNote, "state" | "reason"> {
+type Standing = Pick<StatusNote, "state" | "reason">;
+
+/** Whoever keeps the node may be stopped, and then notes nothing more. */
+function overdue(
+  { state }: StatusNote,
+  remaining: number,
+): Partial<Standing> {
+  return remaining > 0 || state === "expired" ? {} : {
+    state: "expired",
+    reason:
+      "the process that keeps the node in its cluster has not renewed its lease: see whether it runs",
+  };
+}
+
+function forsaken(remaining: number): Standing {
   return {
     state: remaining > 0 ? "disconnected" : "expired",
     reason:

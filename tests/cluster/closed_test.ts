@@ -3,10 +3,15 @@
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
-import { ClusterPaths, removeNode } from "../../mod.ts";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { ClusterPaths, readCluster, removeNode } from "../../mod.ts";
+import {
+  readNodeLease,
+  writeNodeLease,
+} from "../../src/sandbox/records/node_lease.ts";
 import { until } from "../support/patience.ts";
 import { BareNode, POD_CIDRS, rejects } from "../node/bare.ts";
+import { Etcd } from "./etcd.ts";
 import { Machines } from "./machines.ts";
 
 /** A cluster of one node, given by a file. */
@@ -94,4 +99,26 @@ Deno.test("a watch of paths ends with its node", async () => {
   const before = open();
   await watched();
   await until(() => open() === before);
+});
+
+Deno.test("a node whose keeper is stopped is told as expired once its lease has ended", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const cluster = await machines.join(1, {
+    etcd: { endpoints: etcd.endpoints },
+    cluster: { podCidrs: ["10.244.0.0/16"] },
+  });
+  const { name, stateDir } = cluster.node;
+  const read = () =>
+    readCluster({ name, stateDir, netns: machines.namespace(1) });
+  assertEquals((await read()).status.state, "ready");
+  // As if nobody had renewed it: the next time is in 20 s.
+  const state = { directory: `${stateDir}/${name}` };
+  const lease = readNodeLease(state);
+  assert(lease !== undefined);
+  writeNodeLease(state, { ...lease, endsAtMs: 0 });
+  const { status } = await read();
+  assertEquals([status.isKept, status.state], [true, "expired"]);
+  assertMatch(status.reason ?? "", /has not renewed its lease/);
+  await cluster.leave();
 });
