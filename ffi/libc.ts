@@ -127,6 +127,8 @@ export const FUNCTIONS = {
   confstr: { parameters: ["i32", "buffer", "usize"], result: "usize" },
   // int statvfs(const char *path, struct statvfs *status);
   statvfs: { parameters: ["buffer", "buffer"], result: "i32" },
+  // int sigaction(int signal, const struct sigaction *action, struct sigaction *previous);
+  sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   // noreturn void _exit(int status);
   _exit: { parameters: ["i32"], result: "void" },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -193,6 +195,7 @@ const opened: { -readonly [N in FunctionName]: Functions[N] | undefined } = {
   eventfd: undefined,
   confstr: undefined,
   statvfs: undefined,
+  sigaction: undefined,
   _exit: undefined,
 };
 
@@ -256,6 +259,8 @@ const TABLE: Omit<Libc, "errno"> = {
   eventfd: (a, b) => opened.eventfd?.(a, b) ?? first("eventfd")(a, b),
   confstr: (a, b, c) => opened.confstr?.(a, b, c) ?? first("confstr")(a, b, c),
   statvfs: (a, b) => opened.statvfs?.(a, b) ?? first("statvfs")(a, b),
+  sigaction: (a, b, c) =>
+    opened.sigaction?.(a, b, c) ?? first("sigaction")(a, b, c),
   _exit: (a) => opened._exit?.(a) ?? first("_exit")(a),
 };
 

@@ -5,42 +5,30 @@
  */
 import type { Sandbox } from "../../mod.ts";
 import { printFailure } from "./output.ts";
+import { onSignals, type Signal, SIGNAL_NUMBERS } from "./signals.ts";
 
 /** The conventional exit codes of shells and `env` for a command that cannot be run (POSIX, 2.8.2). */
 const CANNOT_EXECUTE = 126;
 const NOT_FOUND = 127;
 
-const FORWARDED = [
+const FORWARDED: readonly Signal[] = [
   "SIGHUP",
   "SIGINT",
   "SIGQUIT",
   "SIGTERM",
   "SIGUSR1",
   "SIGUSR2",
-] as const;
-
-const NUMBERS: Readonly<Record<typeof FORWARDED[number], number>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGUSR1: 10,
-  SIGUSR2: 12,
-  SIGTERM: 15,
-};
+];
 
 /** Holds the signals that would end this process, from its construction until it is disposed of. */
 export class SignalForwarder implements Disposable {
   #child: Deno.ChildProcess | undefined;
-  #pending: typeof FORWARDED[number] | undefined;
-  readonly #listeners = FORWARDED.map((signal) => {
-    const listener = () => this.#receive(signal);
-    Deno.addSignalListener(signal, listener);
-    return { signal, listener };
-  });
+  #pending: Signal | undefined;
+  readonly #listening = onSignals(FORWARDED, (signal) => this.#receive(signal));
 
   /** The exit code of a process ended by a signal that came before there was a child to take it. */
   get exitCode(): number | undefined {
-    return this.#pending && 128 + NUMBERS[this.#pending];
+    return this.#pending && 128 + SIGNAL_NUMBERS[this.#pending];
   }
 
   /** From now on signals go to `child`. */
@@ -49,12 +37,10 @@ export class SignalForwarder implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const { signal, listener } of this.#listeners) {
-      Deno.removeSignalListener(signal, listener);
-    }
+    this.#listening[Symbol.dispose]();
   }
 
-  #receive(signal: typeof FORWARDED[number]): void {
+  #receive(signal: Signal): void {
     if (this.#child === undefined) {
       this.#pending ??= signal;
       return;

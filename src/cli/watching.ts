@@ -6,6 +6,7 @@
 import type { NodeEvent, NodeWatch } from "../../mod.ts";
 import { printable } from "../text.ts";
 import { printMeanwhile } from "./output.ts";
+import { onSignals } from "./signals.ts";
 
 /**
  * Prints each event on a line, as text or as JSON. Ends with SIGINT or SIGTERM, once what is being done is done. Nobody need
@@ -28,13 +29,7 @@ export async function printEvents(
 
 /** Calls `stop` at SIGINT and SIGTERM, until the result is disposed. */
 export function untilSignal(stop: () => void): Disposable {
-  const signals = ["SIGINT", "SIGTERM"] as const;
-  for (const signal of signals) Deno.addSignalListener(signal, stop);
-  return {
-    [Symbol.dispose]() {
-      for (const signal of signals) Deno.removeSignalListener(signal, stop);
-    },
-  };
+  return onSignals(["SIGINT", "SIGTERM"], stop);
 }
 
 function lineOf(event: NodeEvent): string {

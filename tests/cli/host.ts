@@ -136,6 +136,13 @@ export class Host implements AsyncDisposable {
     return new Running(spawn(this.#enter(this.podnetCommand(...args))));
   }
 
+  /** Starts `podnet` on it with signals ignored, as nohup does and a shell that runs something in the background. */
+  startIgnoring(signals: string, ...args: readonly string[]): Running {
+    const command = ["env", `--ignore-signal=${signals}`];
+    const podnet = this.podnetCommand(...args);
+    return new Running(spawn(this.#enter([...command, ...podnet])));
+  }
+
   /** Starts `podnet` on it with a pipe as its standard output that is full already, and that nobody reads. */
   startUnread(...args: readonly string[]): Unread {
     // As much as a pipe holds (pipe(7)).
@@ -155,7 +162,9 @@ export class Host implements AsyncDisposable {
   #enter(command: readonly string[]): string[] {
     const target = `--target=${this.pid}`;
     const mark = `${MARK}=${this.stateDir}`;
-    return ["nsenter", target, "--net", "--mount", "env", mark, ...command];
+    // Whoever runs the tests in the background has them ignore signals.
+    const env = ["env", "--default-signal", mark];
+    return ["nsenter", target, "--net", "--mount", ...env, ...command];
   }
 }
 
@@ -171,6 +180,12 @@ export class Running {
     this.#output = child.stdout.pipeThrough(new TextDecoderStream())
       .getReader();
     this.#stderr = new Response(child.stderr).text();
+  }
+
+  /** Signals that it ignores, signal n as bit n - 1 (proc_pid_status(5)). */
+  get ignored(): bigint {
+    const status = Deno.readTextFileSync(`/proc/${this.#child.pid}/status`);
+    return BigInt(`0x${/^SigIgn:\s*(.*)$/m.exec(status)?.[1]}`);
   }
 
   /** The next line of its standard output; empty when there is none. */

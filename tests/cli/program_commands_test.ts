@@ -3,6 +3,20 @@ import { Host } from "./host.ts";
 
 const POD_CIDR = ["--pod-cidr", "10.244.1.0/24"];
 
+/** Makes sandboxes until it is disposed of: whoever is to be told of one listens from some moment after its start. */
+function keepMaking(host: Host): AsyncDisposable {
+  let isEnough = false;
+  const making = (async () => {
+    while (!isEnough) await host.ok("run", "job", "--", "true");
+  })();
+  return {
+    async [Symbol.asyncDispose]() {
+      isEnough = true;
+      await making;
+    },
+  };
+}
+
 Deno.test("podnet exec ends as its command does", async () => {
   await using host = await Host.start();
   await host.ok("create", "web", ...POD_CIDR);
@@ -63,6 +77,32 @@ for (
   });
 }
 
+for (const command of ["exec web", "run job"]) {
+  Deno.test(`podnet ${command} and its command ignore the signals that podnet was started to ignore`, async () => {
+    await using host = await Host.start();
+    await host.ok("create", "web", ...POD_CIDR);
+    const child = host.startIgnoring(
+      ...["HUP,INT", ...command.split(" "), "--", "sh", "-c"],
+      "kill -HUP $PPID $$; kill -INT $PPID $$; echo both live; while :; do sleep 0.02; done",
+    );
+    assertEquals(await child.line(), "both live");
+    assertEquals(child.ignored & 3n, 3n);
+    assertEquals(await child.end("SIGTERM"), { code: 143, stderr: "" });
+  });
+}
+
+for (const command of ["events", "node watch --repair"]) {
+  Deno.test(`podnet ${command} ignores the signals that it was started to ignore`, async () => {
+    await using host = await Host.start();
+    await host.ok("node", "up", ...POD_CIDR);
+    const child = host.startIgnoring("HUP,INT", ...command.split(" "));
+    await using _making = keepMaking(host);
+    assertMatch(await child.line(), /^\d{4}-.*Z {2}[a-z]/);
+    assertEquals(child.ignored & 3n, 3n);
+    assertEquals(await child.end("SIGTERM"), { code: 0, stderr: "" });
+  });
+}
+
 Deno.test("podnet run makes a sandbox, runs its command in it and removes it", async () => {
   await using host = await Host.start();
   const { code, stdout, stderr } = await host.podnet(
@@ -105,16 +145,12 @@ Deno.test("podnet events prints what happens until it is told to stop", async ()
   await using host = await Host.start();
   await host.ok("node", "up", ...POD_CIDR);
   const child = host.start("events", "-o", "json");
-  // It listens from some moment after its start: make events until one is seen.
-  let seen = false;
-  const making = (async () => {
-    while (!seen) await host.ok("run", "job", "--", "true");
-  })();
-  // It may begin to listen while a sandbox is half made, and tell of the rest of it first.
-  let event = JSON.parse(await child.line());
-  while (event.type !== "created") event = JSON.parse(await child.line());
-  seen = true;
-  await making;
+  let event;
+  {
+    await using _making = keepMaking(host);
+    // It may begin to listen while a sandbox is half made, and tell of the rest of it first.
+    do event = JSON.parse(await child.line()); while (event.type !== "created");
+  }
   assertMatch(event.id, /^[0-9a-f]{16}$/);
   assertMatch(event.hostInterface, /^pn-/);
   assertEquals(await child.end("SIGTERM"), { code: 0, stderr: "" });
