@@ -1,7 +1,7 @@
 /**
  * Installs from Debian the programs that the tests and the demo talk to: real
  * OCI runtimes, `ip` and `nft` to read back what podnet did, header files to
- * compare constants with, a C compiler; and those that the benchmark compares
+ * compare constants with, a C compiler, shells; and those that the benchmark compares
  * podnet with. podnet itself needs none of them.
  *
  * @module
@@ -12,6 +12,7 @@ const peers: Record<string, string> = {
   conntrack: "/usr/sbin/conntrack",
   "containernetworking-plugins": "/usr/lib/cni/bridge",
   crun: "/usr/bin/crun",
+  fish: "/usr/bin/fish",
   gcc: "/usr/bin/cc",
   iproute2: "/usr/sbin/ip",
   iptables: "/usr/sbin/iptables-nft",
@@ -25,6 +26,7 @@ const peers: Record<string, string> = {
   socat: "/usr/bin/socat",
   strace: "/usr/bin/strace",
   "util-linux": "/usr/bin/unshare",
+  zsh: "/usr/bin/zsh",
 };
 
 /** What only the benchmark needs: those whom podnet is compared with. */

@@ -21,10 +21,20 @@ export async function completionScript(shell: string): Promise<string> {
   );
   if (shell === "fish") return fishScript(loaded);
   const bash = bashScript(loaded);
-  // zsh runs bash's completion functions itself; the first line lets it also load the script from its fpath.
-  return shell === "zsh"
-    ? `#compdef podnet\nautoload -U +X bashcompinit && bashcompinit\n\n${bash}`
-    : bash;
+  return shell === "zsh" ? zshScript(bash) : bash;
+}
+
+/**
+ * zsh runs bash's completion functions itself. By the first line it knows a script in its fpath, which it loads when it has to
+ * complete something for the first time: the last line does that.
+ */
+function zshScript(bash: string): string {
+  return [
+    "#compdef podnet",
+    "autoload -U +X bashcompinit && bashcompinit",
+    bash,
+    'if [ "$funcstack[1]" = _podnet ]; then _bash_complete -F _podnet; fi',
+  ].join("\n");
 }
 
 interface NamedCommand {
@@ -33,8 +43,11 @@ interface NamedCommand {
   readonly command: Command;
 }
 
-/** Prints the names of the sandboxes: the first column of the table. */
-const LIST_SANDBOXES = "podnet ls 2>/dev/null | awk 'NR > 1 { print $1 }'";
+/** Options that say which sandboxes `podnet ls` lists. */
+const SELECTION = ["--state-dir", "--node", "--netns", "--namespace"];
+
+/** Leaves of what `podnet ls` prints the names: the first column of the table. */
+const NAMES = "2>/dev/null | awk 'NR > 1 { print $1 }'";
 
 /** The spellings of an option: `-p`, `--publish`. */
 function spellings(name: string, { short }: Option): string[] {
@@ -72,15 +85,27 @@ function bashScript(all: readonly NamedCommand[]): string {
   const globals = optionWords(globalOptions);
   const pairs = all.map(({ name }) => name).filter((n) => n.includes(" "));
   return [
+    "_podnet_paths() {",
+    "  local IFS=$'\\n'",
+    "  # Has bash quote what it inserts. Others do so anyhow, and have no such command.",
+    "  compopt -o filenames 2>/dev/null",
+    '  COMPREPLY+=($(compgen "$1" -- "$cur"))',
+    "}",
+    "_podnet_sandboxes() {",
+    "  # xargs takes away the quotes of the words, which are as they were typed.",
+    `  printf '%s ' "ls$selection" | xargs podnet ${NAMES}`,
+    "}",
     "_podnet() {",
     "  local cur=${COMP_WORDS[COMP_CWORD]} command= operands=0 i=1 word",
-    "  local options= words=",
+    "  local options= words= selection=",
     "  COMPREPLY=()",
+    '  [ "$cur" = "=" ] && cur=',
     '  while [ "$i" -lt "$COMP_CWORD" ]; do',
     "    word=${COMP_WORDS[$i]}",
     '    case "$word" in',
     "      --)",
-    '        COMPREPLY=($(compgen -c -- "$cur") $(compgen -f -- "$cur"))',
+    '        COMPREPLY=($(compgen -c -- "$cur"))',
+    "        _podnet_paths -f",
     "        return ;;",
     `      ${values.flatMap(([n, o]) => spellings(n, o)).join("|")})`,
     "        i=$((i + 1))",
@@ -95,7 +120,14 @@ function bashScript(all: readonly NamedCommand[]): string {
     }),
     "          esac",
     "          return",
-    "        fi ;;",
+    "        fi",
+    '        case "$word" in',
+    `          ${SELECTION.join("|")})`,
+    '            selection="$selection $word ${COMP_WORDS[$i]/#\\~\\//$HOME/}" ;;',
+    "        esac ;;",
+    "      # bash makes three words of it.",
+    `      ${SELECTION.map((option) => `${option}=*`).join("|")})`,
+    '        selection="$selection ${word/=\\~\\//=$HOME/}" ;;',
     "      -*) ;;",
     "      *)",
     "        operands=$((operands + 1))",
@@ -133,14 +165,19 @@ function optionWords(table: OptionTable): string {
   return Object.entries(table).flatMap(([n, o]) => spellings(n, o)).join(" ");
 }
 
+/** Whether the value of an option is the path of a file; it may be something else besides. */
+function isFile({ value }: Option): boolean {
+  return /\b(?:FILE|PATH)\b/.test(value ?? "");
+}
+
 /** What to offer as the value of an option; undefined for nothing. */
-function bashValue({ value, choices }: Option): string | undefined {
+function bashValue(option: Option): string | undefined {
+  const { value, choices } = option;
   if (choices !== undefined) {
     return `COMPREPLY=($(compgen -W "${choices.join(" ")}" -- "$cur"))`;
   }
-  if (value === "DIR") return 'COMPREPLY=($(compgen -d -- "$cur"))';
-  if (value?.includes("PATH")) return 'COMPREPLY=($(compgen -f -- "$cur"))';
-  return undefined;
+  if (value === "DIR") return "_podnet_paths -d";
+  return isFile(option) ? "_podnet_paths -f" : undefined;
 }
 
 /** What to offer in place of an operand, as words for the shell's double quotes. */
@@ -149,7 +186,7 @@ function operandWords(
   all: readonly NamedCommand[],
 ): string[] {
   return operands.flatMap(({ choices, completes }) => {
-    if (completes === "sandboxes") return [`$(${LIST_SANDBOXES})`];
+    if (completes === "sandboxes") return ["$(_podnet_sandboxes)"];
     if (completes === "commands") return firstWords(all);
     return choices ?? [];
   });
@@ -162,15 +199,22 @@ function fishScript(all: readonly NamedCommand[]): string {
   const complete = (command: string, rest: string) =>
     `complete -c podnet -n '__podnet_in "${command}"' ${rest}`;
   return [
-    "function __podnet_command",
+    "# Prints the command on a line, and the options that select sandboxes on others.",
+    "function __podnet_words",
     "    set -l words (commandline -opc)[2..]",
     "    set -l command ''",
+    "    set -l selection",
     "    set -l operands 0",
     "    while set -q words[1]",
     "        switch $words[1]",
     "            case --",
-    "                echo --",
-    "                return",
+    "                set command --",
+    "                break",
+    `            case ${SELECTION.join(" ")}`,
+    "                set -a selection $words[1] (string replace -r '^~/' $HOME/ -- $words[2])",
+    "                set -e words[1]",
+    `            case ${SELECTION.map((option) => `'${option}=*'`).join(" ")}`,
+    "                set -a selection (string replace '=~/' =$HOME/ -- $words[1])",
     `            case ${values.flatMap(([n, o]) => spellings(n, o)).join(" ")}`,
     "                set -e words[1]",
     "            case '-*'",
@@ -185,14 +229,16 @@ function fishScript(all: readonly NamedCommand[]): string {
     "        end",
     "        set -e words[1]",
     "    end",
-    "    echo $command",
+    "    printf '%s\\n' $command $selection",
     "end",
     "function __podnet_in",
-    "    set -l command (__podnet_command)",
-    '    test "$command" = "$argv[1]"',
+    '    test "$argv[1]" = (__podnet_words)[1]',
+    "end",
+    "function _podnet_sandboxes",
+    `    podnet ls (__podnet_words)[2..] ${NAMES}`,
     "end",
     "complete -c podnet -f",
-    complete("--", "-F"),
+    complete("--", "-Fa '(__fish_complete_command)'"),
     complete("", "-l version -d 'Print the version'"),
     ...firstWords(all).map((word) =>
       complete("", `-a ${word} -d ${fishQuote(summaryOf(word))}`)
@@ -225,9 +271,10 @@ function summaryOf(name: string): string {
 
 function fishOption(
   name: string,
-  { short, value, choices, help }: Option,
+  option: Option,
 ): string {
-  const files = value === "DIR" || value?.includes("PATH");
+  const { short, value, choices, help } = option;
+  const files = value === "DIR" || isFile(option);
   return [
     `-l ${name}`,
     ...(short === undefined ? [] : [`-s ${short}`]),

@@ -1,10 +1,10 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { commands } from "../../src/cli/commands.ts";
 import { completionScript, shells } from "../../src/cli/completions.ts";
+import { temporaryDirectory } from "../support/temporary_directory.ts";
 
-const fakePodnet = `podnet() {
-  [ "$1" = ls ] && printf 'NAME NAMESPACE\\nweb default\\ndb default\\n'
-}
+const FAKE_PODNET = `#!/bin/sh
+[ "$1" = ls ] && printf 'NAME NAMESPACE\\nweb default\\ndb default\\n'
 `;
 
 async function bash(script: string): Promise<string> {
@@ -21,7 +21,11 @@ async function bash(script: string): Promise<string> {
 /** What bash offers for the last of these words. */
 async function complete(...words: string[]): Promise<string> {
   const quoted = words.map((word) => `'${word}'`).join(" ");
-  const offered = await bash(`${fakePodnet}${await completionScript("bash")}
+  using directory = temporaryDirectory();
+  const { path } = directory;
+  await Deno.writeTextFile(`${path}/podnet`, FAKE_PODNET, { mode: 0o755 });
+  const offered = await bash(`PATH=${path}:$PATH
+    ${await completionScript("bash")}
     COMP_WORDS=(podnet ${quoted}); COMP_CWORD=${words.length}
     _podnet; echo "\${COMPREPLY[*]}"`);
   // A program found in two directories of PATH is there twice; bash shows it once.
@@ -76,6 +80,7 @@ for (
     [["create", "--pub"], "--publish"],
     [["create", "web", "-o", ""], "table json"],
     [["create", "web", "--output", "=", "j"], "json"],
+    [["create", "web", "--output", "="], "table json"],
     [["create", ""], ""],
     [["rm", ""], "web db"],
     [["rm", "-f", "w"], "web"],
