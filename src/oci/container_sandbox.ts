@@ -9,7 +9,9 @@ import { createAdopted, openIfKnown, removeWhole } from "../sandbox/adopted.ts";
 import { digest } from "../sandbox/records/digest.ts";
 import type { Node } from "../sandbox/node.ts";
 import type { NodeOptions } from "../spec/node_options.ts";
+import { joinPath, Problems } from "../spec/problems.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";
+import { isSafeSysctl, sysctlProblem } from "../spec/sysctls.ts";
 import { fillFiles, requireFiles } from "./bundle_files.ts";
 import type { ContainerState } from "./container_state.ts";
 
@@ -41,7 +43,7 @@ export function sandboxNameOf(containerId: string): string {
  * With names in its spec, the files of the bundle are filled with them.
  *
  * @throws {SandboxError} `InvalidNamespace` also when the container has the network of its runtime; `InvalidSpec` also when the
- * bundle lacks a file
+ * bundle lacks a file, and for a sysctl that is not safe
  * @throws {SyscallError}
  */
 export async function createContainerSandbox(
@@ -51,6 +53,7 @@ export async function createContainerSandbox(
 ): Promise<void> {
   using namespace = NetworkNamespace.fromPid(pid);
   refuseOwn(namespace, pid);
+  refuseUnsafe(spec.sysctls);
   const hasNames = spec.dns !== undefined;
   if (hasNames) requireFiles(key.bundle);
   const wanted = {
@@ -91,4 +94,18 @@ function refuseOwn(namespace: NetworkNamespace, pid: number): void {
     reason:
       'it is the one that the runtime is in: write { "type": "network" } into linux.namespaces of config.json',
   });
+}
+
+/** Whoever may start a container may write annotations, so none lifts this protection: the advice is another than for specs. */
+function refuseUnsafe(sysctls: SandboxSpec["sysctls"] = {}): void {
+  const problems = new Problems();
+  for (const [name, value] of Object.entries(sysctls)) {
+    if (isSafeSysctl(name) || sysctlProblem(name) !== undefined) continue;
+    problems.add(
+      joinPath("sysctls", name),
+      "is not on the list of safe sysctls: leave it out, or write it into linux.sysctl of config.json (podman run --sysctl)",
+      value,
+    );
+  }
+  problems.finish(sysctls);
 }

@@ -2,31 +2,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { LabHost } from "../../src/testing/mod.ts";
 import { assertAsBefore, snapshot } from "../support/node_state.ts";
-import {
-  exists,
-  OCI_RUNTIMES,
-  Runtime,
-  type RuntimeName,
-  withHook,
-} from "./hooked.ts";
+import { exists, run, type Runtime, testRuntimes, withHook } from "./hooked.ts";
 import { eventually } from "../support/patience.ts";
 
 withHook();
 
 const PORT = { "io.podnet.publish": "8080:80" };
-
-/** Declares a test once for each OCI runtime. */
-function testRuntimes(
-  name: string,
-  test: (runtime: Runtime) => Promise<void>,
-): void {
-  for (const runtime of Object.keys(OCI_RUNTIMES) as RuntimeName[]) {
-    Deno.test(`${name} (${runtime})`, async () => {
-      await using started = await Runtime.start(runtime);
-      await test(started);
-    });
-  }
-}
 
 /** What a server answers that sends back what it gets. */
 async function echo(
@@ -129,6 +110,56 @@ testRuntimes("annotations say what the network is to be", async (runtime) => {
   assertStringIncludes(await web.exec("ip", "route"), "192.0.2.0/24 via");
 });
 
+testRuntimes(
+  "a container may have a sysctl that no annotation can ask for",
+  async (runtime) => {
+    const name = "net.core.somaxconn";
+    const web = await runtime.run({ sysctl: { [name]: "77" } });
+    const file = `/proc/sys/${name.replaceAll(".", "/")}`;
+    assertEquals(await web.exec("cat", file), "77");
+  },
+);
+
+testRuntimes(
+  "a namespace that a container joins by a path has the network as long as the container is there",
+  async (runtime) => {
+    const { node } = runtime;
+    const owner = node.spawn("unshare", {
+      args: ["--net", "sh", "-c", "echo; cat"],
+      stdin: "piped",
+      stdout: "piped",
+    });
+    const reader = owner.stdout.getReader();
+    await reader.read();
+    const path = `/proc/${owner.pid}/ns/net`;
+    const look = async () => {
+      const command = ["ip", "-o", "address", "show", "scope", "global"];
+      return (await run(node, ["nsenter", `--net=${path}`, ...command])).stdout;
+    };
+    try {
+      const before = await snapshot(node);
+      const web = await runtime.run({
+        namespaces: ["pid", "ipc", "uts"],
+        more: [{ type: "network", path }],
+      });
+      const [sandbox] = await node.node.listSandboxes();
+      const addresses = sandbox?.addresses ?? [];
+      assertEquals(addresses.length, 2);
+      const seen = await look();
+      for (const address of addresses) {
+        assertStringIncludes(seen, ` ${address}/`);
+      }
+      await web.ok("delete --force");
+      assertEquals(await look(), "");
+      await assertAsBefore(node, before);
+    } finally {
+      await owner.stdin.close();
+      await reader.cancel();
+      await owner.status;
+    }
+  },
+);
+
 testRuntimes("names go into files that the bundle mounts", async (runtime) => {
   const { node } = runtime;
   const before = await snapshot(node);
@@ -198,6 +229,9 @@ testRuntimes(
       [2, "did you mean", { annotations: { "io.podnet.publsh": "1:1" } }],
       [2, "io.podnet.ip", { annotations: { "io.podnet.ip": "10.99.0.1" } }],
       [2, "io.podnet.mtu", { annotations: { "io.podnet.mtu": "big" } }],
+      [2, "into linux.sysctl of config.json", {
+        annotations: { "io.podnet.sysctl.net.core.somaxconn": "77" },
+      }],
       [2, "linux.namespaces", { namespaces: ["pid", "ipc", "uts"] }],
       [2, "it has an interface eth0 already", {
         namespaces: ["pid", "ipc", "uts"],

@@ -48,6 +48,19 @@ export function hookDirectories(): string[] {
     .flatMap((name) => [`--${name}-dir`, `${directory}/${name}`]);
 }
 
+/** Declares a test once for each OCI runtime. */
+export function testRuntimes(
+  name: string,
+  test: (runtime: Runtime) => Promise<void>,
+): void {
+  for (const runtime of Object.keys(OCI_RUNTIMES) as RuntimeName[]) {
+    Deno.test(`${name} (${runtime})`, async () => {
+      await using started = await Runtime.start(runtime);
+      await test(started);
+    });
+  }
+}
+
 /** The command line of `podnet`. */
 export function podnet(...args: readonly string[]): string[] {
   return [
@@ -76,6 +89,8 @@ export interface ContainerOptions {
   readonly files?: readonly string[];
   /** More namespaces, as config.json has them. */
   readonly more?: readonly { readonly type: string; readonly path: string }[];
+  /** Sysctls that the runtime itself sets. */
+  readonly sysctl?: Readonly<Record<string, string>>;
   /** The runtime's directory, in which it knows of its containers. */
   readonly root?: string;
 }
@@ -173,6 +188,7 @@ export class HookedContainer {
       root = "state",
       files = [],
       more = [],
+      sysctl = {},
     } = options;
     const bundle = await Deno.makeTempDir({
       dir: runtime.directory,
@@ -213,6 +229,7 @@ export class HookedContainer {
           ...["mount", ...namespaces].map((type) => ({ type })),
           ...more,
         ],
+        sysctl,
       },
     };
     await Deno.writeTextFile(`${bundle}/config.json`, JSON.stringify(config));
