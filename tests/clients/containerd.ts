@@ -51,8 +51,15 @@ export class Containerd implements AsyncDisposable {
     this.cri = new Cri(machine.path(SOCKET));
   }
 
-  /** Starts it, with a network if one is given, on a machine that has an image. */
-  static async start(network?: Network): Promise<Containerd> {
+  /**
+   * Starts it, with a network if one is given, on a machine that has an image.
+   *
+   * @param namespaces of containerd that have the image; it makes pods in the first one
+   */
+  static async start(
+    network?: Network,
+    namespaces: readonly string[] = ["k8s.io", "default"],
+  ): Promise<Containerd> {
     await using owned = new AsyncDisposableStack();
     const machine = owned.use(await Machine.start());
     await network?.install(machine);
@@ -62,7 +69,7 @@ export class Containerd implements AsyncDisposable {
     await writeImage(machine);
     const containerd = new Containerd(machine);
     await containerd.launch();
-    for (const namespace of ["k8s.io", "default"]) {
+    for (const namespace of namespaces) {
       await containerd.ctr("-n", namespace, "images", "import", IMAGE_ARCHIVE);
     }
     owned.move();

@@ -47,12 +47,13 @@ Deno.test("docs/cni-plugin.md says what happens", async () => {
 });
 
 Deno.test("docs/podman.md says what happens", async () => {
-  await using podman = await Podman.start();
+  await using podman = await Podman.startBare();
   await runPage(podman.machine, Page.read("podman.md"));
 });
 
 Deno.test("docs/containerd.md says what happens", async () => {
-  await using containerd = await Containerd.start();
+  // Of pods' first containers; the page makes that of ctr's.
+  await using containerd = await Containerd.start(undefined, ["k8s.io"]);
   let pod: CriPod | undefined;
   await runPage(containerd.machine, Page.read("containerd.md"), {
     "Pods": async () => {

@@ -43,6 +43,16 @@ export class Podman implements AsyncDisposable {
   /** Sets it up, with a network if one is given, on a machine that has an image. */
   static async start(network?: Network): Promise<Podman> {
     await using owned = new AsyncDisposableStack();
+    const podman = owned.use(await Podman.startBare(network));
+    await writeImage(podman.machine);
+    await podman.run("load", "-i", IMAGE_ARCHIVE);
+    owned.move();
+    return podman;
+  }
+
+  /** Sets it up without an image. */
+  static async startBare(network?: Network): Promise<Podman> {
+    await using owned = new AsyncDisposableStack();
     const machine = owned.use(await Machine.start());
     await machine.write("/etc/containers/containers.conf", CONFIGURATION);
     if (network !== undefined) {
@@ -54,11 +64,8 @@ export class Podman implements AsyncDisposable {
     }
     await installGates(machine);
     await installOciRuntime(machine);
-    await writeImage(machine);
-    const podman = new Podman(machine);
-    await podman.run("load", "-i", IMAGE_ARCHIVE);
     owned.move();
-    return podman;
+    return new Podman(machine);
   }
 
   /** Runs `podman`, which has to succeed, and returns what it printed. */
