@@ -18,6 +18,9 @@ export async function keepInCluster(
   json: boolean,
 ): Promise<void> {
   const { joinCluster } = await import("../../mod.ts");
+  const { loadUpkeep } = await import("./library.ts");
+  // By the time that it is needed podnet may have been installed anew, and what this one is made of be gone.
+  await loadUpkeep();
   const abort = new AbortController();
   using _signals = untilSignal(() => abort.abort());
   try {

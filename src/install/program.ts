@@ -3,7 +3,8 @@
  * put in their places one after the other, so that whoever looks meanwhile finds the program as it was or as it will be.
  *
  * Launchers in several directories may lead to one library. Each version in it has a note of every launcher that leads to
- * it, or did: what counts is the launcher itself.
+ * it, or did, and of the version that this one led to before: that stays as well, for those who have begun to start it, and
+ * for what runs and loads the rest of its modules later. Whether a note counts, the launcher says.
  *
  * @module
  */
@@ -61,7 +62,8 @@ export class InstallationError extends Error {
 
 /**
  * Installs a program: modules first, then the launcher, which leads to them, then the configuration, which makes others
- * start it. Installing it again changes what differs; modules of other versions go when no launcher leads to them any more.
+ * start it. Installing it again changes what differs; modules of other versions go when no launcher leads to them any more,
+ * nor did before it was last led to others.
  *
  * @param trial runs a script that does what the launcher will, and throws when it does not run; what there was stays then
  * @returns the files that were written
@@ -76,20 +78,25 @@ export async function installProgram(
 ): Promise<string[]> {
   refuseForeign(kind, paths);
   const { launcher, library, cache } = paths;
-  const directory = `${library}/${digestOf(modules)}`;
+  const version = digestOf(modules);
+  const directory = `${library}/${version}`;
   const text = launcherText(kind, {
     deno,
     entry: `${directory}/${entry}`,
     cache,
   });
-  const note = `${digestOf(new Map([["launcher", launcher]]))}${NOTE}`;
+  const name = `${digestOf(new Map([["launcher", launcher]]))}${NOTE}`;
+  const before = versionLedTo(launcher, library);
+  const note = before === version
+    ? textOf(`${directory}/${name}`) ?? launcher
+    : [launcher, ...before === undefined ? [] : [before]].join("\n");
   const hadCache = exists(cache);
-  const files = new Map([...modules, [note, launcher]]);
+  const files = new Map([...modules, [name, note]]);
   const written = installModules(directory, files);
   try {
     await trial(text);
     written.push(
-      ...replace(`${directory}/${note}`, launcher, 0o644),
+      ...replace(`${directory}/${name}`, note, 0o644),
       ...replace(launcher, text, 0o755),
       ...paths.configuration === undefined || configuration === undefined
         ? []
@@ -129,7 +136,9 @@ export function uninstallProgram(
     removed.push(path);
   }
   removed.push(...removeUnused(paths));
-  const isUsed = launchersOf(paths).some((text) => text.includes(cache));
+  const isUsed = notesThatCount(paths.library).some((note) =>
+    textOf(note.launcher)?.includes(cache)
+  );
   if (!isUsed && removeCache(cache)) removed.push(cache);
   return removed;
 }
@@ -147,30 +156,40 @@ export function configuredStateDir(
   return text === undefined ? undefined : stateDirOf?.(text);
 }
 
-/** Removes the versions that no launcher leads to, and the library when nothing is left in it. */
-function removeUnused(paths: ProgramPaths): string[] {
-  const launchers = launchersOf(paths);
-  const unused = versionsIn(paths.library)
-    .filter((version) =>
-      !launchers.some((text) => text.includes(`/${version}/`))
-    )
-    .map((version) => `${paths.library}/${version}`);
+/** Removes the versions that are not used, and the library when nothing is left in it. */
+function removeUnused({ launcher, library }: ProgramPaths): string[] {
+  const used = new Set([
+    versionLedTo(launcher, library),
+    ...notesThatCount(library).flatMap((note) => [note.version, note.before]),
+  ]);
+  const unused = versionsIn(library).filter((version) => !used.has(version))
+    .map((version) => `${library}/${version}`);
   unused.forEach((directory) => removeDirectory(directory));
-  removeIfEmpty(paths.library);
+  removeIfEmpty(library);
   return unused;
 }
 
-/** The texts of the launchers that are noted, and of the program's own, if there are such files. */
-function launchersOf({ launcher, library }: ProgramPaths): string[] {
-  const notes = versionsIn(library).flatMap((version) =>
-    entriesOf(`${library}/${version}`).map(({ name }) => name)
-      .filter((name) => name.endsWith(NOTE))
-      .flatMap((name) => textOf(`${library}/${version}/${name}`) ?? [])
+/** What is noted of launchers that lead to the version that has the note. */
+function notesThatCount(library: string) {
+  return versionsIn(library).flatMap((version) =>
+    entriesOf(`${library}/${version}`).filter(({ name }) => name.endsWith(NOTE))
+      .map(({ name }) => {
+        const text = textOf(`${library}/${version}/${name}`) ?? "";
+        const [launcher = "", before] = text.split("\n");
+        return { version, launcher, before };
+      })
+  ).filter(({ version, launcher }) =>
+    versionLedTo(launcher, library) === version
   );
-  return [launcher, ...notes].flatMap((path) => textOf(path) ?? []);
 }
 
-/** Ends the name of a note; in the file is a launcher's path. */
+/** The version that a launcher leads to, if there are both. */
+function versionLedTo(launcher: string, library: string): string | undefined {
+  const text = textOf(launcher);
+  return versionsIn(library).find((version) => text?.includes(`/${version}/`));
+}
+
+/** Ends the name of a note; in the file is a launcher's path, and on a second line the version that it led to before, if any. */
 const NOTE = ".launcher";
 
 /** A directory appears with all of its files, under a name that tells what is in it. */

@@ -158,6 +158,24 @@ ln -s /mnt/home/_npx/7a/deno/deno /mnt/link`,
   assertEquals(stderr.includes("closed"), false, stderr);
 });
 
+Deno.test("a command that runs on ends as it should when podnet was installed anew meanwhile, however often", async () => {
+  await using machine = await installed();
+  const { host, directory } = machine;
+  const select = ["--node", "test", "--state-dir", host.stateDir];
+  await host.ok("node", "up", "--pod-cidr", "10.79.0.0/24");
+  const remove = ["nsenter", `--target=${host.pid}`, "--net"];
+  assertEquals(
+    await host.run(
+      `${directory}/bin/podnet`,
+      ...["run", ...select, "web", "--"],
+      ...["sh", "-ec", 'rm -r "$0"; exec "$@"', `${directory}/lib`],
+      ...[...remove, ...host.podnetCommand("rm", "web")],
+    ),
+    { code: 0, stdout: "web\n", stderr: "" },
+  );
+  await host.ok("node", "down");
+});
+
 Deno.test("the installed command installs the CNI plugin", async () => {
   await using machine = await installed();
   const directories = machine.directoriesIn(

@@ -55,7 +55,9 @@ async function createNew(
   node: Node,
   spec: SandboxSpec,
 ): Promise<Sandbox | undefined> {
-  const { isSandboxError } = await import("../library.ts");
+  const { isSandboxError, loadUpkeep } = await import("../library.ts");
+  // What the end may need: by then podnet may have been installed anew, and what this one is made of be gone.
+  await loadUpkeep();
   try {
     return await node.createSandbox({
       ...spec,
