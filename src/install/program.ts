@@ -9,7 +9,7 @@
  * @module
  */
 import { sha256 } from "@noble/hashes/sha2.js";
-import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import { Errno, isSyscallError, SyscallError } from "../../ffi/errno.ts";
 import {
   lstat,
   mkdir,
@@ -18,7 +18,13 @@ import {
   rename,
 } from "../../ffi/file.ts";
 import { removeDirectory } from "../state/directory.ts";
-import { removeFile, removeIfEmpty, writeFileAtomic } from "../state/store.ts";
+import {
+  refusal,
+  removeFile,
+  removeIfEmpty,
+  replaceFile,
+  UNFINISHED,
+} from "../state/store.ts";
 import { compareText } from "../text.ts";
 import { isLauncher, type LauncherKind, launcherText } from "./launcher.ts";
 
@@ -67,10 +73,23 @@ export class InstallationError extends Error {
  *
  * @param trial runs a script that does what the launcher will, and throws when it does not run; what there was stays then
  * @returns the files that were written
- * @throws {InstallationError} when a file of somebody else's has the name of one
+ * @throws {InstallationError} when a file of somebody else's has the name of one, or a file system takes none
  * @throws {SyscallError}
  */
 export async function installProgram(
+  kind: ProgramKind,
+  paths: ProgramPaths,
+  files: ProgramFiles,
+  trial: (script: string) => Promise<void>,
+): Promise<string[]> {
+  try {
+    return await putInPlace(kind, paths, files, trial);
+  } catch (error) {
+    throw explainPlace(error);
+  }
+}
+
+async function putInPlace(
   kind: ProgramKind,
   paths: ProgramPaths,
   { deno, entry, modules, configuration }: ProgramFiles,
@@ -113,6 +132,20 @@ export async function installProgram(
   } finally {
     removeUnused(paths);
   }
+}
+
+/** `error`, or what it means of a place where nothing can be installed. Whoever is refused has to be somebody else. */
+function explainPlace(error: unknown): unknown {
+  if (isSyscallError(error, Errno.EACCES, Errno.EPERM)) return error;
+  if (!(error instanceof SyscallError && error.path)) return error;
+  const elsewhere =
+    "install elsewhere (--bin-dir, --lib-dir, --cache-dir; see --help)";
+  const reason = refusal(error, elsewhere);
+  if (reason === undefined) return error;
+  const path = error.path.endsWith(UNFINISHED)
+    ? error.path.slice(0, -UNFINISHED.length)
+    : error.path;
+  return new InstallationError(`${path} ${reason}`, { cause: error });
 }
 
 /**
@@ -198,11 +231,11 @@ function installModules(
   files: ReadonlyMap<string, string>,
 ): string[] {
   if (exists(directory)) return [];
-  const unfinished = `${directory}.tmp`;
+  const unfinished = `${directory}${UNFINISHED}`;
   removeDirectory(unfinished);
   makeDirectories(unfinished);
   for (const [name, text] of files) {
-    writeFileAtomic(`${unfinished}/${name}`, encode(text), 0o644);
+    replaceFile(`${unfinished}/${name}`, encode(text), 0o644);
   }
   rename(unfinished, directory);
   return [directory];
@@ -212,7 +245,7 @@ function installModules(
 function replace(path: string, text: string, mode: number): string[] {
   if (textOf(path) === text) return [];
   makeDirectories(parentOf(path));
-  writeFileAtomic(path, encode(text), mode);
+  replaceFile(path, encode(text), mode);
   return [path];
 }
 

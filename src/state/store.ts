@@ -127,19 +127,32 @@ export function writeFileAtomic(
   data: Uint8Array<ArrayBuffer>,
   mode = 0o600,
 ): void {
-  const temporary = path + UNFINISHED;
   try {
-    const file = openAnew(temporary, mode);
-    try {
-      // Closed before it is renamed: a file system may tell only then that it could not write.
-      fill(file, data);
-      rename(temporary, path);
-    } catch (error) {
-      tryToRemove(temporary);
-      throw error;
-    }
+    replaceFile(path, data, mode);
   } catch (error) {
     throw unusable(path, error);
+  }
+}
+
+/**
+ * As {@linkcode writeFileAtomic}, for what is no state of podnet's.
+ *
+ * @throws {SyscallError} the file is as it was
+ */
+export function replaceFile(
+  path: string,
+  data: Uint8Array<ArrayBuffer>,
+  mode: number,
+): void {
+  const temporary = path + UNFINISHED;
+  const file = openAnew(temporary, mode);
+  try {
+    // Closed before it is renamed: a file system may tell only then that it could not write.
+    fill(file, data);
+    rename(temporary, path);
+  } catch (error) {
+    tryToRemove(temporary);
+    throw error;
   }
 }
 
@@ -332,9 +345,6 @@ function refuse(path: string, reason: string, cause?: unknown): never {
   throw new SandboxError("RecordInvalid", { path, reason }, { cause });
 }
 
-const NOT_ACCESSIBLE =
-  "is not accessible to this user: be root, or use another state directory";
-
 /** What is no fault of the file system: the process, or the system, has too many files open, or no memory. */
 function isOfProcess(error: SyscallError): boolean {
   return isSyscallError(error, Errno.EMFILE, Errno.ENFILE, Errno.ENOMEM);
@@ -343,20 +353,37 @@ function isOfProcess(error: SyscallError): boolean {
 /** `cause`, or what it means when the file system refused. */
 export function unusable(path: string, cause: unknown): unknown {
   if (!(cause instanceof SyscallError) || isOfProcess(cause)) return cause;
-  const reason: Record<number, string> = {
-    [Errno.ENOTDIR]: "has a file where a directory is needed",
-    [Errno.EISDIR]: "is a directory where a file is needed",
-    [Errno.EROFS]:
-      "is on a read-only file system: remount it read-write, or use another state directory",
-    [Errno.ENOSPC]:
-      "is on a file system without room or without inodes: make room (df, df -i)",
-    [Errno.EDQUOT]: "is over this user's disk quota: make room, or raise it",
-    [Errno.EACCES]: NOT_ACCESSIBLE,
-    [Errno.EPERM]: NOT_ACCESSIBLE,
-    [Errno.ELOOP]: "is a symbolic link, or leads through a loop of them",
-  };
-  return new SandboxError("StateUnusable", {
-    path,
-    reason: reason[cause.errno] ?? cause.message,
-  }, { cause });
+  const reason = refusal(cause, "use another state directory") ?? cause.message;
+  return new SandboxError("StateUnusable", { path, reason }, { cause });
+}
+
+/**
+ * What it means that the file system refused, and what to do, after a path.
+ *
+ * @param elsewhere what to do to use another file system
+ * @returns undefined for what says enough by itself
+ */
+export function refusal(
+  { errno }: SyscallError,
+  elsewhere: string,
+): string | undefined {
+  switch (errno) {
+    case Errno.ENOTDIR:
+      return "has a file where a directory is needed";
+    case Errno.EISDIR:
+      return "is a directory where a file is needed";
+    case Errno.EROFS:
+      return `is on a read-only file system: remount it read-write, or ${elsewhere}`;
+    case Errno.ENOSPC:
+      return "is on a file system without room or without inodes: make room (df, df -i)";
+    case Errno.EDQUOT:
+      return "is over this user's disk quota: make room, or raise it";
+    case Errno.EACCES:
+    case Errno.EPERM:
+      return `is not accessible to this user: be root, or ${elsewhere}`;
+    case Errno.ELOOP:
+      return "is a symbolic link, or leads through a loop of them";
+    default:
+      return undefined;
+  }
 }

@@ -158,6 +158,34 @@ ln -s /mnt/home/_npx/7a/deno/deno /mnt/link`,
   assertEquals(stderr.includes("closed"), false, stderr);
 });
 
+Deno.test("an installation says of a place that takes no files that it is that, and where else to install", async () => {
+  await using machine = await installed();
+  const { host, directory } = machine;
+  const mount = await host.run(
+    ...["sh", "-ec"],
+    `mkdir /mnt/ro; mount -t tmpfs -o ro tmpfs /mnt/ro; : > /mnt/file`,
+  );
+  assertEquals(mount.code, 0, mount.stderr);
+  const refused = async (option: string, place: string, reason: string) => {
+    const places = [...machine.directories(), `--${option}`, place];
+    assertEquals(await host.podnet("install", ...places), {
+      code: 1,
+      stdout: "",
+      stderr: `podnet: ${reason}\n`,
+    });
+  };
+  const readOnly =
+    "is on a read-only file system: remount it read-write, or install elsewhere (--bin-dir, --lib-dir, --cache-dir; see --help)";
+  const [version] = [...Deno.readDirSync(`${directory}/lib`)];
+  await refused("lib-dir", "/mnt/ro", `/mnt/ro/${version?.name} ${readOnly}`);
+  await refused("bin-dir", "/mnt/ro", `/mnt/ro/podnet ${readOnly}`);
+  await refused(
+    "bin-dir",
+    "/mnt/file",
+    "/mnt/file/podnet has a file where a directory is needed",
+  );
+});
+
 Deno.test("a command that runs on ends as it should when podnet was installed anew meanwhile, however often", async () => {
   await using machine = await installed();
   const { host, directory } = machine;
