@@ -71,7 +71,12 @@ export interface SandboxErrorContexts {
     readonly problems: readonly string[];
   };
   /** The process lacks a capability. */
-  NotPermitted: { readonly operation: string; readonly capability: string };
+  NotPermitted: {
+    readonly operation: string;
+    readonly capability: string;
+    /** What else is in the way, and what to do about it: with the capability alone it is refused as well. */
+    readonly obstacle?: string;
+  };
   /** The kernel lacks something that podnet needs. */
   UnsupportedKernel: { readonly feature: string };
   /** The state directory cannot be used. */
@@ -210,8 +215,12 @@ const messages: {
       }`,
       ...problems,
     ].join("; "),
-  NotPermitted: ({ operation, capability }) =>
-    `not permitted to ${operation}: it needs ${capability}, so run as root, or in a user namespace (unshare -Urnm)`,
+  NotPermitted: ({
+    operation,
+    capability,
+    obstacle =
+      `it needs ${capability}, so run as root, or in a user namespace (unshare -Urnm)`,
+  }) => `not permitted to ${operation}: ${obstacle}`,
   UnsupportedKernel: ({ feature }) =>
     `this kernel has no ${feature}: load its module, or use a kernel that has it`,
   StateUnusable: ({ path, reason }) =>

@@ -4,6 +4,7 @@
  * @module
  */
 import { assertEquals, assertMatch } from "@std/assert";
+import { writeSysctl } from "../../src/namespace/sysctl.ts";
 import {
   BareNode,
   type FixtureOptions,
@@ -65,4 +66,30 @@ Deno.test("without CAP_NET_ADMIN a node that exists can be opened, but no sandbo
   assertEquals(refused.code, "NotPermitted");
   assertEquals(refused.context["capability"], "CAP_NET_ADMIN");
   assertEquals(bare.state(), before);
+});
+
+Deno.test("where /proc/sys is read-only, what needs a parameter is NotPermitted, which says why", async () => {
+  await using bare = new BareNode();
+  const before = bare.state();
+  const readOnly =
+    "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys";
+  const refused = async (parameter: string) => {
+    const script = `${readOnly}; exec "$@"`;
+    const { code, message } = await wholeLife(bare, {
+      through: ["unshare", "--mount", "sh", "-ec", script, "sh"],
+    }) as { code: string; message: string };
+    assertEquals(code, "NotPermitted");
+    assertEquals(
+      message,
+      `not permitted to write /proc/sys/net/${parameter}: /proc/sys is read-only here, so remount it read-write; what is the node's can be set from outside (docker run --sysctl)`,
+    );
+  };
+  await refused("ipv4/ip_forward");
+  assertEquals(bare.state(), before);
+  for (const name of ["ipv4/ip_forward", "ipv6/conf/all/forwarding"]) {
+    writeSysctl(bare.namespace, `net/${name}`, 1);
+  }
+  // Only a pod's own is left to set.
+  await using _node = await bare.open();
+  await refused("ipv4/ip_unprivileged_port_start");
 });

@@ -55,11 +55,20 @@ export function explainRefusal(
 
 /** What is removed meets a file system that has become read-only, too. */
 function explainFileSystem(error: unknown): SandboxError | undefined {
-  const found =
-    isSyscallError(error, Errno.EROFS, Errno.ENOSPC, Errno.EDQUOT) &&
-      error.path !== undefined
-      ? unusable(error.path, error)
-      : undefined;
+  if (
+    !isSyscallError(error, Errno.EROFS, Errno.ENOSPC, Errno.EDQUOT) ||
+    error.path === undefined
+  ) return undefined;
+  // As in most containers.
+  if (error.path.startsWith("/proc/sys/")) {
+    return new SandboxError("NotPermitted", {
+      operation: `write ${error.path}`,
+      capability: "CAP_SYS_ADMIN",
+      obstacle:
+        "/proc/sys is read-only here, so remount it read-write; what is the node's can be set from outside (docker run --sysctl)",
+    }, { cause: error });
+  }
+  const found = unusable(error.path, error);
   return found instanceof SandboxError ? found : undefined;
 }
 
