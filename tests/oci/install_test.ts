@@ -34,12 +34,15 @@ Deno.test("podnet oci-hook install is repeatable, and uninstall takes everything
     path: `${directory}/bin/podnet-oci-hook`,
     args: [
       ...["podnet-oci-hook", "--node", "test", "--state-dir", host.stateDir],
-      ...["--timeout", "20"],
+      ...["--pod-cidr", "10.244.1.0/24", "--timeout", "20"],
     ],
     timeout: 21,
   });
   // What config prints is the same, by whichever of the two commands.
-  const words = ["config", "--bin-dir", `${directory}/bin`, "--timeout", "20"];
+  const words = [
+    ...["config", "--bin-dir", `${directory}/bin`],
+    ...["--pod-cidr", "10.244.1.0/24", "--timeout", "20"],
+  ];
   const { hooks } = JSON.parse(await host.ok("oci-hook", ...words));
   assertEquals(hooks, { createRuntime: [hook], poststop: [hook] });
   const launched = await host.run(
@@ -55,6 +58,73 @@ Deno.test("podnet oci-hook install is repeatable, and uninstall takes everything
   for (const name of left) {
     assertEquals([...Deno.readDirSync(`${directory}/${name}`)], []);
   }
+});
+
+Deno.test("podnet oci-hook install keeps what is written in the file, but for what options say", async () => {
+  await using machine = await InstallHost.start();
+  const { host, directory } = machine;
+  const path = `${directory}/hooks/50-podnet.json`;
+  const read = () => JSON.parse(Deno.readTextFileSync(path));
+  const install = async (...options: readonly string[]) => {
+    const directories = machine.directories("hooks");
+    const words = ["oci-hook", "install", ...directories, ...options];
+    const { code, stdout, stderr } = await host.run(...podnetCommand(words));
+    assertEquals(code, 0, stderr);
+    return stdout;
+  };
+  const cidrs = ["--pod-cidr", "10.244.1.0/24", "--pod-cidr", "fd00:1::/64"];
+  const first = ["--node", "a", "--state-dir", "/run/st", "--netns", "/run/n"];
+  await install(...first, ...cidrs, "--timeout", "30");
+  const { hook, ...file } = read();
+  const expected = [...first, ...cidrs, "--timeout", "30"];
+  assertEquals(hook.args, ["podnet-oci-hook", ...expected]);
+  assertEquals(await install(), "");
+  assertEquals(await install("--timeout", "30", ...cidrs), "");
+  // By hand, in another order, and with what podnet does not write.
+  const args = [
+    ...["podnet-oci-hook", "--debug", "--timeout=30", ...cidrs],
+    ...["--state-dir=/run/st", "--node", "a"],
+  ];
+  const edited = {
+    ...file,
+    when: { always: true },
+    hook: { ...hook, args, timeout: 40, env: ["A=b"] },
+  };
+  const text = JSON.stringify(edited);
+  Deno.writeTextFileSync(path, text);
+  assertEquals(await install(), "");
+  assertEquals(Deno.readTextFileSync(path), text);
+  const second = ["--pod-cidr", "10.244.2.0/24"];
+  const changes = [...second, "--node", "b", "--netns", "/run/m"];
+  assertEquals(await install(...changes, "--timeout", "8"), `${path}\n`);
+  const changed = [
+    ...["podnet-oci-hook", "--debug", "--timeout", "8", ...second],
+    ...["--state-dir=/run/st", "--node", "b", "--netns", "/run/m"],
+  ];
+  assertEquals(read(), {
+    ...edited,
+    hook: { ...edited.hook, args: changed, timeout: 9 },
+  });
+  assertEquals(await install(...changes), "");
+  // What is missing is added, and what cannot be read is left alone.
+  Deno.writeTextFileSync(path, JSON.stringify({ hook: { path: hook.path } }));
+  await install("--node", "c");
+  assertEquals(read(), {
+    ...file,
+    hook: {
+      path: hook.path,
+      args: ["podnet-oci-hook", "--node", "c", "--timeout", "9"],
+      timeout: 10,
+    },
+  });
+  const damaged = JSON.stringify({ hook: { path: hook.path, args: [1] } });
+  Deno.writeTextFileSync(path, damaged);
+  const { code, stderr } = await host.podnet(
+    ...["oci-hook", "install", ...machine.directories("hooks")],
+  );
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, `${path} is not podnet's, or damaged`);
+  assertEquals(Deno.readTextFileSync(path), damaged);
 });
 
 Deno.test("podnet oci-hook leaves alone what is not podnet's, and does not go while containers need it", async () => {

@@ -142,6 +142,7 @@ export const ociHookInstall = defineCommand({
   notes: [
     INSTALLED,
     "podnet oci-hook config prints what config.json needs; the file in --hooks-dir has the same for podman.",
+    "What stands in that file stays, but for what options say.",
   ],
   examples: [
     "podnet oci-hook install",
@@ -153,10 +154,17 @@ export const ociHookInstall = defineCommand({
     );
     const { install } = await import("../program_setup.ts");
     const invocation = await hookInvocation(options, global);
+    // The others say what is usual, for a file that does not.
+    const said = new Set(
+      Object.entries({ ...global, ...options })
+        .filter(([, value]) => Array.isArray(value) ? value.length : value)
+        .map(([name]) => `--${name}`),
+    );
     await install(OCI_HOOK, hookPaths(options), {
       entries: ["main"],
       deno: denoPath(options),
-      configuration: () => hooksFileText(invocation, ANNOTATION_PREFIX),
+      configuration: (before) =>
+        hooksFileText(invocation, said, ANNOTATION_PREFIX, before),
       trial: ["config"],
     });
     return 0;
@@ -216,18 +224,24 @@ async function hookInvocation(
     nodeSelection(global),
     options["pod-cidr"],
   );
-  const seconds = secondsOf(options);
   return {
     path: executable(options),
-    args: [
-      ...["--node", node],
-      ...stateDir === undefined ? [] : ["--state-dir", stateDir],
-      ...global.netns === undefined ? [] : ["--netns", global.netns],
-      ...podCidrs.flatMap((cidr) => ["--pod-cidr", cidr]),
-      ...["--timeout", `${seconds}`],
-    ],
-    // The hook is the first to know that its time is over.
-    timeout: seconds + 1,
+    args: {
+      ...given("--node", node),
+      ...given("--state-dir", stateDir),
+      ...given("--netns", global.netns),
+      ...given("--pod-cidr", ...podCidrs),
+      ...given("--timeout", `${secondsOf(options)}`),
+    },
+  };
+}
+
+/** An option with each of its values. */
+function given(option: string, ...values: readonly (string | undefined)[]) {
+  return {
+    [option]: values.flatMap((value) =>
+      value === undefined ? [] : [option, value]
+    ),
   };
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { completed, configurationText } from "../../install/configuration.ts";
 import type { NodeChoice } from "../../install/node_choice.ts";
 import type { ProgramKind } from "../../install/program.ts";
 
@@ -47,14 +48,7 @@ export function conflistText(
     ...network !== undefined && { name: network },
     plugins: [plugin],
   };
-  return before !== undefined && JSON.stringify(list) === JSON.stringify(there)
-    ? before
-    : `${JSON.stringify(list, null, 2)}\n`;
-}
-
-/** An object with what it lacks behind what it has. */
-function completed(there: object, usual: object): object {
-  return { ...there, ...usual, ...there };
+  return configurationText(list, before);
 }
 
 /** What the plugin wants to be told of containers. */
