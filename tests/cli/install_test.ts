@@ -1,4 +1,5 @@
 /** `podnet install` and `uninstall`: a command that does what a checkout's does, and what is installed by it. */
+import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { launcherText } from "../../src/install/launcher.ts";
 import config from "../../deno.json" with { type: "json" };
@@ -65,6 +66,31 @@ Deno.test("podnet install is repeatable, and uninstall takes everything away", a
   assertEquals(removed.trim().split("\n").length, 3);
   assertEquals([...Deno.readDirSync(`${directory}/bin`)], []);
   assertEquals(await host.ok("uninstall", ...machine.directories()), "");
+});
+
+Deno.test("an installation takes what is compiled of versions that are gone out of the cache", async () => {
+  await using machine = await InstallHost.start();
+  const { host, directory } = machine;
+  const install = async (library: string) =>
+    await host.ok(
+      ...["cni", "install", ...machine.directories("conf")],
+      ...["--lib-dir", `${directory}/${library}`],
+    );
+  /** The libraries that the cache has compiled code of. */
+  const compiled = () => {
+    using database = new DatabaseSync(`${directory}/cache/v8_code_cache_v2`);
+    const rows = database.prepare("SELECT specifier FROM codecache").all();
+    const libraries = rows.map(({ specifier }) =>
+      `${specifier}`.replace(`file://${directory}/`, "").replace(/\/.*/, "")
+    );
+    return [...new Set(libraries)].sort();
+  };
+  await install("first");
+  await install("second");
+  assertEquals(compiled(), ["first", "second"]);
+  await Deno.remove(`${directory}/first`, { recursive: true });
+  await install("second");
+  assertEquals(compiled(), ["second"]);
 });
 
 Deno.test("the installed command does what a checkout's does, whichever of its programs that is", async () => {
