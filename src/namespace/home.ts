@@ -2,10 +2,11 @@
  * The way out of the thread's own network namespace, and the way back.
  *
  * A thread that is left in a pod's namespace by mistake would do all further work of the program there, silently. So
- * the way back is verified; if it fails, the thread's namespace is found again through another thread of the process;
- * and if that fails as well, the process ends.
+ * the way back is tried before the first departure, and verified each time; if it fails, the thread's namespace is found
+ * again through another thread of the process; and if that fails as well, the process ends.
  * @module
  */
+import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { O_RDONLY, open, readLink } from "../../ffi/file.ts";
 import {
@@ -15,6 +16,7 @@ import {
   threadNetworkNamespace,
 } from "../../ffi/namespace.ts";
 import { exitNow } from "../../ffi/process.ts";
+import { SandboxError } from "../errors.ts";
 import { keepShape } from "../shape.ts";
 import { threadNamespacePath, threadNamespaces } from "./threads.ts";
 
@@ -31,6 +33,27 @@ class Journey implements Disposable {
     this.#home = home;
     this.#fd = way ?? open(THREAD_NETWORK_NAMESPACE_PATH, O_RDONLY);
     this.#isOwned = way === undefined;
+  }
+
+  /**
+   * Sees that the thread is let back, by coming from where it is.
+   *
+   * @throws {SandboxError} NotPermitted
+   * @throws {SyscallError}
+   */
+  rehearse(): void {
+    try {
+      setNetworkNamespace(this.#fd);
+    } catch (error) {
+      if (this.#isOwned) this.#fd[Symbol.dispose]();
+      throw isSyscallError(error, Errno.EPERM)
+        ? new SandboxError("NotPermitted", {
+          operation:
+            `enter another network namespace and return to ${this.#home}`,
+          capability: "CAP_SYS_ADMIN",
+        }, { cause: error })
+        : error;
+    }
   }
 
   [Symbol.dispose](): void {
@@ -59,6 +82,10 @@ keepShape(new Journey("", {} as OwnedFd));
 // it. A descriptor of its own is kept no longer, since it would hold the namespace after a worker has been terminated.
 let journey: Journey | undefined;
 
+// Where the thread is known to be let back to. A process with all capabilities in a user namespace may leave a network
+// namespace that belongs to another one, and not come back; that does not change, so it is asked once.
+let refuge: string | undefined;
+
 /**
  * Prepares to leave the namespace the thread is in. Disposing what this returns brings it back, or ends the process.
  *
@@ -67,6 +94,7 @@ let journey: Journey | undefined;
  * @param at the namespace the thread is in
  * @param way leads to it, and stays its owner's; opened when it is not given, which takes 8 µs
  * @throws {TypeError} when the thread is away already: a window into one namespace cannot open another
+ * @throws {SandboxError} NotPermitted when the thread would not be let back
  * @throws {SyscallError}
  */
 export function leaveHome(
@@ -79,7 +107,12 @@ export function leaveHome(
         "finish what runs there before entering another one",
     );
   }
-  return journey = new Journey(at, way);
+  const next = new Journey(at, way);
+  if (at !== refuge) {
+    next.rehearse();
+    refuge = at;
+  }
+  return journey = next;
 }
 
 /** Moves the thread to `fd` and sees that it has arrived: what went wrong, if anything did. */

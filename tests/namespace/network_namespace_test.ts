@@ -14,6 +14,7 @@ import {
 } from "../../src/errors.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { threadNamespaces } from "../../src/namespace/threads.ts";
+import { resultOf, spawnFixture } from "../node/bare.ts";
 import {
   createPod,
   leavesNothing,
@@ -367,6 +368,19 @@ Deno.test("NetworkNamespace.run() ends the process when there is no way home", a
     /^podnet: cannot return to network namespace net:\[\d+\] \(.*EPERM\)/
       .test(stderr),
     stderr,
+  );
+});
+
+Deno.test("NetworkNamespace goes nowhere when the thread would not be let back", async () => {
+  const refused = "enter another network namespace and return to home";
+  assertEquals(
+    await resultOf(
+      spawnFixture(new URL("fixtures/no_return.ts", import.meta.url), [], {
+        through: ["unshare", "-Ur"],
+        permissions: ["--allow-ffi", "--allow-run"],
+      }),
+    ),
+    [refused, refused, refused, refused, true],
   );
 });
 
