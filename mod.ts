@@ -122,6 +122,7 @@ export type {
 export type { PlatformFacts } from "./src/diagnosis/facts/platform.ts";
 export type {
   Capability,
+  NamespaceKind,
   PrivilegeFacts,
 } from "./src/diagnosis/facts/privileges.ts";
 export type { StateDirectoryFacts } from "./src/diagnosis/facts/state_directory.ts";

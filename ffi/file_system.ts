@@ -1,9 +1,10 @@
 /**
- * What the kernel says of whole file systems.
+ * What the kernel says of whole file systems, and whether files may be made in them.
  * @module
  */
 import { cString } from "./buffer.ts";
 import { check } from "./errno.ts";
+import { AT_FDCWD } from "./file_status.ts";
 import { libc } from "./libc.ts";
 
 /** Room in a file system. */
@@ -45,3 +46,18 @@ export function fileSystemSpace(path: string): FileSystemSpace {
 /** With room to spare: 112 bytes on 64-bit machines. */
 const SIZE_OF_STATVFS = 256;
 const ST_RDONLY = 1;
+
+/** Whether this process may make files in a directory, by its effective user and capabilities (faccessat(2)). */
+export function mayWriteIn(directory: string): boolean {
+  return libc().faccessat(
+    AT_FDCWD,
+    cString(directory),
+    W_OK | X_OK,
+    AT_EACCESS,
+  ) === 0;
+}
+
+// unistd.h and fcntl.h
+const W_OK = 2;
+const X_OK = 1;
+const AT_EACCESS = 0x200;

@@ -129,6 +129,8 @@ export const FUNCTIONS = {
   statvfs: { parameters: ["buffer", "buffer"], result: "i32" },
   // int sigaction(int signal, const struct sigaction *action, struct sigaction *previous);
   sigaction: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  // int faccessat(int directory, const char *path, int mode, int flags);
+  faccessat: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
   // noreturn void _exit(int status);
   _exit: { parameters: ["i32"], result: "void" },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -196,6 +198,7 @@ const opened: { -readonly [N in FunctionName]: Functions[N] | undefined } = {
   confstr: undefined,
   statvfs: undefined,
   sigaction: undefined,
+  faccessat: undefined,
   _exit: undefined,
 };
 
@@ -261,6 +264,8 @@ const TABLE: Omit<Libc, "errno"> = {
   statvfs: (a, b) => opened.statvfs?.(a, b) ?? first("statvfs")(a, b),
   sigaction: (a, b, c) =>
     opened.sigaction?.(a, b, c) ?? first("sigaction")(a, b, c),
+  faccessat: (a, b, c, d) =>
+    opened.faccessat?.(a, b, c, d) ?? first("faccessat")(a, b, c, d),
   _exit: (a) => opened._exit?.(a) ?? first("_exit")(a),
 };
 

@@ -1,18 +1,19 @@
 /**
- * Network namespaces of the calling thread.
+ * Network namespaces of the calling thread, and whose a namespace is.
  *
  * These move one thread, the one that runs this isolate; other threads of the process stay where they are. Who calls
  * them has to bring the thread home before any other code runs.
  * @module
  */
 import { cString, fromUtf8 } from "./buffer.ts";
-import { check } from "./errno.ts";
+import { check, Errno } from "./errno.ts";
 import { OwnedFd } from "./fd.ts";
 import { fstat } from "./file.ts";
 import { libc } from "./libc.ts";
 
 const CLONE_NEWNET = 0x40000000;
-// _IO(0xb7, 3), linux/nsfs.h
+// _IO(0xb7, 1) and _IO(0xb7, 3), linux/nsfs.h
+const NS_GET_USERNS = 0xb701n;
 const NS_GET_NSTYPE = 0xb703n;
 // linux/sockios.h
 const SIOCGSKNS = 0x894cn;
@@ -66,6 +67,21 @@ export function namespaceOfSocket(socket: OwnedFd): OwnedFd {
 export function isNetworkNamespace(fd: OwnedFd): boolean {
   const c = libc();
   return c.ioctl(fd.fd, NS_GET_NSTYPE, null) === CLONE_NEWNET;
+}
+
+/**
+ * Whether an open namespace, of any kind, belongs to this process's user namespace or to one below it (since Linux 4.9):
+ * what the process may do to other namespaces it has no capability for.
+ *
+ * @throws {SyscallError}
+ */
+export function ownsNamespace(fd: OwnedFd): boolean {
+  const c = libc();
+  const owner = c.ioctl(fd.fd, NS_GET_USERNS, null);
+  const errno = owner < 0 ? c.errno[0] : 0;
+  if (errno === Errno.EPERM) return false;
+  new OwnedFd(check("ioctl", owner, errno))[Symbol.dispose]();
+  return true;
 }
 
 /**

@@ -6,6 +6,7 @@ import { sandboxRecord } from "../../src/sandbox/records/records.ts";
 import { acquireLock } from "../../src/state/lock.ts";
 import { readRecord, writeRecord } from "../../src/state/store.ts";
 import { command } from "../support/command.ts";
+import { temporaryDirectory } from "../support/temporary_directory.ts";
 import { nft, Patient } from "./patient.ts";
 
 Deno.test("diagnose() tells of the node what is there", async () => {
@@ -335,6 +336,44 @@ Deno.test("diagnose() tries the kernel in a user namespace", async () => {
   assert(seen.outcomes.includes("works"));
   assert(!seen.outcomes.includes("refused"));
 });
+
+for (const flags of ["-Ur", "-Urn", "-Urm"]) {
+  Deno.test(`diagnose() tells that pods cannot be made after unshare ${flags}`, async () => {
+    const seen = await resultOf(
+      spawnFixture(fixture, ["/run/podnet", "nobody"], {
+        through: ["unshare", flags],
+      }),
+    ) as Seen;
+    assert(seen.codes.includes("not-permitted"), `${seen.codes}`);
+    assert(!seen.codes.includes("system-calls-filtered"), `${seen.codes}`);
+    assertEquals(seen.outcomes.includes("works"), flags === "-Urn");
+  });
+}
+
+for (
+  const [flags, mode] of [
+    ["-Urnm", 0o755],
+    ["-Urnm", 0o700],
+    ["-nm", 0o755],
+  ] as const
+) {
+  Deno.test(`diagnose() tells after unshare ${flags} whether the state directory can be made in one of mode ${mode.toString(8)}`, async () => {
+    using directory = temporaryDirectory();
+    const { path } = directory;
+    // Nobody of that number is in the user namespace, so that its root may not write there either.
+    Deno.chownSync(path, 65534, 65534);
+    Deno.chmodSync(path, mode);
+    const seen = await resultOf(
+      spawnFixture(fixture, [`${path}/in/there`, "nobody"], {
+        through: ["unshare", flags],
+      }),
+    ) as Seen;
+    assertEquals(
+      seen.codes.filter((code) => code.startsWith("state-directory")),
+      flags === "-Urnm" ? ["state-directory-unusable"] : [],
+    );
+  });
+}
 
 Deno.test("diagnose() tells of a limit that leaves no namespace to try in", async () => {
   const limit = "echo 0 >/proc/sys/user/max_net_namespaces";

@@ -24,6 +24,7 @@ export const machineCases: readonly Case[] = [
     privileges: {
       user: 0,
       userNamespace: false,
+      foreignNamespaces: [],
       noNewPrivileges: false,
       seccomp: false,
     },
@@ -58,6 +59,15 @@ export const machineCases: readonly Case[] = [
     privileges({ userNamespace: true }),
     "user-namespace",
     "note",
+  ],
+  [
+    "a user namespace without a network of its own",
+    {
+      ...privileges({ foreignNamespaces: ["net", "mnt"] }),
+      trials: [trial("network namespaces", true, "refused", "EPERM")],
+    },
+    "not-permitted",
+    "error",
   ],
   [
     "few open files",
@@ -120,6 +130,12 @@ export const machineCases: readonly Case[] = [
   [
     "a read-only state directory",
     stateDirectory({ readOnly: true, availableBytes: 0 }),
+    "state-directory-unusable",
+    "error",
+  ],
+  [
+    "a state directory of nobody's",
+    stateDirectory({ writable: false }),
     "state-directory-unusable",
     "error",
   ],

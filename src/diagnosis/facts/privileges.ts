@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { O_RDONLY, open } from "../../../ffi/file.ts";
+import { ownsNamespace } from "../../../ffi/namespace.ts";
 import { geteuid } from "../../../ffi/process.ts";
 import { readIfPresent, type Witness } from "./witness.ts";
 
@@ -14,6 +16,8 @@ export interface PrivilegeFacts {
   readonly capabilities?: readonly Capability[];
   /** In a user namespace, capabilities hold for what belongs to that namespace only. */
   readonly userNamespace: boolean;
+  /** Namespaces of the calling thread that belong to another user namespace: its capabilities do not hold for them. */
+  readonly foreignNamespaces: readonly NamespaceKind[];
   /** Programs that it starts gain nothing (prctl(2), PR_SET_NO_NEW_PRIVS). */
   readonly noNewPrivileges: boolean;
   /** A seccomp filter decides about its system calls. */
@@ -21,6 +25,9 @@ export interface PrivilegeFacts {
   /** How many files may be open (RLIMIT_NOFILE, soft). */
   readonly openFilesLimit?: number;
 }
+
+/** A kind of namespace in which podnet makes something, by the name of its links in `/proc`. */
+export type NamespaceKind = "net" | "mnt";
 
 /** A capability that podnet can use. */
 export type Capability =
@@ -53,6 +60,9 @@ export function privilegeFacts(witness: Witness): PrivilegeFacts {
       ? {}
       : { capabilities: namesOf(BigInt(`0x${effective}`)) }),
     userNamespace: inUserNamespace(witness),
+    foreignNamespaces: (["net", "mnt"] as const).filter((kind) =>
+      witness.see(`owner of namespace ${kind}`, () => owns(kind)) === false
+    ),
     noNewPrivileges: field("NoNewPrivs") === "1",
     // 2 is SECCOMP_MODE_FILTER.
     seccomp: field("Seccomp") === "2",
@@ -73,6 +83,11 @@ function inUserNamespace(witness: Witness): boolean {
     () => readIfPresent("/proc/self/uid_map"),
   );
   return map !== undefined && !/^\s*0\s+0\s+4294967295\s*$/.test(map);
+}
+
+function owns(kind: NamespaceKind): boolean {
+  using namespace = open(`/proc/thread-self/ns/${kind}`, O_RDONLY);
+  return ownsNamespace(namespace);
 }
 
 function openFiles(witness: Witness): number | undefined {

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { Errno, isSyscallError } from "../../../ffi/errno.ts";
-import { lstat, readDirectory } from "../../../ffi/file.ts";
+import { Errno, isSyscallError, SyscallError } from "../../../ffi/errno.ts";
+import { lstat, readDirectory, stat } from "../../../ffi/file.ts";
 import type { FileKind, FileStatus } from "../../../ffi/file_status.ts";
-import { fileSystemSpace } from "../../../ffi/file_system.ts";
+import { fileSystemSpace, mayWriteIn } from "../../../ffi/file_system.ts";
 import { readIfPresent, type Witness } from "./witness.ts";
 
 /** The state directory, or the place where it will be made. */
@@ -28,6 +28,8 @@ export interface StateDirectoryFacts {
   readonly fileSystem?: string;
   /** Nothing can be written there. */
   readonly readOnly: boolean;
+  /** This user may make files there, or the directory itself. */
+  readonly writable: boolean;
   /** Bytes that may still be written. */
   readonly availableBytes?: number;
   /** Files that may still be made; missing where the file system does not count them. */
@@ -66,6 +68,7 @@ export function stateDirectoryFacts(
     }),
     nodes,
     readOnly: space?.readOnly ?? false,
+    writable: mayWriteIn(there),
     ...(space === undefined ? {} : { availableBytes: space.availableBytes }),
     ...(space === undefined || space.files === 0
       ? {}
@@ -90,9 +93,10 @@ function nearestAncestor(path: string): string {
     at = at.slice(0, at.lastIndexOf("/")) || "/";
     if (at === "/") return at;
     try {
-      if (lstat(at).kind === "directory") return at;
+      if (stat(at).kind === "directory") return at;
     } catch (error) {
-      if (!isSyscallError(error, Errno.ENOENT, Errno.ENOTDIR)) throw error;
+      // Nothing is there, or what is above may not be looked into.
+      if (!(error instanceof SyscallError)) throw error;
     }
   }
 }

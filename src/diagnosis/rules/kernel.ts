@@ -4,18 +4,19 @@
  * @module
  */
 import type { Facts } from "../facts/facts.ts";
-import type { Capability } from "../facts/privileges.ts";
+import type { NamespaceKind } from "../facts/privileges.ts";
 import type { Trial } from "../facts/trial.ts";
 import { type DiagnosisFinding, finding } from "./finding.ts";
 
 const AS_ROOT =
-  "run it as root, or try it in a user namespace: unshare -Urnm podnet doctor";
+  "run it as root, or try it in a user namespace: unshare -Urnm podnet --state-dir DIR doctor";
 
 /** Judges trials and rights. */
 export function kernelFindings(
   { trials, privileges }: Pick<Facts, "trials" | "privileges">,
 ): DiagnosisFinding[] {
-  const { capabilities, userNamespace, openFilesLimit } = privileges;
+  const { capabilities, userNamespace, foreignNamespaces, openFilesLimit } =
+    privileges;
   const found: DiagnosisFinding[] = [];
   const missing = (["CAP_SYS_ADMIN", "CAP_NET_ADMIN"] as const).filter((name) =>
     capabilities?.includes(name) === false
@@ -28,8 +29,17 @@ export function kernelFindings(
       `lacks ${missing.join(" and ")}, so it can make no pods`,
       AS_ROOT,
     ));
-  }
-  found.push(...refused(trials, missing, privileges.seccomp));
+  } else if (foreignNamespaces.length > 0) {
+    found.push(finding(
+      "error",
+      "not-permitted",
+      "this process",
+      `is in a user namespace that does not have its ${
+        foreignNamespaces.map((kind) => NAMESPACES[kind]).join(" and ")
+      }, so its capabilities do not hold there and it can make no pods`,
+      AS_ROOT,
+    ));
+  } else found.push(...refused(trials, privileges.seccomp));
   for (const trial of trials) {
     if (!trial.needed || trial.outcome !== "absent") continue;
     found.push(finding(
@@ -76,14 +86,18 @@ export function kernelFindings(
 
 const MIN_OPEN_FILES = 1024;
 
+const NAMESPACES: Readonly<Record<NamespaceKind, string>> = {
+  net: "network",
+  mnt: "mounts",
+};
+
 /** What was refused though the capability is there: a container's filter of system calls, or a security module. */
 function refused(
   trials: readonly Trial[],
-  missing: readonly Capability[],
   seccomp: boolean,
 ): DiagnosisFinding[] {
   const refused = trials.filter(({ outcome }) => outcome === "refused");
-  if (refused.length === 0 || missing.length > 0) return [];
+  if (refused.length === 0) return [];
   return [finding(
     refused.some(({ needed }) => needed) ? "error" : "warning",
     "system-calls-filtered",

@@ -46,6 +46,11 @@ export function stateDirectoryFindings(
       "is on a read-only file system",
       "use another one: podnet --state-dir DIR",
     );
+  } else if (!stateDirectory.writable && found.length === 0) {
+    unusable(
+      `cannot be ${status === undefined ? "made" : "written"} by this user`,
+      "use one that this user can write: podnet --state-dir DIR",
+    );
   } else if (
     availableBytes !== undefined && availableBytes < MIN_BYTES ||
     freeFiles !== undefined && freeFiles < MIN_FILES
