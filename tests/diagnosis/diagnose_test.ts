@@ -1,7 +1,18 @@
 /** What a diagnosis tells of the node itself, and that it touches nothing. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { diagnose, isSandboxError, NetworkNamespace } from "../../mod.ts";
-import { BareNode, POD_CIDRS, resultOf, spawnFixture } from "../node/bare.ts";
+import {
+  diagnose,
+  isSandboxError,
+  NetworkNamespace,
+  removeNode,
+} from "../../mod.ts";
+import {
+  BareNode,
+  POD_CIDRS,
+  rejects,
+  resultOf,
+  spawnFixture,
+} from "../node/bare.ts";
 import { sandboxRecord } from "../../src/sandbox/records/records.ts";
 import { acquireLock } from "../../src/state/lock.ts";
 import { readRecord, writeRecord } from "../../src/state/store.ts";
@@ -232,6 +243,20 @@ Deno.test("diagnose() tells of a node that belongs to another namespace", async 
   const [first] = findings;
   assertEquals(first?.code, "node-elsewhere");
   assertStringIncludes(first?.message ?? "", bare.namespace.id);
+});
+
+Deno.test("diagnose() tells of a record of the node that is damaged, and what helps does", async () => {
+  await using bare = new BareNode();
+  await using node = await bare.open();
+  await node.createSandbox({ name: "web" });
+  Deno.writeTextFileSync(`${bare.stateDir}/${node.name}/node.cbor`, "xx\n");
+  await rejects("RecordInvalid", () => node.createSandbox({ name: "more" }));
+  const { healthy, findings } = await diagnose({ ...bare.reference });
+  assertEquals([healthy, findings[0]?.code], [false, "node-record-invalid"]);
+  assertStringIncludes(findings[0]?.remedy ?? "", "podnet node down --force");
+  await removeNode({ ...bare.reference, force: true });
+  await using again = await bare.open();
+  await again.createSandbox({ name: "web" });
 });
 
 Deno.test("diagnose() tells of a table that another node signed", async () => {

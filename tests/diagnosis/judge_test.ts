@@ -47,6 +47,17 @@ Deno.test("judge() tells node-not-set-up, unless the record could not be read", 
   assertEquals(codes(withoutNode({ ...parts, unseen })), []);
 });
 
+Deno.test("judge() tells node-record-invalid of one that is damaged", () => {
+  const { about, reason } = { about: "record of node node-1", reason: "bad" };
+  const unseen = [{ about, reason, code: "RecordInvalid" as const }];
+  const [found, ...more] = judge(withoutNode({ unseen }));
+  assertEquals(more, []);
+  assertEquals([found?.code, found?.severity], [
+    "node-record-invalid",
+    "error",
+  ]);
+});
+
 Deno.test("judge() takes nobody for another node when the record could not be read, or is not there", () => {
   const codes = (facts: Facts) => judge(facts).map(({ code }) => code);
   const linked = (name: string) =>
@@ -125,6 +136,7 @@ Deno.test("every code has a test", () => {
   const others: readonly FindingCode[] = [
     "node-table-missing",
     "node-not-set-up",
+    "node-record-invalid",
   ];
   const tested = new Set([...all.map(([, , code]) => code), ...others]);
   assertEquals(FINDING_CODES.filter((code) => !tested.has(code)), []);

@@ -5,6 +5,7 @@
  */
 import { Errno, isSyscallError } from "../../../ffi/errno.ts";
 import { readTextFile } from "../../../ffi/file.ts";
+import { SandboxError, type SandboxErrorCode } from "../../errors.ts";
 
 /** Something that could not be learned. */
 export interface Unseen {
@@ -12,6 +13,8 @@ export interface Unseen {
   readonly about: string;
   /** Why, in plain words. */
   readonly reason: string;
+  /** The code of the error, where podnet has one for it. */
+  readonly code?: SandboxErrorCode;
 }
 
 /** Gathers what could not be learned, so that one thing that cannot be seen does not hide the others. */
@@ -28,7 +31,7 @@ export class Witness {
     try {
       return look();
     } catch (error) {
-      this.note(about, reasonOf(error));
+      this.#noteError(about, error);
       return undefined;
     }
   }
@@ -41,7 +44,7 @@ export class Witness {
     try {
       return await look();
     } catch (error) {
-      this.note(about, reasonOf(error));
+      this.#noteError(about, error);
       return undefined;
     }
   }
@@ -50,10 +53,14 @@ export class Witness {
   note(about: string, reason: string): void {
     this.#unseen.push({ about, reason });
   }
-}
 
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  #noteError(about: string, error: unknown): void {
+    this.#unseen.push({
+      about,
+      reason: error instanceof Error ? error.message : String(error),
+      ...(error instanceof SandboxError ? { code: error.code } : {}),
+    });
+  }
 }
 
 /** A small file of `/proc` without its last newline; undefined when this kernel has none of the name. */

@@ -51,6 +51,7 @@ export const FINDING_CODES = [
   "pod-source-replaced",
   "flowtable",
   "node-not-set-up",
+  "node-record-invalid",
   "node-elsewhere",
   "node-table-missing",
   "node-table-foreign",

@@ -5,6 +5,7 @@
  */
 import { TABLE } from "../../hostport/sets.ts";
 import type { Facts } from "../facts/facts.ts";
+import type { Unseen } from "../facts/witness.ts";
 import { type DiagnosisFinding, finding } from "./finding.ts";
 
 type Given = Pick<
@@ -29,8 +30,18 @@ export function nodeFindings(
 function setUp(
   { node, network, stateDirectory, unseen }: Given,
 ): DiagnosisFinding[] {
+  const record = recordUnseen(unseen);
+  if (record?.code === "RecordInvalid") {
+    return [finding(
+      "error",
+      "node-record-invalid",
+      record.about,
+      record.reason,
+      "podnet node down --force, which removes its sandboxes; podnet node up --pod-cidr CIDR",
+    )];
+  }
   if (node === undefined) {
-    return isHidden(unseen) ? [] : [finding(
+    return record !== undefined ? [] : [finding(
       "note",
       "node-not-set-up",
       `state directory ${stateDirectory.path}`,
@@ -48,9 +59,9 @@ function setUp(
   )];
 }
 
-/** A record that cannot be read is among what could not be learned. */
-function isHidden(unseen: Given["unseen"]): boolean {
-  return unseen.some(({ about }) => about.startsWith("record"));
+/** A record that cannot be read, or may not, is among what could not be learned. */
+function recordUnseen(unseen: Given["unseen"]): Unseen | undefined {
+  return unseen.find(({ about }) => about.startsWith("record"));
 }
 
 function table({ node, ruleset }: Given): DiagnosisFinding[] {
@@ -107,7 +118,7 @@ function neighbours(
   { name, network, stateDirectory, unseen }: Given,
 ): DiagnosisFinding[] {
   // Whose the namespace is, only the record says.
-  if (isHidden(unseen)) return [];
+  if (recordUnseen(unseen) !== undefined) return [];
   const inDirectory = stateDirectory.nodes.filter((other) => other !== name);
   const inNamespace = new Set(
     network.links.flatMap(({ alias }) => {
