@@ -17,6 +17,7 @@ import { sandboxRecord } from "../../src/sandbox/records/records.ts";
 import { acquireLock } from "../../src/state/lock.ts";
 import { readRecord, writeRecord } from "../../src/state/store.ts";
 import { command } from "../support/command.ts";
+import { Page } from "../support/page.ts";
 import { temporaryDirectory } from "../support/temporary_directory.ts";
 import { nft, Patient } from "./patient.ts";
 
@@ -399,6 +400,23 @@ for (
     );
   });
 }
+
+Deno.test("diagnose() tells of sysctls that are read-only, until the page's cure", async () => {
+  const cure = Page.read("troubleshooting.md").scriptAfter(
+    "\n`sysctls-read-only`:",
+  );
+  const make = `sysctl -qw net.ipv4.ip_forward=0
+    mount --bind /proc/sys /proc/sys
+    mount -o remount,bind,ro /proc/sys`;
+  for (const lines of [make, make + "\n" + cure]) {
+    const seen = await resultOf(
+      spawnFixture(fixture, ["/run/podnet", "nobody"], {
+        through: ["unshare", "-nm", "sh", "-ec", `${lines}\nexec "$0" "$@"`],
+      }),
+    ) as Seen;
+    assertEquals(seen.codes.includes("sysctls-read-only"), lines === make);
+  }
+});
 
 Deno.test("diagnose() tells of a limit that leaves no namespace to try in", async () => {
   const limit = "echo 0 >/proc/sys/user/max_net_namespaces";

@@ -179,6 +179,7 @@ export const healthy: Facts & {
       "net.ipv6.conf.all.disable_ipv6": "0",
       "net.ipv4.conf.all.rp_filter": "0",
     },
+    sysctlsReadOnly: false,
     outsideMtu: 1500,
     legacyTables: {},
   },

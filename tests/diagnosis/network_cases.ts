@@ -8,6 +8,33 @@ import { type Case, network, rule, sysctl } from "./spoiled.ts";
 
 export const networkCases: readonly Case[] = [
   [
+    "read-only sysctls that are as they must be",
+    network({ sysctlsReadOnly: true }),
+    "sysctls-read-only",
+    "warning",
+  ],
+  [
+    "read-only sysctls, and IPv4 alone",
+    {
+      ...network({ sysctlsReadOnly: true }),
+      podCidrs: healthy.podCidrs.filter(({ family }) => family === 4),
+    },
+    "sysctls-read-only",
+    "error",
+  ],
+  [
+    "read-only sysctls, and IPv4 alone on a kernel that has no other",
+    {
+      ...network({
+        sysctlsReadOnly: true,
+        sysctls: { "net.ipv4.ip_forward": "1" },
+      }),
+      podCidrs: healthy.podCidrs.filter(({ family }) => family === 4),
+    },
+    "sysctls-read-only",
+    "warning",
+  ],
+  [
     "no IPv6 forwarding",
     sysctl("net.ipv6.conf.all.forwarding", "0"),
     "forwarding-off",

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fileSystemSpace } from "../../../ffi/file_system.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { Cidr } from "../../net/cidr.ts";
 import { addressBits, IpAddress, type IpFamily } from "../../net/ip.ts";
@@ -78,6 +79,8 @@ export interface NetworkFacts {
   readonly policyRules: readonly PolicyRule[];
   /** By their dotted names. */
   readonly sysctls: SysctlFacts;
+  /** None of the namespace's can be set: the file system is read-only, as in most containers. */
+  readonly sysctlsReadOnly: boolean;
   /** Smallest MTU of the links that lead to the outside world, in bytes; undefined when none does. */
   readonly outsideMtu?: number;
   /** Tables of the old iptables that are loaded, by the command that shows them. */
@@ -152,6 +155,10 @@ export function networkFacts(
       )
     ),
     sysctls: sysctlFacts(witness, namespace),
+    sysctlsReadOnly: witness.see(
+      "mount of sysctls",
+      () => fileSystemSpace("/proc/sys/net").readOnly,
+    ) ?? false,
     ...(mtu === undefined ? {} : { outsideMtu: mtu }),
     legacyTables: legacyTables(witness, namespace),
   };

@@ -26,6 +26,7 @@ export const FINDING_CODES = [
   "state-directory-full",
   "state-outlives-reboot",
   "pins-not-shared",
+  "sysctls-read-only",
   "forwarding-off",
   "link-forwarding-off",
   "ipv6-disabled",

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { IpFamily } from "../../net/ip.ts";
 import type { Facts } from "../facts/facts.ts";
 import type { LinkFacts } from "../facts/network.ts";
 import { type DiagnosisFinding, finding } from "./finding.ts";
@@ -13,6 +14,7 @@ export function sysctlFindings(
   facts: Pick<Facts, "network" | "podCidrs" | "node">,
 ): DiagnosisFinding[] {
   return [
+    ...readOnly(facts),
     ...forwarding(facts),
     ...ipv6(facts),
     ...reversePath(facts),
@@ -29,8 +31,43 @@ function sysctl(name: string): string {
   return `sysctl ${name}`;
 }
 
-function families({ podCidrs }: Given): ReadonlySet<number> {
+function families({ podCidrs }: Given): ReadonlySet<IpFamily> {
   return new Set(podCidrs.map(({ family }) => family));
+}
+
+const FORWARDING = {
+  4: "net.ipv4.ip_forward",
+  6: "net.ipv6.conf.all.forwarding",
+} as const;
+
+/** What podnet sets is forwarding where it is off, and that the link of a pod without IPv6 has none. */
+function readOnly(given: Given): DiagnosisFinding[] {
+  const { network } = given;
+  if (!network.sysctlsReadOnly) return [];
+  const found = families(given);
+  const needed = found.size === 0 ? [4 as const] : [...found];
+  const off = needed.map((family) => FORWARDING[family])
+    .filter((name) => network.sysctls[name] === "0");
+  const isBare = found.size > 0 && !found.has(6) && hasIpv6(network);
+  const lost = [
+    ...off.length === 0 ? [] : [`${off.join(" and ")} cannot be set to 1`],
+    ...isBare ? ["pods' links cannot be kept from IPv6"] : [],
+  ];
+  return [finding(
+    lost.length === 0 ? "warning" : "error",
+    "sysctls-read-only",
+    "/proc/sys",
+    `is read-only: ${
+      lost.length === 0
+        ? "no sysctl can be set, such as those of a spec"
+        : `${lost.join(", and ")}, so podnet can make no pods`
+    }`,
+    "mount -o remount,bind,rw /proc/sys; in a container: docker run --privileged",
+  )];
+}
+
+function hasIpv6({ sysctls }: Given["network"]): boolean {
+  return sysctls["net.ipv6.conf.all.disable_ipv6"] !== undefined;
 }
 
 /** Of a node that is set up; setting one up switches it on. */
@@ -38,12 +75,8 @@ function forwarding(given: Given): DiagnosisFinding[] {
   const { network: { sysctls }, node } = given;
   if (!node?.here) return [];
   const found: DiagnosisFinding[] = [];
-  for (
-    const [family, name] of [
-      [4, "net.ipv4.ip_forward"],
-      [6, "net.ipv6.conf.all.forwarding"],
-    ] as const
-  ) {
+  for (const family of [4, 6] as const) {
+    const name = FORWARDING[family];
     if (!families(given).has(family) || sysctls[name] !== "0") continue;
     found.push(finding(
       "error",
@@ -82,7 +115,7 @@ function ipv6(given: Given): DiagnosisFinding[] {
     `net.ipv6.conf.${link}.disable_ipv6`
   ).filter((name) => sysctls[name] === "1");
   if (off.length === 0) {
-    return sysctls["net.ipv6.conf.all.disable_ipv6"] === undefined
+    return !hasIpv6(given.network)
       ? [finding(
         "error",
         "ipv6-disabled",
