@@ -36,6 +36,12 @@ const losses: readonly (readonly [
     }`),
   ],
   [
+    "traffic-dropped",
+    [4],
+    // iptables would leave its lock in /run.
+    `XTABLES_LOCKFILE=/dev/null iptables -A FORWARD -m physdev ! --physdev-is-bridged -j DROP`,
+  ],
+  [
     "policy-rule",
     [4],
     `ip rule add from all lookup 77 priority 100

@@ -22,7 +22,7 @@ const fromPod: Packet = {
   title: "from a pod",
   family: 4,
   input: { any: "pod" },
-  output: { name: "eth0", index: 2 },
+  output: { name: "eth0", index: 2, isBridge: false },
   source: Cidr.parse("10.244.1.0/24"),
   toNode: false,
   protocol: 6,
@@ -32,13 +32,21 @@ const fromPod: Packet = {
 const answer: Packet = {
   title: "answer",
   family: 4,
-  input: { name: "eth0", index: 2 },
+  input: { name: "eth0", index: 2, isBridge: false },
   output: { any: "pod" },
   destination: Cidr.parse("10.244.1.0/24"),
   toNode: false,
   protocol: 6,
   state: "answer",
   translated: false,
+};
+const answerByBridge: Packet = {
+  ...answer,
+  input: { name: "br0", index: 3, isBridge: true },
+};
+const bridged: Packet = {
+  ...answerByBridge,
+  output: answerByBridge.input,
 };
 const fromPod6: Packet = {
   ...fromPod,
@@ -165,24 +173,37 @@ Deno.test("walk() tells what rules do with packets that stand for many", () => {
 
 /** As iptables writes them, most of them matches and targets of its own. */
 const iptables: readonly (readonly [rules: string, expected: string])[] = [
-  ["-j DROP", "drop drop"],
-  ["-j REJECT", "drop drop"],
-  ["-m comment --comment x -j DROP", "drop drop"],
+  ["-j DROP", "drop drop drop drop"],
+  ["-j REJECT", "drop drop drop drop"],
+  ["-m comment --comment x -j DROP", "drop drop drop drop"],
   [
     "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT;-j DROP",
-    "drop accept",
+    "drop accept accept accept",
   ],
-  ["-m conntrack ! --ctstate NEW -j ACCEPT;-j DROP", "drop accept"],
-  ["-i docker0 -j ACCEPT;-j LOG;-j DROP", "drop drop"],
-  ["-i pn-+ -j ACCEPT;-o pn-+ -j ACCEPT;-j DROP", "accept accept"],
-  ["-s 10.244.0.0/16 -j DROP", "drop accept?"],
-  ["-p udp -j DROP", "accept accept"],
-  ["-m physdev --physdev-is-bridged -j DROP", "accept accept"],
-  ["-m mark --mark 7 -j DROP", "accept? accept?"],
-  ["-m addrtype --dst-type LOCAL -j DROP", "accept accept"],
-  ["-m addrtype ! --dst-type LOCAL -j DROP", "drop drop"],
-  ["-m addrtype --src-type LOCAL -j DROP", "accept? accept?"],
-  ["-m multiport -p tcp --dports 80,443 -j REJECT", "accept? accept?"],
+  [
+    "-m conntrack ! --ctstate NEW -j ACCEPT;-j DROP",
+    "drop accept accept accept",
+  ],
+  ["-i docker0 -j ACCEPT;-j LOG;-j DROP", "drop drop drop drop"],
+  ["-i pn-+ -j ACCEPT;-o pn-+ -j ACCEPT;-j DROP", "accept accept accept drop"],
+  ["-s 10.244.0.0/16 -j DROP", "drop accept? accept? accept?"],
+  ["-p udp -j DROP", "accept accept accept accept"],
+  ["-m physdev --physdev-is-bridged -j DROP", "accept accept accept drop"],
+  ["-m physdev ! --physdev-is-bridged -j DROP", "drop drop drop accept"],
+  ["-m physdev --physdev-in eth0 -j DROP", "accept accept accept? accept?"],
+  ["-m physdev ! --physdev-in eth0 -j DROP", "drop drop accept? accept?"],
+  [
+    "-m physdev ! --physdev-in eth0 --physdev-is-bridged -j DROP",
+    "accept accept accept? accept?",
+  ],
+  ["-m mark --mark 7 -j DROP", "accept? accept? accept? accept?"],
+  ["-m addrtype --dst-type LOCAL -j DROP", "accept accept accept accept"],
+  ["-m addrtype ! --dst-type LOCAL -j DROP", "drop drop drop drop"],
+  ["-m addrtype --src-type LOCAL -j DROP", "accept? accept? accept? accept?"],
+  [
+    "-m multiport -p tcp --dports 80,443 -j REJECT",
+    "accept? accept? accept? accept?",
+  ],
 ];
 
 Deno.test("walk() tells what rules of iptables do", () => {
@@ -208,8 +229,9 @@ Deno.test("walk() tells what rules of iptables do", () => {
         ]),
       ),
     }));
-    const found = [fromPod, answer].map((packet) => outcome(renamed, packet))
-      .join(" ");
+    const found = [fromPod, answer, answerByBridge, bridged].map((packet) =>
+      outcome(renamed, packet)
+    ).join(" ");
     return found === expected ? [] : [`${rules}: ${found}, not ${expected}`];
   });
   assertEquals(wrong, []);

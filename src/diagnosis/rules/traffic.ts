@@ -5,6 +5,7 @@
  */
 import type { Cidr } from "../../net/cidr.ts";
 import type { Facts } from "../facts/facts.ts";
+import type { LinkFacts } from "../facts/network.ts";
 import type { IpHook } from "../facts/ruleset.ts";
 import type { LinkOfPacket, Packet } from "../walk/packet.ts";
 import { uplinks } from "./uplinks.ts";
@@ -17,9 +18,11 @@ const NODE = { none: true } as const;
 function outsides({ network }: Pick<Facts, "network">): LinkOfPacket[] {
   const MAX_UPLINKS = 4;
   const known = uplinks(network).slice(0, MAX_UPLINKS);
-  return known.length === 0
-    ? [{ any: "unknown" }]
-    : known.map(({ name, index }) => ({ name, index }));
+  return known.length === 0 ? [{ any: "unknown" }] : known.map(asOutside);
+}
+
+function asOutside({ name, index, kind }: LinkFacts): LinkOfPacket {
+  return { name, index, isBridge: kind === "bridge" };
 }
 
 /** Packets at a hook, for each pod CIDR. Without these pods do not work. */

@@ -13,7 +13,11 @@ import { type Bits, hostNumber, known, unknown } from "./bits.ts";
 /** Where a packet comes from or goes to: any pod's link, a link by its name, one that is not known, or none. */
 export type LinkOfPacket =
   | { readonly any: "pod" | "unknown" }
-  | { readonly name: string; readonly index: number }
+  | {
+    readonly name: string;
+    readonly index: number;
+    readonly isBridge: boolean;
+  }
   | { readonly none: true };
 
 /** A kind of packet. */

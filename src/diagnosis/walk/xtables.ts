@@ -36,7 +36,7 @@ export function xtMatch(data: Uint8Array | undefined, packet: Packet): Answer {
     case "comment":
       return "yes";
     case "physdev":
-      return "no"; // pods' packets cross no bridge
+      return info === undefined ? "maybe" : bridgePort(info, packet);
     case "conntrack":
       return info === undefined ? "maybe" : conntrackState(info, packet);
     case "addrtype":
@@ -47,6 +47,24 @@ export function xtMatch(data: Uint8Array | undefined, packet: Packet): Answer {
     default:
       return "maybe";
   }
+}
+
+/** `struct xt_physdev_info` after the names and masks of two ports (linux/netfilter/xt_physdev.h). */
+const PHYSDEV_FLAGS = 64;
+const XT_PHYSDEV_OP_BRIDGED = 4;
+
+/** As physdev_mt() has it: without a bridge a rule matches that asks for nothing but the opposite. */
+function bridgePort(info: Uint8Array, { input, output }: Packet): Answer {
+  const [inverted, asked] = info.subarray(PHYSDEV_FLAGS);
+  if (inverted === undefined || asked === undefined) return "maybe";
+  if ("any" in input && input.any === "unknown") return "maybe";
+  if (!("name" in input && input.isBridge)) {
+    return (asked & ~inverted) === 0 ? "yes" : "no";
+  }
+  // By which port it came is not known.
+  if (asked !== XT_PHYSDEV_OP_BRIDGED) return "maybe";
+  const isBridged = "name" in output && output.name === input.name;
+  return isBridged !== (inverted !== 0) ? "yes" : "no";
 }
 
 /** `struct xt_conntrack_mtinfo3` from `match_flags` on (linux/netfilter/xt_conntrack.h). */
