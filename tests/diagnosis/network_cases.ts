@@ -132,6 +132,38 @@ export const networkCases: readonly Case[] = [
     "note",
   ],
   [
+    "br_netfilter, and a pod on a bridge",
+    network({
+      links: [
+        ...healthy.network.links,
+        link("br0", { index: 3, kind: "bridge" }),
+        link("pp-0123456789ab", { index: 4, master: 3 }),
+      ],
+      sysctls: {
+        ...healthy.network.sysctls,
+        "net.bridge.bridge-nf-call-ip6tables": "1",
+      },
+    }),
+    "bridge-filtering",
+    "warning",
+  ],
+  [
+    "br_netfilter, and a bridge of others",
+    network({
+      links: [
+        ...healthy.network.links,
+        link("br0", { index: 3, kind: "bridge" }),
+        link("pp-0123456789ab", { index: 4, master: 5 }),
+      ],
+      sysctls: {
+        ...healthy.network.sysctls,
+        "net.bridge.bridge-nf-call-iptables": "1",
+      },
+    }),
+    "bridge-filtering",
+    "note",
+  ],
+  [
     "a network that overlaps",
     network({
       addresses: [

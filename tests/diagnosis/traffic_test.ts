@@ -2,9 +2,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { diagnose, type FindingCode } from "../../mod.ts";
 import { createLab } from "../../src/testing/mod.ts";
-import { ask } from "../support/ask.ts";
+import { ask, FAMILIES, serve } from "../support/ask.ts";
+import { port, portAddress } from "../support/bridged.ts";
 import { command } from "../support/command.ts";
+import { Page } from "../support/page.ts";
 import { nodeAddress, Pod } from "../support/pods.ts";
+import type { Family } from "../support/sockets.ts";
 import { nft } from "./patient.ts";
 
 /** Disturbances that keep clients of host ports from pods, and how much of them is lost. */
@@ -86,3 +89,67 @@ for (const [code, families, make] of losses) {
     assertEquals(lost([]), []);
   });
 }
+
+Deno.test("diagnose() tells where pods on a bridge are kept from each other, and what helps", async () => {
+  await using lab = await createLab();
+  const [{ node, namespace }] = lab.nodes;
+  await using client = await Pod.create(node, { interfaces: [port(11)] });
+  await using pod = await Pod.create(node, { interfaces: [port(12)] });
+  const at = (family: Family) => ({
+    address: portAddress(12)(family),
+    port: 80,
+  });
+  const wait = (family: Family) =>
+    serve(pod.name, pod.namespace, { transport: "tcp", ...at(family) });
+  using server4 = wait(4);
+  using server6 = wait(6);
+  const lost = (expected: readonly Family[]) =>
+    FAMILIES.filter((family) => {
+      const answer = ask("tcp", client.namespace, at(family), [
+        server4,
+        server6,
+      ], expected.includes(family) ? { timeoutMs: 300 } : {});
+      return typeof answer === "string";
+    });
+  const found = async (code: FindingCode) => {
+    const { findings } = await diagnose({
+      name: node.name,
+      netns: namespace,
+      stateDir: node.stateDir,
+    });
+    return findings.filter((finding) => finding.code === code);
+  };
+  const severities = async (code: FindingCode) =>
+    (await found(code)).map(({ severity }) => severity);
+  assertEquals(await severities("bridge-filtering"), ["warning"]);
+  assertEquals(await severities("traffic-dropped"), []);
+  assertEquals(lost([]), []);
+  // As Docker does, and as those let routed pods through who have them.
+  const fill = ["iptables", "ip6tables"].map((command) =>
+    `${command} -F FORWARD
+     ${command} -P FORWARD DROP
+     ${command} -A FORWARD -i pn-+ -j ACCEPT
+     ${command} -A FORWARD -o pn-+ -j ACCEPT`
+  ).join("\n");
+  const drop = () =>
+    command(namespace, `export XTABLES_LOCKFILE=/dev/null\n${fill}`);
+  drop();
+  assertEquals(lost(FAMILIES), FAMILIES);
+  const dropped = await found("traffic-dropped");
+  assertEquals(dropped.map(({ about }) => about), [
+    "chain ip filter FORWARD",
+    "chain ip6 filter FORWARD",
+  ]);
+  for (const { remedy } of dropped) command(namespace, remedy);
+  assertEquals(await severities("traffic-dropped"), []);
+  assertEquals(lost([]), []);
+  drop();
+  assertEquals(lost(FAMILIES), FAMILIES);
+  command(
+    namespace,
+    Page.read("troubleshooting.md").scriptAfter("\n`bridge-filtering`:"),
+  );
+  assertEquals(await severities("traffic-dropped"), []);
+  assertEquals(await severities("bridge-filtering"), []);
+  assertEquals(lost([]), []);
+});

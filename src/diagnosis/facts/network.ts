@@ -30,6 +30,8 @@ export interface LinkFacts {
   readonly mtu: number;
   /** Whether it is the host end of a pod's link. */
   readonly ofPod: boolean;
+  /** Number of the bridge or VRF that it is a port of. */
+  readonly master?: number;
   readonly alias?: string;
   /** net.ipv4.conf.<name>. */
   readonly ipv4: Link["ipv4"];
@@ -165,7 +167,7 @@ export function networkFacts(
 }
 
 function linkFacts(link: Link): LinkFacts {
-  const { index, name, kind, up, mtu, alias, ipv4 } = link;
+  const { index, name, kind, up, mtu, master, alias, ipv4 } = link;
   const conf = link.raw.attrs.afSpec?.inet6?.conf;
   return {
     index,
@@ -174,6 +176,7 @@ function linkFacts(link: Link): LinkFacts {
     up,
     mtu,
     ofPod: name.startsWith(HOST_INTERFACE_PREFIX),
+    ...(master === undefined ? {} : { master }),
     ...(alias === undefined ? {} : { alias }),
     ipv4,
     ...(conf === undefined ? {} : { ipv6: ipv6Conf(conf) }),

@@ -7,7 +7,7 @@
 import { TABLE } from "../../hostport/sets.ts";
 import type { Facts } from "../facts/facts.ts";
 import type { ChainFacts, TableFacts } from "../facts/ruleset.ts";
-import type { Packet } from "../walk/packet.ts";
+import { crossedBridge, type Packet } from "../walk/packet.ts";
 import { type Place, walk } from "../walk/walk.ts";
 import { type DiagnosisFinding, finding } from "./finding.ts";
 import { packetsAt, packetsToNode } from "./traffic.ts";
@@ -145,13 +145,16 @@ function remedy(
   packets: readonly Packet[],
 ): string {
   const isPod = (link: Packet["input"]) => "any" in link && link.any === "pod";
-  const matches = packets.map(({ input, output }) =>
-    isPod(input)
-      ? 'iifname "pn-*"'
-      : isPod(output) && chain.hook.hook !== "prerouting"
+  const matches = packets.map((packet) => {
+    const bridge = crossedBridge(packet);
+    if (bridge !== undefined) {
+      return `iifname "${bridge}" oifname "${bridge}"`;
+    }
+    if (isPod(packet.input)) return 'iifname "pn-*"';
+    return isPod(packet.output) && chain.hook.hook !== "prerouting"
       ? 'oifname "pn-*"'
-      : "ct state established,related"
-  );
+      : "ct state established,related";
+  });
   return [...new Set(matches)].map((match) =>
     `nft insert rule ${nameOf(table, chain)} ${match} accept`
   ).join("; ");

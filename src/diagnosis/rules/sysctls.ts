@@ -7,6 +7,7 @@ import type { IpFamily } from "../../net/ip.ts";
 import type { Facts } from "../facts/facts.ts";
 import type { LinkFacts } from "../facts/network.ts";
 import { type DiagnosisFinding, finding } from "./finding.ts";
+import { bridgeFiltering, podBridges } from "./pod_bridges.ts";
 import { defaultLinks, uplinks } from "./uplinks.ts";
 
 /** Judges sysctls. */
@@ -203,17 +204,35 @@ function loopback({ network }: Given): DiagnosisFinding[] {
   )];
 }
 
-function bridges({ network: { sysctls } }: Given): DiagnosisFinding[] {
-  const on = Object.keys(sysctls).filter((name) =>
-    name.startsWith("net.bridge.") && sysctls[name] === "1"
-  );
+/** Who sets the policy of FORWARD to drop, as Docker does, keeps pods on a bridge from each other. */
+function bridges({ network }: Given): DiagnosisFinding[] {
+  const on = bridgeFiltering(network).map(({ sysctl }) => sysctl);
   if (on.length === 0) return [];
+  const about = sysctl(on.join(", "));
+  const is = "is 1: what crosses a bridge passes the rules of IP too.";
+  const names = podBridges(network).map(({ name }) => name);
+  if (names.length === 0) {
+    return [finding(
+      "note",
+      "bridge-filtering",
+      about,
+      `${is} Pods of podnet are on no bridge, so they do not mind`,
+      "nothing; other users of bridges may want 0",
+    )];
+  }
+  const accept = names.map((name) =>
+    `iptables -I FORWARD -i ${name} -o ${name} -j ACCEPT`
+  ).join("; ");
   return [finding(
-    "note",
+    "warning",
     "bridge-filtering",
-    sysctl(on.join(", ")),
-    "is 1: what crosses a bridge passes the rules of IP too. Pods of podnet are on no bridge, so they do not mind",
-    "nothing; other users of bridges may want 0",
+    about,
+    `${is} Pods are on ${
+      names.join(", ")
+    }: who drops what is forwarded keeps them from each other`,
+    `sysctl -w ${
+      on.map((name) => `${name}=0`).join(" ")
+    }, unless others need it, as Docker and Kubernetes do; else let them through: ${accept}; ip6tables likewise`,
   )];
 }
 

@@ -8,6 +8,7 @@ import type { Facts } from "../facts/facts.ts";
 import type { LinkFacts } from "../facts/network.ts";
 import type { IpHook } from "../facts/ruleset.ts";
 import type { LinkOfPacket, Packet } from "../walk/packet.ts";
+import { bridgeFiltering, podBridges } from "./pod_bridges.ts";
 import { uplinks } from "./uplinks.ts";
 
 const TCP = 6;
@@ -18,15 +19,43 @@ const NODE = { none: true } as const;
 function outsides({ network }: Pick<Facts, "network">): LinkOfPacket[] {
   const MAX_UPLINKS = 4;
   const known = uplinks(network).slice(0, MAX_UPLINKS);
-  return known.length === 0 ? [{ any: "unknown" }] : known.map(asOutside);
+  return known.length === 0 ? [{ any: "unknown" }] : known.map(linkOf);
 }
 
-function asOutside({ name, index, kind }: LinkFacts): LinkOfPacket {
+/** A link that is known by its name. */
+function linkOf({ name, index, kind }: LinkFacts): LinkOfPacket {
   return { name, index, isBridge: kind === "bridge" };
 }
 
-/** Packets at a hook, for each pod CIDR. Without these pods do not work. */
+/** Packets at a hook. Without these pods do not work. */
 export function packetsAt(
+  hook: IpHook,
+  facts: Pick<Facts, "network" | "podCidrs">,
+): Packet[] {
+  return [
+    ...routedPackets(hook, facts),
+    ...hook === "forward" ? bridgedPackets(facts) : [],
+  ];
+}
+
+/** What goes from pod to pod over a bridge, where it passes rules of IP: in and out by the bridge (br_nf_forward_ip). */
+function bridgedPackets({ network }: Pick<Facts, "network">): Packet[] {
+  return podBridges(network).map(linkOf).flatMap((bridge) =>
+    bridgeFiltering(network).map(({ family }) => ({
+      title: "connections between pods on a bridge",
+      family,
+      input: bridge,
+      output: bridge,
+      toNode: false,
+      protocol: TCP,
+      state: "new" as const,
+      translated: false,
+    }))
+  );
+}
+
+/** For each pod CIDR. */
+function routedPackets(
   hook: IpHook,
   facts: Pick<Facts, "network" | "podCidrs">,
 ): Packet[] {

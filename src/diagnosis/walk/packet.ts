@@ -43,6 +43,16 @@ export interface Packet {
   readonly translated: boolean;
 }
 
+/** Name of the bridge that a packet comes in by and leaves by again; undefined when there is none. */
+export function crossedBridge(
+  { input, output }: Pick<Packet, "input" | "output">,
+): string | undefined {
+  return "name" in input && input.isBridge && "name" in output &&
+      output.name === input.name
+    ? input.name
+    : undefined;
+}
+
 /** `NF_CT_STATE_BIT` of established and new (linux/netfilter/nf_conntrack_common.h). */
 const CT_STATE = { answer: 2, new: 8 } as const;
 const IPS_DST_NAT = 32;

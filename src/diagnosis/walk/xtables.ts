@@ -8,7 +8,7 @@ import { attrs, decode } from "../../netlink/attrs.ts";
 import { be32, bytes, cstring } from "../../netlink/codec.ts";
 import { CodecError } from "../../netlink/codec_error.ts";
 import type { Answer } from "./bits.ts";
-import type { Packet } from "./packet.ts";
+import { crossedBridge, type Packet } from "./packet.ts";
 
 /** `NFTA_MATCH_*` and `NFTA_TARGET_*`, which have the same numbers. */
 const extension = attrs("NFTA_MATCH_", {
@@ -54,7 +54,8 @@ const PHYSDEV_FLAGS = 64;
 const XT_PHYSDEV_OP_BRIDGED = 4;
 
 /** As physdev_mt() has it: without a bridge a rule matches that asks for nothing but the opposite. */
-function bridgePort(info: Uint8Array, { input, output }: Packet): Answer {
+function bridgePort(info: Uint8Array, packet: Packet): Answer {
+  const { input } = packet;
   const [inverted, asked] = info.subarray(PHYSDEV_FLAGS);
   if (inverted === undefined || asked === undefined) return "maybe";
   if ("any" in input && input.any === "unknown") return "maybe";
@@ -63,7 +64,7 @@ function bridgePort(info: Uint8Array, { input, output }: Packet): Answer {
   }
   // By which port it came is not known.
   if (asked !== XT_PHYSDEV_OP_BRIDGED) return "maybe";
-  const isBridged = "name" in output && output.name === input.name;
+  const isBridged = crossedBridge(packet) !== undefined;
   return isBridged !== (inverted !== 0) ? "yes" : "no";
 }
 
