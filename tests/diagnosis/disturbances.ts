@@ -167,6 +167,11 @@ export const disturbances: readonly Disturbance[] = [
       `ip addr add 169.254.7.7/16 dev "$(ip -o link show type veth | grep -o 'pn-[0-9a-f]*')"`,
   },
   {
+    code: "difference",
+    severity: "error",
+    make: "nft flush map inet podnet hostports4",
+  },
+  {
     code: "legacy-iptables",
     severity: "warning",
     make: "iptables-legacy -P FORWARD ACCEPT",

@@ -1,12 +1,12 @@
 /** From facts to findings, one fact spoiled at a time: also those that no test can make for real. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { Facts } from "../../src/diagnosis/facts/facts.ts";
 import {
   FINDING_CODES,
   type FindingCode,
 } from "../../src/diagnosis/rules/finding.ts";
 import { judge } from "../../src/diagnosis/rules/judge.ts";
-import { healthy, link, table } from "./healthy.ts";
+import { address, healthy, link, route, table } from "./healthy.ts";
 import { machineCases } from "./machine_cases.ts";
 import { networkCases } from "./network_cases.ts";
 import { rulesetCases } from "./ruleset_cases.ts";
@@ -106,6 +106,27 @@ Deno.test("judge() names table, chain, hook and policy of what drops, and the li
     remedy:
       'nft insert rule inet fw forward iifname "pn-*" accept; nft insert rule inet fw forward oifname "pn-*" accept',
   });
+});
+
+Deno.test("judge() has what a network manager did to pods' links taken away, and what goes with it mended", () => {
+  const found = judge({
+    ...healthy,
+    ...network({
+      addresses: [
+        ...healthy.network.addresses,
+        address("pn-0", "169.254.3.4", 16, { scope: 253 }),
+      ],
+      routes: [
+        ...healthy.network.routes,
+        route("169.254.0.0/16", { link: "pn-0", protocol: 16 }),
+      ],
+    }),
+  });
+  assertEquals(found.map(({ code }) => code), ["pod-link-managed"]);
+  assertStringIncludes(
+    found[0]?.remedy ?? "",
+    "; then ip addr del 169.254.3.4/16 dev pn-0, and the others likewise; podnet check --repair",
+  );
 });
 
 Deno.test("judge() tells one thing once", () => {

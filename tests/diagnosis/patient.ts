@@ -12,6 +12,7 @@ import {
   type SandboxSpec,
 } from "../../mod.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
+import { podnetCommand } from "../cli/host.ts";
 import { command } from "../support/command.ts";
 
 /** The first node of a lab, with a pod that has host port 8080. */
@@ -61,12 +62,20 @@ export class Patient implements AsyncDisposable {
     return found;
   }
 
-  /** Runs shell lines on the node. */
+  /** Runs shell lines on the node, for which `podnet` is the command. */
   run(lines: string): string {
+    const { host: { node, namespace } } = this;
+    const podnet = podnetCommand(
+      [`--state-dir=${node.stateDir}`, `--node=${node.name}`],
+      [],
+      Deno.execPath(),
+    ).join(" ");
     // iptables would leave its lock in /run.
     return command(
-      this.host.namespace,
-      `export XTABLES_LOCKFILE=/dev/null\n${lines}`,
+      namespace,
+      `export XTABLES_LOCKFILE=/dev/null
+podnet() { ${podnet} "$@"; }
+${lines}`,
     );
   }
 

@@ -1,7 +1,13 @@
-/** Every disturbance is made, found, and taken away by the very lines that docs/troubleshooting.md has against it. */
+/**
+ * Every disturbance is made, found, and taken away by the very lines that docs/troubleshooting.md has against it, and the
+ * pod is reached then.
+ */
 import { assert, assertEquals } from "@std/assert";
+import { NetworkNamespace } from "../../mod.ts";
 import { FINDING_CODES } from "../../src/diagnosis/rules/finding.ts";
+import { ask, FAMILIES, serve } from "../support/ask.ts";
 import { Page } from "../support/page.ts";
+import { nodeAddress } from "../support/pods.ts";
 import { disturbances } from "./disturbances.ts";
 import { Patient } from "./patient.ts";
 
@@ -9,6 +15,19 @@ const page = Page.read("troubleshooting.md");
 
 Deno.test("docs/troubleshooting.md cures what diagnose() finds", async (t) => {
   await using patient = await Patient.admit();
+  const { host: { node }, lab: { outside } } = patient;
+  const { netnsPath, addresses } = await node.openSandbox("web");
+  using namespace = NetworkNamespace.open(netnsPath);
+  using opened = new DisposableStack();
+  const servers = addresses.map((address) =>
+    opened.use(serve("web", namespace, { transport: "tcp", address, port: 80 }))
+  );
+  const unanswered = () =>
+    FAMILIES.filter((family) => {
+      const to = { address: nodeAddress(family), port: 8080 };
+      return typeof ask("tcp", outside.namespace, to, servers) === "string";
+    });
+  assertEquals(unanswered(), []);
   for (const { code, severity, make, tidy = "true", stays } of disturbances) {
     await t.step(code, async () => {
       patient.run(make);
@@ -17,6 +36,7 @@ Deno.test("docs/troubleshooting.md cures what diagnose() finds", async (t) => {
       patient.run(page.scriptAfter(`\n\`${code}\`:`));
       const left = await patient.findings(code);
       assertEquals(left.length > 0, stays === true, JSON.stringify(left));
+      assertEquals(unanswered(), [], "the cure does not bring traffic back");
       patient.run(tidy);
     });
   }
@@ -24,7 +44,7 @@ Deno.test("docs/troubleshooting.md cures what diagnose() finds", async (t) => {
 
 Deno.test("docs/troubleshooting.md tells of codes that there are", () => {
   const known: ReadonlySet<string> = new Set(FINDING_CODES);
-  const told = [...page.text.matchAll(/^`([a-z0-9]+(?:-[a-z0-9]+)+)`:/gm)]
+  const told = [...page.text.matchAll(/^`([a-z0-9]+(?:-[a-z0-9]+)*)`:/gm)]
     .map(([, code = ""]) => code);
   assert(told.length > 20);
   assertEquals(told.filter((code) => !known.has(code)), []);

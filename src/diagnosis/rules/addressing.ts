@@ -235,10 +235,18 @@ function managedPodLinks({ network }: Given): DiagnosisFinding[] {
   ) => [
     ...network.addresses.filter(({ link, address, scope }) =>
       link === name && !(scope === RT_SCOPE_LINK && address.family === 6)
-    ).map(({ address }) => ({ name, what: `address ${address}` })),
+    ).map(({ address, prefixLength }) => ({
+      name,
+      what: `address ${address}`,
+      undo: `ip addr del ${address}/${prefixLength} dev ${name}`,
+    })),
     ...network.routes.filter(({ link, protocol }) =>
       link === name && (protocol === RTPROT_DHCP || protocol === RTPROT_RA)
-    ).map((route) => ({ name, what: `route ${describe(route)}` })),
+    ).map((route) => ({
+      name,
+      what: `route ${describe(route)}`,
+      undo: `ip -${route.family} route del ${describe(route)}`,
+    })),
   ]);
   const [first] = meddled;
   if (first === undefined) return [];
@@ -249,6 +257,8 @@ function managedPodLinks({ network }: Given): DiagnosisFinding[] {
       meddled.length === 1 ? "" : ` and ${meddled.length - 1} more`
     }`,
     `has ${first.what}, which podnet did not add: a network manager takes pods' links for its own`,
-    "NetworkManager: [keyfile] unmanaged-devices=interface-name:pn-*; systemd-networkd: [Match] Name=pn-* [Link] Unmanaged=yes",
+    `NetworkManager: [keyfile] unmanaged-devices=interface-name:pn-*; systemd-networkd: [Match] Name=pn-* [Link] Unmanaged=yes; then ${first.undo}${
+      meddled.length === 1 ? "" : ", and the others likewise"
+    }; podnet check --repair, for the kernel drops the pod's route with the last address`,
   )];
 }
