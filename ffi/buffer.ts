@@ -111,3 +111,8 @@ export function fromCString(bytes: Uint8Array, offset = 0): string {
 export function cInt(value: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Int32Array.of(value).buffer);
 }
+
+/** Where a buffer is; it does not move for as long as it is referred to. */
+export function addressOf(buffer: Uint8Array<ArrayBuffer>): bigint {
+  return BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer)));
+}

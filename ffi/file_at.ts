@@ -29,6 +29,19 @@ export function lstatAt(
 }
 
 /**
+ * The status of what a path leads to that begins at an open directory (statx(2)); undefined where there is nothing.
+ *
+ * @throws {SyscallError}
+ */
+export function statAt(
+  directory: OwnedFd,
+  path: string,
+): FileStatus | undefined {
+  const errno = statx(directory.fd, path, 0);
+  return isAbsent(errno) ? undefined : status(errno, path);
+}
+
+/**
  * Removes a file (unlinkat(2)); where there is none it does nothing.
  *
  * @returns whether there was one

@@ -79,6 +79,11 @@ export const FUNCTIONS = {
   },
   // int umount2(const char *target, int flags);
   umount2: { parameters: ["buffer", "i32"], result: "i32" },
+  // long syscall(long number, ...); what glibc has no function for in all its versions
+  syscall: {
+    parameters: ["usize", "usize", "usize", "buffer", "buffer", "usize"],
+    result: "i32",
+  },
   // int socket(int domain, int type, int protocol);
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int bind(int fd, const struct sockaddr *address, socklen_t length);
@@ -182,6 +187,7 @@ const opened: { -readonly [N in FunctionName]: Functions[N] | undefined } = {
   setns: undefined,
   mount: undefined,
   umount2: undefined,
+  syscall: undefined,
   socket: undefined,
   bind: undefined,
   connect: undefined,
@@ -242,6 +248,8 @@ const TABLE: Omit<Libc, "errno"> = {
   mount: (a, b, c, d, e) =>
     opened.mount?.(a, b, c, d, e) ?? first("mount")(a, b, c, d, e),
   umount2: (a, b) => opened.umount2?.(a, b) ?? first("umount2")(a, b),
+  syscall: (a, b, c, d, e, f) =>
+    opened.syscall?.(a, b, c, d, e, f) ?? first("syscall")(a, b, c, d, e, f),
   socket: (a, b, c) => opened.socket?.(a, b, c) ?? first("socket")(a, b, c),
   bind: (a, b, c) => opened.bind?.(a, b, c) ?? first("bind")(a, b, c),
   connect: (a, b, c) => opened.connect?.(a, b, c) ?? first("connect")(a, b, c),

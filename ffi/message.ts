@@ -2,6 +2,7 @@
  * Datagrams with what the kernel tells beside them.
  * @module
  */
+import { addressOf } from "./buffer.ts";
 import { check, Errno } from "./errno.ts";
 import type { OwnedFd } from "./fd.ts";
 import { libc } from "./libc.ts";
@@ -92,9 +93,4 @@ export class MessageReceiver {
       },
     };
   }
-}
-
-/** Where a buffer is; it does not move for as long as it is referred to. */
-function addressOf(buffer: Uint8Array<ArrayBuffer>): bigint {
-  return BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer)));
 }

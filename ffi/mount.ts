@@ -2,8 +2,9 @@
  * Mounts of the mount namespace that the process is in.
  * @module
  */
-import { cPath, cSecondPath } from "./buffer.ts";
+import { addressOf, cPath, cSecondPath, cString } from "./buffer.ts";
 import { check } from "./errno.ts";
+import { OwnedFd } from "./fd.ts";
 import { libc } from "./libc.ts";
 
 // linux/mount.h
@@ -50,6 +51,36 @@ export function unmount(target: string, options: UnmountOptions = {}): void {
   const name = cPath(target);
   const c = libc();
   check("umount", c.umount2(name, flags), c.errno[0], target);
+}
+
+/**
+ * Mounts a file system nowhere: the directory that is returned is its root, it shows what the thread's namespaces have when
+ * this is called, and it ends when the directory is closed (fsopen(2), fsmount(2); Linux 5.2).
+ *
+ * @param type of the file system: `sysfs`
+ * @throws {SyscallError} EPERM without CAP_SYS_ADMIN
+ */
+export function mountNowhere(type: string): OwnedFd {
+  const name = cString(type);
+  using context = new OwnedFd(
+    call("fsopen", SYS_FSOPEN, addressOf(name), FSOPEN_CLOEXEC),
+  );
+  const fd = BigInt(context.fd);
+  call("fsconfig", SYS_FSCONFIG, fd, FSCONFIG_CMD_CREATE);
+  return new OwnedFd(call("fsmount", SYS_FSMOUNT, fd, FSMOUNT_CLOEXEC));
+}
+
+// asm-generic/unistd.h: the same on all architectures. glibc has functions for them since 2.36.
+const SYS_FSOPEN = 430n;
+const SYS_FSCONFIG = 431n;
+const SYS_FSMOUNT = 432n;
+const FSOPEN_CLOEXEC = 1n;
+const FSCONFIG_CMD_CREATE = 6n;
+const FSMOUNT_CLOEXEC = 1n;
+
+function call(name: string, number: bigint, a: bigint, b: bigint): number {
+  const c = libc();
+  return check(name, c.syscall(number, a, b, null, null, 0n), c.errno[0]);
 }
 
 function mount(source: string, target: string, flags: bigint): void {

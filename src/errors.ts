@@ -53,6 +53,13 @@ export interface SandboxErrorContexts {
   ContainerConflict: { readonly name: string };
   /** A host port asks for an address that the node does not have. */
   HostAddressUnknown: { readonly hostIP: string };
+  /** A pod has another link where it had one of the node's, which is to be given back. */
+  DeviceLost: {
+    /** The node's link. */
+    readonly device: string;
+    /** The pod's. */
+    readonly interface: string;
+  };
   /** A path or process does not lead to a network namespace. */
   InvalidNamespace: { readonly path: string; readonly reason: string };
   /** The node exists with other settings, or something of the machine is in its way. */
@@ -201,6 +208,8 @@ const messages: {
     `container "${name}" is attached with other ports: remove it first, or use another name`,
   HostAddressUnknown: ({ hostIP }) =>
     `the node has no address ${hostIP}: use one of the node's own, or leave the host IP out for all of them`,
+  DeviceLost: ({ device, interface: name }) =>
+    `the pod's ${name} is not the node's ${device}, but a link that somebody in the pod has put in its place: move ${device} back to the node, or use force, which gives it up`,
   InvalidNamespace: ({ path, reason }) =>
     `${path} is no usable network namespace: ${reason}`,
   NodeConflict: ({ name, reason }) => `node "${name}": ${reason}`,

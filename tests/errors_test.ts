@@ -37,6 +37,7 @@ const EXAMPLES: { readonly [C in SandboxErrorCode]: SandboxErrorContexts[C] } =
     },
     ContainerConflict: { name: "app" },
     HostAddressUnknown: { hostIP: "192.0.2.1" },
+    DeviceLost: { device: "eth1", interface: "net1" },
     InvalidNamespace: { path: "/run/netns/x", reason: "it is a directory" },
     NodeConflict: { name: "node-a", reason: "its pod CIDR is another" },
     NodeNotFound: { name: "node-a", stateDir: "/run/podnet" },

@@ -1,6 +1,6 @@
 /**
  * Further interfaces of a pod, on networks that are not podnet's: a macvlan of a link of the node, which goes with the pod,
- * or a link of the node itself, which is moved in and given back.
+ * or a link of the node itself, which is moved in and given back (node_device.ts).
  *
  * @module
  */
@@ -14,9 +14,8 @@ import type { MacAddress } from "../net/mac.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { dumpAddresses, newAddress } from "../rtnetlink/address.ts";
-import { RT_SCOPE_LINK, RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
+import { RT_TABLE_MAIN } from "../rtnetlink/constants.ts";
 import {
-  type AddrGenMode,
   deleteLink,
   getLink,
   type Link,
@@ -25,7 +24,6 @@ import {
   setLink,
 } from "../rtnetlink/link.ts";
 import { endDifferences, type WiringDifference } from "./difference.ts";
-import { findLink, orNone } from "./questions.ts";
 import { awaitAddresses } from "./routed_veth.ts";
 import {
   missingPodRoutes,
@@ -57,45 +55,6 @@ export interface ExtraInterface {
   }[];
 }
 
-/** What a link of the node was like before it was moved into a pod. */
-export interface NodeDevice {
-  readonly name: string;
-  readonly index: number;
-  readonly up: boolean;
-  readonly mtu: number;
-  readonly mac?: MacAddress;
-  /** How its link-local IPv6 address is made, if IPv6 is there and the way has a name. */
-  readonly addrGenMode?: AddrGenMode;
-  readonly addresses: readonly {
-    readonly address: IpAddress;
-    readonly prefixLength: number;
-    readonly scope: number;
-  }[];
-}
-
-/** A link of the node, with all that is restored when it comes back. */
-export function nodeDevice(route: Connection, link: Link): NodeDevice {
-  const { name, index, up, mtu, mac, addrGenMode } = link;
-  return {
-    name,
-    index,
-    up,
-    mtu,
-    ...(mac === undefined ? {} : { mac }),
-    ...(typeof addrGenMode === "string" ? { addrGenMode } : {}),
-    addresses: route.dump(dumpAddresses({ index }))
-      // The kernel makes link-local ones itself, and what a router has told comes again.
-      .filter(({ family, scope, permanent }) =>
-        permanent && !(family === 6 && scope === RT_SCOPE_LINK)
-      )
-      .map(({ address, prefixLength, scope }) => ({
-        address,
-        prefixLength,
-        scope,
-      })),
-  };
-}
-
 /** Makes a macvlan in the pod, down. */
 export function makeMacvlan(
   route: Connection,
@@ -112,23 +71,6 @@ export function makeMacvlan(
       info: { macvlan: { mode } },
       ...(mac === undefined ? {} : { mac }),
       ...(mtu === undefined ? {} : { mtu }),
-    }),
-  ]);
-}
-
-/** Moves a link of the node into the pod; it is down then and has no addresses. The kernel takes 20 ms. */
-export function moveIn(
-  route: Connection,
-  pod: NetworkNamespace,
-  { name, index }: ExtraInterface,
-  device: Pick<NodeDevice, "index">,
-): void {
-  route.execute([
-    setLink({
-      index: device.index,
-      namespaceFd: pod.fd,
-      rename: name,
-      newIndex: index,
     }),
   ]);
 }
@@ -248,68 +190,4 @@ export function deleteInterface(podRoute: Connection, index: number): void {
   } catch (error) {
     if (!isNetlinkError(error, Errno.ENODEV)) throw error;
   }
-}
-
-/**
- * Gives a link back to the node if the pod has it, and makes it there what it was.
- *
- * @param pod undefined when the pod's namespace is gone: hardware has come back by itself then
- */
-export function giveBack(
-  route: Connection,
-  node: NetworkNamespace,
-  pod: Connection | undefined,
-  { index, mac }: Pick<ExtraInterface, "index" | "mac">,
-  device: NodeDevice,
-): void {
-  let { name } = device;
-  if (pod !== undefined && findLink(pod, index) !== undefined) {
-    releasePodRules(pod, index);
-    name = moveOut(route, node, pod, index, device);
-  }
-  const link = orNone(route, getLink({ name }), Errno.ENODEV);
-  const macs = [mac, device.mac].map(String);
-  if (link === undefined || !macs.includes(String(link.mac))) return;
-  const { index: back } = link;
-  route.execute([
-    ...device.mac === undefined || link.mac?.equals(device.mac)
-      ? []
-      : [setLink({ index: back, mac: device.mac })],
-    ...link.mtu === device.mtu
-      ? []
-      : [setLink({ index: back, mtu: device.mtu })],
-    ...link.addrGenMode === undefined || device.addrGenMode === undefined ||
-        link.addrGenMode === device.addrGenMode
-      ? []
-      : [setLink({ index: back, addrGenMode: device.addrGenMode })],
-    ...link.up === device.up ? [] : [setLink({ index: back, up: device.up })],
-    ...device.addresses.map(({ address, prefixLength, scope }) =>
-      newAddress({ index: back, address, prefixLength, scope, noDad: true })
-    ),
-  ]);
-}
-
-/** With its name and number, unless somebody on the node has taken these. */
-function moveOut(
-  route: Connection,
-  node: NetworkNamespace,
-  pod: Connection,
-  index: number,
-  device: NodeDevice,
-): string {
-  const isTaken =
-    orNone(route, getLink({ name: device.name }), Errno.ENODEV) !==
-      undefined;
-  const name = isTaken
-    ? `${device.name.slice(0, 6)}-${index.toString(16)}`
-    : device.name;
-  pod.execute([setLink({ index, up: false })]);
-  const move = { index, namespaceFd: node.fd, rename: name };
-  try {
-    pod.execute([setLink({ ...move, newIndex: device.index })]);
-  } catch (error) {
-    if (!isNetlinkError(error, Errno.EBUSY, Errno.EEXIST)) throw error;
-    pod.execute([setLink(move)]);
-  }
-  return name;
 }

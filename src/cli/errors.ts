@@ -28,6 +28,7 @@ export type ExitCode = typeof exitCodes[number][0];
 const sandboxErrorExitCodes: Readonly<Record<SandboxErrorCode, ExitCode>> = {
   InvalidSpec: 2,
   HostAddressUnknown: 2,
+  DeviceLost: 4,
   InvalidNamespace: 2,
   SandboxNotFound: 3,
   NodeNotFound: 3,

@@ -51,6 +51,7 @@ export async function removeWhole(node: Node, id: string): Promise<void> {
     await node.removeSandbox(id);
   } catch (error) {
     const isStuck = isSandboxError(error, "RecordInvalid") ||
+      isSandboxError(error, "DeviceLost") ||
       isSandboxError(error, "SandboxInUse");
     if (!isStuck) throw error;
     await node.removeSandbox(id, { force: true });

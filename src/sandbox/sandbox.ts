@@ -353,7 +353,7 @@ export class Sandbox implements AsyncDisposable {
    * Detaches an interface that was attached, at first or later. Detaching one that is not there does nothing. One that
    * plugins made needs `--allow-run`.
    *
-   * @throws {SandboxError} `SandboxNotFound`
+   * @throws {SandboxError} `SandboxNotFound`; `DeviceLost` unless forced
    * @throws {CniPluginError} unless forced: a plugin failed. The interface stays attached, and detaching it again may work
    */
   detach(name: string, options?: DetachOptions): Promise<void> {
@@ -368,7 +368,7 @@ export class Sandbox implements AsyncDisposable {
     let bridges: readonly string[] | undefined;
     await this.#change((record) => {
       bridges = upkeep.bridgesLeftBy(record, name);
-      return upkeep.detachInterface(context, record, name);
+      return upkeep.detachInterface(context, record, name, options);
     });
     await upkeep.sweepBridges(context, bridges);
   }

@@ -25,6 +25,7 @@ const contexts: {
   NetworkNotFound: [3, { name: "n", confDir: "/x", known: [], problems: [] }],
   SandboxConflict: [4, { id: "1", name: "web", differences: ["MTU"] }],
   SandboxInUse: [4, { id: "1", containers: ["app"] }],
+  DeviceLost: [4, { device: "eth1", interface: "net1" }],
   AddressInUse: [4, { address: "192.0.2.1" }],
   AddressPoolExhausted: [4, { cidr: "192.0.2.0/24", size: 254 }],
   HostPortInUse: [4, {

@@ -64,6 +64,7 @@ const FAILURES: Readonly<Record<string, readonly ErrnoName[]>> = {
   setns: ["ENOMEM", "EPERM"],
   mount: ["ENOMEM", "ENOSPC", "EPERM"],
   umount2: ["ENOMEM", "EPERM"],
+  syscall: ["EMFILE", "ENFILE", "ENOMEM", "EPERM"],
   socket: ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"],
   connect: ["ENOMEM"],
   setsockopt: ["ENOMEM"],

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Errno, isSyscallError } from "../../ffi/errno.ts";
+import { statAt } from "../../ffi/file_at.ts";
 import {
   makeTempDirectory,
   mkdir,
@@ -8,7 +9,12 @@ import {
   readTextFile,
   rmdir,
 } from "../../ffi/file.ts";
-import { bindMount, makeShared, unmount } from "../../ffi/mount.ts";
+import {
+  bindMount,
+  makeShared,
+  mountNowhere,
+  unmount,
+} from "../../ffi/mount.ts";
 
 /** The line of the uppermost mount at `path` in this thread's mount namespace. */
 function mountAt(path: string): string | undefined {
@@ -58,4 +64,16 @@ Deno.test("makeShared() makes a mount point shared", () => {
   assert(mountAt(root)?.includes(" shared:"));
   unmount(root);
   rmdir(root);
+});
+
+Deno.test("mountNowhere() gives a file system that no path leads to", () => {
+  const mounts = () => readTextFile("/proc/thread-self/mountinfo");
+  const before = mounts();
+  using root = mountNowhere("sysfs");
+  assertEquals(statAt(root, "class/net")?.kind, "directory");
+  assertEquals(statAt(root, "class/none"), undefined);
+  assertEquals(mounts(), before);
+  const error = assertThrows(() => mountNowhere("nofs"));
+  assert(isSyscallError(error, Errno.ENODEV), `${error}`);
+  assertEquals(error.syscall, "fsopen");
 });

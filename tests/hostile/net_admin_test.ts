@@ -8,8 +8,8 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { createLab, type Lab } from "../../src/testing/mod.ts";
 import { command } from "../support/command.ts";
-import { until } from "../support/patience.ts";
 import { Pod } from "../support/pods.ts";
+import { OwnUsers } from "./own_users.ts";
 import { ETH0 } from "./scene.ts";
 
 let lab: Lab;
@@ -43,33 +43,9 @@ Deno.test("a pod without CAP_NET_ADMIN does not", async () => {
 });
 
 Deno.test("nor does a pod with all rights in a user namespace of its own, which owns its network", async () => {
-  const holder = new Deno.Command("unshare", {
-    args: ["--user", "--map-root-user", "--net", "sleep", "infinity"],
-    stdin: "null",
-  }).spawn();
-  try {
-    const netns = `/proc/${holder.pid}/ns/net`;
-    const own = Deno.readLinkSync("/proc/thread-self/ns/net");
-    // The user it is there comes last.
-    const users = `/proc/${holder.pid}/uid_map`;
-    await until(() =>
-      Deno.readLinkSync(netns) !== own && Deno.readTextFileSync(users) !== ""
-    );
-    await using _pod = await Pod.create(lab.node, { netns });
-    const inside = (line: string) => {
-      const { success, stderr } = new Deno.Command("nsenter", {
-        args: [
-          ...["--target", `${holder.pid}`, "--user", "--net"],
-          ...["--preserve-credentials", "sh", "-c", line],
-        ],
-      }).outputSync();
-      return success ? "" : new TextDecoder().decode(stderr);
-    };
-    // Over its own network it has them.
-    assertEquals(inside("ip link set eth0 mtu 1400"), "");
-    assertStringIncludes(inside(ON_UPLINK), REFUSAL);
-  } finally {
-    holder.kill("SIGKILL");
-    await holder.status;
-  }
+  await using users = await OwnUsers.create();
+  await using _pod = await Pod.create(lab.node, { netns: users.netns });
+  // Over its own network it has them.
+  assertEquals(users.inside("ip link set eth0 mtu 1400"), "");
+  assertStringIncludes(users.inside(ON_UPLINK), REFUSAL);
 });

@@ -40,6 +40,7 @@ const codes: Readonly<Record<SandboxErrorCode, number>> = {
   ContainerPortInUse: CniErrorCode.INVALID_NETWORK_CONFIG,
   ContainerConflict: CniErrorCode.INVALID_NETWORK_CONFIG,
   HostAddressUnknown: CniErrorCode.INVALID_NETWORK_CONFIG,
+  DeviceLost: CniErrorCode.TRY_AGAIN_LATER,
   InvalidNamespace: CniErrorCode.INVALID_NETNS,
   NodeConflict: CniErrorCode.INVALID_NETWORK_CONFIG,
   NetworkNotFound: 7,

@@ -14,6 +14,8 @@ import { explainLimit } from "./limits.ts";
 /** These need CAP_SYS_ADMIN in the user namespace that owns what they act on. */
 const OF_THE_ADMINISTRATOR: readonly string[] = [
   "mount",
+  "fsopen",
+  "fsmount",
   "umount",
   "setns",
   "unshare",

@@ -13,10 +13,11 @@ import {
   configureInterface,
   interfaceDifferences,
 } from "../../attachment/extra_interface.ts";
+import { isDevice } from "../../attachment/node_device.ts";
 import { releasePodRules } from "../../attachment/pod_routes.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import type { Connection } from "../../netlink/connection.ts";
-import { getLink } from "../../rtnetlink/link.ts";
+import { getLink, type Link } from "../../rtnetlink/link.ts";
 import {
   bridgeSite,
   claimAll,
@@ -27,7 +28,7 @@ import {
 } from "../node/bridges.ts";
 import type { NodeContext } from "../node/context.ts";
 import { linkOf, make } from "./make_interface.ts";
-import { sourceOf, wantedOf } from "./recorded_interface.ts";
+import { deviceOf, sourceOf, wantedOf } from "./recorded_interface.ts";
 import type { RecordedInterface, SandboxRecord } from "../records/records.ts";
 
 /** How the interfaces of a sandbox differ from what its record tells. */
@@ -48,6 +49,14 @@ export function interfacesDifferences(
     const ofNode = nodeDifferences(context, record, own);
     const link = findLink(podRoute, own.index);
     if (link !== undefined) {
+      if (isPlanted(open, link, own)) {
+        return [{
+          object: `pod's link ${own.spec.name}`,
+          problem: `is not the node's ${sourceOf(own.spec.attachment)}`,
+          advice:
+            "somebody in the pod has put another in its place: move it back to the node, or remove the sandbox by force",
+        }];
+      }
       return [
         ...ofNode,
         ...supplyDifferences(context, record, own, open),
@@ -85,6 +94,17 @@ export function interfacesDifferences(
       },
     }];
   });
+}
+
+/** Whether a link of the pod is another than the one of the node that was moved in. */
+function isPlanted(
+  open: () => NetworkNamespace,
+  link: Link,
+  own: RecordedInterface,
+): boolean {
+  if (own.device === undefined) return false;
+  using namespace = open();
+  return !isDevice(namespace, link, wantedOf(own), deviceOf(own.device));
 }
 
 /** Attaching it was cut short before it had its addresses of ranges. */

@@ -5,7 +5,7 @@
  */
 import { Errno } from "../../../ffi/errno.ts";
 import { orNone } from "../../attachment/questions.ts";
-import { nodeDevice } from "../../attachment/extra_interface.ts";
+import { nodeDevice } from "../../attachment/node_device.ts";
 import { isSandboxError, SandboxError } from "../../errors.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { Connection } from "../../netlink/connection.ts";
@@ -18,9 +18,16 @@ import type { NormalisedInterface } from "../../spec/sandbox_spec.ts";
 import type { NodeContext } from "../node/context.ts";
 import { newIndex, newPort } from "../records/identity.ts";
 import { interfacesDifferences } from "./interface_check.ts";
-import { linkOf, make, type OpenPod, release } from "./make_interface.ts";
+import {
+  linkOf,
+  make,
+  type OpenPod,
+  placeOf,
+  release,
+} from "./make_interface.ts";
 import { macOf, noteOf } from "./recorded_interface.ts";
 import type { RecordedInterface, SandboxRecord } from "../records/records.ts";
+import type { RemoveOptions } from "./remove.ts";
 import { writeInterfaceSysctls } from "./spec_sysctls.ts";
 import { UndoStack } from "../records/undo.ts";
 
@@ -39,7 +46,7 @@ export function attachInterface(
   undo: UndoStack,
   path: string,
 ): SandboxRecord {
-  const { state, sockets: { route } } = context;
+  const { state } = context;
   if (orNone(pod.podRoute, getLink({ name: spec.name }), Errno.ENODEV)) {
     throw refusal(joinPath(path, "name"), spec.name, "the pod has it already");
   }
@@ -49,7 +56,9 @@ export function attachInterface(
     spec,
     index: newIndex(),
     ...macOf(record.id, spec),
-    ...type === "device" ? { device: noteOf(nodeDevice(route, link)) } : {},
+    ...type === "device"
+      ? { device: noteOf(nodeDevice(placeOf(context), link)) }
+      : {},
     ...type === "bridge" ? { port: newPort() } : {},
   };
   const withOwn = (own: RecordedInterface): SandboxRecord => ({
@@ -62,7 +71,7 @@ export function attachInterface(
   undo.push(() => state.writeSandbox(record));
   const giveUp = () => {
     using pod = openPod(context, record);
-    release(context, record, pod?.podRoute, own);
+    release(context, record, pod, own);
   };
   // Once more when it fails: a device that stays in the pod may go with it.
   undo.push(giveUp);
@@ -175,16 +184,18 @@ function mendInterface(
  * Detaches an interface.
  *
  * @returns the record without it, which is written
+ * @throws {SandboxError} `DeviceLost` unless forced
  */
 export function detachInterface(
   context: NodeContext,
   record: SandboxRecord,
   name: string,
+  options?: Pick<RemoveOptions, "force">,
 ): SandboxRecord {
   const own = record.interfaces.find(({ spec }) => spec.name === name);
   if (own === undefined) return record;
   using pod = openPod(context, record);
-  release(context, record, pod?.podRoute, own);
+  release(context, record, pod, own, options);
   const changed: SandboxRecord = {
     ...record,
     interfaces: record.interfaces.filter((other) => other !== own),
@@ -197,15 +208,18 @@ export function detachInterface(
 /**
  * Gives back what is the node's, and deletes the rest at once: a macvlan that goes with its namespace, on the kernel's own
  * time, still has its MAC when the sandbox is made again (macvlan_addr_busy).
+ *
+ * @throws {SandboxError} `DeviceLost` unless forced
  */
 export function releaseInterfaces(
   context: NodeContext,
   record: SandboxRecord,
+  options?: Pick<RemoveOptions, "force">,
 ): void {
   if (record.interfaces.length === 0) return;
   using pod = openPod(context, record);
   for (const own of record.interfaces) {
-    release(context, record, pod?.podRoute, own);
+    release(context, record, pod, own, options);
   }
 }
 

@@ -13,13 +13,13 @@ import { orNone } from "../../attachment/questions.ts";
 import {
   configureInterface,
   deleteInterface,
-  giveBack,
   makeMacvlan,
-  moveIn,
 } from "../../attachment/extra_interface.ts";
+import { giveBack, moveIn, type Place } from "../../attachment/node_device.ts";
 import { awaitAddresses } from "../../attachment/routed_veth.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import type { Connection } from "../../netlink/connection.ts";
+import { isSandboxError } from "../../errors.ts";
 import { getLink, type Link } from "../../rtnetlink/link.ts";
 import { joinPath, refusal } from "../../spec/problems.ts";
 import type { NormalisedInterface } from "../../spec/sandbox_spec.ts";
@@ -137,19 +137,34 @@ function requireLink(
   return link;
 }
 
-/** Takes an interface from the pod; without the pod there is only the node's part to look after. */
+/**
+ * Takes an interface from the pod; without the pod there is only the node's part to look after.
+ *
+ * @throws {SandboxError} `DeviceLost` unless forced: a link of the node is not to be found, and another is in its place
+ */
 export function release(
   context: NodeContext,
   record: SandboxRecord,
-  podRoute: Connection | undefined,
+  pod: OpenPod | undefined,
   own: RecordedInterface,
+  { force = false }: { readonly force?: boolean } = {},
 ): void {
-  const { sockets: { route }, namespace } = context;
+  const { route } = context.sockets;
   if (own.device === undefined) {
-    if (podRoute !== undefined) deleteInterface(podRoute, own.index);
+    if (pod !== undefined) deleteInterface(pod.podRoute, own.index);
     const port = recordedPort(context, record, own);
     if (port !== undefined) deletePort(route, port);
     return;
   }
-  giveBack(route, namespace, podRoute, wantedOf(own), deviceOf(own.device));
+  const place = pod && { namespace: pod.namespace, route: pod.podRoute };
+  try {
+    giveBack(placeOf(context), place, wantedOf(own), deviceOf(own.device));
+  } catch (error) {
+    if (!force || !isSandboxError(error, "DeviceLost")) throw error;
+  }
+}
+
+/** The node itself. */
+export function placeOf({ sockets: { route }, namespace }: NodeContext): Place {
+  return { namespace, route };
 }

@@ -3,10 +3,8 @@
  *
  * @module
  */
-import type {
-  ExtraInterface,
-  NodeDevice,
-} from "../../attachment/extra_interface.ts";
+import type { ExtraInterface } from "../../attachment/extra_interface.ts";
+import type { NodeDevice } from "../../attachment/node_device.ts";
 import { Cidr } from "../../net/cidr.ts";
 import { InterfaceAddress } from "../../net/interface_address.ts";
 import { IpAddress } from "../../net/ip.ts";

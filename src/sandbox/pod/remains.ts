@@ -28,6 +28,6 @@ export function removeRemains(
     const { hostIndex } = claims.link;
     releaseAddresses(sockets.route, hostIndex, claims.addresses);
   }
-  releaseInterfaces(context, record);
+  releaseInterfaces(context, record, { force: true });
   dropNamespace(context, record, claims);
 }

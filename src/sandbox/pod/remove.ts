@@ -59,8 +59,8 @@ import {
 /** How to remove. */
 export interface RemoveOptions {
   /**
-   * Also when containers are attached, when the record is damaged, when plugins that attached it to networks fail, and when
-   * something still holds the namespace: the link is then deleted once it is clear that it does not go with it, half a
+   * Also when containers are attached, when the record is damaged, when plugins that attached it to networks fail, when a link
+   * of the node that it had cannot be given back, and when something still holds the namespace: the link is then deleted once it is clear that it does not go with it, half a
    * second later.
    * @default false
    */
@@ -104,7 +104,7 @@ export async function removeLost(
  * Removes the sandbox `id`, whatever is left of it: record, link or namespace may be gone.
  *
  * @returns whether there was anything
- * @throws {SandboxError} `SandboxInUse`; `RecordInvalid` unless forced
+ * @throws {SandboxError} `SandboxInUse`; `RecordInvalid`, `DeviceLost` unless forced
  * @throws {CniPluginError} unless forced
  */
 export async function removeSandbox(
@@ -275,7 +275,7 @@ async function giveUpLocked(
       ) return FOUND;
       if (record.interfaces.length > 0) {
         const { releaseInterfaces } = await import("../upkeep.ts");
-        releaseInterfaces(context, record);
+        releaseInterfaces(context, record, { force });
       }
       dropNamespace(context, record, claims);
     } finally {

@@ -195,6 +195,8 @@ const interfaceSchema = late(() =>
     /** What a link of the node was like before. */
     device: v.exactOptional(
       v.object({
+        /** Records of earlier versions do not have it. */
+        identity: v.exactOptional(v.pipe(v.string(), v.digits("is no number"))),
         name: nodeLink,
         index: v.pipe(v.number(), v.integer(), v.minValue(2, "is lo")),
         up: v.boolean(),
