@@ -10,12 +10,23 @@ import { Errno } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
 import { linkIdentity } from "../namespace/link_identity.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
-import type { IpAddress } from "../net/ip.ts";
 import type { MacAddress } from "../net/mac.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
-import { dumpAddresses, newAddress } from "../rtnetlink/address.ts";
-import { RT_SCOPE_LINK } from "../rtnetlink/constants.ts";
+import type { Request } from "../netlink/message.ts";
+import {
+  type Address,
+  dumpAddresses,
+  newAddress,
+  type NewAddressOptions,
+} from "../rtnetlink/address.ts";
+import {
+  IFA_F_MANAGETEMPADDR,
+  IFA_F_MCAUTOJOIN,
+  IFA_F_NOPREFIXROUTE,
+  IFA_F_TEMPORARY,
+  RT_SCOPE_LINK,
+} from "../rtnetlink/constants.ts";
 import {
   type AddrGenMode,
   getLink,
@@ -43,11 +54,37 @@ export interface NodeDevice {
   readonly mac?: MacAddress;
   /** How its link-local IPv6 address is made, if IPv6 is there and the way has a name. */
   readonly addrGenMode?: AddrGenMode;
-  readonly addresses: readonly {
-    readonly address: IpAddress;
-    readonly prefixLength: number;
-    readonly scope: number;
-  }[];
+  /** Free text that names its owner, if it has one. */
+  readonly alias?: string;
+  /** Group number. Notes of earlier versions have neither this nor the alias. */
+  readonly group?: number;
+  readonly addresses: readonly DeviceAddress[];
+}
+
+/** An address of such a link. */
+export interface DeviceAddress extends
+  Pick<
+    NewAddressOptions,
+    | "address"
+    | "prefixLength"
+    | "peer"
+    | "broadcast"
+    | "label"
+    | "scope"
+    | "metric"
+    | "flags"
+    | "protocol"
+  > {
+  /**
+   * Until when the link has it, in milliseconds since 1970.
+   * @default without end
+   */
+  readonly validUntil?: number;
+  /**
+   * Until when it is chosen for new connections, in milliseconds since 1970.
+   * @default without end
+   */
+  readonly preferredUntil?: number;
 }
 
 /** A link of the node, with all that is restored when it comes back. */
@@ -55,7 +92,7 @@ export function nodeDevice(
   { namespace, route }: Place,
   link: Link,
 ): NodeDevice {
-  const { name, index, up, mtu, mac, addrGenMode } = link;
+  const { name, index, up, mtu, mac, addrGenMode, alias, group } = link;
   const identity = linkIdentity(namespace, name);
   return {
     ...(identity === undefined ? {} : { identity }),
@@ -65,16 +102,46 @@ export function nodeDevice(
     mtu,
     ...(mac === undefined ? {} : { mac }),
     ...(typeof addrGenMode === "string" ? { addrGenMode } : {}),
-    addresses: route.dump(dumpAddresses({ index }))
-      // The kernel makes link-local ones itself, and what a router has told comes again.
-      .filter(({ family, scope, permanent }) =>
-        permanent && !(family === 6 && scope === RT_SCOPE_LINK)
-      )
-      .map(({ address, prefixLength, scope }) => ({
-        address,
-        prefixLength,
-        scope,
-      })),
+    ...(alias === undefined ? {} : { alias }),
+    group,
+    addresses: [
+      ...route.dump(dumpAddresses({ index, family: 4 })),
+      // The kernel lists what came last first, and chooses by this order.
+      ...route.dump(dumpAddresses({ index, family: 6 })).reverse(),
+    ].filter(isKept).map((found) => deviceAddress(found, name)),
+  };
+}
+
+/** The kernel makes link-local and temporary ones of IPv6 itself. */
+function isKept({ family, scope, flags }: Address): boolean {
+  return family === 4 ||
+    scope !== RT_SCOPE_LINK && (flags & IFA_F_TEMPORARY) === 0;
+}
+
+/** Flags that are not the state of an address. */
+const KEPT_FLAGS = IFA_F_NOPREFIXROUTE | IFA_F_MANAGETEMPADDR |
+  IFA_F_MCAUTOJOIN;
+
+function deviceAddress(found: Address, link: string): DeviceAddress {
+  const { address, prefixLength, scope, flags, label, protocol } = found;
+  const { peer, broadcast, metric, validSeconds, preferredSeconds } = found;
+  const now = Date.now();
+  return {
+    address,
+    prefixLength,
+    scope,
+    flags: flags & KEPT_FLAGS,
+    ...(peer === undefined ? {} : { peer }),
+    ...(broadcast === undefined ? {} : { broadcast }),
+    ...(label === undefined || label === link ? {} : { label }),
+    ...(metric === undefined ? {} : { metric }),
+    ...(protocol === undefined ? {} : { protocol }),
+    ...(validSeconds === undefined
+      ? {}
+      : { validUntil: now + 1000 * validSeconds }),
+    ...(preferredSeconds === undefined
+      ? {}
+      : { preferredUntil: now + 1000 * preferredSeconds }),
   };
 }
 
@@ -175,6 +242,9 @@ function sendBack(node: Place, pod: Place, { index }: Link): void {
 function restore(route: Connection, link: Link, device: NodeDevice): void {
   const { index } = link;
   route.execute([
+    ...device.group === undefined ? [] : [
+      setLink({ index, alias: device.alias ?? "", group: device.group }),
+    ],
     ...link.name === device.name || named(route, device.name) !== undefined
       ? []
       : [setLink({ index, rename: device.name })],
@@ -187,8 +257,32 @@ function restore(route: Connection, link: Link, device: NodeDevice): void {
       ? []
       : [setLink({ index, addrGenMode: device.addrGenMode })],
     ...link.up === device.up ? [] : [setLink({ index, up: device.up })],
-    ...device.addresses.map(({ address, prefixLength, scope }) =>
-      newAddress({ index, address, prefixLength, scope, noDad: true })
+    ...device.addresses.flatMap((address) =>
+      addressRequests(index, address, Date.now())
     ),
   ]);
+}
+
+/** None for an address whose time has come. */
+function addressRequests(
+  index: number,
+  { validUntil, preferredUntil, ...address }: DeviceAddress,
+  now: number,
+): Request<unknown>[] {
+  const seconds = (until: number) =>
+    Math.max(0, Math.round((until - now) / 1000));
+  if (validUntil !== undefined && seconds(validUntil) === 0) return [];
+  return [
+    newAddress({
+      index,
+      ...address,
+      noDad: true,
+      ...(validUntil === undefined
+        ? {}
+        : { validSeconds: seconds(validUntil) }),
+      ...(preferredUntil === undefined
+        ? {}
+        : { preferredSeconds: seconds(preferredUntil) }),
+    }),
+  ];
 }

@@ -13,6 +13,7 @@ import {
 } from "../netlink/message.ts";
 import {
   IFA_F_DADFAILED,
+  IFA_F_DEPRECATED,
   IFA_F_NODAD,
   IFA_F_NOPREFIXROUTE,
   IFA_F_PERMANENT,
@@ -48,8 +49,18 @@ export interface Address {
   readonly duplicate: boolean;
   /** Without a lifetime. */
   readonly permanent: boolean;
+  /** The address of the other end, of a link that has one. */
+  readonly peer?: IpAddress;
+  /** IPv4: the address that stands for all on the link's network. */
+  readonly broadcast?: IpAddress;
   /** Label, IPv4 only. */
   readonly label?: string;
+  /** For how many seconds the link still has it; none without end. */
+  readonly validSeconds?: number;
+  /** For how many seconds it is still chosen for new connections; none without end. */
+  readonly preferredSeconds?: number;
+  /** Metric of the route to its network, unless that is the kernel's choice. */
+  readonly metric?: number;
   /** Who added it (IFA_PROTO), if it was said. */
   readonly protocol?: number;
   /** The whole message. */
@@ -62,23 +73,38 @@ export const address: Codec<Address> = converted(addressMessage, toAddress);
 function toAddress(raw: AddressMessage): Address {
   const { header, attrs } = raw;
   const flags = attrs.flags ?? header.flags ?? 0;
+  const address = IpAddress.fromBytes(
+    attrs.local ?? attrs.address ?? new Uint8Array(),
+  );
+  const peer = attrs.address && IpAddress.fromBytes(attrs.address);
+  const { valid = FOREVER, preferred: told = FOREVER } = attrs.cacheinfo ?? {};
+  // Of IPv4 addresses without end the kernel tells no more than that.
+  const preferred = (flags & IFA_F_DEPRECATED) === 0 ? told : 0;
   return {
     index: header.index ?? 0,
     family: ipFamily(header.family),
-    address: IpAddress.fromBytes(
-      attrs.local ?? attrs.address ?? new Uint8Array(),
-    ),
+    address,
     prefixLength: header.prefixlen ?? 0,
     scope: header.scope ?? RT_SCOPE_UNIVERSE,
     flags,
     tentative: (flags & IFA_F_TENTATIVE) !== 0,
     duplicate: (flags & IFA_F_DADFAILED) !== 0,
     permanent: (flags & IFA_F_PERMANENT) !== 0,
+    ...(peer === undefined || peer.equals(address) ? {} : { peer }),
+    ...(attrs.broadcast === undefined
+      ? {}
+      : { broadcast: IpAddress.fromBytes(attrs.broadcast) }),
     ...(attrs.label === undefined ? {} : { label: attrs.label }),
+    ...(valid === FOREVER ? {} : { validSeconds: valid }),
+    ...(preferred === FOREVER ? {} : { preferredSeconds: preferred }),
+    ...(attrs.rtPriority === undefined ? {} : { metric: attrs.rtPriority }),
     ...(attrs.proto === undefined ? {} : { protocol: attrs.proto }),
     raw,
   };
 }
+
+/** Of a lifetime without end (INFINITY_LIFE_TIME). */
+const FOREVER = 0xffffffff;
 
 /** An address of a link. */
 export interface AddressReference {
@@ -98,15 +124,34 @@ export interface NewAddressOptions extends AddressReference {
    */
   readonly noDad?: boolean;
   /**
-   * IPv6: no route to the network of the address. A host's own address needs none.
+   * No route to the network of the address. A host's own address needs none.
    * @default false
    */
   readonly noPrefixRoute?: boolean;
   /**
-   * IPv6: for how many seconds the link has the address; the kernel makes it 25 days at most.
+   * Further flags, IFA_F_*.
+   * @default 0
+   */
+  readonly flags?: number;
+  /**
+   * For how many seconds the link has the address; the kernel makes it 25 days at most for IPv6.
    * @default without end
    */
   readonly validSeconds?: number;
+  /**
+   * For how many seconds it is chosen for new connections.
+   * @default as long as the link has it
+   */
+  readonly preferredSeconds?: number;
+  /** The address of the other end; the prefix length is that of its network. */
+  readonly peer?: IpAddress;
+  /** IPv4: the address that stands for all on the link's network. */
+  readonly broadcast?: IpAddress;
+  /**
+   * Metric of the route to its network.
+   * @default the kernel's choice
+   */
+  readonly metric?: number;
   /**
    * RT_SCOPE_*.
    * @default RT_SCOPE_UNIVERSE
@@ -127,18 +172,27 @@ export interface NewAddressOptions extends AddressReference {
 export function newAddress(
   options: NewAddressOptions,
 ): Request<AddressMessage> {
-  const { label, protocol, noDad, noPrefixRoute, validSeconds } = options;
-  const flags = noDad ? IFA_F_NODAD : 0;
+  const { label, protocol, peer, broadcast, metric } = options;
+  const { validSeconds: valid = FOREVER, preferredSeconds = valid } = options;
+  const flags = (options.flags ?? 0) |
+    (options.noDad ? IFA_F_NODAD : 0) |
+    (options.noPrefixRoute ? IFA_F_NOPREFIXROUTE : 0);
   return addressRequest("add", RTM_NEWADDR, options, {
+    ...(peer === undefined ? {} : { address: peer.bytes }),
+    ...(broadcast === undefined ? {} : { broadcast: broadcast.bytes }),
+    ...(metric === undefined ? {} : { rtPriority: metric }),
     ...(label === undefined ? {} : { label }),
     ...(protocol === undefined ? {} : { proto: protocol }),
-    ...(validSeconds === undefined
+    ...(preferredSeconds === FOREVER
       ? {}
-      : { cacheinfo: { preferred: validSeconds, valid: validSeconds } }),
+      : { cacheinfo: { preferred: preferredSeconds, valid } }),
     // The header has room for the first eight.
-    ...(noPrefixRoute ? { flags: flags | IFA_F_NOPREFIXROUTE } : {}),
+    ...(flags > 0xff ? { flags } : {}),
   }, {
-    header: { scope: options.scope ?? RT_SCOPE_UNIVERSE, flags },
+    header: {
+      scope: options.scope ?? RT_SCOPE_UNIVERSE,
+      flags: flags & 0xff,
+    },
     flags: NLM_F_CREATE | (options.exclusive ? NLM_F_EXCL : NLM_F_REPLACE),
   });
 }

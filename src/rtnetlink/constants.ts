@@ -97,6 +97,10 @@ export const IFA_F_TENTATIVE = 0x40;
 export const IFA_F_PERMANENT = 0x80;
 /** No route to the network of the address. */
 export const IFA_F_NOPREFIXROUTE = 0x200;
+/** Of addresses that the kernel makes temporary ones from. */
+export const IFA_F_MANAGETEMPADDR = 0x100;
+/** Whether multicast groups are joined by it. */
+export const IFA_F_MCAUTOJOIN = 0x400;
 
 /** Scope of an address or a route: everywhere. */
 export const RT_SCOPE_UNIVERSE = 0;

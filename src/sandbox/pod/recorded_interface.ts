@@ -54,9 +54,11 @@ export function noteOf({ mac, addresses, ...device }: NodeDevice): NotedDevice {
   return {
     ...device,
     ...(mac === undefined ? {} : { mac: String(mac) }),
-    addresses: addresses.map(({ address, ...rest }) => ({
+    addresses: addresses.map(({ address, peer, broadcast, ...rest }) => ({
       ...rest,
       address: String(address),
+      ...(peer === undefined ? {} : { peer: String(peer) }),
+      ...(broadcast === undefined ? {} : { broadcast: String(broadcast) }),
     })),
   };
 }
@@ -67,9 +69,13 @@ export function deviceOf(
   return {
     ...device,
     ...(mac === undefined ? {} : { mac: MacAddress.parse(mac) }),
-    addresses: addresses.map(({ address, ...rest }) => ({
+    addresses: addresses.map(({ address, peer, broadcast, ...rest }) => ({
       ...rest,
       address: IpAddress.parse(address),
+      ...(peer === undefined ? {} : { peer: IpAddress.parse(peer) }),
+      ...(broadcast === undefined
+        ? {}
+        : { broadcast: IpAddress.parse(broadcast) }),
     })),
   };
 }

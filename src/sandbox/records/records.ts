@@ -167,6 +167,42 @@ const linkSchema = late(() =>
   })
 );
 
+const whole = (from: number, to: number) =>
+  v.pipe(v.number(), v.integer(), v.minValue(from), v.maxValue(to));
+
+/** An address that a link of the node had. Records of earlier versions have only the first three. */
+const deviceAddressSchema = () =>
+  v.object({
+    address: addressText,
+    prefixLength: whole(0, 128),
+    scope: v.exactOptional(whole(0, 255)),
+    flags: v.exactOptional(whole(0, 0xffff)),
+    peer: v.exactOptional(addressText),
+    broadcast: v.exactOptional(addressText),
+    label: v.exactOptional(v.pipe(v.string(), v.maxLength(15))),
+    metric: v.exactOptional(whole(0, 0xffffffff)),
+    protocol: v.exactOptional(whole(0, 255)),
+    validUntil: v.exactOptional(v.number()),
+    preferredUntil: v.exactOptional(v.number()),
+  });
+
+/** Records of earlier versions have neither identity nor alias and group. */
+const deviceSchema = () =>
+  v.object({
+    identity: v.exactOptional(v.pipe(v.string(), v.digits("is no number"))),
+    name: nodeLink,
+    index: v.pipe(v.number(), v.integer(), v.minValue(2, "is lo")),
+    up: v.boolean(),
+    mtu,
+    mac: v.exactOptional(macText),
+    addrGenMode: v.exactOptional(
+      v.picklist(["eui64", "none", "stablePrivacy", "random"]),
+    ),
+    alias: v.exactOptional(v.pipe(v.string(), v.maxLength(255))),
+    group: v.exactOptional(whole(0, 0xffffffff)),
+    addresses: v.pipe(v.array(deviceAddressSchema()), v.readonly()),
+  });
+
 const interfaceSchema = late(() =>
   v.object({
     spec: v.pipe(
@@ -193,40 +229,7 @@ const interfaceSchema = late(() =>
       ),
     ),
     /** What a link of the node was like before. */
-    device: v.exactOptional(
-      v.object({
-        /** Records of earlier versions do not have it. */
-        identity: v.exactOptional(v.pipe(v.string(), v.digits("is no number"))),
-        name: nodeLink,
-        index: v.pipe(v.number(), v.integer(), v.minValue(2, "is lo")),
-        up: v.boolean(),
-        mtu,
-        mac: v.exactOptional(macText),
-        addrGenMode: v.exactOptional(
-          v.picklist(["eui64", "none", "stablePrivacy", "random"]),
-        ),
-        addresses: v.pipe(
-          v.array(
-            v.object({
-              address: addressText,
-              prefixLength: v.pipe(
-                v.number(),
-                v.integer(),
-                v.minValue(0),
-                v.maxValue(128),
-              ),
-              scope: v.pipe(
-                v.number(),
-                v.integer(),
-                v.minValue(0),
-                v.maxValue(255),
-              ),
-            }),
-          ),
-          v.readonly(),
-        ),
-      }),
-    ),
+    device: v.exactOptional(deviceSchema()),
   })
 );
 
