@@ -87,15 +87,19 @@ export interface DeviceAddress extends
   readonly preferredUntil?: number;
 }
 
-/** A link of the node, with all that is restored when it comes back. */
+/**
+ * A link of the node, with all that is restored when it comes back.
+ *
+ * @param identity its {@linkcode linkIdentity}
+ */
 export function nodeDevice(
-  { namespace, route }: Place,
+  route: Connection,
   link: Link,
+  identity: string,
 ): NodeDevice {
   const { name, index, up, mtu, mac, addrGenMode, alias, group } = link;
-  const identity = linkIdentity(namespace, name);
   return {
-    ...(identity === undefined ? {} : { identity }),
+    identity,
     name,
     index,
     up,
@@ -190,14 +194,17 @@ export function giveBack(
     link !== undefined && isDevice(namespace, link, wanted, device);
   const { name, index } = wanted;
   const inPod = pod && findLink(pod.route, index);
-  let back: Link | undefined;
   if (pod !== undefined && isIt(pod, inPod)) {
     releasePodRules(pod.route, index);
     const moved = moveOut(node, pod, index, device);
-    if (isIt(node, moved)) back = moved;
-    else if (moved !== undefined) sendBack(node, pod, moved);
+    if (moved !== undefined && isIt(node, moved)) {
+      return restore(node.route, moved, device);
+    }
+    // Somebody has taken it already, and has the same note of it.
+    if (!moved || !findLink(node.route, moved.index)) return;
+    sendBack(node, pod, moved);
   }
-  back ??= [device.name, name].map((name) => named(node.route, name))
+  const back = [device.name, name].map((name) => named(node.route, name))
     .find((link) => isIt(node, link));
   if (back !== undefined) restore(node.route, back, device);
   else if (inPod !== undefined) {
@@ -238,10 +245,22 @@ function sendBack(node: Place, pod: Place, { index }: Link): void {
   node.route.execute([setLink({ index, namespaceFd, rename: "dev%d" })]);
 }
 
-/** Makes a link that has come back what it was. */
+/** Makes a link that has come back what it was, unless somebody has taken it by now, who has the same note of it. */
 function restore(route: Connection, link: Link, device: NodeDevice): void {
+  try {
+    route.execute(restoration(route, link, device));
+  } catch (error) {
+    if (!isNetlinkError(error, Errno.ENODEV)) throw error;
+  }
+}
+
+function restoration(
+  route: Connection,
+  link: Link,
+  device: NodeDevice,
+): Request<unknown>[] {
   const { index } = link;
-  route.execute([
+  return [
     ...device.group === undefined ? [] : [
       setLink({ index, alias: device.alias ?? "", group: device.group }),
     ],
@@ -260,7 +279,7 @@ function restore(route: Connection, link: Link, device: NodeDevice): void {
     ...device.addresses.flatMap((address) =>
       addressRequests(index, address, Date.now())
     ),
-  ]);
+  ];
 }
 
 /** None for an address whose time has come. */

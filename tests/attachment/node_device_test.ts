@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   giveBack,
   moveIn,
   type NodeDevice,
   nodeDevice,
 } from "../../src/attachment/node_device.ts";
+import { linkIdentity } from "../../src/namespace/link_identity.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { Connection } from "../../src/netlink/connection.ts";
 import { NETLINK_ROUTE } from "../../src/netlink/message.ts";
@@ -53,10 +54,16 @@ class Scene implements Disposable {
     return link;
   }
 
+  device(): NodeDevice {
+    const identity = linkIdentity(this.node.namespace, "spare0");
+    assert(identity !== undefined);
+    return nodeDevice(this.node.route, this.link(), identity);
+  }
+
   /** Moves the link into the pod, which does something with it. */
   moveIn(act: string): NodeDevice {
     const link = this.link();
-    const device = nodeDevice(this.node, link);
+    const device = this.device();
     moveIn(this.node.route, this.pod.namespace, WANTED, link);
     command(this.pod.namespace, act);
     return device;
@@ -103,7 +110,7 @@ Deno.test("a link comes back as it was, whatever the pod has done to it", () => 
   giveBack(scene.node, scene.pod, WANTED, device);
   assertEquals(scene.state(), before);
   for (
-    const { address, ...found } of nodeDevice(scene.node, scene.link())
+    const { address, ...found } of scene.device()
       .addresses
   ) {
     const noted = device.addresses.find((a) => a.address.equals(address));
@@ -136,7 +143,7 @@ Deno.test("an address whose time has come meanwhile does not come back", () => {
     validUntil: Date.now(),
   }));
   giveBack(scene.node, scene.pod, WANTED, { ...device, addresses });
-  assertEquals(nodeDevice(scene.node, scene.link()).addresses, []);
+  assertEquals(scene.device().addresses, []);
 });
 
 Deno.test("a link that has come back by itself, as hardware does, has the pod's name for it, and is found by that", () => {
@@ -151,3 +158,45 @@ Deno.test("a link that has come back by itself, as hardware does, has the pod's 
   giveBack(scene.node, undefined, WANTED, device);
   assertEquals(scene.state(), before);
 });
+
+/** As the connection is, but something happens around what it executes. */
+function around(
+  route: Connection,
+  { before, after }: { before?: () => void; after?: () => void },
+): Connection {
+  return {
+    request: route.request.bind(route),
+    dump: route.dump.bind(route),
+    execute: (requests: Parameters<Connection["execute"]>[0]) => {
+      before?.();
+      route.execute(requests);
+      after?.();
+    },
+  } as Connection;
+}
+
+for (const moment of ["moved", "restored"] as const) {
+  Deno.test(`a link that somebody takes when it is being ${moment} is theirs, and that is no error`, () => {
+    using scene = new Scene(ADDRESSES);
+    const device = scene.moveIn("true");
+    using other = NetworkNamespace.create();
+    const links = (of = other) => command(of, "ip -o link show");
+    const take = () => {
+      if (!links(scene.node.namespace).includes("spare0")) return;
+      command(
+        scene.node.namespace,
+        `ip link set spare0 netns /proc/${Deno.pid}/fd/${other.fd}`,
+      );
+    };
+    const { node, pod } = scene;
+    if (moment === "moved") {
+      const route = around(pod.route, { after: take });
+      giveBack(node, { ...pod, route }, WANTED, device);
+    } else {
+      const route = around(node.route, { before: take });
+      giveBack({ ...node, route }, pod, WANTED, device);
+    }
+    assertMatch(links(), /spare0@.* state DOWN/);
+    assertEquals(links(node.namespace).includes("spare0"), false);
+  });
+}

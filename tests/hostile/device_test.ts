@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { isSandboxError, type Sandbox } from "../../mod.ts";
 import { giveBack, nodeDevice } from "../../src/attachment/node_device.ts";
+import { linkIdentity } from "../../src/namespace/link_identity.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { Connection } from "../../src/netlink/connection.ts";
 import { NETLINK_ROUTE } from "../../src/netlink/message.ts";
@@ -121,7 +122,9 @@ Deno.test("a link that is planted between the look and the move | it is looked a
   const node = place(lab.nodes[0].namespace);
   const [link] = node.route.request(getLink({ name: "spare0" }));
   assert(link);
-  const device = nodeDevice(node, link);
+  const identity = linkIdentity(lab.nodes[0].namespace, "spare0");
+  assert(identity !== undefined);
+  const device = nodeDevice(node.route, link, identity);
   // Where the device is when it is looked at, and where the planted one is when it is moved.
   const hidden = place(opened.use(NetworkNamespace.create()));
   const pod = place(opened.use(NetworkNamespace.create()));

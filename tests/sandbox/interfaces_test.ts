@@ -3,9 +3,20 @@
  *
  * @module
  */
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { isSandboxError, type SandboxSpec } from "../../mod.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
+import { Connection } from "../../src/netlink/connection.ts";
+import { NETLINK_ROUTE } from "../../src/netlink/message.ts";
+import { getLink } from "../../src/rtnetlink/link.ts";
+import { contextOf } from "../../src/sandbox/node.ts";
+import { make, withDevice } from "../../src/sandbox/pod/make_interface.ts";
 import { sandboxRecord } from "../../src/sandbox/records/records.ts";
 import { readRecord, writeRecord } from "../../src/state/store.ts";
 import { createLab, type Lab, type LabNode } from "../../src/testing/mod.ts";
@@ -387,4 +398,50 @@ Deno.test("createSandbox() tells a link that is not there by its place in the sp
     "interfaces.net1.attachment.device",
   ]);
   assertEquals(await lab.node.listSandboxes(), []);
+});
+
+Deno.test("a link that somebody sees before it is what it was is given back as the note of it says", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  addDevice(lab, host);
+  const before = deviceState(host);
+  await using first = await Pod.create(host, { interfaces: [DEVICE] });
+  // As whoever detaches it, and dies then, leaves it.
+  const home = `/proc/${Deno.pid}/fd/${host.namespace.fd}`;
+  command(
+    first.namespace,
+    `ip link set net1 down; ip link set net1 name spare0; ip link set spare0 netns ${home}`,
+  );
+  await using second = await Pod.create(host, { interfaces: [DEVICE] });
+  await second.sandbox.detach("net1");
+  assertEquals(deviceState(host), before);
+  await first.sandbox.detach("net1");
+  assertEquals(deviceState(host), before);
+});
+
+Deno.test("a link that somebody has taken since it was found is refused by its place in the spec", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  addDevice(lab, host);
+  const context = contextOf(host.node);
+  const [stale] = context.sockets.route.request(getLink({ name: "spare0" }));
+  assert(stale);
+  await using pod = await Pod.create(host, { interfaces: [DEVICE] });
+  const record = context.state.readSandbox(pod.sandbox.id);
+  const [own] = record?.interfaces ?? [];
+  assert(record && own);
+  using podRoute = pod.namespace.run(() => Connection.open(NETLINK_ROUTE));
+  const open = { namespace: pod.namespace, podRoute };
+  for (
+    const act of [
+      () => withDevice(context, record, own, stale, "here"),
+      () => make(context, record, open, own, stale, () => {}, "here"),
+    ]
+  ) {
+    const error = assertThrows(act);
+    assert(isSandboxError(error, "InvalidSpec"), `${error}`);
+    assertEquals(error.context.problems.map((p) => p.path), [
+      "here.attachment.device",
+    ]);
+  }
 });

@@ -27,7 +27,7 @@ import {
   wantedBridge,
 } from "../node/bridges.ts";
 import type { NodeContext } from "../node/context.ts";
-import { linkOf, make } from "./make_interface.ts";
+import { linkOf, make, withDevice } from "./make_interface.ts";
 import { deviceOf, sourceOf, wantedOf } from "./recorded_interface.ts";
 import type { RecordedInterface, SandboxRecord } from "../records/records.ts";
 
@@ -83,14 +83,14 @@ export function interfacesDifferences(
         using namespace = open();
         using inside = routeOf(open);
         releasePodRules(inside, own.index);
-        make(
-          context,
-          record,
-          { namespace, podRoute: inside },
-          own,
-          linkOf(context, own.spec, own.spec.name),
-          noter(context, record, own),
-        );
+        const path = own.spec.name;
+        const link = linkOf(context, own.spec, path);
+        const note = noter(context, record, own);
+        // It may be another link of that name by now.
+        const noted = withDevice(context, record, own, link, path);
+        note(noted);
+        const pod = { namespace, podRoute: inside };
+        make(context, record, pod, noted, link, note, path);
       },
     }];
   });

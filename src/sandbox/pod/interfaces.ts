@@ -5,7 +5,6 @@
  */
 import { Errno } from "../../../ffi/errno.ts";
 import { orNone } from "../../attachment/questions.ts";
-import { nodeDevice } from "../../attachment/node_device.ts";
 import { isSandboxError, SandboxError } from "../../errors.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { Connection } from "../../netlink/connection.ts";
@@ -22,10 +21,10 @@ import {
   linkOf,
   make,
   type OpenPod,
-  placeOf,
   release,
+  withDevice,
 } from "./make_interface.ts";
-import { macOf, noteOf } from "./recorded_interface.ts";
+import { macOf } from "./recorded_interface.ts";
 import type { RecordedInterface, SandboxRecord } from "../records/records.ts";
 import type { RemoveOptions } from "./remove.ts";
 import { writeInterfaceSysctls } from "./spec_sysctls.ts";
@@ -52,15 +51,18 @@ export function attachInterface(
   }
   const link = linkOf(context, spec, path);
   const { type } = spec.attachment;
-  const own: RecordedInterface = {
-    spec,
-    index: newIndex(),
-    ...macOf(record.id, spec),
-    ...type === "device"
-      ? { device: noteOf(nodeDevice(placeOf(context), link)) }
-      : {},
-    ...type === "bridge" ? { port: newPort() } : {},
-  };
+  const own = withDevice(
+    context,
+    record,
+    {
+      spec,
+      index: newIndex(),
+      ...macOf(record.id, spec),
+      ...type === "bridge" ? { port: newPort() } : {},
+    },
+    link,
+    path,
+  );
   const withOwn = (own: RecordedInterface): SandboxRecord => ({
     ...record,
     interfaces: [...record.interfaces, own],
@@ -76,7 +78,7 @@ export function attachInterface(
   // Once more when it fails: a device that stays in the pod may go with it.
   undo.push(giveUp);
   undo.push(giveUp);
-  return withOwn(make(context, record, pod, own, link, note));
+  return withOwn(make(context, record, pod, own, link, note, path));
 }
 
 /** Attaches those of the spec to a sandbox that is being made; see {@linkcode attachInterface}. */

@@ -13,9 +13,10 @@ import { orNone } from "../../attachment/questions.ts";
 import {
   configureInterface,
   deleteInterface,
+  type ExtraInterface,
   makeMacvlan,
 } from "../../attachment/extra_interface.ts";
-import { giveBack, moveIn, type Place } from "../../attachment/node_device.ts";
+import { giveBack, moveIn } from "../../attachment/node_device.ts";
 import { awaitAddresses } from "../../attachment/routed_veth.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import type { Connection } from "../../netlink/connection.ts";
@@ -31,7 +32,9 @@ import {
   wantedBridge,
 } from "../node/bridges.ts";
 import type { NodeContext } from "../node/context.ts";
-import { deviceOf, wantedOf } from "./recorded_interface.ts";
+import { deviceNote } from "./device_note.ts";
+import { explainMaking, noSuchLink, sourcePath } from "./interface_refusals.ts";
+import { deviceOf, sourceOf, wantedOf } from "./recorded_interface.ts";
 import type { RecordedInterface, SandboxRecord } from "../records/records.ts";
 
 /** A pod that interfaces are attached to. */
@@ -41,10 +44,32 @@ export interface OpenPod {
 }
 
 /**
+ * An interface with what is to be noted before it is made of a link: what that is like, if it is the link itself.
+ *
+ * @param path of the interface in what the caller wrote
+ * @throws {SandboxError} `InvalidSpec` when somebody has taken the link
+ */
+export function withDevice(
+  context: NodeContext,
+  record: SandboxRecord,
+  own: RecordedInterface,
+  link: Link,
+  path: string,
+): RecordedInterface {
+  const { attachment } = own.spec;
+  if (attachment.type !== "device") return own;
+  const device = deviceNote(context, record, link);
+  if (device !== undefined) return { ...own, device };
+  throw noSuchLink(attachment, path);
+}
+
+/**
  * Made as the record says.
  *
  * @param note writes the record, where something is chosen on the way
+ * @param path of the interface in what the caller wrote
  * @returns what it is then
+ * @throws {SandboxError} `InvalidSpec` when the kernel refuses what was asked for
  */
 export function make(
   context: NodeContext,
@@ -53,22 +78,35 @@ export function make(
   own: RecordedInterface,
   link: Link,
   note: (own: RecordedInterface) => void,
+  path: string,
 ): RecordedInterface {
   const { route } = context.sockets;
   const { attachment } = own.spec;
   const wanted = wantedOf(own);
+  const trying = (explain: typeof explainMaking, act: () => void) => {
+    try {
+      act();
+    } catch (error) {
+      throw explain(error, { own, link, path });
+    }
+  };
+  const making = (act: () => void) => trying(explainMaking, act);
+  const configure = (wanted: ExtraInterface) =>
+    configureInterface(podRoute, wanted);
   if (attachment.type === "macvlan") {
     const { mode } = attachment;
-    makeMacvlan(route, namespace, wanted, { parent: link.index, mode });
+    making(() =>
+      makeMacvlan(route, namespace, wanted, { parent: link.index, mode })
+    );
   } else if (attachment.type === "device") {
-    moveIn(route, namespace, wanted, link);
+    making(() => moveIn(route, namespace, wanted, link));
   } else {
     const port = recordedPort(context, record, own);
     if (port === undefined) throw new TypeError("a bridge without a port");
     const { mtu = link.mtu } = wanted;
-    makePort(route, namespace, { ...wanted, mtu }, port, link);
+    making(() => makePort(route, namespace, { ...wanted, mtu }, port, link));
     const got = claimAll(context, record.id, own, port, link, note);
-    configureInterface(podRoute, wantedOf(got));
+    configure(wantedOf(got));
     awaitPort(route, port);
     // Those of the bridge have had no carrier before its first port.
     const { addresses } = wantedBridge(context, attachment);
@@ -76,7 +114,7 @@ export function make(
     awaitAddresses(podRoute, wantedOf(got).addresses.map((a) => a.address));
     return got;
   }
-  configureInterface(podRoute, wanted);
+  configure(wanted);
   return own;
 }
 
@@ -119,17 +157,12 @@ function requireLink(
   path: string,
 ): Link {
   const { route } = context.sockets;
-  const [key, name] = attachment.type === "macvlan"
-    ? ["parent", attachment.parent] as const
-    : ["device", attachment.device] as const;
-  const place = joinPath(joinPath(path, "attachment"), key);
+  const name = sourceOf(attachment);
   const link = orNone(route, getLink({ name }), Errno.ENODEV);
-  if (link === undefined) {
-    throw refusal(place, name, "the node has no such link");
-  }
-  if (key === "device" && link.master !== undefined) {
+  if (link === undefined) throw noSuchLink(attachment, path);
+  if (attachment.type === "device" && link.master !== undefined) {
     throw refusal(
-      place,
+      sourcePath(attachment, path),
       name,
       "it is a port of another link, which would lose it: release it first",
     );
@@ -149,7 +182,7 @@ export function release(
   own: RecordedInterface,
   { force = false }: { readonly force?: boolean } = {},
 ): void {
-  const { route } = context.sockets;
+  const { sockets: { route }, namespace } = context;
   if (own.device === undefined) {
     if (pod !== undefined) deleteInterface(pod.podRoute, own.index);
     const port = recordedPort(context, record, own);
@@ -158,13 +191,13 @@ export function release(
   }
   const place = pod && { namespace: pod.namespace, route: pod.podRoute };
   try {
-    giveBack(placeOf(context), place, wantedOf(own), deviceOf(own.device));
+    giveBack(
+      { namespace, route },
+      place,
+      wantedOf(own),
+      deviceOf(own.device),
+    );
   } catch (error) {
     if (!force || !isSandboxError(error, "DeviceLost")) throw error;
   }
-}
-
-/** The node itself. */
-export function placeOf({ sockets: { route }, namespace }: NodeContext): Place {
-  return { namespace, route };
 }
