@@ -46,6 +46,7 @@ export const Errno = {
   ENOTEMPTY: 39,
   ELOOP: 40,
   ENOMSG: 42,
+  EXFULL: 54,
   ENODATA: 61,
   ENONET: 64,
   ENOLINK: 67,

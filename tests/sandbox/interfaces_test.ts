@@ -349,6 +349,12 @@ Deno.test("attach() refuses what cannot be, and leaves all as it is", async () =
         { ...DEVICE, name: "net2", attachment: device("port0") },
         "attachment.device",
       ],
+      // A bridge cannot be moved, as the kernel says.
+      [
+        pod,
+        { ...DEVICE, name: "net2", attachment: device("br0") },
+        "attachment.device",
+      ],
       [
         pod,
         { ...DEVICE, name: "net2", attachment: device("lo") },
@@ -379,10 +385,6 @@ Deno.test("attach() refuses what cannot be, and leaves all as it is", async () =
     assert(isSandboxError(error, "InvalidSpec"), `${error}`);
     assertEquals(error.context.problems.map((p) => p.path), [path]);
   }
-  // A bridge cannot be moved, as the kernel says.
-  await assertRejects(() =>
-    pod.sandbox.attach({ ...DEVICE, name: "net2", attachment: device("br0") })
-  );
   await assertAsBefore(host, before);
   assertEquals(pod.sandbox.interfaces.length, 1);
   assertEquals(await host.node.check(), []);

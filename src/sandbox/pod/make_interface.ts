@@ -33,7 +33,12 @@ import {
 } from "../node/bridges.ts";
 import type { NodeContext } from "../node/context.ts";
 import { deviceNote } from "./device_note.ts";
-import { explainMaking, noSuchLink, sourcePath } from "./interface_refusals.ts";
+import {
+  explainMaking,
+  explainSettings,
+  noSuchLink,
+  sourcePath,
+} from "./interface_refusals.ts";
 import { deviceOf, sourceOf, wantedOf } from "./recorded_interface.ts";
 import type { RecordedInterface, SandboxRecord } from "../records/records.ts";
 
@@ -92,7 +97,7 @@ export function make(
   };
   const making = (act: () => void) => trying(explainMaking, act);
   const configure = (wanted: ExtraInterface) =>
-    configureInterface(podRoute, wanted);
+    trying(explainSettings, () => configureInterface(podRoute, wanted));
   if (attachment.type === "macvlan") {
     const { mode } = attachment;
     making(() =>
