@@ -239,8 +239,8 @@ export class Node implements AsyncDisposable {
    * namespace may be gone.
    *
    * @returns false when there was nothing
-   * @throws {SandboxError} `SandboxInUse` while containers are attached, `RecordInvalid`; neither when forced.
-   * `InvalidSpec` when several of the namespace have the name, and all of them an id of their own
+   * @throws {SandboxError} `SandboxInUse` while containers are attached, `DeviceLost` when a link of the node cannot be given
+   * back, `RecordInvalid`; none of them when forced. `InvalidSpec` when several of the namespace have the name, and all of them an id of their own
    */
   async removeSandbox(
     idOrName: string,

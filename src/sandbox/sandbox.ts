@@ -404,7 +404,8 @@ export class Sandbox implements AsyncDisposable {
    * Removes the sandbox. Addresses and host ports are free when this resolves; the kernel destroys the link on its own
    * time, a few milliseconds later, or once the last process has left. Removing it again does nothing.
    *
-   * @throws {SandboxError} `SandboxInUse` while containers are attached, unless forced
+   * @throws {SandboxError} `SandboxInUse` while containers are attached, `DeviceLost` when a link of the node cannot be given
+   * back; neither when forced
    */
   async remove(options?: RemoveOptions): Promise<void> {
     this.#close();

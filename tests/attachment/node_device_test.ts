@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { isSandboxError } from "../../mod.ts";
 import {
   giveBack,
   moveIn,
@@ -157,6 +158,29 @@ Deno.test("a link that has come back by itself, as hardware does, has the pod's 
   );
   giveBack(scene.node, undefined, WANTED, device);
   assertEquals(scene.state(), before);
+});
+
+Deno.test("a link that a pod has hidden behind another comes back once it is on the node again", () => {
+  using scene = new Scene(ADDRESSES);
+  const before = scene.state();
+  const device = scene.moveIn("true");
+  const { node, pod } = scene;
+  const home = `/proc/${Deno.pid}/fd/${node.namespace.fd}`;
+  using hidden = NetworkNamespace.create();
+  command(
+    pod.namespace,
+    `ip link set net1 netns /proc/${Deno.pid}/fd/${hidden.fd}
+     ip link add net1 index ${WANTED.index} address ${device.mac} type veth peer name tap0`,
+  );
+  const error = assertThrows(() => giveBack(node, pod, WANTED, device));
+  assert(isSandboxError(error, "DeviceLost"), `${error}`);
+  command(
+    hidden,
+    `ip link set net1 netns ${home} name spare0 index ${device.index}`,
+  );
+  giveBack(node, pod, WANTED, device);
+  assertEquals(scene.state(), before);
+  assertMatch(command(pod.namespace, "ip -o link show"), /net1@tap0/);
 });
 
 /** As the connection is, but something happens around what it executes. */

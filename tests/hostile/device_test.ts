@@ -100,6 +100,8 @@ async function isTaken(isIdentified: boolean): Promise<boolean> {
   assertEquals(problems, ["pod's link net1 is not the node's spare0"]);
   const error = await assertRejects(() => sandbox.remove());
   assert(isSandboxError(error, "DeviceLost"), `${error}`);
+  // It has all the rest yet.
+  assertEquals((await node.check()).length, problems.length);
   await sandbox.remove({ force: true });
   assert(!linksOf(lab).includes("spare0"));
   assertEquals(await node.check(), []);

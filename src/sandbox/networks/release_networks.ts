@@ -28,7 +28,8 @@ import {
 /** How to detach a sandbox. */
 export interface DetachOptions {
   /**
-   * Also when plugins fail: what they keep is left to the next garbage collection of the network.
+   * Also when plugins fail: what they keep is left to the next garbage collection of the network. And when a link of the node
+   * cannot be given back, which is then given up.
    * @default false
    */
   readonly force?: boolean;

@@ -50,11 +50,12 @@ export function interfacesDifferences(
     const link = findLink(podRoute, own.index);
     if (link !== undefined) {
       if (isPlanted(open, link, own)) {
+        const device = sourceOf(own.spec.attachment);
         return [{
           object: `pod's link ${own.spec.name}`,
-          problem: `is not the node's ${sourceOf(own.spec.attachment)}`,
+          problem: `is not the node's ${device}`,
           advice:
-            "somebody in the pod has put another in its place: move it back to the node, or remove the sandbox by force",
+            `somebody in the pod has put another in its place: move ${device} back to the node, or remove the sandbox by force`,
         }];
       }
       return [

@@ -257,6 +257,11 @@ async function giveUpLocked(
   } else {
     const late = context.late?.begin();
     try {
+      // First, for it may be refused.
+      if (record.interfaces.length > 0) {
+        const { releaseInterfaces } = await import("../upkeep.ts");
+        releaseInterfaces(context, record, { force });
+      }
       const forgotten = context.sockets.walks.forget(
         closeHostPorts(context, record),
       );
@@ -273,10 +278,6 @@ async function giveUpLocked(
         late !== undefined && !isDetached && !force &&
         putAside(context, record, directory, claims)
       ) return FOUND;
-      if (record.interfaces.length > 0) {
-        const { releaseInterfaces } = await import("../upkeep.ts");
-        releaseInterfaces(context, record, { force });
-      }
       dropNamespace(context, record, claims);
     } finally {
       late?.[Symbol.dispose]();
