@@ -138,7 +138,10 @@ export function bridgeDifferences(
   const object = `bridge ${name}`;
   const execute = (...requests: Parameters<Connection["execute"]>[0]) =>
     route.execute(requests);
-  const group = Math.max(groupOf(wanted), found.group);
+  // Of a group that is none of podnet's, the rules know nothing.
+  const group = GROUPS.includes(found.group)
+    ? Math.max(groupOf(wanted), found.group)
+    : groupOf(wanted);
   const isRouted = group !== BridgeGroup.separate;
   const ofGroup: WiringDifference[] = group === found.group ? [] : [{
     object,
