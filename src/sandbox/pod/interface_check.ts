@@ -3,12 +3,16 @@
  *
  * @module
  */
-import { Errno } from "../../../ffi/errno.ts";
-import { bridgeDifferences, isOwnBridge } from "../../attachment/bridge.ts";
+import {
+  bridgeDifferences,
+  ensureBridge,
+  findBridge,
+  isOwnBridge,
+} from "../../attachment/bridge.ts";
 import { findPort, portDifferences } from "../../attachment/bridge_port.ts";
 import { routeOf } from "../../attachment/check_pod.ts";
 import type { WiringDifference } from "../../attachment/difference.ts";
-import { findLink, orNone } from "../../attachment/questions.ts";
+import { findLink } from "../../attachment/questions.ts";
 import {
   configureInterface,
   interfaceDifferences,
@@ -17,12 +21,11 @@ import { isDevice } from "../../attachment/node_device.ts";
 import { releasePodRules } from "../../attachment/pod_routes.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import type { Connection } from "../../netlink/connection.ts";
-import { getLink, type Link } from "../../rtnetlink/link.ts";
+import type { Link } from "../../rtnetlink/link.ts";
 import {
   bridgeSite,
   claimAll,
   isSupplied,
-  readyBridge,
   recordedPort,
   wantedBridge,
 } from "../node/bridges.ts";
@@ -67,9 +70,11 @@ export function interfacesDifferences(
     const { attachment } = own.spec;
     const object = `pod's link ${own.spec.name}`;
     const from = sourceOf(attachment);
-    const isMade = attachment.type === "bridge";
-    const source = orNone(route, getLink({ name: from }), Errno.ENODEV);
-    if (source === undefined && !isMade) {
+    const source = findBridge(route, from);
+    if (attachment.type === "bridge") {
+      const lost = lostBridge(own, source);
+      if (lost !== undefined) return [lost];
+    } else if (source === undefined) {
       return [{
         object,
         problem: `is gone, and the node has no link ${from}`,
@@ -119,14 +124,14 @@ function supplyDifferences(
   const port = recordedPort(context, record, own);
   if (isSupplied(own) || port === undefined) return [];
   const found = findPort(route, port);
+  const bridge = findBridge(route, sourceOf(own.spec.attachment));
   // Until it is a port that works, nothing can be claimed by it.
-  if (!found?.up || found.master === undefined) return [];
+  if (!found?.up || !bridge || found.master !== bridge.index) return [];
   return [{
     object: `pod's link ${own.spec.name}`,
     problem: "has no address of its ranges",
     does: "chooses one",
     mend: () => {
-      const bridge = linkOf(context, own.spec, own.spec.name);
       const note = noter(context, record, own);
       const got = claimAll(context, record.id, own, port, bridge, note);
       using inside = routeOf(open);
@@ -162,29 +167,47 @@ function nodeDifferences(
   const found = findPort(route, port);
   // The other end is gone, too, which is told of.
   if (found === undefined) return [];
+  const bridge = findBridge(route, attachment.bridge);
+  const lost = lostBridge(own, bridge);
+  if (lost !== undefined) return [lost];
+  const site = bridgeSite(context);
   const wanted = wantedBridge(context, attachment);
-  const bridge = orNone(
-    route,
-    getLink({ name: attachment.bridge }),
-    Errno.ENODEV,
-  );
-  const addresses = wantedOf(own).addresses.map(({ address }) => address);
-  if (bridge === undefined || !isOwnBridge(bridge)) {
-    const isGone = bridge?.kind !== "bridge";
-    if (bridge !== undefined && !isGone) {
-      return portDifferences(route, found, port, bridge, addresses);
-    }
+  if (bridge === undefined) {
     return [{
       object: `bridge ${attachment.bridge}`,
       problem: "is gone",
       does: "makes a new one",
       mend: () => {
-        readyBridge(context, attachment, own.spec.name);
+        ensureBridge(site, wanted);
       },
     }];
   }
+  const addresses = wantedOf(own).addresses.map(({ address }) => address);
   return [
-    ...bridgeDifferences(bridgeSite(context), bridge, wanted),
+    ...isOwnBridge(bridge) ? bridgeDifferences(site, bridge, wanted) : [],
     ...portDifferences(route, found, port, bridge, addresses),
   ];
+}
+
+/**
+ * What keeps an interface from its bridge that only people can mend: podnet makes no bridge anew that may have been the user's,
+ * whose own hands may be about to.
+ */
+function lostBridge(
+  { spec: { attachment }, ownBridge }: RecordedInterface,
+  found: Link | undefined,
+): WiringDifference | undefined {
+  const name = sourceOf(attachment);
+  const problem = found === undefined
+    ? ownBridge ? undefined : "is gone"
+    : found.kind !== "bridge"
+    ? "is no bridge"
+    : ownBridge === false && isOwnBridge(found)
+    ? "is podnet's, and was not"
+    : undefined;
+  return problem === undefined ? undefined : {
+    object: `bridge ${name}`,
+    problem,
+    advice: `bring ${name} back, or detach the interface`,
+  };
 }

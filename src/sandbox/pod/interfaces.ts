@@ -4,6 +4,7 @@
  * @module
  */
 import { Errno } from "../../../ffi/errno.ts";
+import { isOwnBridge } from "../../attachment/bridge.ts";
 import { orNone } from "../../attachment/questions.ts";
 import { isSandboxError, SandboxError } from "../../errors.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
@@ -58,7 +59,9 @@ export function attachInterface(
       spec,
       index: newIndex(),
       ...macOf(record.id, spec),
-      ...type === "bridge" ? { port: newPort() } : {},
+      ...type === "bridge"
+        ? { port: newPort(), ownBridge: isOwnBridge(link) }
+        : {},
     },
     link,
     path,

@@ -219,6 +219,8 @@ const interfaceSchema = late(() =>
         index: chosenIndex,
       }),
     ),
+    /** Whether its bridge was podnet's. Records of earlier versions do not tell. */
+    ownBridge: v.exactOptional(v.boolean()),
     /** Addresses that were chosen from ranges. */
     chosen: v.exactOptional(
       v.pipe(

@@ -111,6 +111,8 @@ export class Suspicion implements Disposable {
   readonly #pods = new Map<number, SeenPod>();
   /** States of podnet's bridges, by index. */
   readonly #bridges = new Map<number, string>();
+  /** Names of other bridges, by index. */
+  readonly #usersBridges = new Map<number, string>();
   #all = false;
   #node = false;
   #rules = false;
@@ -187,6 +189,7 @@ export class Suspicion implements Disposable {
     this.#links.clear();
     this.#pods.clear();
     this.#bridges.clear();
+    this.#usersBridges.clear();
     for (const link of this.#context.sockets.route.dump(dumpLinks())) {
       this.#learn(link, { isNew: false });
     }
@@ -196,6 +199,9 @@ export class Suspicion implements Disposable {
   #learn(link: Link, { isNew }: Pick<SeenPod, "isNew">): void {
     const { name } = this.#context.settings;
     if (isOwnBridge(link)) this.#bridges.set(link.index, stateOfBridge(link));
+    else if (link.kind === "bridge") {
+      this.#usersBridges.set(link.index, link.name);
+    }
     const id = idOfAlias(name, link.alias) ??
       idOfFurtherAlias(name, link.alias);
     if (id === undefined) return;
@@ -233,6 +239,7 @@ export class Suspicion implements Disposable {
       case RTM_DELLINK: {
         // Its ports tell of it.
         this.#bridges.delete(indexOf(glance));
+        this.#usersBridges.delete(indexOf(glance));
         const seen = this.#forget(indexOf(glance));
         if (seen !== undefined) this.#ids.add(seen.id);
         return;
@@ -330,7 +337,13 @@ export class Suspicion implements Disposable {
       return;
     }
     const seen = this.#links.get(link.index);
-    if (seen === undefined) return this.#learn(link, { isNew: true });
+    if (seen === undefined) {
+      const known = this.#usersBridges.get(link.index);
+      this.#learn(link, { isNew: true });
+      // Pods may have had ports of one of this name.
+      if (this.#usersBridges.get(link.index) !== known) this.#all = true;
+      return;
+    }
     if (stateOf(link) !== seen.state) this.#ids.add(seen.id);
   }
 
