@@ -92,13 +92,18 @@ function connectPort(
 ): void {
   const { index, alias } = port;
   route.execute([
-    setLink({ index, alias, addrGenMode: "none" }),
+    setLink({ index, alias, ...linkLocal(findLink(route, index)) }),
     setLink({ index, master: bridge.index }),
     setBridgePort(index, port),
   ]);
   claimMac(route, port);
   refuseUnlocked(route, port);
   route.execute([setLink({ index, up: true })]);
+}
+
+/** No link-local address, which the port has no use for; where the link has no IPv6 (see `hasIpv6()`) the kernel takes no mode. */
+function linkLocal(port: Link | undefined): { readonly addrGenMode?: "none" } {
+  return port?.addrGenMode === undefined ? {} : { addrGenMode: "none" };
 }
 
 function claimMac(route: Connection, port: BridgePort): void {
@@ -252,7 +257,7 @@ export function portDifferences(
   return [
     ...endDifferences(
       found,
-      { object, alias: port.alias, addrGenMode: "none" },
+      { object, alias: port.alias, ...linkLocal(found) },
       (change) => route.execute([change]),
     ),
     ...wrong.map((flag) => ({

@@ -126,6 +126,25 @@ Deno.test("what cannot be on a bridge is refused by its place, and leaves nothin
   assertEquals(await host.node.check(), []);
 });
 
+Deno.test("a port too small for IPv6 works on a bridge that has none", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  const own = (number: number): InterfaceSpec => ({
+    ...port(number, { nodeAddresses: ["10.88.0.1/16"] }),
+    mtu: 1000,
+    addresses: [`10.88.0.${number}/16`],
+    gateways: [],
+  });
+  await using one = await Pod.create(host, { interfaces: [own(11)] });
+  await using two = await Pod.create(host, { interfaces: [own(12)] });
+  assertEquals(await host.node.check(), []);
+  const { hostInterface } = one.sandbox.interfaces[0] ?? {};
+  command(host.namespace, `ip link set ${hostInterface} nomaster`);
+  assertEquals((await host.node.repair()).remaining, []);
+  const [from, to] = ["10.88.0.11", "10.88.0.12"];
+  assertEquals(seen(one.namespace, two.namespace, to), [from, from]);
+});
+
 /** Links with what they are ports of, and claims. */
 function linksOf({ namespace }: LabNode): string {
   return command(
