@@ -12,6 +12,8 @@ import { type AddressRow, probe } from "./probe.ts";
 export class AddressRange {
   /** The network that they are of. */
   readonly network: Cidr;
+  /** The first and the last. */
+  readonly ends: readonly [first: IpAddress, last: IpAddress];
   readonly #row: AddressRow;
 
   /**
@@ -36,7 +38,15 @@ export class AddressRange {
       throw new RangeError(`${ends[1]} comes before ${ends[0]}`);
     }
     this.network = network;
+    this.ends = ends;
     this.#row = { first: from, size: to - from + 1n, family };
+  }
+
+  /** Whether one of them is of the other network. */
+  overlaps({ network, last }: Cidr): boolean {
+    const { first, size, family } = this.#row;
+    return family === network.family && first <= last.toBigInt() &&
+      network.toBigInt() < first + size;
   }
 
   /** How many. */

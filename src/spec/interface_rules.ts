@@ -85,15 +85,23 @@ function checkOne(
     ...own.map(({ network }) => network),
     ...ranges.map(({ network }) => Cidr.parse(network)),
   ];
+  const ofNode = attachment.type === "bridge"
+    ? attachment.nodeAddresses ?? []
+    : [];
   const isOnLink = (gateway: IpAddress) =>
     networks.some((network) => network.contains(gateway)) &&
     !own.some(({ address }) => address.equals(gateway));
   checkMtu(
     problems,
     mtu,
-    networks.map(({ family }) => family),
+    // The bridge's MTU is that of its smallest port.
+    [...networks, ...ofNode.map(InterfaceAddress.parse)]
+      .map(({ family }) => family),
     at("mtu"),
   );
+  for (const [i, { address, network }] of own.entries()) {
+    checkUsable(problems, address, network, joinPath(at("addresses"), i));
+  }
   const families = new Set<number>();
   for (const [i, text] of gateways.entries()) {
     const gateway = IpAddress.parse(text);
@@ -147,7 +155,29 @@ function checkOne(
   }
 }
 
-/** A bridge: the node's addresses, and ranges that have room. */
+/** An address that no interface can have: the kernel takes it, and nothing arrives. */
+function checkUsable(
+  problems: Problems,
+  address: IpAddress,
+  network: Cidr,
+  path: string,
+): void {
+  const isEnd = network.family === 4 && network.size > 2n &&
+    [network.network, network.last].some((end) => end.equals(address));
+  const what = address.isLoopback
+    ? "a loopback address"
+    : address.isMulticast
+    ? "a multicast address"
+    : address.isUnspecified
+    ? "no address"
+    : isEnd
+    ? `the network or broadcast address of ${network}`
+    : undefined;
+  if (what === undefined) return;
+  problems.add(path, `${address} is ${what}: write another`, String(address));
+}
+
+/** A bridge: addresses of the node and of pods in networks of its own, and ranges that have room. */
 function checkBridge(
   problems: Problems,
   at: (key: string) => string,
@@ -158,23 +188,31 @@ function checkBridge(
   const place = (key: string, i: number) =>
     joinPath(joinPath(at("attachment"), key), i);
   const ofNode = nodeAddresses.map((text) => InterfaceAddress.parse(text));
+  // What comes by a bridge from such an address is dropped by the node's guard.
+  const refuseOfPods = (
+    isOf: (cidr: Cidr) => boolean,
+    path: string,
+    text: string,
+  ) => {
+    const pods = podCidrs.find(isOf);
+    if (pods === undefined) return;
+    problems.add(
+      path,
+      `${text} overlaps the node's pod CIDR ${pods}: choose another network`,
+      text,
+    );
+  };
   for (const [i, { address, network }] of ofNode.entries()) {
-    const pods = podCidrs.find((cidr) => cidr.overlaps(network));
-    if (pods !== undefined) {
-      problems.add(
-        place("nodeAddresses", i),
-        `${network} overlaps the node's pod CIDR ${pods}: choose another network`,
-        nodeAddresses[i],
-      );
-    }
-    for (const [j, text] of addresses.entries()) {
-      if (!InterfaceAddress.parse(text).address.equals(address)) continue;
-      problems.add(
-        joinPath(at("addresses"), j),
-        "is the node's own on the bridge: write another",
-        text,
-      );
-    }
+    const path = place("nodeAddresses", i);
+    refuseOfPods((pods) => pods.overlaps(network), path, `${ofNode[i]}`);
+    checkUsable(problems, address, network, path);
+  }
+  for (const [i, text] of addresses.entries()) {
+    const { address } = InterfaceAddress.parse(text);
+    const path = joinPath(at("addresses"), i);
+    refuseOfPods((pods) => pods.contains(address), path, text);
+    if (!ofNode.some((other) => other.address.equals(address))) continue;
+    problems.add(path, "is the node's own on the bridge: write another", text);
   }
   if (masquerade && ofNode.length === 0) {
     problems.add(
@@ -195,11 +233,14 @@ function checkBridge(
     }
     families.add(network.family);
     try {
-      new AddressRange(
+      const range = new AddressRange(
         network,
         first === undefined ? undefined : IpAddress.parse(first),
         last === undefined ? undefined : IpAddress.parse(last),
       );
+      const path = place("ranges", i);
+      refuseOfPods((pods) => range.overlaps(pods), path, text);
+      for (const end of range.ends) checkUsable(problems, end, network, path);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       problems.add(place("ranges", i), error.message, text);

@@ -5,6 +5,9 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type InterfaceSpec, isSandboxError } from "../../mod.ts";
+import { NO_PEERS } from "../../src/hostport/peers.ts";
+import { peersRecord } from "../../src/sandbox/records/records.ts";
+import { writeRecord } from "../../src/state/store.ts";
 import { createLab, type LabNode } from "../../src/testing/mod.ts";
 import { seen } from "../support/ask.ts";
 import { type BridgeAttachment, port, userBridge } from "../support/bridged.ts";
@@ -63,6 +66,12 @@ Deno.test("what cannot be on a bridge is refused by its place, and leaves nothin
   const host = nodeAt(lab.nodes, 0);
   userBridge(host);
   await using pod = await Pod.create(host, { interfaces: [port(11)] });
+  const peers = pod.sandbox.netnsPath.replace(/sandboxes.*/, "peers");
+  Deno.mkdirSync(peers, { recursive: true });
+  writeRecord(peersRecord, `${peers}/record.cbor`, {
+    ...NO_PEERS,
+    networks: ["10.77.0.0/16"],
+  });
   const before = linksOf(host);
   const { bridge: _, ...rest } = port(12).attachment;
   const spec = (
@@ -113,6 +122,23 @@ Deno.test("what cannot be on a bridge is refused by its place, and leaves nothin
       ],
       [spec({ bridge: "pn-0123456789ab" }), "attachment.bridge"],
       [spec({ bridge: "cni0" }, { mac }), "mac"],
+      // That of the other bridge.
+      [spec({ nodeAddresses: ["10.88.9.1/24"] }), "attachment.nodeAddresses"],
+      // Those of links.
+      [spec({ nodeAddresses: ["10.66.0.9/25"] }), "attachment.nodeAddresses"],
+      [spec({ nodeAddresses: ["fd50::99/64"] }), "attachment.nodeAddresses"],
+      // Those of other nodes' pods.
+      [spec({ nodeAddresses: ["10.77.1.1/24"] }), "attachment.nodeAddresses"],
+      [spec({ nodeAddresses: ["10.77.1.1/32"] }), "attachment.nodeAddresses"],
+      // The bridge would lose all of its IPv6.
+      [
+        spec({ bridge: "cni0", nodeAddresses: ["10.88.0.1/16"] }, {
+          mtu: 1000,
+          addresses: ["10.88.0.12/16"],
+          gateways: [],
+        }),
+        "mtu",
+      ],
     ] as const
   ) {
     const error = await assertRejects(
@@ -123,7 +149,14 @@ Deno.test("what cannot be on a bridge is refused by its place, and leaves nothin
     assertEquals(error.context.problems.map(({ path }) => path), [...paths]);
   }
   assertEquals(linksOf(host), before);
+  Deno.removeSync(peers, { recursive: true });
   assertEquals(await host.node.check(), []);
+  // An address alone, and one that every link has.
+  await pod.sandbox.attach({
+    ...spec({ nodeAddresses: ["10.66.0.77/32", "fe80::1/64"] }),
+    addresses: [],
+    gateways: [],
+  });
 });
 
 Deno.test("a port too small for IPv6 works on a bridge that has none", async () => {
@@ -143,6 +176,27 @@ Deno.test("a port too small for IPv6 works on a bridge that has none", async () 
   assertEquals((await host.node.repair()).remaining, []);
   const [from, to] = ["10.88.0.11", "10.88.0.12"];
   assertEquals(seen(one.namespace, two.namespace, to), [from, from]);
+  // Who asks for IPv6 there would not get it.
+  for (const address of ["10.88.0.13/16", "fd88::13/64"]) {
+    const isIpv6 = address.startsWith("fd");
+    const late = {
+      ...own(13),
+      mtu: isIpv6 ? 1500 : 1000,
+      attachment: {
+        ...port(13).attachment,
+        nodeAddresses: [isIpv6 ? "10.88.0.1/16" : "fd88::1/64"],
+      },
+      addresses: [address],
+    };
+    const error = await assertRejects(() =>
+      host.node.createSandbox({ name: "late", interfaces: [late] })
+    );
+    assert(isSandboxError(error, "InvalidSpec"), `${error}`);
+    assertEquals(
+      error.context.problems.map(({ path }) => path),
+      [isIpv6 ? "interfaces.net1.mtu" : "interfaces[0].mtu"],
+    );
+  }
 });
 
 /** Links with what they are ports of, and claims. */
@@ -172,6 +226,16 @@ Deno.test("an address of a bridge is one pod's, given or chosen, and free when t
     assert(isSandboxError(error, "AddressInUse"), `${error}`);
     assertEquals(error.context.owner, one.title);
   }
+  // The node cannot have it either.
+  const ofNode = {
+    ...port(12, { nodeAddresses: ["10.88.0.11/16"] }),
+    gateways: [],
+  };
+  const tooLate = await assertRejects(() =>
+    host.node.createSandbox({ name: "late", interfaces: [ofNode] })
+  );
+  assert(isSandboxError(tooLate, "AddressInUse"), `${tooLate}`);
+  assertEquals(tooLate.context.owner, one.title);
   // The address of the bridge itself, which another spec has given it.
   const error = await assertRejects(() =>
     host.node.createSandbox({

@@ -65,8 +65,8 @@ function withSomeAddresses(wish: Wish): Wish {
   return { ...wish, spec };
 }
 
-/** Each in one half of all addresses of its IP version. */
-const EVERYWHERE = ["0.0.0.1/1", "128.0.0.1/1", "::1/1", "8000::1/1"];
+/** Each in one half of all addresses of its IP version, and none that no interface can have. */
+const EVERYWHERE = ["0.0.0.1/1", "128.0.0.1/1", "::2/1", "8000::2/1"];
 
 /** Whether texts are of one IP version. */
 function isLike(one: string): (other: string) => boolean {

@@ -22,6 +22,7 @@ import {
   claimOnBridge,
   claimsOnBridge,
 } from "../../attachment/bridge_port.ts";
+import { hasIpv6 } from "../../attachment/pod_link.ts";
 import { findLink } from "../../attachment/questions.ts";
 import { isSandboxError, SandboxError } from "../../errors.ts";
 import { AddressRange } from "../../ipam/range.ts";
@@ -39,6 +40,7 @@ import type {
 } from "../../spec/sandbox_spec.ts";
 import { bridgesOf } from "./bridge_names.ts";
 import { describeOwner, type NodeContext } from "./context.ts";
+import { knownPeers } from "./current_table.ts";
 import {
   bridgeAlias,
   identity,
@@ -51,6 +53,11 @@ import { lockUnlessGone } from "../records/node_lock.ts";
 
 /** The attachment of an interface on a bridge, with everything said. */
 export type BridgeSpec = Required<BridgeAttachment>;
+
+/** An interface on a bridge. */
+export interface InterfaceOnBridge extends NormalisedInterface {
+  readonly attachment: BridgeSpec;
+}
 
 /** Where the node's bridges are made. */
 export function bridgeSite(
@@ -96,51 +103,117 @@ export function recordedPort(
  */
 export function readyBridge(
   context: NodeContext,
-  spec: BridgeSpec,
+  spec: InterfaceOnBridge,
   path: string,
 ): Link {
   const found = findUsableBridge(context, spec, path);
   return found !== undefined && !isOwnBridge(found)
     ? found
-    : ensureBridge(bridgeSite(context), wantedBridge(context, spec));
+    : ensureBridge(bridgeSite(context), wantedBridge(context, spec.attachment));
 }
 
 /**
  * Looks at the bridge; undefined when it is still to be made.
  *
  * @param path of the interface in what the caller wrote
- * @throws {SandboxError} `InvalidSpec` when the link is no bridge, or the user's own and not as it should be
+ * @throws {SandboxError} `InvalidSpec` when the link is no bridge, or the user's own and not as it should be, or the node is on
+ * the network already; `AddressInUse` when a pod on the bridge has an address that the node is to have
  */
 export function findUsableBridge(
   context: NodeContext,
-  spec: BridgeSpec,
+  spec: InterfaceOnBridge,
   path: string,
 ): Link | undefined {
   const { route } = context.sockets;
+  const { attachment } = spec;
   const at = (key: string) => joinPath(joinPath(path, "attachment"), key);
-  const found = findBridge(route, spec.bridge);
+  const found = findBridge(route, attachment.bridge);
   if (found !== undefined && found.kind !== "bridge") {
-    throw refusal(at("bridge"), spec.bridge, "the link is no bridge");
+    throw refusal(at("bridge"), attachment.bridge, "the link is no bridge");
   }
-  if (found !== undefined && !isOwnBridge(found)) {
-    const { addresses } = wantedBridge(context, spec);
-    const [missing] = missingAddresses(route, found.index, addresses);
-    if (missing !== undefined) {
-      throw refusal(
-        at("nodeAddresses"),
-        String(missing),
-        `the bridge is not podnet's, and does not have ${missing}: add it, or leave it out`,
-      );
-    }
-    if (spec.masquerade) {
-      throw refusal(
-        at("masquerade"),
-        true,
-        "leave it out: the bridge is not podnet's, and whose source is changed is its owner's to say",
-      );
-    }
+  const { addresses } = wantedBridge(context, attachment);
+  const missing = found === undefined
+    ? addresses
+    : missingAddresses(route, found.index, addresses);
+  if (found === undefined || isOwnBridge(found)) {
+    refuseTaken(context, found, missing, at("nodeAddresses"));
+  } else if (missing[0] !== undefined) {
+    throw refusal(
+      at("nodeAddresses"),
+      String(missing[0]),
+      `the bridge is not podnet's, and does not have ${
+        missing[0]
+      }: add it, or leave it out`,
+    );
+  } else if (attachment.masquerade) {
+    throw refusal(
+      at("masquerade"),
+      true,
+      "leave it out: the bridge is not podnet's, and whose source is changed is its owner's to say",
+    );
+  }
+  if (found !== undefined) {
+    refuseSmallMtu(context, found, spec, joinPath(path, "mtu"));
   }
   return found;
+}
+
+/** What the node is to get on a bridge of podnet's must be nobody's there, and of a network that nothing else leads to. */
+function refuseTaken(
+  context: NodeContext,
+  bridge: Link | undefined,
+  addresses: readonly InterfaceAddress[],
+  path: string,
+): void {
+  if (addresses.length === 0) return;
+  const { route } = context.sockets;
+  const claims = bridge && claimsOnBridge(route, bridge);
+  const ofLinks = route.dump(dumpAddresses({}))
+    .filter(({ index }) => index !== bridge?.index)
+    .map(({ address, prefixLength }) => Cidr.around(address, prefixLength))
+    // An address alone leads nowhere.
+    .filter(({ size }) => size > 1n);
+  const ofOthers = knownPeers(context)?.networks ?? [];
+  for (const { address, network } of addresses) {
+    if (bridge && claims?.some((claim) => claim.address.equals(address))) {
+      throw inUse(context, bridge, address);
+    }
+    // Every link has these.
+    if (network.family === 6 && address.isLinkLocal) continue;
+    const taken = [
+      ...network.size > 1n ? ofLinks : [],
+      ...ofOthers.map((text) => Cidr.parse(text)),
+    ].find((other) => other.overlaps(network));
+    if (taken === undefined) continue;
+    throw refusal(
+      path,
+      `${address}/${network.prefixLength}`,
+      `${network} overlaps ${taken}, which the node reaches by another way: choose another network`,
+    );
+  }
+}
+
+/** A bridge has the MTU of its smallest port, and with one that is too small for IPv6 the kernel takes all of that from it. */
+function refuseSmallMtu(
+  { sockets: { route } }: NodeContext,
+  bridge: Link,
+  { mtu = bridge.mtu, addresses, attachment }: InterfaceOnBridge,
+  path: string,
+): void {
+  const smallest = Math.min(mtu, bridge.mtu);
+  if (hasIpv6(true, smallest)) return;
+  const families = [
+    ...route.dump(dumpAddresses({ index: bridge.index })),
+    ...[...addresses, ...attachment.nodeAddresses]
+      .map((text) => InterfaceAddress.parse(text)),
+    ...attachment.ranges.map(({ network }) => Cidr.parse(network)),
+  ].map(({ family }) => family);
+  if (!families.includes(6)) return;
+  throw refusal(
+    path,
+    mtu,
+    `an MTU of ${smallest} is too small for IPv6, which the bridge or the interface has`,
+  );
 }
 
 /**
@@ -232,7 +305,7 @@ function rangesOf({ attachment }: NormalisedInterface): AddressRange[] {
 
 function inUse(
   context: NodeContext,
-  bridge: Link,
+  bridge: Pick<Link, "index">,
   address: IpAddress,
 ): SandboxError {
   const { sockets: { route }, settings } = context;

@@ -126,11 +126,12 @@ export function make(
 /** The link of the node that an interface is made from. A bridge is made if need be. */
 export function linkOf(
   context: NodeContext,
-  { attachment }: NormalisedInterface,
+  spec: NormalisedInterface,
   path: string,
 ): Link {
+  const { attachment } = spec;
   return attachment.type === "bridge"
-    ? readyBridge(context, attachment, path)
+    ? readyBridge(context, { ...spec, attachment }, path)
     : requireLink(context, attachment, path);
 }
 
@@ -143,10 +144,11 @@ export function requireLinks(
   context: NodeContext,
   interfaces: readonly NormalisedInterface[],
 ): void {
-  for (const { name, attachment } of interfaces) {
+  for (const spec of interfaces) {
+    const { name, attachment } = spec;
     const path = joinPath("interfaces", name);
     if (attachment.type === "bridge") {
-      findUsableBridge(context, attachment, path);
+      findUsableBridge(context, { ...spec, attachment }, path);
     } else {
       requireLink(context, attachment, path);
     }
