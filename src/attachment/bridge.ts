@@ -28,7 +28,7 @@ import {
 import { endDifferences, type WiringDifference } from "./difference.ts";
 import { orNone } from "./questions.ts";
 import { BRIDGE_ALIAS } from "./names.ts";
-import { BELIEFS } from "./ipv6_guard.ts";
+import { type Belief, BELIEFS } from "./ipv6_guard.ts";
 import { HOST_IPV4 } from "./pod_link.ts";
 
 /** Group numbers of podnet's bridges (`ip link show group 28782`). */
@@ -184,6 +184,17 @@ function switchDifferences(
       does: "sets it",
       mend: () => namespace.run(() => write(name, key, value)),
     }];
+  });
+}
+
+/** Has a link of a namespace believe no router, where it has IPv6. */
+export function believeNobody(
+  namespace: NetworkNamespace,
+  link: string,
+  beliefs: readonly Belief[] = BELIEFS,
+): void {
+  namespace.run(() => {
+    for (const key of beliefs) write(link, key, "0");
   });
 }
 

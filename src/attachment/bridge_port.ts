@@ -37,6 +37,7 @@ import {
   type Route,
   ROUTE_PROTOCOL,
 } from "../rtnetlink/route.ts";
+import { believeNobody, isOwnBridge } from "./bridge.ts";
 import { endDifferences, type WiringDifference } from "./difference.ts";
 import { findLink, orNone } from "./questions.ts";
 import { READY_TIMEOUT_MS } from "./routed_veth.ts";
@@ -82,6 +83,8 @@ export function makePort(
       peer: { name, index, mac: port.mac, mtu, namespaceFd: pod.fd },
     }),
   ]);
+  // Who says there that it is a router is a pod.
+  if (isOwnBridge(bridge)) believeNobody(pod, name);
   connectPort(route, port, bridge);
 }
 

@@ -9,6 +9,7 @@ import { Errno, isSyscallError } from "../../ffi/errno.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import { O_DIRECTORY, O_RDONLY, open, readStart } from "../../ffi/file.ts";
 import { openAt, writeFileAt } from "../../ffi/file_at.ts";
+import type { Link } from "../rtnetlink/link.ts";
 
 /** `/proc/sys/net/ipv6/conf` of a namespace, whichever one the thread is in. */
 export class Ipv6Guard implements Disposable {
@@ -101,6 +102,17 @@ const ONE = utf8("1");
 const ZERO = utf8("0");
 /** Settings of a link that are 0 where it believes no router. */
 export const BELIEFS = ["accept_ra", "accept_redirects"] as const;
+export type Belief = typeof BELIEFS[number];
+
+/** Their numbers (enum DEVCONF_*, linux/ipv6.h). */
+const NUMBERS = { accept_ra: 3, accept_redirects: 4 } as const;
+
+/** Which of them a link has on, as rtnetlink tells: to look into a pod's /proc/sys is slow for all (see pod_namespace.ts). */
+export function beliefsOf({ raw }: Link): Belief[] {
+  const conf = raw.attrs.afSpec?.inet6?.conf ?? new Uint8Array();
+  const values = new Int32Array(conf.slice().buffer);
+  return BELIEFS.filter((name) => (values[NUMBERS[name]] ?? 0) !== 0);
+}
 
 /** A setting of a link in net.ipv6.conf that is not as it must be. */
 export interface UnguardedSetting {

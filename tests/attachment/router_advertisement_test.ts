@@ -167,3 +167,58 @@ Deno.test("that the node does not forward is told of it, and not of each pod's I
     ["sysctl net.ipv6.conf.all.forwarding"],
   );
 });
+
+Deno.test("on a bridge of podnet's a pod believes no other that it is a router, on the user's it does", async () => {
+  await using lab = await createLab();
+  const node = nodeAt(lab.nodes, 0);
+  command(node.namespace, "ip link add br0 type bridge; ip link set br0 up");
+  const spec = {
+    interfaces: ["cni0", "br0"].map((bridge) => ({
+      name: `on-${bridge}`,
+      attachment: { type: "bridge", bridge, macSpoofCheck: false } as const,
+    })),
+  };
+  await using liar = await Pod.create(node, spec);
+  await using victim = await Pod.create(node, spec);
+  const linkOf = ({ namespace }: Pod, name: string) =>
+    Number(/^\d+/.exec(command(namespace, `ip -o link show ${name}`))?.[0]);
+  const learnt = () =>
+    command(victim.namespace, "ip -6 route show proto ra; ip -6 addr");
+  await eventually(() => {
+    for (const name of ["on-cni0", "on-br0"]) {
+      advertise(liar.namespace, linkOf(liar, name));
+    }
+    assertMatch(learnt(), /default via fe80::bad dev on-br0/);
+    assertMatch(learnt(), /inet6 2001:db8:bad0:/);
+  });
+  // What was sent first has come first.
+  assertEquals(learnt().includes("dev on-cni0"), false);
+  assertEquals(learnt().match(/2001:db8:bad0:/g)?.length, 1);
+  const path = "/proc/sys/net/ipv6/conf/on-cni0";
+  const beliefs = (pod: Pod) =>
+    command(
+      pod.namespace,
+      `cd ${path}; echo $(cat accept_ra accept_redirects)`,
+    ).trim();
+  assertEquals(beliefs(victim), "0 0");
+  assertEquals(await node.node.check(), []);
+  command(
+    victim.namespace,
+    `echo 2 > ${path}/accept_ra; echo 1 > ${path}/accept_redirects`,
+  );
+  assertEquals((await node.node.check()).map(({ object }) => object), [
+    "pod's sysctl net.ipv6.conf.on-cni0.accept_ra",
+    "pod's sysctl net.ipv6.conf.on-cni0.accept_redirects",
+  ]);
+  assertEquals((await node.node.repair()).remaining, []);
+  assertEquals(beliefs(victim), "0 0");
+  // Somebody may have made a router a port of it.
+  const asked = "net.ipv6.conf.on-cni0.accept_ra";
+  await using trusting = await Pod.create(node, {
+    ...spec,
+    sysctls: { [asked]: "1" },
+    unsafeSysctls: [asked],
+  });
+  assertEquals(beliefs(trusting), "1 0");
+  assertEquals(await node.node.check(), []);
+});

@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  believeNobody,
   bridgeDifferences,
   ensureBridge,
   findBridge,
@@ -17,9 +18,11 @@ import {
   configureInterface,
   interfaceDifferences,
 } from "../../attachment/extra_interface.ts";
+import { beliefsOf } from "../../attachment/ipv6_guard.ts";
 import { isDevice } from "../../attachment/node_device.ts";
 import { releasePodRules } from "../../attachment/pod_routes.ts";
 import { NetworkNamespace } from "../../namespace/network_namespace.ts";
+import { sysctlPath } from "../../namespace/sysctl.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import type { Link } from "../../rtnetlink/link.ts";
 import {
@@ -49,28 +52,28 @@ export function interfacesDifferences(
   };
   return interfaces.flatMap((own): WiringDifference[] => {
     const wanted = wantedOf(own);
-    const ofNode = nodeDifferences(context, record, own);
+    const { attachment } = own.spec;
+    const from = sourceOf(attachment);
+    const source = findBridge(route, from);
+    const ofNode = nodeDifferences(context, record, own, source);
     const link = findLink(podRoute, own.index);
     if (link !== undefined) {
       if (isPlanted(open, link, own)) {
-        const device = sourceOf(own.spec.attachment);
         return [{
           object: `pod's link ${own.spec.name}`,
-          problem: `is not the node's ${device}`,
+          problem: `is not the node's ${from}`,
           advice:
-            `somebody in the pod has put another in its place: move ${device} back to the node, or remove the sandbox by force`,
+            `somebody in the pod has put another in its place: move ${from} back to the node, or remove the sandbox by force`,
         }];
       }
       return [
         ...ofNode,
-        ...supplyDifferences(context, record, own, open),
+        ...supplyDifferences(context, record, own, source, open),
+        ...beliefDifferences(record, own, source, link, open),
         ...interfaceDifferences(podRoute, mending, link, wanted),
       ];
     }
-    const { attachment } = own.spec;
     const object = `pod's link ${own.spec.name}`;
-    const from = sourceOf(attachment);
-    const source = findBridge(route, from);
     if (attachment.type === "bridge") {
       const lost = lostBridge(own, source);
       if (lost !== undefined) return [lost];
@@ -118,13 +121,13 @@ function supplyDifferences(
   context: NodeContext,
   record: SandboxRecord,
   own: RecordedInterface,
+  bridge: Link | undefined,
   open: () => NetworkNamespace,
 ): WiringDifference[] {
   const { route } = context.sockets;
   const port = recordedPort(context, record, own);
   if (isSupplied(own) || port === undefined) return [];
   const found = findPort(route, port);
-  const bridge = findBridge(route, sourceOf(own.spec.attachment));
   // Until it is a port that works, nothing can be claimed by it.
   if (!found?.up || !bridge || found.master !== bridge.index) return [];
   return [{
@@ -139,6 +142,31 @@ function supplyDifferences(
       configureInterface(inside, wantedOf(got));
     },
   }];
+}
+
+/** On a bridge of podnet's a pod believes no router, unless its spec has asked for that. */
+function beliefDifferences(
+  { spec: { sysctls } }: SandboxRecord,
+  { spec: { name, attachment } }: RecordedInterface,
+  bridge: Link | undefined,
+  link: Link,
+  open: () => NetworkNamespace,
+): WiringDifference[] {
+  if (attachment.type !== "bridge" || !bridge || !isOwnBridge(bridge)) {
+    return [];
+  }
+  const asked = Object.keys(sysctls).map(sysctlPath);
+  const pathOf = (key: string) => sysctlPath(`net/ipv6/conf/${name}/${key}`);
+  return beliefsOf(link).filter((key) => !asked.includes(pathOf(key)))
+    .map((key) => ({
+      object: `pod's sysctl net.ipv6.conf.${name}.${key}`,
+      problem: "is on",
+      does: "switches it off",
+      mend: () => {
+        using pod = open();
+        believeNobody(pod, name, [key]);
+      },
+    }));
 }
 
 /** Writes the record anew, with the interface as it is then. */
@@ -159,6 +187,7 @@ function nodeDifferences(
   context: NodeContext,
   record: SandboxRecord,
   own: RecordedInterface,
+  bridge: Link | undefined,
 ): WiringDifference[] {
   const { sockets: { route } } = context;
   const { attachment } = own.spec;
@@ -167,7 +196,6 @@ function nodeDifferences(
   const found = findPort(route, port);
   // The other end is gone, too, which is told of.
   if (found === undefined) return [];
-  const bridge = findBridge(route, attachment.bridge);
   const lost = lostBridge(own, bridge);
   if (lost !== undefined) return [lost];
   const site = bridgeSite(context);
