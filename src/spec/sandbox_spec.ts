@@ -167,7 +167,7 @@ export interface BridgeAttachment {
    */
   readonly hairpin?: boolean;
   /**
-   * Whether the pod does not reach other isolated pods of the bridge.
+   * Whether the bridge takes nothing from the pod to other isolated pods. A node that is a router there does.
    * @default false
    */
   readonly isolated?: boolean;

@@ -155,6 +155,28 @@ Deno.test("hairpin, isolation and the check of MACs are each as they were asked 
   );
 });
 
+Deno.test("by the node as their router isolated pods reach each other, when both go that way", async () => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  const isolated = (number: number) => ({
+    attachment: { type: "none" } as const,
+    interfaces: [{ ...port(number, { isolated: true }), defaultRoute: true }],
+  });
+  await using one = await Pod.create(host, isolated(11));
+  await using two = await Pod.create(host, isolated(12));
+  const [from, to] = [portAddress(11)(4), portAddress(12)(4)];
+  for (const [pod, other] of [[one, to], [two, from]] as const) {
+    command(
+      pod.namespace,
+      `for link in all net1; do
+         echo 0 > /proc/sys/net/ipv4/conf/$link/accept_redirects
+       done
+       ip route add ${other} via ${bridgeAddress(4)}`,
+    );
+  }
+  assertEquals(seen(one.namespace, two.namespace, to), [from, from]);
+});
+
 Deno.test("who sends with another's MAC gets nothing of its, though nobody checks", async () => {
   await using lab = await createLab();
   const host = nodeAt(lab.nodes, 0);
