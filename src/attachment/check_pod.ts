@@ -78,7 +78,7 @@ export function podDifferences(
       }
       return Connection.open(NETLINK_ROUTE);
     });
-    if (!link.defaultRoute) releasePodRules(route, link.podIndex);
+    if (link.ownTable) releasePodRules(route, link.podIndex);
     reattachPod(route, link, claimed);
     finishLink(hostRoute, route, link, claimed);
   };

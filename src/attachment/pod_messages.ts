@@ -277,15 +277,15 @@ export function routeBatch(
   end: PodRouting,
   claimed: readonly ClaimedAddress[],
 ): EncodedBatch<number> {
-  const { podIndex, defaultRoute, routes } = end;
-  return defaultRoute && routes.length === 0
+  const { podIndex, defaultRoute, ownTable, routes } = end;
+  return defaultRoute && !ownTable && routes.length === 0
     ? ROUTES.with([podIndex, ...addressFields(claimed)])
     : encodeBatch(new ByteWriter(), routing(end, claimed));
 }
 
 const ROUTES = new Template(([podIndex, ...addresses]: PodFields) =>
   routing(
-    { podIndex, defaultRoute: true, routes: [] },
+    { podIndex, defaultRoute: true, ownTable: false, routes: [] },
     addressesOf(addresses),
   )
 );

@@ -1,8 +1,9 @@
 /**
  * The routes of a pod over one of its interfaces.
  *
- * An interface without the pod's default routes must still answer from its own addresses by itself, since nobody else
- * takes them: a rule leads what comes from them to a routing table that has the interface's number.
+ * What comes from an interface's own addresses must leave by it, since nobody else takes them. So an interface without the
+ * pod's default routes, or beside others to whose networks the main table leads by them, has a routing table of its own,
+ * with the interface's number, and a rule leads there.
  *
  * @module
  */
@@ -54,24 +55,27 @@ export interface PodRouting {
   readonly podIndex: number;
   /** Whether the pod's default routes are. */
   readonly defaultRoute: boolean;
+  /** Whether what comes from its addresses looks up a table of its own: always without the default routes. */
+  readonly ownTable: boolean;
   /** Other networks, all by way of the gateway of their family. */
   readonly routes: readonly Cidr[];
 }
 
 /** The routes of a routed interface. */
 export function routedRoutes(
-  { podIndex: index, defaultRoute, routes }: PodRouting,
+  { podIndex: index, defaultRoute, ownTable, routes }: PodRouting,
   claimed: readonly ClaimedAddress[],
 ): PodRoutes {
+  const tables = [
+    ...defaultRoute ? [RT_TABLE_MAIN] : [],
+    ...ownTable ? [index] : [],
+  ];
   return {
     index,
     routes: claimed.flatMap(({ address: { family }, gateway }): PodRoute[] => [
-      {
-        destination: "default",
-        family,
-        gateway,
-        table: defaultRoute ? RT_TABLE_MAIN : index,
-      },
+      ...tables.map((table) =>
+        ({ destination: "default", family, gateway, table }) as const
+      ),
       ...routes.filter((network) => network.family === family).map(
         (destination) => ({
           destination,
@@ -81,7 +85,7 @@ export function routedRoutes(
         }),
       ),
     ]),
-    sources: defaultRoute ? [] : claimed.map(({ address }) => address),
+    sources: ownTable ? claimed.map(({ address }) => address) : [],
   };
 }
 

@@ -106,6 +106,7 @@ function linkOf(number: number): PodLink {
     mtu: 1500,
     ipv6: true,
     defaultRoute: true,
+    ownTable: false,
     routes: [],
   };
 }

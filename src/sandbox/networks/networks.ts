@@ -21,7 +21,6 @@ import {
   type NormalisedNetworkAttachment,
   parseNetworkAttachment,
 } from "../../spec/network_attachment.ts";
-import { isAlive } from "../node/alive.ts";
 import type { NodeContext } from "../node/context.ts";
 import { attachmentOf, type SandboxAttachment } from "../pod/description.ts";
 import {
@@ -37,6 +36,8 @@ import {
   hostOf,
   targetOf,
 } from "./network_plugins.ts";
+import { openPod } from "../pod/interfaces.ts";
+import { giveOwnTable } from "../pod/own_table.ts";
 import type { SandboxRecord } from "../records/records.ts";
 import { type DetachOptions, release } from "./release_networks.ts";
 
@@ -238,12 +239,14 @@ async function makeRoom(
       "leave it: on the host network the pod has the node's own network, which podnet does not change",
     );
   }
-  if (!isAlive(context, record)) {
+  using pod = openPod(context, record);
+  if (pod === undefined) {
     throw new SandboxError("InvalidNamespace", {
       path: state.pinPath(id),
       reason: "it is gone: create the sandbox again",
     });
   }
+  giveOwnTable(context, record, pod.podRoute);
   return { record, isMade: NetworkNotes.prepare(state, id) };
 }
 

@@ -362,6 +362,7 @@ function buildIn(
     ipv6: hasIpv6(context.ipv6, mtu),
     prepared: warm?.prepared,
     defaultRoute: spec.defaultRoute,
+    ownTable: !spec.defaultRoute,
     routes: networksOf(spec),
     bandwidth: spec.bandwidth,
   };

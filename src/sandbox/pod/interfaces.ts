@@ -25,6 +25,7 @@ import {
   release,
   withDevice,
 } from "./make_interface.ts";
+import { giveOwnTable } from "./own_table.ts";
 import { macOf } from "./recorded_interface.ts";
 import type { RecordedInterface, SandboxRecord } from "../records/records.ts";
 import type { RemoveOptions } from "./remove.ts";
@@ -71,6 +72,7 @@ export function attachInterface(
     interfaces: [...record.interfaces, own],
   });
   const note = (own: RecordedInterface) => state.writeSandbox(withOwn(own));
+  giveOwnTable(context, record, pod.podRoute);
   // What is about to be moved must be found by the record.
   note(own);
   undo.push(() => state.writeSandbox(record));

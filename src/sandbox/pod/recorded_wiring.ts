@@ -9,6 +9,7 @@ import { Cidr } from "../../net/cidr.ts";
 import { MacAddress } from "../../net/mac.ts";
 import type { NodeContext } from "../node/context.ts";
 import { linkAlias } from "../records/identity.ts";
+import { hasNetworks } from "../records/network_notes.ts";
 import { addressesOf, type SandboxRecord } from "../records/records.ts";
 import type { NormalisedSpec } from "../../spec/sandbox_spec.ts";
 
@@ -19,9 +20,10 @@ export type LinkedRecord =
 
 /** The link that it tells of. */
 export function recordedLink(
-  { settings, ipv6 }: NodeContext,
-  { id, spec, mtu, link, bandwidth }: LinkedRecord,
+  { settings, ipv6, state }: NodeContext,
+  record: LinkedRecord,
 ): PodLink {
+  const { id, spec, mtu, link, bandwidth } = record;
   const { hostInterface, hostIndex, podIndex, mac } = link;
   return {
     hostInterface,
@@ -34,6 +36,8 @@ export function recordedLink(
     ipv6: hasIpv6(ipv6, mtu),
     prepared: undefined,
     defaultRoute: spec.defaultRoute,
+    ownTable: !spec.defaultRoute || record.interfaces.length > 0 ||
+      hasNetworks(state, id),
     routes: networksOf(spec),
     bandwidth,
   };

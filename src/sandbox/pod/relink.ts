@@ -37,9 +37,7 @@ export function relink(context: NodeContext, id: string): void {
   if (record?.link === undefined) return;
   using pod = NetworkNamespace.open(state.pinPath(id));
   using podRoute = routeOf(() => NetworkNamespace.open(state.pinPath(id)));
-  if (!record.spec.defaultRoute) {
-    releasePodRules(podRoute, record.link.podIndex);
-  }
+  releasePodRules(podRoute, record.link.podIndex);
   const { name: hostInterface, index: hostIndex } = newHostLink();
   if (record.bandwidth?.egress !== undefined) {
     removeShaper(

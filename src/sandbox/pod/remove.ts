@@ -392,9 +392,9 @@ export function dropNamespace(
 /** Takes away what would stay in a namespace of somebody else's when the link is gone. */
 export function leaveNamespace(
   { state }: NodeContext,
-  { id, netnsId, spec, link }: SandboxRecord,
+  { id, netnsId, link }: SandboxRecord,
 ): void {
-  if (spec.defaultRoute || link === undefined) return;
+  if (link === undefined) return;
   try {
     using namespace = NetworkNamespace.open(state.pinPath(id));
     if (namespace.id !== netnsId) return;

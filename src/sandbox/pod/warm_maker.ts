@@ -123,6 +123,7 @@ function prepare(
     ipv6: hasIpv6(ipv6, mtu),
     prepared: undefined,
     defaultRoute: true,
+    ownTable: false,
     routes: [],
     bandwidth: undefined,
   };

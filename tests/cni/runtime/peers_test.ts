@@ -9,7 +9,8 @@ import { CniPluginError } from "../../../src/cni/runtime/mod.ts";
 import { NetworkNamespace } from "../../../src/namespace/network_namespace.ts";
 import { ask, FAMILIES, serve, TRANSPORTS } from "../../support/ask.ts";
 import { command } from "../../support/command.ts";
-import { nodeAddress, outsideAddress } from "../../support/pods.ts";
+import { until } from "../../support/patience.ts";
+import { nodeAddress, outsideAddress, Pod } from "../../support/pods.ts";
 import { Site } from "./site.ts";
 
 /** A bridge with a subnet of each family. */
@@ -167,6 +168,32 @@ Deno.test("CHECK of Debian's plugins notices what somebody took away", async () 
   command(pod, "ip link del lan");
   await sandbox.remove();
   assertEquals(leftovers(site), []);
+});
+
+Deno.test("host ports are for the node of a plugin's bridge, too", async () => {
+  await using site = await Site.create();
+  const ports = TRANSPORTS.map((protocol) => ({
+    protocol,
+    hostPort: 8080,
+    containerPort: 80,
+  }));
+  await using pod = await Pod.create(site.host, { ports });
+  await pod.sandbox.attach(site.network([
+    { ...bridge(site), isGateway: true, isDefaultGateway: false },
+  ]));
+  await until(() =>
+    !site.sh("ip -o address show dev cni-test").includes("tentative")
+  );
+  for (const family of FAMILIES) {
+    const address = family === 4 ? "10.88.0.1" : "fd00:88::1";
+    for (const transport of TRANSPORTS) {
+      using server = pod.serve(transport, family, 80);
+      const to = { address, port: 8080 };
+      const outcome = ask(transport, site.host.namespace, to, [server]);
+      assert(typeof outcome === "object", `${transport} ${family}: ${outcome}`);
+    }
+  }
+  assertEquals(await site.node.check(), []);
 });
 
 Deno.test("two networks, and one of them twice, make an interface each", async () => {
