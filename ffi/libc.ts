@@ -68,6 +68,10 @@ export const FUNCTIONS = {
   clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
   // uid_t geteuid(void);
   geteuid: { parameters: [], result: "u32" },
+  // pid_t getpgrp(void);
+  getpgrp: { parameters: [], result: "i32" },
+  // int kill(pid_t process, int signal);
+  kill: { parameters: ["i32", "i32"], result: "i32" },
   // int unshare(int flags);
   unshare: { parameters: ["i32"], result: "i32" },
   // int setns(int fd, int type);
@@ -183,6 +187,8 @@ const opened: { -readonly [N in FunctionName]: Functions[N] | undefined } = {
   ioctl: undefined,
   clock_gettime: undefined,
   geteuid: undefined,
+  getpgrp: undefined,
+  kill: undefined,
   unshare: undefined,
   setns: undefined,
   mount: undefined,
@@ -243,6 +249,8 @@ const TABLE: Omit<Libc, "errno"> = {
   clock_gettime: (a, b) =>
     opened.clock_gettime?.(a, b) ?? first("clock_gettime")(a, b),
   geteuid: () => opened.geteuid?.() ?? first("geteuid")(),
+  getpgrp: () => opened.getpgrp?.() ?? first("getpgrp")(),
+  kill: (a, b) => opened.kill?.(a, b) ?? first("kill")(a, b),
   unshare: (a) => opened.unshare?.(a) ?? first("unshare")(a),
   setns: (a, b) => opened.setns?.(a, b) ?? first("setns")(a, b),
   mount: (a, b, c, d, e) =>

@@ -3,7 +3,7 @@
  * @module
  */
 import { fromCString, utf8 } from "./buffer.ts";
-import { check } from "./errno.ts";
+import { check, Errno } from "./errno.ts";
 import { readTextFile } from "./file.ts";
 import { libc } from "./libc.ts";
 
@@ -11,6 +11,25 @@ import { libc } from "./libc.ts";
 export function geteuid(): number {
   return libc().geteuid();
 }
+
+/** The process group that this process, and what it starts, belongs to. */
+export function processGroup(): number {
+  return libc().getpgrp();
+}
+
+/**
+ * Ends another process, by SIGKILL. One that has ended is no error.
+ *
+ * @throws {SyscallError} EPERM
+ */
+export function killProcess(pid: number): void {
+  const c = libc();
+  const result = c.kill(pid, SIGKILL);
+  const errno = c.errno[0];
+  if (result < 0 && errno !== Errno.ESRCH) check("kill", result, errno);
+}
+
+const SIGKILL = 9;
 
 /**
  * The host name of the process's UTS namespace (proc_sys_kernel(5)).

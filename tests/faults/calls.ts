@@ -24,6 +24,7 @@ const LEAVES_NOTHING: ReadonlySet<string> = new Set([
   "ioctl",
   "clock_gettime",
   "geteuid",
+  "getpgrp",
   "unshare",
   "setns",
   "socket",

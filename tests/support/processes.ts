@@ -20,6 +20,12 @@ function isMarked(pid: number, mark: string): boolean {
   return environment?.split("\0").includes(mark) ?? false;
 }
 
+/** Whether a process is there and has not ended: one that nobody has waited for yet has no environment any more. */
+export function isAtWork(pid: number): boolean {
+  return (ifPresent(() => Deno.readTextFileSync(`/proc/${pid}/environ`)) ?? "")
+    .length > 0;
+}
+
 /**
  * Kills all that share the network or the mounts of a process, save itself, or that have a variable in their environment,
  * and waits until they are gone. A test that ends well has ended them before; what one leaves that fails would be told as a

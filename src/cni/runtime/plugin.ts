@@ -92,6 +92,7 @@ export async function runPlugin(
     ended = await execute({
       path,
       env: variables(run.command, run.container, host.pluginDirs),
+      container: run.container,
       stdin: JSON.stringify(run.input),
       timeoutMs: host.timeoutMs,
       namespace: host.namespace,

@@ -4,8 +4,11 @@
  */
 
 import { Errno } from "../../../ffi/errno.ts";
+import { processGroup } from "../../../ffi/process.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { spawn } from "../../namespace/pod_io.ts";
+import type { ContainerInterface } from "./command.ts";
+import { endWorkers } from "./workers.ts";
 
 /** A program and what it is given. */
 export interface Program {
@@ -13,6 +16,8 @@ export interface Program {
   readonly path: string;
   /** Added to this process's own environment. */
   readonly env: Readonly<Record<string, string>>;
+  /** What it works for, if its environment tells. */
+  readonly container: Pick<ContainerInterface, "containerId" | "ifName">;
   /** What it can read. */
   readonly stdin: string;
   /** When it is killed, in milliseconds. */
@@ -47,7 +52,7 @@ const BUSY_WAIT_MS = 200;
 /**
  * Runs a program to its end. Needs `--allow-run`.
  *
- * Only the program itself is killed, not what it has started.
+ * When it is killed, whoever does it, what it had started is killed, too, but for daemons.
  *
  * @throws {Deno.errors.NotFound} without the file, or the interpreter that its first line names
  * @throws {Deno.errors.PermissionDenied} when it may not be executed
@@ -74,8 +79,11 @@ export async function execute(program: Program): Promise<Ended> {
   const input = child.stdin.getWriter();
   const fed = feed(input, program.stdin);
   const timer = setTimeout(() => kill("timeout"), program.timeoutMs);
-  const { code } = await child.status;
+  const { code, signal } = await child.status;
   clearTimeout(timer);
+  if (signal !== null && program.container.containerId !== "") {
+    await endWorkers({ ...program.container, group: processGroup() });
+  }
   await Promise.all([stdout.finish(), stderr.finish()]);
   await input.abort().catch(() => {});
   await fed;

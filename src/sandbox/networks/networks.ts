@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { processGroup } from "../../../ffi/process.ts";
 import type { CachedAttachment } from "../../cni/model/cache.ts";
 import type { ResultCache } from "../../cni/runtime/result_cache.ts";
 import {
@@ -271,6 +272,7 @@ function noteOf(
     pluginDirs,
     cacheDir,
     timeoutMs,
+    group: processGroup(),
   };
 }
 

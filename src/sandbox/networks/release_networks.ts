@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { processGroup } from "../../../ffi/process.ts";
 import { deleteNetwork } from "../../cni/runtime/chain.ts";
+import { END_TIMEOUT_MS, endWorkers } from "../../cni/runtime/workers.ts";
 import { CniError } from "../../cni/model/error.ts";
-import { isSandboxError } from "../../errors.ts";
+import { isSandboxError, SandboxError } from "../../errors.ts";
 import { isAlive } from "../node/alive.ts";
 import type { NodeContext } from "../node/context.ts";
 import {
@@ -119,8 +121,9 @@ export async function release(
   const list = asItWas(note.config);
   const target = targetOf(note, liveNetns(context, id));
   const result = note.result === undefined ? undefined : readJson(note.result);
+  if (note.state !== "ready") await endEarlier(note, force);
   // From here on it may be half gone.
-  if (note.state === "ready") notes.put({ ...note, state: "unfinished" });
+  notes.put({ ...note, state: "unfinished", group: processGroup() });
   let failures: unknown[] = [];
   // A note that is damaged has no plugins to run.
   if (list !== undefined) {
@@ -138,6 +141,19 @@ export async function release(
   // What stays in the cache is what the next garbage collection of the network deletes.
   if (failures.length === 0) cache.remove(cached(context, id, note));
   notes.delete(note.name);
+}
+
+/** What was cut short may be at work still: nothing of an attachment runs beside its DEL. */
+async function endEarlier(
+  { containerId, name, group }: NetworkNote,
+  force: boolean,
+): Promise<void> {
+  if (group === undefined) return;
+  if (await endWorkers({ containerId, ifName: name, group }) || force) return;
+  throw new SandboxError("Timeout", {
+    operation: `waiting for plugins that were killed at attachment ${name}`,
+    timeoutMs: END_TIMEOUT_MS,
+  });
 }
 
 /** Empty when it is gone: plugins take the path of anything else for a mistake. */

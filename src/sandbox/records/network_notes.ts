@@ -73,6 +73,8 @@ const noteSchema = late(() =>
     pluginDirs: v.pipe(v.array(absolutePath), v.readonly()),
     cacheDir: absolutePath,
     timeoutMs: milliseconds,
+    /** The process group of who ran its plugins last. Notes of earlier versions do not have it. */
+    group: v.exactOptional(v.pipe(v.number(), v.integer(), v.minValue(0))),
     /** The last plugin's, as it came, once there is one. */
     result: v.exactOptional(jsonText),
     /** The result, read. */

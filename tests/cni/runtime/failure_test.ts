@@ -4,6 +4,7 @@ import { isSandboxError, type JsonObject, type Sandbox } from "../../../mod.ts";
 import { CniPluginError } from "../../../src/cni/runtime/mod.ts";
 import { NetworkNamespace } from "../../../src/namespace/network_namespace.ts";
 import { command } from "../../support/command.ts";
+import { isAtWork } from "../../support/processes.ts";
 import { type Script, Site, told } from "./site.ts";
 import { eventually, PATIENCE_MS } from "../../support/patience.ts";
 
@@ -124,10 +125,16 @@ const failures: readonly {
     reported: "it took longer than 1000 ms, and was killed",
   },
   {
-    name: "hangs in a child of its own, which is not killed",
+    name: "hangs in a child of its own, which is killed with it",
     does: "sleep 1000 & echo $! > $CHILD; wait",
     reason: "timeout",
     reported: "it took longer than 1000 ms, and was killed",
+  },
+  {
+    name: "is killed by a signal, and its child with it",
+    does: "sleep 1000 & echo $! > $CHILD; kill -KILL $$",
+    reason: "silent",
+    reported: "it failed with exit code 137, without saying why",
   },
 ];
 
@@ -140,7 +147,12 @@ Deno.test("a plugin in the middle fails: all are deleted in reverse, and the err
       const script = does.replace("$CHILD", child);
       const limits = reason === "timeout" ? [1000] : [];
       const error = await failing(site, sandbox, { ADD: script }, ...limits);
-      if (does !== script) Deno.kill(Number(Deno.readTextFileSync(child)));
+      if (does !== script) {
+        const pid = Number(Deno.readTextFileSync(child));
+        const isLeft = isAtWork(pid);
+        if (isLeft) Deno.kill(pid);
+        assert(!isLeft, "the child is at work still");
+      }
       const said = site.said();
       const got = told(error);
       // How an address is no address is not this test's matter.
