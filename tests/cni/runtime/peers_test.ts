@@ -5,6 +5,7 @@ import {
   assertRejects,
   assertStringIncludes,
 } from "@std/assert";
+import type { JsonObject } from "../../../mod.ts";
 import { CniPluginError } from "../../../src/cni/runtime/mod.ts";
 import { NetworkNamespace } from "../../../src/namespace/network_namespace.ts";
 import { ask, FAMILIES, serve, TRANSPORTS } from "../../support/ask.ts";
@@ -168,6 +169,30 @@ Deno.test("CHECK of Debian's plugins notices what somebody took away", async () 
   command(pod, "ip link del lan");
   await sandbox.remove();
   assertEquals(leftovers(site), []);
+});
+
+Deno.test("CHECK fails for some of Debian's plugins although nothing is missing, as docs/cni-runtime.md says", async () => {
+  await using site = await Site.create();
+  await using sandbox = await site.pod("web");
+  const lan = { ...bridge(site), isDefaultGateway: false, isGateway: true };
+  const check = async (more: JsonObject, list: JsonObject = {}) => {
+    const network = site.network([{ ...lan, ipMasq: false }, more], list);
+    const { name } = await sandbox.attach(network);
+    try {
+      await sandbox.checkAttachment(name);
+    } finally {
+      await sandbox.detach(name);
+    }
+  };
+  const moved = await assertRejects(
+    () => check({ type: "sbr" }),
+    CniPluginError,
+  );
+  assertStringIncludes(moved.message, "bridge of network net, CHECK: Failed");
+  const bandwidth = { type: "bandwidth", capabilities: { bandwidth: true } };
+  const panic = await assertRejects(() => check(bandwidth), CniPluginError);
+  assertStringIncludes(panic.message, "panic");
+  await check({ type: "sbr" }, { disableCheck: true });
 });
 
 Deno.test("host ports are for the node of a plugin's bridge, too", async () => {
