@@ -92,6 +92,11 @@ export interface PortOwner {
    * @default false
    */
   readonly hostNetwork?: boolean;
+  /**
+   * Its addresses on other networks, from which it may ask for its own ports, too. No two are the same.
+   * @default none
+   */
+  readonly further?: readonly IpAddress[];
 }
 
 /** The key of a mapping in the sets of its kind. */
@@ -133,11 +138,19 @@ function addPort(
   }
 }
 
-/** The element that makes replies of a pod to itself come back through the node. */
-export function hairpinElement(pod: IpAddress, owner: string): Placed {
+/**
+ * The element that makes replies of a pod to itself come back through the node.
+ *
+ * @param from the address from which it asks
+ */
+export function hairpinElement(
+  pod: IpAddress,
+  owner: string,
+  from: IpAddress = pod,
+): Placed {
   const { bytes, family } = pod;
   const key = smallBytes(2 * bytes.length);
-  put(key, 0, bytes);
+  put(key, 0, from.bytes);
   put(key, bytes.length, bytes);
   return place(SETS[family].hairpin, key, undefined, owner);
 }
@@ -147,7 +160,7 @@ export function hairpinOf(
   { set, element: { key } }: Placed,
 ): IpAddress | undefined {
   return set === SETS[4].hairpin || set === SETS[6].hairpin
-    ? IpAddress.fromBytes(key.subarray(0, key.length / 2))
+    ? IpAddress.fromBytes(key.subarray(key.length / 2))
     : undefined;
 }
 
@@ -172,9 +185,28 @@ export function elementsOf(
     for (const address of owner.addresses) {
       placed.push(hairpinElement(address, owner.id));
     }
+    if (owner.further !== undefined) addFurther(placed, owner, owner.further);
   }
   addPorts(placed, mappings, owner);
   return placed;
+}
+
+/** Of a pod that has no others: those that let it ask from these addresses. */
+export function furtherElements(owner: PortOwner): Placed[] {
+  const placed: Placed[] = [];
+  addFurther(placed, owner, owner.further ?? []);
+  return placed;
+}
+
+function addFurther(
+  placed: Placed[],
+  { id, addresses }: PortOwner,
+  further: readonly IpAddress[],
+): void {
+  for (const from of further) {
+    const pod = ofFamily(addresses, from.family);
+    if (pod !== undefined) placed.push(hairpinElement(pod, id, from));
+  }
 }
 
 /** The elements of a pod's host ports; on the node's own network they claim the ports, and nothing is translated. */

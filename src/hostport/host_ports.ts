@@ -22,6 +22,7 @@ import {
 import {
   bySet,
   elementsOf,
+  furtherElements,
   type Placed,
   type PortOwner,
   portsOf,
@@ -82,6 +83,17 @@ export function claimHostPorts(
   });
 }
 
+/** Claims that a pod may reach itself from its further addresses, as far as that is not there. */
+export function claimFurther(
+  sockets: HostPortSockets,
+  owner: PortOwner,
+  asked: ConflictOptions,
+): void {
+  const wanted = furtherElements(owner);
+  if (wanted.length === 0) return;
+  inTurn(sockets, () => claimByAsking(sockets, owner, [], wanted, asked));
+}
+
 /** Asked for at most once in a claim. */
 function once<T>(ask: () => T): () => T {
   let answer: { readonly value: T } | undefined;
@@ -94,7 +106,7 @@ function claimByAsking(
   owner: PortOwner,
   mappings: readonly HostPort[],
   wanted: readonly Placed[],
-  options: ClaimOptions,
+  options: ConflictOptions,
 ): void {
   retryOnNewGeneration((generation) => {
     for (const mapping of mappings) {
@@ -149,16 +161,34 @@ export function releaseHostPorts(
     const placed = withHairpin
       ? elementsOf(mappings, owner)
       : portsOf(mappings, owner);
-    const change = { add: undefined, delete: placed, isAll: false };
-    if (memory?.tryCommit(nft, change)) return;
-    deleteOwned(
-      nft,
-      placed,
-      (found) => found?.comment === owner.id,
-      (generation, gone) =>
-        memory?.committed(generation, { ...change, delete: gone }),
-    );
+    releasePlaced(sockets, owner, placed);
   });
+}
+
+/** The other way: `owner` has further addresses that it has no more. */
+export function releaseFurther(
+  sockets: HostPortSockets,
+  owner: PortOwner,
+): void {
+  const placed = furtherElements(owner);
+  if (placed.length === 0) return;
+  inTurn(sockets, () => releasePlaced(sockets, owner, placed));
+}
+
+function releasePlaced(
+  { nft, memory }: HostPortSockets,
+  owner: PortOwner,
+  placed: readonly Placed[],
+): void {
+  const change = { add: undefined, delete: placed, isAll: false };
+  if (memory?.tryCommit(nft, change)) return;
+  deleteOwned(
+    nft,
+    placed,
+    (found) => found?.comment === owner.id,
+    (generation, gone) =>
+      memory?.committed(generation, { ...change, delete: gone }),
+  );
 }
 
 /**

@@ -17,7 +17,13 @@ import {
 } from "../support/ask.ts";
 import { bridgeAddress, port } from "../support/bridged.ts";
 import { command } from "../support/command.ts";
-import { type byFamily, nodeAddress, nodeAt, Pod } from "../support/pods.ts";
+import {
+  type byFamily,
+  gatewayAddress,
+  nodeAddress,
+  nodeAt,
+  Pod,
+} from "../support/pods.ts";
 
 const PORTS = TRANSPORTS.map((protocol) => ({
   protocol,
@@ -114,6 +120,65 @@ Deno.test("a pod on a bridge has its own address, and its host ports, for the br
       ),
     );
   }
+});
+
+Deno.test("a pod reaches itself by each address of the node, wherever its way there leads", async (t) => {
+  await using lab = await createLab();
+  const host = nodeAt(lab.nodes, 0);
+  const hairpins = () =>
+    command(
+      host.namespace,
+      "for f in 4 6; do nft list set inet podnet hairpin$f; done",
+    );
+  const assertReaches = async (pod: Pod, ways: typeof bridgeAddress[]) => {
+    for (const at of ways) {
+      for (const family of FAMILIES) {
+        const to = { address: at(family), port: 8080 };
+        for (const transport of TRANSPORTS) {
+          using server: Server = pod.serve(transport, family, 80);
+          assertEquals(ask(transport, pod.namespace, to, [server]), {
+            server: pod.name,
+            client: gatewayAddress(family),
+            at: `${family === 4 ? pod.address(4) : `[${pod.address(6)}]`}:80`,
+          });
+        }
+      }
+    }
+    assertEquals(await host.node.check(), []);
+    assertEquals(await host.node.collectGarbage(), []);
+  };
+  await t.step("from the beginning", async () => {
+    await using pod = await Pod.create(host, {
+      ports: PORTS,
+      defaultRoute: false,
+      interfaces: [{ ...port(11, { masquerade: true }), defaultRoute: true }],
+    });
+    const ways = [bridgeAddress, nodeAddress];
+    await assertReaches(pod, ways);
+    const whole = hairpins();
+    command(host.namespace, "nft flush set inet podnet hairpin6");
+    assertEquals((await host.node.check()).length, 2);
+    assertEquals((await host.node.repair()).remaining, []);
+    assertEquals(hairpins(), whole);
+    await assertReaches(pod, ways);
+  });
+  await t.step("attached live, and off again", async () => {
+    await using pod = await Pod.create(host, { ports: PORTS });
+    const before = hairpins();
+    for (const _ of [1, 2]) {
+      await pod.sandbox.attach(port(11));
+      await assertReaches(pod, [bridgeAddress, nodeAddress]);
+      // The same again changes nothing.
+      const attached = hairpins();
+      await pod.sandbox.attach(port(11));
+      assertEquals(hairpins(), attached);
+      await pod.sandbox.detach("net1");
+      assertEquals(hairpins(), before);
+      await assertReaches(pod, [nodeAddress]);
+    }
+    await pod.sandbox.attach(port(11));
+  });
+  assertEquals(/elements/.test(hairpins()), false);
 });
 
 Deno.test("repair() puts back what leads a pod's own answers to its own link", async () => {

@@ -33,6 +33,7 @@ import {
   wantedBridge,
 } from "../node/bridges.ts";
 import type { NodeContext } from "../node/context.ts";
+import { claimFurtherAddresses } from "./live_ports.ts";
 import { linkOf, make, withDevice } from "./make_interface.ts";
 import { deviceOf, sourceOf, wantedOf } from "./recorded_interface.ts";
 import type { RecordedInterface, SandboxRecord } from "../records/records.ts";
@@ -100,6 +101,7 @@ export function interfacesDifferences(
         note(noted);
         const pod = { namespace, podRoute: inside };
         make(context, record, pod, noted, link, note, path);
+        claimChosen(context, record);
       },
     }];
   });
@@ -140,6 +142,7 @@ function supplyDifferences(
       using inside = routeOf(open);
       releasePodRules(inside, own.index);
       configureInterface(inside, wantedOf(got));
+      claimChosen(context, record);
     },
   }];
 }
@@ -167,6 +170,12 @@ function beliefDifferences(
         believeNobody(pod, name, [key]);
       },
     }));
+}
+
+/** It may have other addresses than when the table was compared. */
+function claimChosen(context: NodeContext, { id }: SandboxRecord): void {
+  const now = context.state.readSandbox(id);
+  if (now !== undefined) claimFurtherAddresses(context, now);
 }
 
 /** Writes the record anew, with the interface as it is then. */

@@ -19,6 +19,10 @@ import type { NodeContext } from "../node/context.ts";
 import { newIndex, newPort } from "../records/identity.ts";
 import { interfacesDifferences } from "./interface_check.ts";
 import {
+  claimFurtherAddresses,
+  releaseFurtherAddresses,
+} from "./live_ports.ts";
+import {
   linkOf,
   make,
   type OpenPod,
@@ -129,7 +133,9 @@ export function attachToSandbox(
   if (
     same !== undefined && JSON.stringify(same.spec) === JSON.stringify(free)
   ) {
-    return mendInterface(context, record, free.name);
+    const mended = mendInterface(context, record, free.name);
+    claimFurtherAddresses(context, mended);
+    return mended;
   }
   const others = record.interfaces.map(({ spec }) => spec);
   const { interfaceName: name } = record.spec;
@@ -155,7 +161,9 @@ export function attachToSandbox(
         reason: "it is gone: create the sandbox again",
       });
     }
-    return attachInterface(context, record, spec, pod, undo, "");
+    const attached = attachInterface(context, record, spec, pod, undo, "");
+    claimFurtherAddresses(context, attached);
+    return attached;
   } catch (error) {
     throw undo.rollBack(error);
   }
@@ -207,6 +215,7 @@ export function detachInterface(
     ...record,
     interfaces: record.interfaces.filter((other) => other !== own),
   };
+  releaseFurtherAddresses(context, record, changed);
   // The note goes last, for what it does not name would be lost.
   context.state.writeSandbox(changed);
   return changed;

@@ -10,8 +10,10 @@ import {
 import { elementsOf, type PortOwner } from "../../hostport/elements.ts";
 import { earlierFlows, endedFlows } from "../../hostport/flows.ts";
 import {
+  claimFurther,
   claimHostPorts,
   type ClaimOptions,
+  releaseFurther,
   releaseHostPorts,
 } from "../../hostport/host_ports.ts";
 import {
@@ -231,6 +233,28 @@ function claim(
     hostPorts(record, ports),
     asks(context, false),
   );
+}
+
+/** A sandbox that lives has got an interface: it may reach itself from there. */
+export function claimFurtherAddresses(
+  context: NodeContext,
+  record: SandboxRecord,
+): void {
+  claimFurther(context.sockets, portOwner(record), asks(context, false));
+}
+
+/** It has one less than before. */
+export function releaseFurtherAddresses(
+  { sockets }: NodeContext,
+  before: SandboxRecord,
+  after: SandboxRecord,
+): void {
+  const owner = portOwner(before);
+  const { further: kept = [] } = portOwner(after);
+  const further = owner.further?.filter((address) =>
+    !kept.some((other) => other.equals(address))
+  );
+  releaseFurther(sockets, { ...owner, further: further ?? [] });
 }
 
 /** Returns the flows that have to be forgotten now. */

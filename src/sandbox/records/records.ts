@@ -410,8 +410,21 @@ export function addressTexts(addresses: readonly IpAddress[]): string[] {
 
 /** The sandbox as the owner of host ports. */
 export function portOwner(record: SandboxRecord): PortOwner {
-  const { id, spec: { hostNetwork } } = record;
-  return { id, addresses: addressesOf(record), hostNetwork };
+  const { id, spec: { hostNetwork }, interfaces } = record;
+  const further = interfaces.length === 0 ? NONE : furtherOf(interfaces);
+  return { id, addresses: addressesOf(record), hostNetwork, further };
+}
+
+const NONE: readonly IpAddress[] = [];
+
+/** The addresses of interfaces, each once. */
+function furtherOf(interfaces: readonly RecordedInterface[]): IpAddress[] {
+  const all = interfaces.flatMap(({ spec, chosen = [] }) =>
+    [...spec.addresses, ...chosen].map((text) =>
+      InterfaceAddress.parse(text).address
+    )
+  );
+  return all.filter((one, i) => all.findIndex((a) => a.equals(one)) === i);
 }
 
 /** What host ports that are asked for are held against. */
