@@ -75,6 +75,7 @@ async function goOn(world: World, c: Case, way: Way): Promise<void> {
     await world.node.collectGarbage();
     // What lives, but not as it should: its notes tell what it is to be.
     await world.node.repair();
+    await world.detachUnfinished();
     await world.assertHealthy();
   }
 }

@@ -124,6 +124,7 @@ for (const c of CASES.filter((c) => UNDOING.includes(c.operation))) {
         try {
           await world.node.collectGarbage();
           await world.node.repair();
+          await world.detachUnfinished();
           await world.assertHealthy();
           await world.clear();
           await world.assertState(before, where);

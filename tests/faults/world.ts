@@ -129,6 +129,18 @@ export class World implements AsyncDisposable {
     await eventually(async () => assertEquals(await this.node.check(), []));
   }
 
+  /** As check() advises: the pod lives, so it is for who uses it to say what is to become of an attachment. */
+  async detachUnfinished(): Promise<void> {
+    for (const one of await this.node.listSandboxes()) {
+      if (one.state === "damaged") continue;
+      const left = one.attachments.filter(({ state }) => state !== "ready");
+      for (const { name } of left) {
+        await using sandbox = await this.node.openSandbox(one.name);
+        await sandbox.detach(name);
+      }
+    }
+  }
+
   /** Removes all sandboxes. */
   async clear(): Promise<void> {
     for (const { id, containers = [] } of await this.node.listSandboxes()) {
