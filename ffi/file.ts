@@ -290,6 +290,16 @@ export function readLink(path: string): string {
 const FIRST_LINK_BYTES = 256;
 
 /**
+ * The one path of what is there, without symbolic links, `.`, `..` and needless slashes.
+ *
+ * @throws {SyscallError}
+ */
+export function realPath(path: string): string {
+  using file = open(path, O_PATH);
+  return readLink(`/proc/self/fd/${file.fd}`);
+}
+
+/**
  * Creates a directory of mode 0700 whose path is `prefix` and some random letters.
  *
  * @returns its path

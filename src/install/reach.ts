@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { O_PATH, open, readLink, stat } from "../../ffi/file.ts";
+import { realPath, stat } from "../../ffi/file.ts";
 
 /**
  * What is wrong with the Deno of an installed program, and what to do; undefined when it runs for all who can start the
@@ -35,10 +35,4 @@ function closedPart(path: string): string | undefined {
   const names = path.split("/");
   return names.map((_, at) => names.slice(0, at + 1).join("/") || "/")
     .find((part) => (stat(part).mode & 0o001) === 0);
-}
-
-/** Without symbolic links. */
-function realPath(path: string): string {
-  using file = open(path, O_PATH);
-  return readLink(`/proc/self/fd/${file.fd}`);
 }

@@ -360,7 +360,7 @@ export class Node implements AsyncDisposable {
         removed.push(
           ...removePathParts(sockets.route, this.name),
           ...removeBridges(sockets.route),
-          ...removeBaseline(sockets, table.owner),
+          ...removeBaseline(sockets, table),
         );
         state.removeNode();
         return { removed };

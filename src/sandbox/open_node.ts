@@ -8,8 +8,10 @@ import {
   SandboxError,
   type SandboxErrorCode,
 } from "../errors.ts";
+import { TABLE } from "../hostport/sets.ts";
 import { AddressPool } from "../ipam/pool.ts";
 import { Cidr } from "../net/cidr.ts";
+import type { Link } from "../rtnetlink/link.ts";
 import type { NodeOptions } from "../spec/node_options.ts";
 import {
   ensureBaseline,
@@ -38,7 +40,13 @@ import {
   parseNode,
   settle,
 } from "./node/node_settings.ts";
-import { refuseForeignTable, tableOf, tableOwner } from "./node/node_table.ts";
+import {
+  isOf,
+  nodeOf,
+  refuseForeignTable,
+  tableOf,
+  tableOwner,
+} from "./node/node_table.ts";
 import { explainRefusal } from "./node/permission.ts";
 import { forgetNode } from "./pod/remove.ts";
 import { WarmMaker } from "./pod/warm_maker.ts";
@@ -54,15 +62,31 @@ import { removeUnfinished } from "./records/unfinished_node.ts";
  * @throws {SandboxError} `InvalidSpec`; `NodeNotFound` when it was never opened and no pod CIDRs are given; `NodeConflict`
  * when it has other settings or belongs to another network namespace; `NotPermitted`, `StateUnusable`, `UnsupportedKernel`
  */
-export async function openNode(options: NodeOptions = {}): Promise<Node> {
+export function openNode(options: NodeOptions = {}): Promise<Node> {
+  return openWith(options, ensureBaseline);
+}
+
+/** Makes ready what is not, and tells what it did. */
+type MakeReady = (
+  context: NodeContext,
+  lo: Link | undefined,
+) => string[] | Promise<string[]>;
+
+async function openWith(
+  options: NodeOptions,
+  makeReady: MakeReady,
+): Promise<Node> {
   try {
-    return await open(options);
+    return await open(options, makeReady);
   } catch (error) {
     throw explainRefusal(error);
   }
 }
 
-async function open(options: NodeOptions): Promise<Node> {
+async function open(
+  options: NodeOptions,
+  makeReady: MakeReady,
+): Promise<Node> {
   const { name, parsed, state } = parseNode(options);
   using opened = new DisposableStack();
   const namespace = openNamespace(opened, parsed.netns);
@@ -85,7 +109,7 @@ async function open(options: NodeOptions): Promise<Node> {
       // It was taken down in between; what it is to be is decided with the node alone.
       state.abandon();
       lock[Symbol.dispose]();
-      return await open(options);
+      return await open(options, makeReady);
     }
     const settings = settle(
       name,
@@ -127,13 +151,13 @@ async function open(options: NodeOptions): Promise<Node> {
       undo.push(() => state.removeRecord());
       // Before anything that a crash would leave in the kernel: whoever finds the note can take the node down.
       state.writeNode(settings);
-      undo.push(() => removeBaseline(sockets, context.table.owner));
+      undo.push(() => removeBaseline(sockets, context.table));
     } else if (settings !== known) {
       refuseForeignTable(context);
       undo.push(() => state.writeNode(known));
       state.writeNode(settings);
     }
-    const changes = await ensureBaseline(context, lo);
+    const changes = await makeReady(context, lo);
     // While there is a node.
     opened.use(state.keepOpen());
     sockets.turn = opened.use(Turn.open(state.sandboxesDirectory));
@@ -166,10 +190,12 @@ async function mendSandboxes(context: NodeContext): Promise<string[]> {
  * Takes a node down: the table, the gateway addresses, the records. What is gone already is no error.
  *
  * With force it also forgets a node that cannot be opened any more, because its network namespace is gone or somebody
- * else's now, or its record is damaged: pods' namespaces and all records are removed, damaged ones too, and with a damaged
- * record what the kernel has of the node.
+ * else's now, or its record is damaged: pods' namespaces and all records are removed, damaged ones too, and what the
+ * namespace has of the node, told by its table. A namespace that is still there, but is not the one that `netns` means,
+ * keeps what it has.
  *
- * @throws {SandboxError} `NodeConflict` while it has sandboxes, and what {@linkcode openNode} throws; not so when forced
+ * @throws {SandboxError} `NodeConflict` while it has sandboxes, and what {@linkcode openNode} throws; not so when forced,
+ * unless its namespace has the table of a node of this name, signed for another state directory
  */
 export async function removeNode(
   options:
@@ -179,7 +205,7 @@ export async function removeNode(
   const { force = false, ...reference } = options;
   let found: Node;
   try {
-    found = await openNode(reference);
+    found = await openToRemove(reference);
   } catch (error) {
     if (isSandboxError(error, "NodeNotFound")) {
       return { removed: await removeUnfinished(parseNode(reference).state) };
@@ -187,25 +213,49 @@ export async function removeNode(
     if (!force || !isSandboxError(error) || !LOST.includes(error.code)) {
       throw error;
     }
-    const { parsed, state } = parseNode(reference);
-    if (!state.exists()) throw error;
-    const notes = await forgetNode(state);
-    // A namespace that can be reached may still have the node's table, signed by it.
-    if (error.code !== "RecordInvalid") return { removed: notes };
-    const { removeBridges } = await import("./upkeep.ts");
-    using opened = new DisposableStack();
-    const sockets = opened.use(
-      new NodeSockets(openNamespace(opened, parsed.netns)),
-    );
-    const removed = [
-      ...removeBridges(sockets.route),
-      ...removeBaseline(sockets, tableOwner(state)),
-    ];
-    const damaged = `damaged record ${error.context.path}`;
-    return { removed: [...notes, damaged, ...removed] };
+    return { removed: await removeLostNode(reference, error) };
   }
   await using node = found;
   return await node.remove({ force });
+}
+
+/** Nothing is made ready that is about to be taken away, nor keeps it from that, such as IPv6 that somebody switched off. */
+function openToRemove(options: NodeOptions): Promise<Node> {
+  return openWith(options, (context) => {
+    refuseForeignTable(context);
+    return [];
+  });
+}
+
+/** Removes what is noted of a node that cannot be opened, and of what the namespace has, if it can be reached, what is the node's. */
+async function removeLostNode(
+  reference: NodeOptions,
+  error: SandboxError,
+): Promise<string[]> {
+  const { parsed, state } = parseNode(reference);
+  if (!state.exists()) throw error;
+  const owner = tableOwner(state);
+  if (isSandboxError(error, "InvalidNamespace")) return await forgetNode(state);
+  using opened = new DisposableStack();
+  const namespace = openNamespace(opened, parsed.netns);
+  const sockets = opened.use(new NodeSockets(namespace));
+  const table = sockets.nft.getTable(TABLE);
+  const isDamaged = isSandboxError(error, "RecordInvalid");
+  const isOwn = table === undefined ? isDamaged : isOf(table.comment, owner);
+  // It may be this very node, whose state directory is mounted in two places: by the other path it can be opened.
+  if (
+    !isOwn && !isDamaged && nodeOf(table?.comment) === state.name &&
+    state.readNode()?.netnsId === namespace.id
+  ) throw error;
+  const removed = await forgetNode(state);
+  if (isDamaged) removed.push(`damaged record ${error.context.path}`);
+  if (!isOwn) return removed;
+  const { removeBridges } = await import("./upkeep.ts");
+  return [
+    ...removed,
+    ...removeBridges(sockets.route),
+    ...removeBaseline(sockets, owner),
+  ];
 }
 
 /** How a node that exists, but not here, shows itself. */

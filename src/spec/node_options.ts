@@ -39,7 +39,8 @@ export interface NodeOptions {
    */
   readonly netns?: string | number | NetworkNamespace;
   /**
-   * Absolute path of the directory for records and pins, which should not outlive a reboot.
+   * Absolute path of the directory for records and pins, which should not outlive a reboot. However it is written, by way of
+   * symbolic links too, it is the same directory, and has the same nodes.
    * @default "/run/podnet"
    */
   readonly stateDir?: string;

@@ -10,6 +10,7 @@ import {
   mkdir,
   O_NOFOLLOW,
   readDirectory,
+  realPath,
   rmdir,
 } from "../../ffi/file.ts";
 import type { FileStatus } from "../../ffi/file_status.ts";
@@ -31,6 +32,19 @@ export function present(path: string): boolean {
 export function statusOf(path: string): FileStatus | undefined {
   try {
     return lstatOrNone(path);
+  } catch (error) {
+    throw unusable(path, error);
+  }
+}
+
+/**
+ * The one path of a directory, however it is written.
+ *
+ * @throws {SandboxError} `StateUnusable`
+ */
+export function realPathOf(path: string): string {
+  try {
+    return realPath(path);
   } catch (error) {
     throw unusable(path, error);
   }

@@ -4,8 +4,9 @@
  * @module
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { NetworkNamespace, removeNode } from "../../mod.ts";
+import { NetworkNamespace, openNode, removeNode } from "../../mod.ts";
 import { readSysctl } from "../../src/namespace/sysctl.ts";
+import { digest } from "../../src/sandbox/records/digest.ts";
 import { command } from "../support/command.ts";
 import { BareNode, rejects } from "./bare.ts";
 
@@ -156,3 +157,129 @@ Deno.test("Node.remove() with force lets others work meanwhile, and deletes link
   );
   assertEquals(bare.state(), before);
 });
+
+Deno.test("removeNode() takes a node down whose IPv6 was switched off, or whose table is gone, with pods in namespaces of others", async () => {
+  for (
+    const line of [
+      "sysctl -qw net.ipv6.conf.all.disable_ipv6=1",
+      "nft delete table inet podnet",
+      "nft delete table inet podnet; sysctl -qw net.ipv6.conf.all.disable_ipv6=1",
+    ]
+  ) {
+    await using bare = new BareNode();
+    using adopted = NetworkNamespace.create();
+    {
+      await using node = await bare.open();
+      await node.createSandbox({
+        name: "own",
+        ports: [{ hostPort: 8080, containerPort: 80 }],
+      });
+      await node.createSandbox({
+        name: "adopted",
+        netns: `/proc/${Deno.pid}/fd/${adopted.fd}`,
+      });
+    }
+    command(bare.namespace, line);
+    await rejects("NodeConflict", () => removeNode(bare.reference));
+    await removeNode({ ...bare.reference, force: true });
+    assertNothingLeft(bare);
+  }
+});
+
+Deno.test("a node is the same however the path of its state directory is written", async () => {
+  await using bare = new BareNode();
+  const parent = Deno.makeTempDirSync({ prefix: "podnet-node-" });
+  Deno.symlinkSync("/tmp", `${parent}/link`);
+  try {
+    const written = bare.stateDir.replace(/^\/tmp/, `${parent}/link/../tmp/.`)
+      .replaceAll("/", "//");
+    const reference = { ...bare.reference, stateDir: written };
+    {
+      await using node = await bare.open();
+      await node.createSandbox({ name: "web" });
+      await using same = await openNode(reference);
+      assertEquals(same.changes, []);
+      assertEquals(await same.check(), []);
+    }
+    await rejects("NodeConflict", () => removeNode(reference));
+    await removeNode({ ...reference, force: true });
+    assertNothingLeft(bare);
+  } finally {
+    Deno.removeSync(parent, { recursive: true });
+  }
+});
+
+Deno.test("a table is recognised that was signed for the path as it was written, and signed anew", async () => {
+  await using bare = new BareNode();
+  const stateDir = `/${bare.stateDir}`;
+  const reference = { ...bare.reference, stateDir };
+  await using _first = await bare.open();
+  const sign = (path: string) => {
+    const comment = `node bare state ${digest(path).subarray(0, 6).toHex()}`;
+    command(
+      bare.namespace,
+      `nft delete table inet podnet
+      nft 'add table inet podnet { comment "${comment} rules 0"; }'`,
+    );
+    return comment;
+  };
+  sign(stateDir);
+  await using again = await openNode(reference);
+  assertEquals(again.changes, [
+    "renewed the rules of nf_tables table inet podnet",
+  ]);
+  await using _plain = await bare.open({});
+  // Not by any other path: of that, it may be another node.
+  const comment = sign("/elsewhere");
+  const error = await rejects(
+    "NodeConflict",
+    () => removeNode({ ...reference, force: true }),
+  );
+  assertMatch(error.context.reason, /of another state directory: take that/);
+  assert(
+    command(bare.namespace, "nft list table inet podnet").includes(comment),
+  );
+  command(bare.namespace, "nft delete table inet podnet");
+});
+
+Deno.test("removeNode() with force of a node with a damaged record leaves what another node has there by now", async () => {
+  await using bare = new BareNode();
+  {
+    await using _node = await bare.open();
+  }
+  command(bare.namespace, "nft delete table inet podnet");
+  Deno.writeTextFileSync(`${bare.stateDir}/bare/node.cbor`, "no record");
+  await using other = new BareNode();
+  const { namespace: netns } = bare;
+  await using owner = await other.open({ netns, name: "owner", podCidrs: [] });
+  await owner.createSandbox({
+    name: "bridged",
+    attachment: { type: "none" },
+    interfaces: [{
+      name: "eth0",
+      attachment: {
+        type: "bridge",
+        bridge: "br0",
+        ranges: [{ network: "192.0.2.0/24" }],
+      },
+    }],
+  });
+  const { removed } = await removeNode({ ...bare.reference, force: true });
+  assertEquals(removed.length, 2, removed.join());
+  assertEquals(await owner.check(), []);
+  await owner.remove({ force: true });
+});
+
+/** Of a node that was set up in it: no link, address, route, table or file. */
+function assertNothingLeft({ namespace, stateDir }: BareNode): void {
+  assertEquals(
+    command(namespace, "ip -br link").trim().split("\n").length,
+    1,
+  );
+  assertEquals(command(namespace, "ip route show table all proto 112"), "");
+  assertEquals(command(namespace, "ip -6 route show table all proto 112"), "");
+  assertEquals(command(namespace, "nft list ruleset"), "");
+  const addresses = command(namespace, "ip -br addr show lo");
+  assert(!/10\.99|fd00/.test(addresses), addresses);
+  assertEquals([...Deno.readDirSync(stateDir)], []);
+}

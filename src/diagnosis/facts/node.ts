@@ -11,7 +11,7 @@ import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import { Cidr } from "../../net/cidr.ts";
 import type { NftablesConnection } from "../../nftables/connection.ts";
 import { ROUTE_PROTOCOL } from "../../rtnetlink/route.ts";
-import { tableOf } from "../../sandbox/node/node_table.ts";
+import { isOf, tableOf } from "../../sandbox/node/node_table.ts";
 import { checkNode } from "../../sandbox/check/check.ts";
 import {
   hasIpv6,
@@ -66,7 +66,7 @@ export async function nodeFacts(
   const here = settings.netnsId === sources.namespace.id;
   const table = tableOf({ settings, state, pools });
   const own = ruleset?.find((t) => t.family === "inet" && t.name === TABLE);
-  const isOwn = own?.comment?.startsWith(table.owner) ?? false;
+  const isOwn = isOf(own?.comment, table);
   const elementSets: ReadonlySet<string> = new Set(
     ALL_SETS.map((set) => set.name),
   );

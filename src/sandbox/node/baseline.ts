@@ -36,7 +36,12 @@ import {
   type Route,
   ROUTE_PROTOCOL,
 } from "../../rtnetlink/route.ts";
-import { loopback, type NodeContext, type NodeSockets } from "./context.ts";
+import {
+  loopback,
+  type NodeContext,
+  type NodeSockets,
+  type TableOwner,
+} from "./context.ts";
 import { ensureTable, isOf } from "./node_table.ts";
 
 /** Marks the IPv4 gateway address for people, and for kernels that do not keep who added an address (before 5.18). */
@@ -306,7 +311,7 @@ function unreachableRoutes(route: Connection): Route[] {
  */
 export function removeBaseline(
   { nft, route }: NodeSockets,
-  owner: string,
+  owner: TableOwner,
 ): string[] {
   const removed: string[] = [];
   const found = nft.getTable(TABLE);

@@ -107,10 +107,15 @@ function readSctpEndpoints(): string {
   }
 }
 
-/** The nf_tables table that a node is to have. */
-export interface NodeTable {
-  /** Signs for the node, whatever the rules are. */
+/** Signs for a node, whatever the rules of its table are. */
+export interface TableOwner {
   readonly owner: string;
+  /** How earlier versions signed, when the path of the state directory can be written in several ways. */
+  readonly asWritten?: string;
+}
+
+/** The nf_tables table that a node is to have. */
+export interface NodeTable extends TableOwner {
   /** Signs for the node and for its rules: equal comments mean equal rules. */
   readonly comment: string;
 }

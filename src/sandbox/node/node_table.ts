@@ -6,7 +6,8 @@
 import { SandboxError } from "../../errors.ts";
 import { RULES, TABLE } from "../../hostport/sets.ts";
 import type { TableInfo } from "../../nftables/connection.ts";
-import type { NodeContext, NodeTable } from "./context.ts";
+import { realPathOf } from "../../state/directory.ts";
+import type { NodeContext, NodeTable, TableOwner } from "./context.ts";
 import { digest } from "../records/digest.ts";
 import { HOST_INTERFACE_PREFIX } from "../records/identity.ts";
 import type { NodeState } from "../records/node_state.ts";
@@ -47,7 +48,7 @@ export function refuseForeignTable(
   { sockets: { nft }, settings, table }: NodeContext,
   found: Pick<TableInfo, "comment"> | undefined = nft.getTable(TABLE),
 ): void {
-  if (found === undefined || isOf(found.comment, table.owner)) return;
+  if (found === undefined || isOf(found.comment, table)) return;
   throw new SandboxError("NodeConflict", {
     name: settings.name,
     reason: `this network namespace has the nf_tables table "${TABLE}" of ${
@@ -57,8 +58,13 @@ export function refuseForeignTable(
 }
 
 /** Whether a table's comment is that of the node that signs so, in whatever version. */
-export function isOf(comment: string | undefined, owner: string): boolean {
-  return comment !== undefined && ownerOf(comment) === owner;
+export function isOf(
+  comment: string | undefined,
+  { owner, asWritten }: TableOwner,
+): boolean {
+  if (comment === undefined) return false;
+  const found = ownerOf(comment);
+  return found === owner || found === asWritten;
 }
 
 function ownerOf(comment: string): string {
@@ -67,11 +73,16 @@ function ownerOf(comment: string): string {
 
 /** Whose table it is that bears this comment, which is not this node's. */
 function describeOwner(comment: string | undefined, ownName: string): string {
-  const name = /^node (\S+) state /.exec(comment ?? "")?.[1];
+  const name = nodeOf(comment);
   if (name === undefined) return "somebody else";
   return `node "${name}"${
     name === ownName ? " of another state directory" : ""
   }`;
+}
+
+/** The name of the node whose table bears this comment. */
+export function nodeOf(comment: string | undefined): string | undefined {
+  return /^node (\S+) state /.exec(comment ?? "")?.[1];
 }
 
 /** What the node's table is to say of itself. */
@@ -89,14 +100,22 @@ export function tableOf(
     maxConnectionsPerPod,
   ]);
   const owner = tableOwner(state);
-  return { owner, comment: `${owner} rules ${shortDigest(given)}` };
+  const comment = `${owner.owner} rules ${shortDigest(given)}`;
+  return { ...owner, comment };
 }
 
-/** How a node signs its table, whatever the version: by its name and state directory. */
+/**
+ * How a node signs its table, whatever the version: by its name and state directory.
+ *
+ * @throws {SandboxError} `StateUnusable`
+ */
 export function tableOwner(
   { name, stateDir }: Pick<NodeState, "name" | "stateDir">,
-): string {
-  return `node ${name} state ${shortDigest(stateDir)}`;
+): TableOwner {
+  const by = (path: string) => `node ${name} state ${shortDigest(path)}`;
+  const path = realPathOf(stateDir);
+  const owner = by(path);
+  return path === stateDir ? { owner } : { owner, asWritten: by(stateDir) };
 }
 
 function shortDigest(text: string): string {

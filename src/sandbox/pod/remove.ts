@@ -293,7 +293,7 @@ async function giveUpLocked(
 function removeUnlocked(context: NodeContext, id: string): boolean {
   const { sockets: { nft }, table } = context;
   const found = nft.getTable(TABLE);
-  return (found === undefined || isOf(found.comment, table.owner)) &&
+  return (found === undefined || isOf(found.comment, table)) &&
     removeOrphans(context, id);
 }
 
