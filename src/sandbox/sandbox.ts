@@ -6,7 +6,7 @@
 import { keepShape } from "../shape.ts";
 import type { Bandwidth } from "../net/bandwidth.ts";
 import type { PortMapping, SinglePortMapping } from "../hostport/mapping.ts";
-import { NetworkNamespace } from "../namespace/network_namespace.ts";
+import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import {
   connect,
   listen,
@@ -38,6 +38,7 @@ import {
 } from "./pod/description.ts";
 import type { Finding } from "./node/finding.ts";
 import { podSysctl, type SandboxSysctl } from "./pod/pod_sysctl.ts";
+import { openOwnNamespace, refuseGone } from "./pod/still_there.ts";
 import { portContext, type SandboxRecord } from "./records/records.ts";
 import { type RemoveOptions, removeSandbox } from "./pod/remove.ts";
 import {
@@ -132,8 +133,7 @@ export class Sandbox implements AsyncDisposable {
 
   /** The pod's end of the link; undefined on the host network. */
   get interfaceName(): string | undefined {
-    const { link, spec } = this.#record;
-    return link === undefined ? undefined : spec.interfaceName;
+    return this.#record.link && this.#record.spec.interfaceName;
   }
 
   /** The routes over the pod's interface, default routes first; none on the host network, where the node's apply. */
@@ -181,7 +181,7 @@ export class Sandbox implements AsyncDisposable {
     return dnsOf(this.#context, this.#record);
   }
 
-  /** The pod's sysctls. Unlike those of a spec, names are not held against the safe list. */
+  /** The pod's sysctls, while it is there. Unlike those of a spec, names are not held against the safe list. */
   get sysctl(): SandboxSysctl {
     return podSysctl(() => this.#netns(), this.hostNetwork);
   }
@@ -194,7 +194,7 @@ export class Sandbox implements AsyncDisposable {
   /**
    * Listens on a TCP port of the pod; this process accepts. Needs `--allow-net`.
    *
-   * @throws {SandboxError} `InvalidSpec`, `InvalidNamespace`
+   * @throws {SandboxError} `InvalidSpec`, `SandboxNotFound`, `InvalidNamespace`
    */
   listen(options: PodListenOptions): Deno.TcpListener {
     return listen(this.#netns(), options);
@@ -203,7 +203,7 @@ export class Sandbox implements AsyncDisposable {
   /**
    * Serves HTTP on a port of the pod; this process answers. Needs `--allow-net`.
    *
-   * @throws {SandboxError} `InvalidSpec`, `InvalidNamespace`
+   * @throws {SandboxError} `InvalidSpec`, `SandboxNotFound`, `InvalidNamespace`
    */
   serve(
     options: PodServeOptions,
@@ -215,7 +215,7 @@ export class Sandbox implements AsyncDisposable {
   /**
    * Connects from inside the pod by TCP. Takes IP addresses only: a name would be resolved outside. Needs `--allow-net`.
    *
-   * @throws {SandboxError} `InvalidSpec`, `InvalidNamespace`
+   * @throws {SandboxError} `InvalidSpec`, `SandboxNotFound`, `InvalidNamespace`
    */
   connect(options: PodConnectOptions): Promise<Deno.TcpConn> {
     return connect(this.#netns(), options);
@@ -224,7 +224,7 @@ export class Sandbox implements AsyncDisposable {
   /**
    * Starts a process inside the pod's network; its files are this process's. Needs `--allow-run`.
    *
-   * @throws {SandboxError} `InvalidNamespace`
+   * @throws {SandboxError} `SandboxNotFound`, `InvalidNamespace`
    */
   spawn(
     command: string | URL,
@@ -237,7 +237,7 @@ export class Sandbox implements AsyncDisposable {
    * Runs a module in a worker born inside the pod: every socket and name lookup of it, however asynchronous, is the pod's.
    * Needs `--allow-read` of the module.
    *
-   * @throws {SandboxError} `InvalidNamespace`
+   * @throws {SandboxError} `SandboxNotFound`, `InvalidNamespace`
    */
   worker(url: string | URL, options?: PodWorkerOptions): PodWorker {
     return PodWorker.start(this.#netns(), url, options);
@@ -304,12 +304,14 @@ export class Sandbox implements AsyncDisposable {
   /**
    * Compares the sandbox, and the node it depends on, with the kernel; an empty list means that all is as it should be.
    *
-   * @throws {SandboxError} `NodeNotFound`, `NodeConflict`
+   * @throws {SandboxError} `SandboxNotFound`, `NodeNotFound`, `NodeConflict`
    */
   check(): Promise<Finding[]> {
     return explained(this.#context.state, async () => {
       const { checkNode } = await import("./upkeep.ts");
-      return await checkNode(this.#context, { ids: [this.id] });
+      const found = await checkNode(this.#context, { ids: [this.id] });
+      refuseGone(this.#context, this.#record);
+      return found;
     });
   }
 
@@ -422,8 +424,7 @@ export class Sandbox implements AsyncDisposable {
 
   /** Closes this process's descriptor of the namespace. The sandbox stays. */
   [Symbol.asyncDispose](): Promise<void> {
-    this.#close();
-    return Promise.resolve();
+    return Promise.resolve(this.#close());
   }
 
   #close(): void {
@@ -432,7 +433,7 @@ export class Sandbox implements AsyncDisposable {
   }
 
   #netns(): NetworkNamespace {
-    return this.#opened ??= NetworkNamespace.open(this.netnsPath);
+    return this.#opened ??= openOwnNamespace(this.#context, this.#record);
   }
 
   #keep(record: SandboxRecord): SandboxRecord {

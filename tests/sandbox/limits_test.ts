@@ -1,6 +1,6 @@
 /** What would be too much, too late or meant for another sandbox. */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { isSandboxError } from "../../mod.ts";
+import { isSandboxError, NetworkNamespace } from "../../mod.ts";
 import { createLab } from "../../src/testing/mod.ts";
 
 Deno.test("createSandbox() refuses more than 1024 host ports, and a record that could not be read back", async () => {
@@ -27,17 +27,36 @@ Deno.test("a handle does not act on a sandbox of the same name that was made sin
   await using lab = await createLab();
   const { node } = lab;
   await using old = await node.createSandbox({ name: "pod", uid: "one" });
-  await node.removeSandbox("pod");
-  await using young = await node.createSandbox({ name: "pod", uid: "two" });
-  for (
-    const change of [
-      () => old.addContainer({ name: "app" }),
-      () => old.addPorts([{ hostPort: 8080, containerPort: 80 }]),
-    ]
-  ) {
-    const error = await assertRejects(change);
-    assert(isSandboxError(error, "SandboxNotFound"), `${error}`);
-  }
+  using namespace = NetworkNamespace.open(old.netnsPath);
+  const acts: Record<string, () => unknown> = {
+    addContainer: () => old.addContainer({ name: "app" }),
+    addPorts: () => old.addPorts([{ hostPort: 8080, containerPort: 80 }]),
+    check: () => old.check(),
+    "sysctl.get": () => old.sysctl.get("net.ipv4.ip_default_ttl"),
+    "sysctl.set": () => old.sysctl.set("net.ipv4.ip_default_ttl", 33),
+    listen: () => old.listen({ port: 80 }).close(),
+    serve: () => old.serve({ port: 80 }, () => new Response()).shutdown(),
+    connect: () => old.connect({ hostname: "127.0.0.1", port: 80 }),
+    spawn: () => old.spawn("true").status,
+    worker: () => old.worker("data:text/javascript,").terminate(),
+  };
+  const refuses = async () => {
+    for (const [name, act] of Object.entries(acts)) {
+      const error = await assertRejects(async () => await act(), name);
+      assert(isSandboxError(error, "SandboxNotFound"), `${name}: ${error}`);
+    }
+  };
+  await node.removeSandbox("pod", { force: true });
+  await refuses();
+  // In the very same namespace: its number tells nothing, and the kernel gives that of one that is gone to others.
+  const netns = `/proc/${Deno.pid}/fd/${namespace.fd}`;
+  await using young = await node.createSandbox({
+    name: "pod",
+    uid: "two",
+    netns,
+  });
+  await refuses();
+  assertEquals(young.sysctl.get("net.ipv4.ip_default_ttl"), "64");
   await old.remove({ force: true });
   assertEquals((await node.openSandbox("pod")).uid, "two");
   assertEquals(await node.check(), []);
