@@ -66,7 +66,7 @@ export async function createContainerSandbox(
     },
     netns: `/proc/${pid}/ns/net`,
   };
-  await using sandbox = await createAdopted(node, wanted, namespace.id);
+  await using sandbox = await createAdopted(node, wanted);
   if (!hasNames) return;
   try {
     fillFiles(key.bundle, sandbox.dns);

@@ -5,7 +5,6 @@
  * @module
  */
 import { isSandboxError } from "../errors.ts";
-import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import type { NodeOptions } from "../spec/node_options.ts";
 import { parseSandboxSpec } from "../spec/parse.ts";
 import type { SandboxSpec } from "../spec/sandbox_spec.ts";
@@ -59,22 +58,19 @@ export async function removeWhole(node: Node, id: string): Promise<void> {
 }
 
 /**
- * Creates a sandbox in a namespace. One of this id that is there already was made in another one, and never removed: it goes
- * first.
+ * Creates a sandbox in a namespace. One of this id that is there already, in another one or another in any way, was never
+ * removed: it goes first.
  *
  * @param make makes it, whatever it does besides
- * @param namespace its {@linkcode NetworkNamespace.id}
  */
 export async function createAdopted(
   node: Node,
   spec: IdentifiedSpec,
-  namespace: string,
   make: (spec: IdentifiedSpec) => Promise<Sandbox> = (spec) =>
     node.createSandbox(spec),
 ): Promise<Sandbox> {
   try {
-    const sandbox = await make(spec);
-    if (isIn(sandbox, namespace)) return sandbox;
+    return await make(spec);
   } catch (error) {
     const isOld = isSandboxError(error, "SandboxConflict") ||
       isSandboxError(error, "RecordInvalid");
@@ -82,9 +78,4 @@ export async function createAdopted(
   }
   await removeWhole(node, spec.id);
   return await make(spec);
-}
-
-function isIn(sandbox: Sandbox, namespace: string): boolean {
-  using pinned = NetworkNamespace.open(sandbox.netnsPath);
-  return pinned.id === namespace;
 }

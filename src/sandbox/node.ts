@@ -177,9 +177,10 @@ export class Node implements AsyncDisposable {
    * Makes a sandbox that is complete when this resolves: its first packet gets through. One that exists with the same
    * spec is returned as it is.
    *
-   * @throws {SandboxError} `InvalidSpec` with every problem; `SandboxConflict` when it exists with another spec;
-   * `AddressInUse`, `AddressPoolExhausted`, `HostPortInUse`, `HostAddressUnknown`; `LeaseEnded` on a node whose pod CIDRs
-   * may be another's by now; the node is then as it was
+   * @throws {SandboxError} `InvalidSpec` with every problem; `SandboxConflict` when it exists with another spec, or `netns`
+   * leads to another namespace by now; `InvalidNamespace` when `netns` leads to none that can be the pod's; `AddressInUse`,
+   * `AddressPoolExhausted`, `HostPortInUse`, `HostAddressUnknown`; `LeaseEnded` on a node whose pod CIDRs may be another's
+   * by now; the node is then as it was
    */
   async createSandbox(spec: SandboxSpec): Promise<Sandbox> {
     return newSandbox(this.#context, await createSandbox(this.#context, spec));

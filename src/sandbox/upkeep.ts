@@ -5,6 +5,7 @@
  * @module
  */
 export { checkNode, repairNode } from "./check/check.ts";
+export { asRequested } from "./check/existing.ts";
 export { collectGarbage } from "./garbage/garbage.ts";
 export {
   attachInterfaces,
@@ -35,5 +36,4 @@ export {
   releaseNetworks,
   releaseOrLeave,
 } from "./networks/release_networks.ts";
-export { mendSandbox } from "./check/sandbox_check.ts";
 export { Watchman } from "./watch/watchman.ts";

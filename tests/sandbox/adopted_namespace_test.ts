@@ -68,6 +68,40 @@ Deno.test("createSandbox() wires a namespace that is given, and remove() leaves 
   assertEquals(await host.node.collectGarbage(), []);
 });
 
+Deno.test("createSandbox() of a sandbox that exists refuses a path that leads to another namespace by now", async () => {
+  await using lab = await createLab();
+  const { node } = lab;
+  using foreign = new Foreign();
+  using other = NetworkNamespace.create();
+  for (const further of [{}, { attachment: { type: "none" } }] as const) {
+    const spec = { name: "adopted", netns: foreign.path, ...further };
+    await using sandbox = await node.createSandbox(spec);
+    assertEquals(
+      (await node.createSandbox(spec)).createdAt,
+      sandbox.createdAt,
+    );
+    NetworkNamespace.unpin(foreign.path);
+    const nowhere = await assertRejects(() => node.createSandbox(spec));
+    assert(isSandboxError(nowhere, "InvalidNamespace"), `${nowhere}`);
+    other.pin(foreign.path);
+    const error = await assertRejects(() => node.createSandbox(spec));
+    assert(isSandboxError(error, "SandboxConflict"), `${error}`);
+    const { namespace: { id } } = foreign;
+    assertEquals(error.context.differences, [
+      `network namespace (${id}, ${foreign.path} leads to ${other.id})`,
+    ]);
+    assertEquals(await node.check(), []);
+    // One that is gone is in no namespace, and is made anew.
+    NetworkNamespace.unpin(sandbox.netnsPath);
+    await using anew = await node.createSandbox(spec);
+    assert(anew.createdAt !== sandbox.createdAt);
+    assertEquals(await node.check(), []);
+    await anew.remove();
+    NetworkNamespace.unpin(foreign.path);
+    foreign.namespace.pin(foreign.path);
+  }
+});
+
 Deno.test("createSandbox() that fails in a given namespace leaves it as it was", async () => {
   await using lab = await createLab();
   const { node } = lab;

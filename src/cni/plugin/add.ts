@@ -44,7 +44,6 @@ export async function add(
     const sandbox = await createAdopted(
       node,
       specOn(wish, node.podCidrs),
-      container.id,
       (spec) => createSharing(node, spec),
     );
     return resultDocument(

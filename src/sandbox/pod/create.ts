@@ -14,7 +14,7 @@ import {
   finishLink,
   makeLink,
 } from "../../attachment/routed_veth.ts";
-import { isSandboxError, SandboxError } from "../../errors.ts";
+import { isSandboxError } from "../../errors.ts";
 import { TABLE } from "../../hostport/sets.ts";
 import type { IpAddress } from "../../net/ip.ts";
 import { MacAddress } from "../../net/mac.ts";
@@ -50,7 +50,6 @@ import { explainRefusal } from "../node/permission.ts";
 import { networksOf } from "./recorded_wiring.ts";
 import { leaveNamespace, removeOrphans } from "./remove.ts";
 import { turn } from "../node/pacer.ts";
-import { specDifferences } from "../../spec/differences.ts";
 import { parseSandboxSpec } from "../../spec/parse.ts";
 import type { NormalisedSpec, SandboxSpec } from "../../spec/sandbox_spec.ts";
 import {
@@ -66,8 +65,8 @@ import type { PodNamespace, WarmNamespace } from "../node/warm_pool.ts";
 /**
  * Makes the sandbox, or finds it when it exists with the same spec.
  *
- * @throws {SandboxError} `InvalidSpec`, `SandboxConflict`, `AddressInUse`, `AddressPoolExhausted`, `HostPortInUse`,
- * `HostAddressUnknown`, `LeaseEnded`, `StateUnusable`, `NotPermitted`, `LimitReached`; the node is then as it was
+ * @throws {SandboxError} `InvalidSpec`, `InvalidNamespace`, `SandboxConflict`, `AddressInUse`, `AddressPoolExhausted`,
+ * `HostPortInUse`, `HostAddressUnknown`, `LeaseEnded`, `StateUnusable`, `NotPermitted`, `LimitReached`; the node is then as it was
  */
 export async function createSandbox(
   context: NodeContext,
@@ -256,18 +255,9 @@ async function findOrMake(
   const { id, spec } = wanted;
   const existing = state.readSandbox(id);
   if (existing?.state === "ready") {
-    const differences = specDifferences(existing.spec, spec);
-    if (differences.length > 0) {
-      throw new SandboxError("SandboxConflict", {
-        id,
-        name: existing.spec.name,
-        differences,
-      });
-    }
-    // It may have lost something since.
-    const { mendSandbox } = await import("../upkeep.ts");
-    const mended = mendSandbox(context, existing);
-    if (mended !== undefined) return mended;
+    const { asRequested } = await import("../upkeep.ts");
+    const found = asRequested(context, existing, spec);
+    if (found !== undefined) return found;
   }
   if (hasNetworks(state, id)) return undefined;
   // What a crash or a reboot left of this sandbox.
