@@ -4,15 +4,15 @@
  */
 import { SandboxError } from "../errors.ts";
 import type { NetworkNamespace } from "./network_namespace.ts";
-import { threadNamespaces } from "./threads.ts";
+import { threadName, threadNamespace, threadNamespaces } from "./threads.ts";
 
 /** Options of {@linkcode PodWorker.start}: those of `Worker`, which is always a module here. */
 export type PodWorkerOptions = Omit<WorkerOptions, "type">;
 
 /** A `Worker` whose threads are all inside one network namespace. Made by {@linkcode PodWorker.start}. */
 export class PodWorker extends Worker implements AsyncDisposable {
-  /** Threads it was born with, and the namespace they are in. */
-  #threads: ReadonlySet<number> = new Set();
+  /** Its thread, none if it had ended when it was looked for, and the namespace that it is in. */
+  #threads: readonly number[] = [];
   #namespace = "";
 
   /**
@@ -29,29 +29,32 @@ export class PodWorker extends Worker implements AsyncDisposable {
     url: string | URL,
     options: PodWorkerOptions = {},
   ): PodWorker {
-    const before = threadNamespaces();
+    const names = new Set([...threadNamespaces().keys()].map(threadName));
     // The runtime starts the thread before the constructor returns, and a thread inherits the namespace of the one
     // that starts it. So everything the worker ever starts is inside as well: its pool, its children, its workers.
     const worker = namespace.run(() =>
       new PodWorker(url, { ...options, type: "module" })
     );
-    const threads = [...threadNamespaces()]
-      .filter(([thread, id]) => !before.has(thread) && id === namespace.id)
+    const born = [...threadNamespaces()].filter(([thread]) =>
+      isOfNewWorker(threadName(thread), names)
+    );
+    const threads = born.filter(([, id]) => id === namespace.id)
       .map(([thread]) => thread);
-    if (threads.length === 0) {
+    // One that ends at once, or whose module cannot be loaded, may be gone already.
+    if (threads.length === 0 && born.length > 0) {
       worker.terminate();
       throw new SandboxError("InvalidNamespace", {
         path: namespace.id,
         reason: "the runtime started the worker outside of it",
       });
     }
-    worker.#threads = new Set(threads);
+    worker.#threads = threads;
     worker.#namespace = namespace.id;
     return worker;
   }
 
   /**
-   * Ends the worker and waits until its thread is gone, so that nothing of it holds the namespace any longer.
+   * Ends the worker and waits until its thread is gone. What of its pool holds the namespace still is about to go by itself.
    *
    * @throws {SandboxError} Timeout if it is still there after 5 s: the runtime cannot end a thread that is blocked in a
    * system call or in an endless loop
@@ -71,10 +74,21 @@ export class PodWorker extends Worker implements AsyncDisposable {
   }
 
   #alive(): boolean {
-    return [...threadNamespaces()].some(([thread, id]) =>
-      this.#threads.has(thread) && id === this.#namespace
+    return this.#threads.some((thread) =>
+      threadNamespace(thread) === this.#namespace
     );
   }
 }
 
 const END_TIMEOUT_MS = 5000;
+
+/**
+ * Whether the name of a thread is that of a worker, and no other thread had it before. Threads of pools come and go at any time,
+ * and have the name of the one that starts them until they give themselves another.
+ */
+function isOfNewWorker(
+  name: string | undefined,
+  before: ReadonlySet<string | undefined>,
+): boolean {
+  return name !== undefined && /^worker-\d+$/.test(name) && !before.has(name);
+}

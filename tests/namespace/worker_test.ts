@@ -6,11 +6,12 @@ import {
 } from "@std/assert";
 import { threadNetworkNamespace } from "../../ffi/namespace.ts";
 import { isSandboxError, SandboxError } from "../../src/errors.ts";
+import type { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { threadNamespaces } from "../../src/namespace/threads.ts";
 import { PodWorker } from "../../src/namespace/worker.ts";
 import { listen } from "../../src/namespace/pod_io.ts";
 import { createPod, leavesNothing, openFiles } from "./helpers.ts";
-import { until } from "../support/patience.ts";
+import { PATIENCE_MS, until } from "../support/patience.ts";
 
 function script(source: string): string {
   return `data:text/javascript,${encodeURIComponent(source)}`;
@@ -133,4 +134,66 @@ Deno.test("PodWorker is gone from the namespace when disposed, also in the middl
       assert([...threadNamespaces().values()].includes(pod.id));
     }
     assert(![...threadNamespaces().values()].includes(pod.id));
+  }));
+
+/** Without giving others their turn. */
+function waitWhile(condition: () => boolean): void {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (condition()) assert(performance.now() < deadline);
+}
+
+/** The namespace, in which starting something is not all that happens in that moment. */
+function meanwhile(
+  pod: NetworkNamespace,
+  run: (start: () => PodWorker) => PodWorker,
+): NetworkNamespace {
+  return Object.create(pod, {
+    id: { value: pod.id },
+    run: { value: run },
+  });
+}
+
+Deno.test("PodWorker does not wait for threads of another worker's pool that are born when it is", () =>
+  leavesNothing(async () => {
+    using pod = createPod();
+    const inside = () =>
+      [...threadNamespaces().values()].filter((id) => id === pod.id).length;
+    {
+      await using other = PodWorker.start(
+        pod,
+        script(`
+          onmessage = () => {
+            for (let i = 0; i < 8; i++) crypto.subtle.digest("SHA-256", new Uint8Array(1 << 22));
+          };
+          postMessage("ready");
+        `),
+      );
+      await message(other);
+      const growing = meanwhile(pod, (start) => {
+        const before = inside();
+        other.postMessage("grow");
+        waitWhile(() => inside() === before);
+        return pod.run(start);
+      });
+      {
+        await using worker = PodWorker.start(
+          growing,
+          script(`postMessage("ready"); onmessage = () => {};`),
+        );
+        await message(worker);
+      }
+      assert(inside() > 1);
+    }
+    await until(() => inside() === 0);
+  }));
+
+Deno.test("PodWorker.start() tells of no fault when the worker has ended already", () =>
+  leavesNothing(async () => {
+    using pod = createPod();
+    const late = meanwhile(pod, (start) => {
+      const worker = pod.run(start);
+      waitWhile(() => [...threadNamespaces().values()].includes(pod.id));
+      return worker;
+    });
+    await using _worker = PodWorker.start(late, script("self.close()"));
   }));
