@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { readFile, writeFile } from "../../ffi/file.ts";
 import { Cidr } from "../net/cidr.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { Connection } from "../netlink/connection.ts";
@@ -24,7 +23,7 @@ import {
   routedRoutes,
 } from "./pod_routes.ts";
 import { HOST_MAC, type PodLink } from "./pod_link.ts";
-import { finishLink, reattachPod } from "./routed_veth.ts";
+import { finishLink, reattachPod, switchIpv6On } from "./routed_veth.ts";
 
 /**
  * Compares the pod's side of a link whose host end is there.
@@ -72,12 +71,8 @@ export function podDifferences(
   }
   const mend = () => {
     using pod = openPod();
-    using route = pod.run(() => {
-      if (claimed.some(({ address }) => address.family === 6)) {
-        switchIpv6On(link.interfaceName);
-      }
-      return Connection.open(NETLINK_ROUTE);
-    });
+    using route = pod.run(() => Connection.open(NETLINK_ROUTE));
+    switchIpv6On(pod, link.interfaceName, claimed);
     if (link.ownTable) releasePodRules(route, link.podIndex);
     reattachPod(route, link, claimed);
     finishLink(hostRoute, route, link, claimed);
@@ -92,12 +87,6 @@ export function podDifferences(
       mend,
     })),
   ];
-}
-
-/** Somebody in the pod may have switched it off, and then no address can be added. Call it inside the pod. */
-function switchIpv6On(link: string): void {
-  const path = `/proc/sys/net/ipv6/conf/${link}/disable_ipv6`;
-  if (readFile(path)[0] === 0x31) writeFile(path, "0");
 }
 
 /** Addresses, routes and gateway neighbours that are not as they should be. */

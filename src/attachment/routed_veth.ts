@@ -10,6 +10,7 @@ import { Errno } from "../../ffi/errno.ts";
 import { SandboxError } from "../errors.ts";
 import type { IpAddress } from "../net/ip.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { readSysctl, writeSysctl } from "../namespace/sysctl.ts";
 import type { Connection } from "../netlink/connection.ts";
 import { isNetlinkError } from "../netlink/netlink_error.ts";
 import { RTN_LOCAL, RTNLGRP_IPV6_IFADDR } from "../rtnetlink/constants.ts";
@@ -133,6 +134,22 @@ export function detachHost(
   } catch (error) {
     if (!isNetlinkError(error, Errno.ENODEV)) throw error;
   }
+}
+
+/**
+ * Lets a link of the pod have IPv6 addresses, if it is to have some: in a namespace of somebody else's, or by somebody inside, IPv6
+ * may be switched off.
+ *
+ * @throws {SandboxError} `NotPermitted`
+ */
+export function switchIpv6On(
+  pod: NetworkNamespace,
+  link: string,
+  addresses: readonly { readonly address: IpAddress }[],
+): void {
+  if (addresses.every(({ address }) => address.family === 4)) return;
+  const name = `net/ipv6/conf/${link}/disable_ipv6`;
+  if (readSysctl(pod, name) !== "0") writeSysctl(pod, name, 0);
 }
 
 /**

@@ -19,6 +19,7 @@ import {
   checkAddresses,
   checkContainers,
   checkHostNetwork,
+  checkIpv6Switches,
   checkMtu,
   checkNoInterface,
   checkPorts,
@@ -90,6 +91,13 @@ export function parseSandboxSpec(
     fields["interfaces"],
     "interfaces",
   );
+  const interfaceName = String(fields["interfaceName"] ?? "eth0");
+  checkIpv6Switches(
+    problems,
+    fields["sysctls"],
+    families.includes(6) && !hostNetwork ? interfaceName : undefined,
+    interfaces,
+  );
   if (hostNetwork) {
     checkHostNetwork(problems, fields);
   } else if (isUnrouted) {
@@ -114,7 +122,7 @@ export function parseSandboxSpec(
       problems,
       interfaces,
       {
-        names: [String(fields["interfaceName"] ?? "eth0")],
+        names: [interfaceName],
         defaultRoute: fields["defaultRoute"] !== false,
         destinations: wellFormed(route, fields["routes"], "routes")
           .map(({ value }) => value.destination),

@@ -14,7 +14,11 @@ import { compareText } from "../text.ts";
 import { AddressPool } from "../ipam/pool.ts";
 import { Cidr } from "../net/cidr.ts";
 import { IpAddress, type IpFamily } from "../net/ip.ts";
-import type { NormalisedContainer, RouteSpec } from "./sandbox_spec.ts";
+import type {
+  InterfaceSpec,
+  NormalisedContainer,
+  RouteSpec,
+} from "./sandbox_spec.ts";
 import { mtu as mtuField } from "./fields.ts";
 import { isObject, joinPath, type Placed, type Problems } from "./problems.ts";
 import { isSafeSysctl, sysctlProblem } from "./sysctls.ts";
@@ -270,6 +274,42 @@ export function checkSysctls(
       problems.add(joinPath("sysctls", name), problem, value);
     }
   }
+}
+
+/**
+ * Sysctls that would take IPv6 addresses away from interfaces of the pod, or not let them have any.
+ *
+ * @param routed the pod's own interface, if that has an IPv6 address
+ */
+export function checkIpv6Switches(
+  problems: Problems,
+  sysctls: unknown,
+  routed: string | undefined,
+  interfaces: readonly Placed<InterfaceSpec>[],
+): void {
+  if (!isObject(sysctls)) return;
+  const further = interfaces.map(({ value }) => value).filter(hasIpv6Address)
+    .map(({ name }) => name);
+  const links = [...routed === undefined ? [] : [routed], ...further];
+  if (links.length === 0) return;
+  // Further interfaces are made when sysctls are set, and begin with the default.
+  const common = further.length > 0 ? ["all", "default"] : ["all"];
+  for (const link of [...common, ...links]) {
+    const name = `net.ipv6.conf.${link.replaceAll(".", "/")}.disable_ipv6`;
+    const value = sysctls[name];
+    if (value === undefined || Number(value) === 0) continue;
+    problems.add(
+      joinPath("sysctls", name),
+      `leave it out: the pod has IPv6 addresses on ${links.join(" and ")}`,
+      value,
+    );
+  }
+}
+
+function hasIpv6Address({ addresses = [], attachment }: InterfaceSpec) {
+  const ranges = attachment.type === "bridge" ? attachment.ranges ?? [] : [];
+  return [...addresses, ...ranges.map(({ network }) => network)]
+    .some((text) => text.includes(":"));
 }
 
 /** What a pod's own interface has. */

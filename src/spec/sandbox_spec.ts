@@ -334,7 +334,8 @@ export interface SandboxSpec {
   /**
    * A network namespace that the caller made, as an absolute path, to be the pod's instead of a new one. It must not have
    * the interface, nor routes like those that the pod is to get: a second sandbox in it has another `interfaceName`, and no
-   * `defaultRoute`. Removing the sandbox takes its link away and leaves the rest: lo stays up, sysctls stay set.
+   * `defaultRoute`. Where IPv6 is switched off, it is on for the interface all the same, if that has an IPv6 address.
+   * Removing the sandbox takes its link away and leaves the rest: lo stays up, sysctls stay set.
    */
   readonly netns?: string;
   /**

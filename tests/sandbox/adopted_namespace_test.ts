@@ -4,9 +4,12 @@ import { isSandboxError } from "../../mod.ts";
 import { makeTempDirectory, rmdir } from "../../ffi/file.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { Connection } from "../../src/netlink/connection.ts";
+import { readSysctl, writeSysctl } from "../../src/namespace/sysctl.ts";
 import { NETLINK_ROUTE } from "../../src/netlink/message.ts";
 import { dumpLinks } from "../../src/rtnetlink/link.ts";
 import { createLab, type LabNode } from "../../src/testing/mod.ts";
+import { command } from "../support/command.ts";
+import { nodeAt } from "../support/pods.ts";
 
 /** A pinned namespace, as a runtime would make it. */
 class Foreign implements Disposable {
@@ -100,6 +103,73 @@ Deno.test("createSandbox() of a sandbox that exists refuses a path that leads to
     NetworkNamespace.unpin(foreign.path);
     foreign.namespace.pin(foreign.path);
   }
+});
+
+for (const scope of ["all", "default"]) {
+  Deno.test(`createSandbox() gives its interface IPv6 where net.ipv6.conf.${scope}.disable_ipv6 is 1, and so does repair`, async () => {
+    await using lab = await createLab();
+    const host = nodeAt(lab.nodes, 0);
+    using foreign = new Foreign();
+    const name = `net.ipv6.conf.${scope}.disable_ipv6`;
+    writeSysctl(foreign.namespace, name, 1);
+    await using sandbox = await host.node.createSandbox({
+      name: "adopted",
+      netns: foreign.path,
+    });
+    await using other = await host.node.createSandbox({ name: "other" });
+    const works = async () => {
+      assertEquals(await host.node.check(), []);
+      using listener = sandbox.listen({ port: 80 });
+      for (const hostname of sandbox.addresses) {
+        const [client, peer] = await Promise.all([
+          other.connect({ hostname, port: 80 }),
+          listener.accept(),
+        ]);
+        client.close();
+        peer.close();
+      }
+    };
+    await works();
+    // The link is made anew, too.
+    command(foreign.namespace, "ip link delete eth0");
+    const { remaining } = await host.node.repair();
+    assertEquals(remaining, []);
+    await works();
+    assertEquals(readSysctl(foreign.namespace, name), "1");
+    assertEquals(
+      readSysctl(foreign.namespace, "net.ipv6.conf.lo.disable_ipv6"),
+      scope === "all" ? "1" : "0",
+    );
+    await sandbox.remove();
+  });
+}
+
+Deno.test("interfaces of a pod in a given namespace have IPv6 where it is switched off, from the beginning or attached", async () => {
+  await using lab = await createLab();
+  const { node } = lab;
+  using foreign = new Foreign();
+  writeSysctl(foreign.namespace, "net.ipv6.conf.all.disable_ipv6", 1);
+  const eth = (name: string) => ({
+    name,
+    attachment: {
+      type: "bridge",
+      bridge: "br0",
+      ranges: [{ network: "fd09::/64" }],
+    },
+  } as const);
+  await using sandbox = await node.createSandbox({
+    name: "adopted",
+    netns: foreign.path,
+    attachment: { type: "none" },
+    interfaces: [eth("eth0")],
+  });
+  await sandbox.attach(eth("eth1"));
+  assertEquals(
+    sandbox.interfaces.map(({ addresses }) => addresses.length),
+    [1, 1],
+  );
+  assertEquals(await node.check(), []);
+  await sandbox.remove();
 });
 
 Deno.test("createSandbox() that fails in a given namespace leaves it as it was", async () => {

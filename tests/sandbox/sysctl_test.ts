@@ -92,6 +92,29 @@ Deno.test("SY1 sysctl.set() changes one pod, and the kernel goes by it", async (
   );
 });
 
+Deno.test("a pod may switch IPv6 off where it has no address of it, and on everywhere", async () => {
+  const sysctls = {
+    "net.ipv6.conf.default.disable_ipv6": "1",
+    "net.ipv6.conf.eth0.disable_ipv6": "0",
+    "net.ipv6.conf.lo.disable_ipv6": "1",
+  };
+  await using _pod = await Pod.create(node, {
+    sysctls,
+    unsafeSysctls: Object.keys(sysctls),
+  });
+  assertEquals(await node.node.check(), []);
+  const off = { "net.ipv6.conf.all.disable_ipv6": "1" };
+  await using none = await Pod.create(node, {
+    attachment: { type: "none" },
+    sysctls: off,
+    unsafeSysctls: Object.keys(off),
+  });
+  assertEquals(
+    readSysctl(none.namespace, "net.ipv6.conf.all.disable_ipv6"),
+    "1",
+  );
+});
+
 Deno.test("SY2 a sysctl that is not on the safe list has to be named as unsafe", async () => {
   const sysctls = { [UNSAFE]: "77" };
   const before = await snapshot(node);

@@ -22,6 +22,11 @@ function other(fields: Record<string, unknown>) {
   };
 }
 
+function ipv6Off(link: string) {
+  const name = `net.ipv6.conf.${link}.disable_ipv6`;
+  return { sysctls: { [name]: "1" }, unsafeSysctls: [name] };
+}
+
 testBadInput({
   "a requested address is wrong": [
     [{ addresses: "10.244.1.7" }, "addresses", "write a list of IP addresses"],
@@ -249,6 +254,29 @@ testBadInput({
     [{ mac: "00:00:00:00:00:00" }, "mac", "not zero"],
   ],
   "a sysctl is not for pods": [
+    ...["all", "eth0"].map((link): BadInput => [
+      { ...ipv6Off(link) },
+      `sysctls["net.ipv6.conf.${link}.disable_ipv6"]`,
+      "the pod has IPv6 addresses on eth0",
+      DUAL,
+    ]),
+    ...["all", "default", "a/b"].map((link): BadInput => [
+      {
+        ...ipv6Off(link),
+        attachment: { type: "none" },
+        interfaces: [{
+          name: "a.b",
+          attachment: {
+            type: "bridge",
+            bridge: "br0",
+            ranges: [{ network: "fd09::/64" }],
+          },
+        }],
+      },
+      `sysctls["net.ipv6.conf.${link}.disable_ipv6"]`,
+      "the pod has IPv6 addresses on a.b",
+      IPV4_ONLY,
+    ]),
     [
       { sysctls: ["net.ipv4.tcp_rmem"] },
       "sysctls",

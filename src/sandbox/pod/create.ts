@@ -13,6 +13,7 @@ import {
   detachHost,
   finishLink,
   makeLink,
+  switchIpv6On,
 } from "../../attachment/routed_veth.ts";
 import { isSandboxError } from "../../errors.ts";
 import { TABLE } from "../../hostport/sets.ts";
@@ -400,6 +401,9 @@ function buildIn(
     addressWishes(context, spec, own, isRetry, warm),
     newIndex,
   );
+  if (spec.netns !== undefined) {
+    switchIpv6On(namespace, spec.interfaceName, claimed);
+  }
   attachPod(podRoute, link, claimed);
   // The kernel has rtnetlink's lock from here on: until finishLink() mostly nothing asks for that.
   if (spec.netns === undefined && warm === undefined) {

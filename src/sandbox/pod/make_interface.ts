@@ -17,7 +17,7 @@ import {
   makeMacvlan,
 } from "../../attachment/extra_interface.ts";
 import { giveBack, moveIn } from "../../attachment/node_device.ts";
-import { awaitAddresses } from "../../attachment/routed_veth.ts";
+import { awaitAddresses, switchIpv6On } from "../../attachment/routed_veth.ts";
 import type { NetworkNamespace } from "../../namespace/network_namespace.ts";
 import type { Connection } from "../../netlink/connection.ts";
 import { isSandboxError } from "../../errors.ts";
@@ -97,7 +97,12 @@ export function make(
   };
   const making = (act: () => void) => trying(explainMaking, act);
   const configure = (wanted: ExtraInterface) =>
-    trying(explainSettings, () => configureInterface(podRoute, wanted));
+    trying(explainSettings, () => {
+      if (record.spec.netns !== undefined) {
+        switchIpv6On(namespace, wanted.name, wanted.addresses);
+      }
+      configureInterface(podRoute, wanted);
+    });
   if (attachment.type === "macvlan") {
     const { mode } = attachment;
     making(() =>

@@ -12,6 +12,7 @@ import {
   finishLink,
   makeLink,
   reattachPod,
+  switchIpv6On,
 } from "../../attachment/routed_veth.ts";
 import { routeOf } from "../../attachment/check_pod.ts";
 import { SandboxError } from "../../errors.ts";
@@ -71,6 +72,7 @@ export function relink(context: NodeContext, id: string): void {
       wishes.some((w) => w.gateway.family === 6),
     );
     const claimed = attachHost(route, link, wishes, newIndex);
+    switchIpv6On(pod, link.interfaceName, claimed);
     reattachPod(podRoute, link, claimed);
     finishLink(route, podRoute, link, claimed);
   } catch (error) {
