@@ -16,6 +16,7 @@ import {
   type Lease,
   type StoredMember,
   StoreError,
+  type StoreErrorCode,
   type StoreListing,
 } from "./store.ts";
 import { backoffMs, pause } from "./wait.ts";
@@ -29,7 +30,7 @@ export interface MembershipListener {
   /**
    * The roster has changed.
    *
-   * @param isDoubtful the store has lost this node without its doing, so others that are missing may be there all the same
+   * @param isDoubtful the store has lost something, so others that are missing may be there all the same
    */
   onRoster(isDoubtful: boolean): void;
 }
@@ -63,6 +64,8 @@ export class Membership implements AsyncDisposable {
   #renewProblem: string | undefined;
   /** Why nothing is heard of others. */
   #watchProblem: string | undefined;
+  /** Why everything is to be listed again. */
+  #gap: StoreErrorCode | undefined;
   #state: MembershipState = "joining";
   #since = new Date();
   #end: ReturnType<typeof setTimeout> | undefined;
@@ -180,6 +183,7 @@ export class Membership implements AsyncDisposable {
     if (lease !== undefined && this.#isOwn(this.#stored)) {
       return this.#hold(lease, askedAt);
     }
+    if (lease === undefined) this.#missed();
     try {
       const basis = await this.#store.list({ signal });
       const stored = basis.members.find(({ name }) => name === this.#self.name);
@@ -253,8 +257,16 @@ export class Membership implements AsyncDisposable {
     this.#listener.onLease(this.#lease, 0, reason);
   }
 
+  /** A lease has ended. When the watch has not told of it, the store is another by now, and the watch goes on in its middle. */
+  #missed(): void {
+    if (this.#stored?.lease !== this.#lease.id) return;
+    this.#gap = this.#lasts ? "lost" : "gap";
+    this.#watching.abort(
+      new StoreError(this.#gap, `${this.#store.description} ended the lease`),
+    );
+  }
+
   async #follow(): Promise<void> {
-    let isGap = false;
     for (let failures = 0; !this.#isStopped;) {
       this.#watching = new AbortController();
       this.#back = new AbortController();
@@ -262,8 +274,7 @@ export class Membership implements AsyncDisposable {
       const back = this.#back.signal;
       const start = performance.now();
       try {
-        if (isGap) this.#restart(await this.#list());
-        isGap = false;
+        if (this.#gap !== undefined) await this.#relist(this.#gap);
         const updates = this.#store.watch(this.roster.revision, {
           signal: AbortSignal.any([this.#stop.signal, signal]),
         });
@@ -276,8 +287,9 @@ export class Membership implements AsyncDisposable {
       } catch (error) {
         if (this.#isStopped) return;
         if (performance.now() - start > MAX_BACKOFF_MS) failures = 0;
-        const isNew = isStoreError(error, "gap") && failures === 0;
-        isGap ||= isStoreError(error, "gap");
+        const gap = isStoreError(error, "gap", "lost") ? error.code : undefined;
+        const isNew = gap !== undefined && failures === 0;
+        this.#gap = gap ?? this.#gap;
         failures++;
         // It can be heard again at once; anything else is a state.
         if (isNew) continue;
@@ -295,12 +307,18 @@ export class Membership implements AsyncDisposable {
     return await this.#store.list({ signal: limit.signal });
   }
 
-  #restart(listing: StoreListing): void {
-    this.roster.reset(listing);
+  async #relist(gap: StoreErrorCode): Promise<void> {
+    this.roster.reset(await this.#list());
+    this.#gap = undefined;
     // Its lease lasts, and it is not there: then it is the store that has lost something.
-    const isDoubtful = this.#stored === undefined && this.#lost === undefined &&
-      uptimeMs() < this.#endsAtMs;
-    this.#notice(isDoubtful);
+    this.#notice(
+      gap === "lost" || (this.#stored === undefined && this.#lasts),
+    );
+  }
+
+  /** Whether the lease has not ended, as far as this node knows. */
+  get #lasts(): boolean {
+    return this.#lost === undefined && uptimeMs() < this.#endsAtMs;
   }
 
   #notice(isDoubtful: boolean): void {

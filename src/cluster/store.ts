@@ -120,8 +120,9 @@ export interface ClusterStore extends AsyncDisposable {
    *
    * Once it listens it says so, by an update without changes at the moment that it goes on from.
    *
-   * It never ends by itself: when the store can no longer tell what happened in between, it throws `gap`, and everything
-   * must be listed again; with `unreachable` it can be tried again from the last update.
+   * It never ends by itself: when the store can no longer tell what happened in between, it throws `gap`, and `lost` when
+   * it has not come to that moment, or not any more; then everything must be listed again. With `unreachable` it can be
+   * tried again from the last update.
    */
   watch(
     revision: string,
@@ -168,6 +169,8 @@ export type StoreErrorCode =
   | "unreachable"
   /** It does not know any more what happened since a moment: list again. */
   | "gap"
+  /** It has lost what it had, or some of it: list again, but who is missing may be there all the same. */
+  | "lost"
   /** It does not let us, or does not understand: trying again does not help. */
   | "refused";
 

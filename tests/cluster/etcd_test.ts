@@ -139,6 +139,22 @@ Deno.test("EtcdStore says that a moment is compacted, and keeps clusters apart",
   assertEquals(error.code, "gap");
 });
 
+Deno.test("EtcdStore says that the etcd is not as far as it was", async () => {
+  await using etcd = await Etcd.start();
+  await using store = etcd.store();
+  await claim(store, "a", "10.244.1.0/24");
+  const { revision } = await store.list();
+  const watch = store.watch(revision)[Symbol.asyncIterator]();
+  assertEquals((await watch.next()).value, { revision, changes: [] });
+  await watch.return?.();
+  const error = await assertRejects(
+    () =>
+      store.watch(`${BigInt(revision) + 1n}`)[Symbol.asyncIterator]().next(),
+    StoreError,
+  );
+  assertEquals(error.code, "lost");
+});
+
 Deno.test("EtcdStore goes on after etcd was killed and started again", async () => {
   await using etcd = await Etcd.start();
   await using store = etcd.store({ leaseSeconds: 60 });

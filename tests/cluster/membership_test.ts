@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { uptimeMs } from "../../ffi/process.ts";
 import { Membership } from "../../src/cluster/membership.ts";
+import type { Place } from "../../src/cluster/place.ts";
 import { writeMember } from "../../src/cluster/record.ts";
 import {
   type CallOptions,
@@ -19,6 +20,23 @@ const self = {
 };
 const lease: Lease = { id: "7", ttlMs: 600 };
 
+function place(lease: Lease): Place {
+  return {
+    settings: {
+      podCidrs: ["10.244.0.0/16"],
+      nodePrefixLength4: 24,
+      nodePrefixLength6: 64,
+      backend: "auto",
+      vni: 112,
+      vxlanPort: 4789,
+    },
+    settingsText: "{}",
+    self,
+    lease,
+    endsAtMs: uptimeMs() + lease.ttlMs,
+  };
+}
+
 /** A store with one member, which can be made to answer nothing. */
 class OneMember implements ClusterStore {
   readonly description = "a store";
@@ -26,6 +44,10 @@ class OneMember implements ClusterStore {
   /** What was asked for since it answers. */
   readonly asked: ("renewal" | "watch")[] = [];
   failedWatches = 0;
+  /** Whether it does not know the lease any more. */
+  hasForgotten = false;
+  /** Ends the watch that there is. */
+  breakWatch: (error: StoreError) => void = () => {};
 
   list(): Promise<StoreListing> {
     this.#answer();
@@ -41,19 +63,21 @@ class OneMember implements ClusterStore {
     revision: string,
     { signal }: CallOptions = {},
   ): AsyncGenerator<StoreUpdate> {
+    signal?.throwIfAborted();
     if (this.isDown) this.failedWatches++;
     this.#answer();
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.breakWatch = reject;
+    signal?.addEventListener("abort", () => reject(signal.reason));
     this.asked.push("watch");
     yield { revision, changes: [] };
-    const { promise, reject } = Promise.withResolvers<never>();
-    signal?.addEventListener("abort", () => reject(signal.reason));
     await promise;
   }
 
-  renew(): Promise<Lease> {
+  renew(lease: Lease): Promise<Lease | undefined> {
     this.#answer();
     this.asked.push("renewal");
-    return Promise.resolve(lease);
+    return Promise.resolve(this.hasForgotten ? undefined : lease);
   }
 
   claim(): Promise<Lease | undefined> {
@@ -73,23 +97,9 @@ class OneMember implements ClusterStore {
 
 Deno.test("a watch that has failed for long is tried again with the first renewal that the store does, not after its own pause", async () => {
   const store = new OneMember();
-  const settings = {
-    podCidrs: ["10.244.0.0/16"],
-    nodePrefixLength4: 24,
-    nodePrefixLength6: 64,
-    backend: "auto",
-    vni: 112,
-    vxlanPort: 4789,
-  } as const;
   const { promise: ready, resolve: isReady } = Promise.withResolvers<void>();
   const { promise: failed, resolve: hasFailed } = Promise.withResolvers<void>();
-  await using membership = new Membership(store, {
-    settings,
-    settingsText: "{}",
-    self,
-    lease,
-    endsAtMs: uptimeMs() + lease.ttlMs,
-  }, {
+  await using membership = new Membership(store, place(lease), {
     onLease() {},
     onRoster() {},
     onState({ state }) {
@@ -108,4 +118,38 @@ Deno.test("a watch that has failed for long is tried again with the first renewa
   assertEquals(membership.status.state, "ready");
   const renewals = store.asked.indexOf("watch");
   assert(renewals === 1, `${renewals} renewals before the watch`);
+});
+
+Deno.test("who is missing in a store that has lost something may be there all the same, and it is listed again however that shows", async () => {
+  const gap = new StoreError("gap", "it is compacted");
+  const lost = new StoreError("lost", "it is an older one");
+  const ways: [boolean, (store: OneMember, membership: Membership) => void][] =
+    [
+      [false, (store) => store.breakWatch(gap)],
+      // This node's own record is there again.
+      [true, (store) => store.breakWatch(lost)],
+      // The watch tells nothing, since it waits for what is still to come in the new store.
+      [true, (store, membership) => {
+        store.hasForgotten = true;
+        membership.update({ ...self, addresses: ["192.168.50.2"] });
+      }],
+    ];
+  for (const [isDoubtful, happen] of ways) {
+    const store = new OneMember();
+    const told: boolean[] = [];
+    await using membership = new Membership(
+      store,
+      place({ ...lease, ttlMs: 60_000 }),
+      {
+        onLease() {},
+        onState() {},
+        onRoster: (isDoubtful) => told.push(isDoubtful),
+      },
+    );
+    await membership.start();
+    await until(() => store.asked.includes("watch"));
+    happen(store, membership);
+    await until(() => told.length > 0);
+    assertEquals(told[0], isDoubtful);
+  }
 });

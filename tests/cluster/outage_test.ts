@@ -189,6 +189,17 @@ Deno.test("a store that has lost everything gets it back from the nodes, who kee
   await using one = await machines.join(1, options);
   await using two = await machines.join(2, options);
   await one.noted.until("n2");
+  // It has a history, which the new one has not.
+  for (let i = 0; i < 50; i++) {
+    await etcd.call(0, "kv/put", { key: btoa("/else"), value: btoa(`${i}`) });
+  }
+  // They have heard of it.
+  await using four = await machines.join(4, options);
+  await one.noted.until("n2", "n4");
+  await two.noted.until("n1", "n4");
+  await four.leave();
+  await one.noted.until("n2");
+  await two.noted.until("n1");
   const passes = one.noted.passes.length;
   await etcd.lose();
   await using store = etcd.store({ cluster: "default" });
@@ -203,6 +214,11 @@ Deno.test("a store that has lost everything gets it back from the nodes, who kee
   for (const names of one.noted.passes.slice(passes)) {
     assertEquals(names, ["n2"]);
   }
+  // They hear of what happens from now on.
+  await using three = await machines.join(3, options);
+  await one.noted.until("n2", "n3");
+  await two.noted.until("n1", "n3");
+  await three.leave();
   await one.leave();
   await two.leave();
 });

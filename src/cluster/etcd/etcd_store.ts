@@ -146,6 +146,13 @@ export class EtcdStore implements ClusterStore {
           );
         }
         if (result.created) {
+          // An etcd without its data, or with older data, would wait until it comes to that revision again.
+          if (BigInt(result.header.revision) < revision) {
+            throw new StoreError(
+              "lost",
+              `${this.description} is at revision ${result.header.revision}, and was at ${revision}`,
+            );
+          }
           // Of the revisions until now it is still to tell.
           yield { revision: `${revision}`, changes: [] };
           continue;
