@@ -235,7 +235,7 @@ export class Cluster implements AsyncDisposable {
       this.#tell({ type: "failed", reason: this.#failure });
     }
     if (joined.length + changed.length + left.length > 0) this.#noteMembers();
-    else this.#attempt(() => this.#refresh());
+    this.#attempt(() => this.#refresh());
     this.#note();
   }
 

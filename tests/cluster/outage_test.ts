@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { ClusterEvent } from "../../src/cluster/events.ts";
+import { writeMember } from "../../src/cluster/record.ts";
 import { isSandboxError, SandboxError } from "../../src/errors.ts";
 import { command } from "../support/command.ts";
 import { Etcd } from "./etcd.ts";
@@ -248,6 +249,39 @@ Deno.test("a node whose address changes tells the others, with the networks that
   await isIn("ready", one);
   await one.leave();
   await two.leave();
+});
+
+Deno.test("a node whose address changes tells the others, also while others change all the time", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints } };
+  await using one = await machines.join(1, options);
+  await using store = etcd.store({ cluster: "default" });
+  const { name, podCidrs } = { name: "n3", podCidrs: ["10.245.3.0/24"] };
+  let changes = 0;
+  // No pass but one that has a change of another.
+  const change = () =>
+    etcd.call(0, "kv/put", {
+      key: btoa(`/podnet/default/members/${name}`),
+      value: btoa(writeMember({
+        name,
+        podCidrs,
+        addresses: [`192.168.51.${++changes % 250 + 1}`],
+      })),
+    });
+  await change();
+  await one.noted.until(name);
+  command(
+    machines.namespace(1),
+    `ip addr del 192.168.50.1/24 dev eth0
+     ip addr add 192.168.50.77/24 dev eth0`,
+  );
+  await until(async () => {
+    await change();
+    const { members } = await store.list();
+    return members.some(({ text }) => text.includes('"192.168.50.77"'));
+  });
+  await one.leave();
 });
 
 Deno.test("paths that could not be made are made again", async () => {
