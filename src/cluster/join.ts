@@ -104,7 +104,10 @@ export async function joinWith(
       endpoint: (settings, addresses) =>
         reachable(endpoint(settings, addresses), namespace),
     }, { ...options, leaseMs: leaseSeconds * 1000 });
-    undo.push(() => giveUp(store, place, leaseSeconds));
+    // Pods of a node that was there stay reachable: it has the time of the lease to join as it should.
+    if (known === undefined || !isNoted) {
+      undo.push(() => giveUp(store, place, leaseSeconds));
+    }
     const { podMtu } = endpoint(place.settings, place.addresses);
     const node = opened.use(
       await openNode({

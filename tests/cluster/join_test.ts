@@ -318,6 +318,37 @@ Deno.test("joinCluster() takes a node with pods that have a larger MTU than the 
   await again.leave();
 });
 
+Deno.test("joinCluster() that fails leaves a node that was there where it is, and nothing of one that was not", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints } };
+  await using two = await machines.join(2, options);
+  const node = { stateDir: machines.stateDir() };
+  const first = await machines.join(1, { ...options, node });
+  await two.noted.until("n1");
+  await first.node.createSandbox({ name: "web" });
+  await first[Symbol.asyncDispose]();
+  const other = { ...options, node: { ...node, mtu: 1400 } };
+  assertEquals(await code(machines.join(1, other)), "NodeConflict");
+  await using store = etcd.store({ cluster: "default" });
+  const names = async () =>
+    (await store.list()).members.map(({ name }) => name).sort();
+  assertEquals(await names(), ["n1", "n2"]);
+  await using again = await machines.join(1, { ...options, node });
+  assertEquals(again.self, first.self);
+  // Another node of the same machine.
+  command(machines.namespace(1), "ip address add 192.168.50.33/32 dev lo");
+  const second = {
+    ...options,
+    addresses: ["192.168.50.33"],
+    node: { name: "n3" },
+  };
+  assertEquals(await code(machines.join(1, second)), "NodeConflict");
+  assertEquals(await names(), ["n1", "n2"]);
+  await again.leave({ force: true });
+  await two.leave();
+});
+
 Deno.test("Cluster.leave() refuses while there are pods, and goes on then", async () => {
   await using etcd = await Etcd.start();
   using machines = new Machines();
