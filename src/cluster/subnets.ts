@@ -7,6 +7,7 @@ import { SandboxError } from "../errors.ts";
 import { Cidr } from "../net/cidr.ts";
 import { addressBits } from "../net/ip.ts";
 import { rememberedCidr } from "../net/remembered.ts";
+import { readMember } from "./record.ts";
 import { type ClusterSettings, nodePrefixLengthOf } from "./settings.ts";
 import type { StoreListing } from "./store.ts";
 
@@ -32,11 +33,11 @@ export interface SubnetWish {
  */
 export function chooseSubnets(
   settings: ClusterSettings,
-  { members, reservations }: StoreListing,
+  listing: StoreListing,
   { cluster, name, held, networks, random }: SubnetWish,
 ): string[] {
-  const owners = new Map(reservations.map((r) => [r.podCidr, r.owner]));
-  const present = new Set(members.map((member) => member.name));
+  const owners = ownersOf(settings, listing);
+  const present = new Set(listing.members.map((member) => member.name));
   for (const podCidr of held) {
     const owner = owners.get(podCidr) ?? name;
     if (owner !== name && present.has(owner)) {
@@ -44,11 +45,12 @@ export function chooseSubnets(
     }
   }
   const neighbours = networks.map((text) => rememberedCidr(text).value);
-  const reserved = reservations.filter(({ owner }) => owner === name)
-    .map(({ podCidr }) => podCidr);
+  const own = [...owners.keys()].filter((podCidr) =>
+    owners.get(podCidr) === name
+  );
   return settings.podCidrs.map((text) => {
     const all = new NodeNetworks(text, settings, neighbours);
-    const kept = reserved.find((podCidr) => all.has(podCidr, neighbours)) ??
+    const kept = own.find((podCidr) => all.has(podCidr, neighbours)) ??
       held.find((podCidr) => all.has(podCidr));
     if (kept === undefined && all.coveredBy !== undefined) {
       throw new SandboxError("NodeConflict", {
@@ -64,6 +66,26 @@ export function chooseSubnets(
     if (found !== undefined) return found;
     throw new SandboxError("PodCidrsExhausted", { cluster, cidr: text });
   });
+}
+
+/** Whose networks are: as they are reserved, or else as nodes say that are there, whose reservations are lost. */
+function ownersOf(
+  settings: ClusterSettings,
+  { members, reservations }: StoreListing,
+): Map<string, string> {
+  const owners = new Map(reservations.map((r) => [r.podCidr, r.owner]));
+  const reserved = Map.groupBy(reservations, ({ owner }) => owner);
+  for (const { name, text } of members) {
+    // Reading all records would take as long as listing them.
+    const count = reserved.get(name)?.length ?? 0;
+    if (count >= settings.podCidrs.length) continue;
+    const member = readMember(name, text, settings);
+    if (typeof member === "string") continue;
+    for (const podCidr of member.podCidrs) {
+      if (!owners.has(podCidr)) owners.set(podCidr, name);
+    }
+  }
+  return owners;
 }
 
 /** The networks of nodes in a network of the cluster. */

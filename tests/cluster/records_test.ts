@@ -9,7 +9,7 @@ import {
   complete,
   readSettings,
 } from "../../src/cluster/settings.ts";
-import type { StoreListing } from "../../src/cluster/store.ts";
+import type { StoredMember, StoreListing } from "../../src/cluster/store.ts";
 import { chooseSubnets } from "../../src/cluster/subnets.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import { Etcd } from "./etcd.ts";
@@ -266,6 +266,18 @@ Deno.test("chooseSubnets() takes what is the node's, then what is free, then wha
     SandboxError,
   );
   assertEquals(exhausted.code, "PodCidrsExhausted");
+  // Whoever is there has what it says, also when its reservations are lost; but not what is another's.
+  const claims = (name: string, ...podCidrs: readonly string[]) => ({
+    name,
+    text: writeMember({ name, podCidrs, addresses: ["192.168.50.9"] }),
+    revision: "1",
+    lease: "1",
+  });
+  const chosen = (...members: readonly StoredMember[]) =>
+    chooseSubnets(small, { ...listing, members }, wish)[0];
+  assertEquals(chosen(claims("c", "10.244.0.0/24")), "10.244.1.0/24");
+  assertEquals(chosen(claims("a", "10.244.2.0/24")), "10.244.2.0/24");
+  assertEquals(chosen(claims("a", "10.244.3.0/24")), "10.244.0.0/24");
   const taken = assertThrows(
     () => choose(full, { held: ["10.244.0.0/24"] }),
     SandboxError,
