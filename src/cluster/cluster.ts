@@ -138,13 +138,29 @@ export class Cluster implements AsyncDisposable {
 
   /** Records of the store that are ignored, and nodes that cannot be reached, or not wholly; this one among them. */
   get refused(): readonly RefusedMember[] {
-    const { node: { name, mtu }, podMtu } = this.#parts;
+    const { node: { name, mtu }, podMtu, place: { lease } } = this.#parts;
+    const { addresses } = this.self;
+    const { addresses: given } =
+      this.#keeper.members.find((one) => one.name === name) ?? this.self;
+    // A store with leases is told them by the node.
+    const isOther = lease.ttlMs === Infinity &&
+      String(given) !== String(addresses);
     return [
       ...mtu <= podMtu ? [] : [{
         name,
         reason:
           `its pods have an MTU of ${mtu} bytes, and not more than ${podMtu} fit into every path: larger packets are lost or sent twice, until it is taken down and joins again`,
       }],
+      ...isOther
+        ? [{
+          name,
+          reason: `the others reach it by ${
+            given.join(" and ")
+          } by now, and it goes by ${
+            addresses.join(" and ")
+          }: let it join again`,
+        }]
+        : [],
       ...this.#keeper.refused,
     ];
   }

@@ -58,6 +58,8 @@ export class Membership implements AsyncDisposable {
   #self: ClusterMember;
   #lease: Lease;
   #endsAtMs: number;
+  /** Texts of claims that may have taken effect without an answer: then the node is there by a lease that it does not know. */
+  readonly #asked = new Set<string>();
   /** Why the lease is known to have ended. */
   #lost: string | undefined;
   /** Why the store did not do the last renewal. */
@@ -180,16 +182,19 @@ export class Membership implements AsyncDisposable {
   async #renew(signal: AbortSignal): Promise<void> {
     const askedAt = uptimeMs();
     const lease = await this.#store.renew(this.#lease, { signal });
-    if (lease !== undefined && this.#isOwn(this.#stored)) {
+    if (lease !== undefined && this.#isOwn(this.roster)) {
       return this.#hold(lease, askedAt);
     }
     if (lease === undefined) this.#missed();
     try {
       const basis = await this.#store.list({ signal });
-      const stored = basis.members.find(({ name }) => name === this.#self.name);
-      if (lease !== undefined && this.#isOwn(stored)) {
+      const found = new Roster(this.#place.settings);
+      found.reset(basis);
+      if (lease !== undefined && this.#isOwn(found)) {
         return this.#hold(lease, askedAt);
       }
+      const problem = this.#obstacle(found, lease !== undefined);
+      if (problem !== undefined) return this.#lose(problem);
       await this.#regain(basis, signal);
     } catch (error) {
       if (lease === undefined) this.#lose(messageOf(error));
@@ -201,48 +206,66 @@ export class Membership implements AsyncDisposable {
     return this.roster.stored(this.#self.name);
   }
 
-  /** Whether what is stored is this node as it is, by the lease that it has. */
-  #isOwn(stored: StoredMember | undefined): boolean {
-    if (stored === undefined) return false;
-    // A store that gives no lease does not take what nodes say of themselves either.
-    return stored.lease === undefined ||
-      (stored.lease === this.#lease.id &&
-        stored.text === writeMember(this.#self));
+  /** Whether what is stored is this node as it is, by the lease that it has, and its networks are its own. */
+  #isOwn(found: Roster): boolean {
+    const { name, podCidrs } = this.#self;
+    const stored = found.stored(name);
+    const isStored = stored?.lease === undefined
+      // A store that gives no lease does not take what nodes say of themselves either.
+      ? stored !== undefined && this.#isGiven
+      : stored.lease === this.#lease.id &&
+        stored.text === writeMember(this.#self);
+    return isStored && podCidrs.every((cidr) => found.owner(cidr) === name);
   }
 
-  /** Asks for the place anew: the lease has ended, or the member is gone, or is to be another. */
+  /** Whether the place is given by a store without leases. */
+  get #isGiven(): boolean {
+    return this.#lease.ttlMs === Infinity;
+  }
+
+  /** Asks for the place anew: the lease has ended, or what is stored is not this node, or not as it is. */
   async #regain(basis: StoreListing, signal: AbortSignal): Promise<void> {
-    const problem = this.#obstacle(basis);
-    if (problem !== undefined) return this.#lose(problem);
-    const self = this.#self;
+    const { name, podCidrs } = this.#self;
+    const text = writeMember(this.#self);
+    this.#asked.add(text);
     const askedAt = uptimeMs();
     const lease = await this.#store.claim({
-      name: self.name,
-      text: writeMember(self),
-      podCidrs: self.podCidrs,
-      settings: this.#place.settingsText,
+      name,
+      text,
+      podCidrs,
+      settings: basis.settings?.text ?? this.#place.settingsText,
       basis,
     }, { signal });
-    if (lease !== undefined) return this.#hold(lease, askedAt);
-    this.#lose("its place could not be had again yet");
+    if (lease === undefined) {
+      throw new StoreError("refused", "its place could not be had again yet");
+    }
+    this.#asked.clear();
+    this.#hold(lease, askedAt);
   }
 
-  /** What is in the way of having the same place again. */
-  #obstacle(basis: StoreListing): string | undefined {
-    const { settings, members, reservations } = basis;
+  /**
+   * What is in the way of having the same place again.
+   *
+   * @param isThere its lease lasts: it goes by the settings that it has until it joins again
+   */
+  #obstacle(found: Roster, isThere: boolean): string | undefined {
     const { name, podCidrs } = this.#self;
-    if (settings !== undefined && settings.text !== this.#place.settingsText) {
+    if (!isThere && found.settingsProblem !== undefined) {
       return "the cluster has other settings by now";
     }
-    const present = new Map(members.map((member) => [member.name, member]));
-    const lease = present.get(name)?.lease;
-    if (lease !== undefined && lease !== this.#lease.id) {
-      return `another node has the name "${name}" by now`;
+    const stored = found.stored(name);
+    const isOther = stored?.lease !== undefined &&
+      stored.lease !== this.#lease.id && !this.#asked.has(stored.text);
+    if (isOther) return `another node has the name "${name}" by now`;
+    for (const podCidr of podCidrs) {
+      const owner = found.owner(podCidr) ?? name;
+      if (owner !== name && found.stored(owner) !== undefined) {
+        return `node "${owner}" has ${podCidr} by now`;
+      }
     }
-    const taken = reservations.find(({ podCidr, owner }) =>
-      podCidrs.includes(podCidr) && owner !== name && present.has(owner)
-    );
-    return taken && `node "${taken.owner}" has ${taken.podCidr} by now`;
+    return this.#isGiven && stored !== undefined && !this.#isOwn(found)
+      ? `it has other networks there by now than ${podCidrs.join(" and ")}`
+      : undefined;
   }
 
   #hold(lease: Lease, askedAt: number): void {
@@ -322,10 +345,7 @@ export class Membership implements AsyncDisposable {
   }
 
   #notice(isDoubtful: boolean): void {
-    const stored = this.#stored;
-    const isOther = stored === undefined ||
-      (stored.lease !== undefined && stored.lease !== this.#lease.id);
-    if (isOther) this.#kick.abort();
+    if (!this.#isOwn(this.roster)) this.#kick.abort();
     this.#listener.onRoster(isDoubtful);
   }
 

@@ -41,7 +41,6 @@ export interface RosterView {
 export class Roster {
   readonly #settings: ClusterSettings;
   #revision = "";
-  /** Why the settings are not what the node goes by. */
   #settingsProblem: string | undefined;
   readonly #stored = new Map<string, StoredMember>();
   readonly #reservations = new Map<string, Reservation>();
@@ -64,6 +63,16 @@ export class Roster {
   /** What is stored under a name. */
   stored(name: string): StoredMember | undefined {
     return this.#stored.get(name);
+  }
+
+  /** Name of the node that a pod network is reserved for. */
+  owner(podCidr: string): string | undefined {
+    return this.#reservations.get(podCidr)?.owner;
+  }
+
+  /** Why the settings are not what the node goes by, by their meaning. */
+  get settingsProblem(): string | undefined {
+    return this.#settingsProblem;
   }
 
   /** Forgets what was, and takes a listing. */
@@ -163,7 +172,7 @@ export class Roster {
 
   #problemOf({ name, podCidrs }: ClusterMember): string | undefined {
     for (const podCidr of podCidrs) {
-      const owner = this.#reservations.get(podCidr)?.owner ?? name;
+      const owner = this.owner(podCidr) ?? name;
       if (owner !== name) return `${podCidr} is reserved for "${owner}"`;
     }
     return undefined;

@@ -92,7 +92,10 @@ export interface Claim {
 export interface Lease {
   /** Of the store. A text, since numbers of stores may have 64 bits. */
   readonly id: string;
-  /** How long it is good for from the moment in which it was asked for, in milliseconds; Infinity when it never ends. */
+  /**
+   * How long it is good for from the moment in which it was asked for, in milliseconds; Infinity when it never ends, and
+   * members are stored without one.
+   */
   readonly ttlMs: number;
 }
 

@@ -366,19 +366,22 @@ Deno.test("Cluster.leave() refuses while there are pods, and goes on then", asyn
 Deno.test("joinCluster() with a file: nodes have the networks that it says, and follow its changes", async () => {
   using machines = new Machines();
   const path = `${machines.stateDir()}/peers.json`;
-  const write = (...numbers: readonly number[]) =>
+  const entry = (number: number, network = number, address = number) => ({
+    name: `n${number}`,
+    podCidrs: [`10.244.${network}.0/24`],
+    addresses: [`192.168.50.${address}`],
+  });
+  const writeNodes = (...nodes: readonly unknown[]) =>
     Deno.writeTextFile(
       `${path}.new`,
       JSON.stringify({
         podCidrs: ["10.244.0.0/16"],
         backend: "host-gw",
-        nodes: numbers.map((number) => ({
-          name: `n${number}`,
-          podCidrs: [`10.244.${number}.0/24`],
-          addresses: [`192.168.50.${number}`],
-        })),
+        nodes,
       }),
     ).then(() => Deno.rename(`${path}.new`, path));
+  const write = (...numbers: readonly number[]) =>
+    writeNodes(...numbers.map((number) => entry(number)));
   await write(1, 2);
   await using one = await machines.join(1, { peers: path, cluster: {} });
   assertEquals(one.self.podCidrs, ["10.244.1.0/24"]);
@@ -399,5 +402,24 @@ Deno.test("joinCluster() with a file: nodes have the networks that it says, and 
   await until(() => one.status.state === "ready");
   await one.noted.until("n3");
   await one.node.createSandbox({ name: "other" });
+  // What the file says of itself.
+  await writeNodes(entry(1, 7), entry(3));
+  await until(() => one.status.state === "expired");
+  assertEquals(
+    one.status.reason,
+    "it has other networks there by now than 10.244.1.0/24",
+  );
+  await writeNodes(entry(1, 3), entry(3, 1));
+  await until(() => one.status.reason === 'node "n3" has 10.244.1.0/24 by now');
+  await writeNodes(entry(1, 1, 9), entry(3));
+  await until(() => one.status.state === "ready");
+  await until(() => one.refused.length > 0);
+  assertEquals(one.refused, [{
+    name: "n1",
+    reason:
+      "the others reach it by 192.168.50.9 by now, and it goes by 192.168.50.1: let it join again",
+  }]);
+  await write(1, 3);
+  await until(() => one.refused.length === 0);
   await one.leave({ force: true });
 });

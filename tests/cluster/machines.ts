@@ -3,12 +3,14 @@
  *
  * @module
  */
+import { assert, assertRejects } from "@std/assert";
 import type { Cluster } from "../../src/cluster/cluster.ts";
 import { joinWith } from "../../src/cluster/join.ts";
 import type { JoinOptions } from "../../src/cluster/join_options.ts";
 import type { ClusterMember } from "../../src/cluster/member.ts";
 import { leaveCluster } from "../../src/cluster/leave.ts";
 import type { Paths } from "../../src/cluster/path_keeper.ts";
+import { isSandboxError, SandboxError } from "../../src/errors.ts";
 import { NetworkNamespace } from "../../src/namespace/network_namespace.ts";
 import { Cidr } from "../../src/net/cidr.ts";
 import type { NodeRemoveOptions } from "../../src/sandbox/node.ts";
@@ -71,6 +73,27 @@ export class NotedPaths implements Paths {
 
 /** A cluster that was joined, and the paths that it has. */
 export type Joined = Cluster & { readonly noted: NotedPaths };
+
+/** Why a node gives no addresses. */
+export async function refusesPods(
+  { node }: Joined,
+  name: string,
+): Promise<string> {
+  const error = await assertRejects(
+    () => node.createSandbox({ name }),
+    SandboxError,
+  );
+  assert(isSandboxError(error, "LeaseEnded"), error.message);
+  return error.context.reason;
+}
+
+/** Waits until all are in the state. */
+export function isIn(state: string, ...clusters: readonly Joined[]) {
+  return until(
+    () => clusters.every(({ status }) => status.state === state),
+    `not all of ${clusters.map(({ self }) => self.name)} came to be ${state}`,
+  );
+}
 
 /** Machines, made when they are first named. Disposing takes them away; whoever joined must be disposed before. */
 export class Machines implements Disposable {

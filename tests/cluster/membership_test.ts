@@ -5,8 +5,10 @@ import type { Place } from "../../src/cluster/place.ts";
 import { writeMember } from "../../src/cluster/record.ts";
 import {
   type CallOptions,
+  type Claim,
   type ClusterStore,
   type Lease,
+  type StoredMember,
   StoreError,
   type StoreListing,
   type StoreUpdate,
@@ -44,6 +46,16 @@ class OneMember implements ClusterStore {
   /** What was asked for since it answers. */
   readonly asked: ("renewal" | "watch")[] = [];
   failedWatches = 0;
+  member: StoredMember = {
+    name: self.name,
+    text: writeMember(self),
+    revision: "1",
+    lease: lease.id,
+  };
+  /** Of claims that take effect, how many have no answer. */
+  lostAnswers = 0;
+  /** How many claims take none. */
+  refusals = 0;
   /** Whether it does not know the lease any more. */
   hasForgotten = false;
   /** Ends the watch that there is. */
@@ -51,11 +63,11 @@ class OneMember implements ClusterStore {
 
   list(): Promise<StoreListing> {
     this.#answer();
-    const text = writeMember(self);
+    const { name: owner, podCidrs: [podCidr = ""] } = self;
     return Promise.resolve({
       revision: "1",
-      members: [{ name: self.name, text, revision: "1", lease: lease.id }],
-      reservations: [],
+      members: [this.member],
+      reservations: [{ podCidr, owner, revision: "1" }],
     });
   }
 
@@ -80,8 +92,15 @@ class OneMember implements ClusterStore {
     return Promise.resolve(this.hasForgotten ? undefined : lease);
   }
 
-  claim(): Promise<Lease | undefined> {
-    return Promise.resolve(lease);
+  claim({ name, text }: Claim): Promise<Lease | undefined> {
+    if (this.refusals-- > 0) return Promise.resolve(undefined);
+    const revision = `${Number(this.member.revision) + 1}`;
+    const now = { ...lease, id: `${lease.id}-${revision}` };
+    this.member = { name, text, revision, lease: now.id };
+    if (this.lostAnswers-- > 0) {
+      throw new StoreError("unreachable", "it says nothing");
+    }
+    return Promise.resolve(now);
   }
 
   release(): Promise<void> {
@@ -152,4 +171,32 @@ Deno.test("who is missing in a store that has lost something may be there all th
     await until(() => told.length > 0);
     assertEquals(told[0], isDoubtful);
   }
+});
+
+Deno.test("a claim that took none, or had no answer, costs no place that lasts, and one that the node never made is another's", async () => {
+  const store = new OneMember();
+  const states: string[] = [];
+  await using membership = new Membership(
+    store,
+    place({ ...lease, ttlMs: 60_000 }),
+    { onLease() {}, onRoster() {}, onState: ({ state }) => states.push(state) },
+  );
+  await membership.start();
+  store.refusals = 1;
+  store.lostAnswers = 2;
+  const moved = { ...self, addresses: ["192.168.50.2"] };
+  membership.update(moved);
+  await until(() =>
+    store.member.text === writeMember(moved) &&
+    store.member.lease === membership.lease.id
+  );
+  assert(!states.includes("expired"), `${states}`);
+  // Somebody else who says the same.
+  store.member = { ...store.member, revision: "9", lease: "10" };
+  membership.update({ ...self, addresses: ["192.168.50.3"] });
+  await until(() => states.includes("expired"));
+  assertEquals(
+    membership.status.reason,
+    'another node has the name "n1" by now',
+  );
 });

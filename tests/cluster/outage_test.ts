@@ -1,27 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { ClusterEvent } from "../../src/cluster/events.ts";
 import { writeMember } from "../../src/cluster/record.ts";
-import { isSandboxError, SandboxError } from "../../src/errors.ts";
+import { SandboxError } from "../../src/errors.ts";
 import { command } from "../support/command.ts";
 import { Etcd } from "./etcd.ts";
 import { eventually, until } from "../support/patience.ts";
-import { type Joined, Machines } from "./machines.ts";
-
-async function refusesPods({ node }: Joined, name: string): Promise<string> {
-  const error = await assertRejects(
-    () => node.createSandbox({ name }),
-    SandboxError,
-  );
-  assert(isSandboxError(error, "LeaseEnded"), error.message);
-  return error.context.reason;
-}
-
-function isIn(state: string, ...clusters: readonly Joined[]) {
-  return until(
-    () => clusters.every(({ status }) => status.state === state),
-    `not all of ${clusters.map(({ self }) => self.name)} came to be ${state}`,
-  );
-}
+import { isIn, Machines, refusesPods } from "./machines.ts";
 
 Deno.test("without etcd a node gives addresses until its lease ends, keeps what runs, and goes on when etcd is back", async () => {
   await using etcd = await Etcd.start();
