@@ -208,6 +208,28 @@ Deno.test("a store that has lost everything gets it back from the nodes, who kee
   await two.leave();
 });
 
+Deno.test("a store that is restored from a backup is listed again, and who is not in it may be there all the same", async () => {
+  await using etcd = await Etcd.start();
+  using machines = new Machines();
+  const options = { etcd: { endpoints: etcd.endpoints } };
+  await using one = await machines.join(1, options);
+  const restore = await etcd.backUp();
+  // Nobody keeps it, so it does not write itself into the store again.
+  const two = await machines.join(2, options);
+  await one.noted.until("n2");
+  await two.node.remove();
+  await two[Symbol.asyncDispose]();
+  const passes = one.noted.passes.length;
+  await restore();
+  await until(() => one.noted.passes.length > passes);
+  assertEquals(one.noted.passes[passes], ["n2"]);
+  await using three = await machines.join(3, options);
+  await until(() => one.noted.names.includes("n3"));
+  await isIn("ready", one);
+  await one.leave();
+  await three.leave();
+});
+
 Deno.test("a node whose address changes tells the others, with the networks that it has", async () => {
   await using etcd = await Etcd.start();
   using machines = new Machines();
