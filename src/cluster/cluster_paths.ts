@@ -132,7 +132,7 @@ export class ClusterPaths {
    */
   static open(node: Node, options: PathOptions = {}): ClusterPaths {
     const parsed = parsePathOptions(options);
-    if (parsed.backend === "wireguard") refuseWireguard();
+    refuseWireguard(parsed.backend);
     return new ClusterPaths(contextOf(node), parsed);
   }
 

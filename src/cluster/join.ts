@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { hostName } from "../../ffi/process.ts";
 import { SandboxError } from "../errors.ts";
 import type { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { rememberedAddress } from "../net/remembered.ts";
@@ -11,6 +12,7 @@ import { readNodeLease } from "../sandbox/records/node_lease.ts";
 import { openNamespace } from "../sandbox/node/node_settings.ts";
 import { NodeState } from "../sandbox/records/node_state.ts";
 import { openNode } from "../sandbox/open_node.ts";
+import { parseNodeOptions } from "../spec/node_options.ts";
 import { type Cluster, type ClusterParts, newCluster } from "./cluster.ts";
 import { ClusterPaths } from "./cluster_paths.ts";
 import { canBeReached, type OwnEndpoint, ownEndpoint } from "./endpoint.ts";
@@ -20,6 +22,7 @@ import {
   type NormalisedJoinOptions,
   parseJoinOptions,
 } from "./join_options.ts";
+import { refuseWireguard } from "./kernel_refusal.ts";
 import { Limit } from "./limit.ts";
 import { ClusterNotes } from "./notes.ts";
 import type { Paths } from "./path_keeper.ts";
@@ -91,6 +94,14 @@ export async function joinWith(
       nodeOptions.netns,
     );
     const endpoint = endpointReader(options, namespace);
+    const nodeWith = (podCidrs: readonly string[], podMtu: number) => ({
+      ...nodeOptions,
+      podCidrs,
+      // A node that is set up keeps its MTU: its pods have it.
+      ...nodeOptions.mtu === undefined && known === undefined
+        ? { mtu: podMtu }
+        : {},
+    });
     const place = await takePlace(store, {
       cluster,
       name,
@@ -101,8 +112,13 @@ export async function joinWith(
       inspect: (basis) => {
         if (isToLeave && !isNoted && !hasPlace(basis, name)) throw stranger();
       },
-      endpoint: (settings, addresses) =>
-        reachable(endpoint(settings, addresses), namespace),
+      endpoint: (settings, addresses) => {
+        const own = endpoint(settings, addresses);
+        // What cannot be is found before the claim: the first one decides for ever what the cluster is.
+        refuseWireguard(settings.backend);
+        parseNodeOptions(nodeWith(settings.podCidrs, own.podMtu), hostName);
+        return reachable(own, namespace);
+      },
     }, { ...options, leaseMs: leaseSeconds * 1000 });
     // Pods of a node that was there stay reachable: it has the time of the lease to join as it should.
     if (known === undefined || !isNoted) {
@@ -110,14 +126,7 @@ export async function joinWith(
     }
     const { podMtu } = endpoint(place.settings, place.addresses);
     const node = opened.use(
-      await openNode({
-        ...nodeOptions,
-        podCidrs: place.self.podCidrs,
-        // A node that is set up keeps its MTU: its pods have it.
-        ...nodeOptions.mtu === undefined && known === undefined
-          ? { mtu: podMtu }
-          : {},
-      }),
+      await openNode(nodeWith(place.self.podCidrs, podMtu)),
     );
     if (known === undefined) undo.push(() => node.remove());
     const parts: ClusterParts = {

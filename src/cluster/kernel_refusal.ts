@@ -12,6 +12,7 @@ import { isNetlinkError, NetlinkError } from "../netlink/netlink_error.ts";
 import { newLink } from "../rtnetlink/link.ts";
 import type { Part } from "./parts.ts";
 import { PathError } from "./path_error.ts";
+import type { PathBackend } from "./path_options.ts";
 import type { TunnelLink } from "./path_plan.ts";
 
 /** A route to a member that the kernel did not take. */
@@ -76,9 +77,10 @@ export function explain(
 /**
  * WireGuard is planned for; that the plan is carried out could not be tried, so it is not.
  *
- * @throws {SandboxError} `UnsupportedKernel`, or else `InvalidSpec`
+ * @throws {SandboxError} with that backend: `UnsupportedKernel`, or else `InvalidSpec`
  */
-export function refuseWireguard(): never {
+export function refuseWireguard(backend: PathBackend): void {
+  if (backend !== "wireguard") return;
   using namespace = NetworkNamespace.create();
   using route = namespace.run(() => Connection.open(NETLINK_ROUTE));
   try {

@@ -8,6 +8,7 @@ import type { Cidr } from "../net/cidr.ts";
 import { addressBits, type IpFamily } from "../net/ip.ts";
 import * as field from "../spec/fields.ts";
 import { exactObject, type Problems } from "../spec/problems.ts";
+import { specialNetworkProblem } from "../spec/special_networks.ts";
 import { pathOptionFields } from "./path_options.ts";
 import type { PathOptions } from "./path_options.ts";
 
@@ -112,7 +113,7 @@ export function checkPodCidrs(
       ? `${cidr} is smaller than the network of one node, /${
         nodePrefixLengthOf(lengths, cidr.family)
       }: write a larger one, or a larger nodePrefixLength${cidr.family}`
-      : undefined;
+      : specialNetworkProblem(cidr, '"10.244.0.0/16" or "fd00:10:244::/48"');
     families.add(cidr.family);
     if (problem !== undefined) {
       problems.add(`${path}[${i}]`, problem, String(cidr));

@@ -20,6 +20,7 @@ import {
 import { plainCopy } from "./plain.ts";
 import { MAX_NODE_NAME_LENGTH } from "./limits.ts";
 import { checkMtu } from "./rules.ts";
+import { specialNetworkProblem } from "./special_networks.ts";
 
 /** What a node is to be. A setting that is left out stays as it was when the node was first opened. */
 export interface NodeOptions {
@@ -109,19 +110,6 @@ export interface NormalisedNodeOptions extends NodeOptions {
   /** Without a slash at the end. */
   readonly stateDir: string;
 }
-
-/** Networks that no pod can have an address of, and what they are for. */
-const SPECIAL_NETWORKS: readonly (readonly [string, string])[] = [
-  ["0.0.0.0/8", '"this network"'],
-  ["127.0.0.0/8", "loopback"],
-  ["169.254.0.0/16", "link-local"],
-  ["224.0.0.0/4", "multicast"],
-  ["255.255.255.255/32", "broadcast"],
-  ["::/127", "unspecified and loopback"],
-  ["::ffff:0:0/96", "IPv4-mapped"],
-  ["fe80::/10", "link-local"],
-  ["ff00::/8", "multicast"],
-];
 
 const namespaceReference = v.custom<string | number | NetworkNamespace>(
   (input) =>
@@ -224,18 +212,11 @@ function checkPodCidrs(
       );
     }
     families.set(cidr.family, { path, value: cidr });
-    const special = SPECIAL_NETWORKS.find(([text]) =>
-      Cidr.parse(text).overlaps(cidr)
+    const special = specialNetworkProblem(
+      cidr,
+      '"10.244.1.0/24" or "fd00:10:244:1::/64"',
     );
-    if (special !== undefined) {
-      problems.add(
-        path,
-        `${cidr} overlaps ${special[0]} (${
-          special[1]
-        }): write a private network like "10.244.1.0/24" or "fd00:10:244:1::/64"`,
-        String(cidr),
-      );
-    }
+    if (special !== undefined) problems.add(path, special, String(cidr));
     const tooSmall = poolProblem(cidr);
     if (tooSmall !== undefined) problems.add(path, tooSmall, String(cidr));
   }
