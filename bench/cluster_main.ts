@@ -151,6 +151,7 @@ async function store(watchers: number): Promise<void> {
     wanted: { podCidrs: ["10.0.0.0/8"].map(Cidr.parse) },
     held: [],
     networks: [],
+    needed: new Map(),
     formerLease: undefined,
     endpoint: () => ({ addresses: [`172.16.${number >> 8}.${number & 255}`] }),
   });

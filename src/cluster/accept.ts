@@ -12,6 +12,7 @@ import {
 } from "../net/remembered.ts";
 import { compareText } from "../text.ts";
 import { Claims } from "./claims.ts";
+import { cutOffBy } from "./cut_off.ts";
 import { canBeReached } from "./endpoint.ts";
 import type { ClusterMember } from "./member.ts";
 import { PathError } from "./path_error.ts";
@@ -125,7 +126,7 @@ export class Admission {
    * @param rivals takes those after it that have what it claims
    */
   #problemOf(
-    { peer: { name, podCidrs }, all, marks }: Claimed,
+    { peer: { name, podCidrs, addresses }, all, marks }: Claimed,
     rivals: Set<string>,
   ): string | undefined {
     for (const { value, text } of all) {
@@ -144,6 +145,13 @@ export class Admission {
         this.#cluster.length > 0 &&
         !this.#cluster.some((other) => other.contains(cidr))
       ) return `${cidr} is not of the cluster (${this.#cluster.join(", ")})`;
+    }
+    for (const text of addresses) {
+      const { value } = rememberedAddress(text);
+      const cidr = cutOffBy(value, this.#cluster, this.#segments);
+      if (cidr !== undefined) {
+        return `${text} is in ${cidr} of the cluster, and in no network that this node is on: it cannot be reached`;
+      }
     }
     for (const { mark, text } of marks) {
       if (this.#own.marks.some((own) => own.mark === mark)) {

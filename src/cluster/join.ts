@@ -5,7 +5,7 @@
  */
 import { hostName } from "../../ffi/process.ts";
 import { SandboxError } from "../errors.ts";
-import type { NetworkNamespace } from "../namespace/network_namespace.ts";
+import { NetworkNamespace } from "../namespace/network_namespace.ts";
 import { rememberedAddress } from "../net/remembered.ts";
 import type { Node } from "../sandbox/node.ts";
 import { readNodeLease } from "../sandbox/records/node_lease.ts";
@@ -31,7 +31,7 @@ import type { ClusterSettings } from "./settings.ts";
 import { MAX_ADDRESSES } from "./record.ts";
 import { StaticStore } from "./static_store.ts";
 import { type ClusterStore, isStoreError, type StoreListing } from "./store.ts";
-import { allAddresses, underlayOf } from "./underlay.ts";
+import { allAddresses, defaultGateways, underlayOf } from "./underlay.ts";
 
 /** Makes what programs the kernel, once the node is open. */
 export type MakePaths = (
@@ -108,6 +108,7 @@ export async function joinWith(
       wanted: options.wanted,
       held: known?.podCidrs ?? [],
       networks: underlayOf(namespace).networks.map(({ network }) => network),
+      needed: neededBy(options, namespace),
       formerLease: isNoted ? former.id : undefined,
       inspect: (basis) => {
         if (isToLeave && !isNoted && !hasPlace(basis, name)) throw stranger();
@@ -211,6 +212,26 @@ function endpointReader(
       { backend, vni, vxlanPort, clusterCidrs: podCidrs },
     );
   };
+}
+
+/**
+ * What the node has to reach besides other nodes, by address. Not in it are an etcd that is named by a host name, and one that
+ * is reached from another namespace.
+ */
+function neededBy(
+  { etcd }: NormalisedJoinOptions,
+  namespace: NetworkNamespace,
+): ReadonlyMap<string, string> {
+  using current = NetworkNamespace.current();
+  const endpoints = current.id === namespace.id ? etcd?.endpoints ?? [] : [];
+  const own = allAddresses(namespace);
+  return new Map([
+    ...endpoints.map((url) => new URL(url).hostname.replace(/[[\]]/g, ""))
+      .filter((host) => /^[\d.]+$|:/.test(host) && !own.includes(host))
+      .map((address) => [address, "the etcd"] as const),
+    ...defaultGateways(namespace)
+      .map((address) => [address, "the default gateway"] as const),
+  ]);
 }
 
 function told({ podMtu: _, addresses, ...endpoint }: OwnEndpoint) {

@@ -40,7 +40,8 @@ export interface PathOptions {
   readonly vni?: number;
   /**
    * The networks that all pod CIDRs of the cluster are taken from. Members with others are refused, an address of them that
-   * no node has is answered at once, and pods are never masqueraded towards them.
+   * no node has is answered at once, and pods are never masqueraded towards them. So a member is refused as well that has an
+   * address of them itself, unless that is in a network that this node is on.
    * @default none
    */
   readonly clusterCidrs?: readonly string[];

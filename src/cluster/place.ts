@@ -5,6 +5,9 @@
  */
 import { uptimeMs } from "../../ffi/process.ts";
 import { SandboxError } from "../errors.ts";
+import type { Cidr } from "../net/cidr.ts";
+import { rememberedAddress, rememberedCidr } from "../net/remembered.ts";
+import { cutOffBy } from "./cut_off.ts";
 import { Limit } from "./limit.ts";
 import type { ClusterMember } from "./member.ts";
 import { readMember, writeMember } from "./record.ts";
@@ -38,6 +41,8 @@ export interface PlaceWish {
   readonly held: readonly string[];
   /** Networks that the node is on. */
   readonly networks: readonly string[];
+  /** Addresses that it has to reach besides those of other nodes, and what has them. */
+  readonly needed: ReadonlyMap<string, string>;
   /** The lease that the node had until now, when it is known. */
   readonly formerLease: string | undefined;
   /**
@@ -126,6 +131,8 @@ export async function takePlace(
         signal.throwIfAborted();
         continue;
       }
+      // One that is there goes on as it is.
+      if (wish.formerLease === undefined) refuseCutOff(basis, settings, wish);
       const podCidrs = chooseSubnets(settings, basis, {
         ...wish,
         random: Math.random,
@@ -208,6 +215,33 @@ function twinRefusal(
   return undefined;
 }
 
+/** @throws {SandboxError} `NodeConflict` when the node would not reach something any more that it has to */
+function refuseCutOff(
+  { members }: StoreListing,
+  settings: ClusterSettings,
+  { cluster, name, networks, needed }: PlaceWish,
+): void {
+  const clusterCidrs = settings.podCidrs.map(cidrOf);
+  const connected = networks.map(cidrOf);
+  const refuse = (address: string, what: string) => {
+    const { value } = rememberedAddress(address);
+    const cidr = cutOffBy(value, clusterCidrs, connected);
+    if (cidr === undefined) return;
+    throw new SandboxError("NodeConflict", {
+      name,
+      reason:
+        `${what} has ${address}, which is in ${cidr} of cluster "${cluster}" and in no network that this node is on: it would not be reached any more, so begin a cluster with another`,
+    });
+  };
+  for (const [address, what] of needed) refuse(address, what);
+  for (const one of members) {
+    if (one.name === name) continue;
+    for (const address of addressesOf(one, settings) ?? []) {
+      refuse(address, `node "${one.name}"`);
+    }
+  }
+}
+
 /** What a store that gives no leases says of the node itself, which it does not take from it. */
 function givenTo(
   store: ClusterStore,
@@ -284,6 +318,10 @@ function isOwn(
   // After a reboot the lease is forgotten; two machines that work have no address in common.
   const known = addressesOf(other, settings) ?? [];
   return known.some((address) => addresses.includes(address));
+}
+
+function cidrOf(text: string): Cidr {
+  return rememberedCidr(text).value;
 }
 
 function addressesOf(

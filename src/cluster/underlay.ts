@@ -94,6 +94,15 @@ export function underlayOf(namespace: NetworkNamespace): Underlay {
   return readUnderlay(route);
 }
 
+/** The routers by which a namespace reaches the outside world, one of each IP version at most. */
+export function defaultGateways(namespace: NetworkNamespace): string[] {
+  using route = namespace.run(() => Connection.open(NETLINK_ROUTE));
+  return ([4, 6] as const).flatMap((family) => {
+    const gateway = outsideRoute(route, family)?.gateway;
+    return gateway === undefined ? [] : String(gateway);
+  });
+}
+
 /** All addresses of a namespace, of whatever link. */
 export function allAddresses(namespace: NetworkNamespace): readonly string[] {
   using route = namespace.run(() => Connection.open(NETLINK_ROUTE));

@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { type Host, podnet } from "../cli/host.ts";
 import { Etcd } from "./etcd.ts";
-import { until } from "../support/patience.ts";
+import { PATIENCE_MS, until } from "../support/patience.ts";
 import { Network } from "./network.ts";
 
 Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", async () => {
@@ -110,6 +110,34 @@ Deno.test("podnet node up keeps two nodes in a cluster, and others look at it", 
   assertEquals(await one.ok("--node", "a", ...leave), "");
   await two.ok("--node", "b", ...leave, "--force");
   assertEquals((await one.podnet("--node", "a", "node", "status")).code, 3);
+});
+
+Deno.test("podnet node up refuses a cluster whose networks would take its etcd from it", async () => {
+  await using network = await Network.start();
+  const { one, two } = network;
+  const host = "192.168.99.9";
+  await one.run("ip", "address", "add", `${host}/32`, "dev", "eth0");
+  await two.run("ip", "route", "add", "default", "via", "192.168.50.1");
+  await using etcd = await Etcd.start({ netns: one.pid, host });
+  const up = [
+    ...["node", "up", "--etcd", `${etcd.endpoints}`],
+    ...["--cluster-cidr", "192.168.0.0/16"],
+  ];
+  // One that joins stays.
+  const { code, stderr } = await two.run(
+    ...["timeout", `${PATIENCE_MS / 1000}`],
+    ...two.podnetCommand("--node", "b", ...up),
+  );
+  assertEquals(code, 4);
+  assertMatch(stderr, /: the etcd has 192\.168\.99\.9, which is in /);
+  // It is on the first machine itself.
+  const service = one.start("--node", "a", ...up, "-o", "json");
+  await until(async () =>
+    (await one.podnet("--node", "a", "node", "status")).code === 0
+  );
+  assertEquals(await service.end("SIGTERM"), { code: 0, stderr: "" });
+  const leave = ["node", "leave", "--etcd", `${etcd.endpoints}`];
+  await one.ok("--node", "a", ...leave);
 });
 
 Deno.test("podnet node up tells what is wrong with options of a cluster by their names, before anything is done", async () => {

@@ -359,6 +359,34 @@ for (const [what, change, refusal] of LIARS) {
   });
 }
 
+Deno.test("a member whose address the cluster's networks take from this node is refused", () => {
+  const far = "192.168.51.3";
+  const refused = (clusterCidrs: string[], ...more: readonly string[]) =>
+    plan(
+      {
+        ...DUAL,
+        networks: [
+          ...DUAL.networks,
+          ...more.map((network) => ({ network, link: "eth1", index: 3 })),
+        ],
+      },
+      [
+        member(2, ["192.168.50.2"], { podCidrs: ["192.168.2.0/24"] }),
+        member(3, [far], { podCidrs: ["192.168.3.0/24"] }),
+      ],
+      { clusterCidrs },
+      { podCidrs: ["192.168.1.0/24"] },
+    )
+      .filter((line) => line.startsWith("refused"));
+  // The route of the segment is longer than that of the cluster's network.
+  assertEquals(refused(["192.168.0.0/16"]), [
+    `refused Conflict: no path to node "n3": ${far} is in 192.168.0.0/16 of the cluster, and in no network that this node is on: it cannot be reached`,
+  ]);
+  assertEquals(refused(["192.168.0.0/16"], "192.168.51.0/24"), []);
+  assertEquals(refused(["192.168.0.0/19"], "192.168.48.0/22"), []);
+  assertEquals(refused([]), []);
+});
+
 Deno.test("an order of members is no difference, and 5000 of them take no time to speak of", () => {
   const many = Array.from({ length: 5000 }, (_, i) => ({
     ...member(1, [`10.${100 + (i >> 8)}.${i & 255}.9`]),
