@@ -7,6 +7,7 @@ import { SandboxError } from "../errors.ts";
 import { bootId } from "../sandbox/records/boot.ts";
 import type { Node, NodeRemoval, NodeRemoveOptions } from "../sandbox/node.ts";
 import { writeNodeLease } from "../sandbox/records/node_lease.ts";
+import type { OwnEndpoint } from "./endpoint.ts";
 import { type ClusterWatch, EventFeed } from "./events.ts";
 import type { ClusterMember } from "./member.ts";
 import { Membership } from "./membership.ts";
@@ -26,12 +27,10 @@ export interface ClusterParts {
   readonly store: ClusterStore;
   readonly place: Place;
   readonly node: Node;
-  /** What fits into every path, in bytes. */
-  readonly podMtu: number;
   readonly paths: Paths;
   readonly notes: ClusterNotes;
-  /** What the node tells the others of itself now. */
-  endpoint(): Omit<ClusterMember, "name" | "podCidrs">;
+  /** What the node tells the others of itself now, and which MTU its pods must have. */
+  endpoint(): OwnEndpoint;
 }
 
 /** Makes the handle, which takes over what was opened; for `joinCluster()`. */
@@ -55,11 +54,14 @@ export class Cluster implements AsyncDisposable {
   readonly #membership: Membership;
   readonly #keeper: PathKeeper;
   readonly #events = new EventFeed();
+  /** What fits into every path, in bytes. */
+  #podMtu: number;
   #failure: string | undefined;
   #leaving: Promise<readonly string[]> | undefined;
 
   private constructor(parts: ClusterParts) {
     this.#parts = parts;
+    this.#podMtu = parts.endpoint().podMtu;
     const { store, place, node, cluster } = parts;
     const lease = { directory: `${node.stateDir}/${node.name}` };
     this.#membership = new Membership(store, place, {
@@ -138,7 +140,8 @@ export class Cluster implements AsyncDisposable {
 
   /** Records of the store that are ignored, and nodes that cannot be reached, or not wholly; this one among them. */
   get refused(): readonly RefusedMember[] {
-    const { node: { name, mtu }, podMtu, place: { lease } } = this.#parts;
+    const { node: { name, mtu }, place: { lease } } = this.#parts;
+    const podMtu = this.#podMtu;
     const { addresses } = this.self;
     const { addresses: given } =
       this.#keeper.members.find((one) => one.name === name) ?? this.self;
@@ -255,12 +258,14 @@ export class Cluster implements AsyncDisposable {
     this.#note();
   }
 
-  /** The node may have other addresses by now. */
+  /** The node may have other addresses by now, and its links another MTU. */
   #refresh(): void {
-    const { name, podCidrs } = this.self;
-    const self = { name, podCidrs, ...this.#parts.endpoint() };
+    const { podMtu, ...endpoint } = this.#parts.endpoint();
     // Not while there is none: the link may be coming up again.
-    if (self.addresses.length === 0) return;
+    if (endpoint.addresses.length === 0) return;
+    this.#podMtu = podMtu;
+    const { name, podCidrs } = this.self;
+    const self = { name, podCidrs, ...endpoint };
     if (writeMember(self) !== writeMember(this.self)) {
       this.#membership.update(self);
     }

@@ -135,10 +135,9 @@ export async function joinWith(
       store,
       place,
       node,
-      podMtu,
       paths: makePaths(node, place.settings),
       notes,
-      endpoint: () => told(endpoint(place.settings, place.addresses)),
+      endpoint: () => endpoint(place.settings, place.addresses),
     };
     return await newCluster(parts, opened);
   } catch (error) {
@@ -206,9 +205,10 @@ function endpointReader(
 ) => OwnEndpoint {
   return ({ backend, vni, vxlanPort, podCidrs }, stored) => {
     const underlay = underlayOf(namespace);
+    const addresses = given ?? stored ?? underlay.addresses;
     return ownEndpoint(
       node.name,
-      { mtu: underlay.mtu, addresses: given ?? stored ?? underlay.addresses },
+      { mtu: underlay.mtu, addresses: addresses.slice(0, MAX_ADDRESSES) },
       { backend, vni, vxlanPort, clusterCidrs: podCidrs },
     );
   };
@@ -234,12 +234,11 @@ function neededBy(
   ]);
 }
 
-function told({ podMtu: _, addresses, ...endpoint }: OwnEndpoint) {
-  return { ...endpoint, addresses: addresses.slice(0, MAX_ADDRESSES) };
-}
-
 /** @throws {SandboxError} `InvalidSpec` when others could not reach the node: tunnels begin at these addresses, too */
-function reachable(endpoint: OwnEndpoint, namespace: NetworkNamespace) {
+function reachable(
+  { podMtu: _, ...endpoint }: OwnEndpoint,
+  namespace: NetworkNamespace,
+) {
   const has = allAddresses(namespace).filter((text) =>
     canBeReached(rememberedAddress(text).value)
   );
@@ -251,7 +250,7 @@ function reachable(endpoint: OwnEndpoint, namespace: NetworkNamespace) {
     : endpoint.addresses.length === 0
     ? "are missing: the node has none that others could reach it by, so write them, or give it one"
     : undefined;
-  if (message === undefined) return told(endpoint);
+  if (message === undefined) return endpoint;
   throw new SandboxError("InvalidSpec", {
     problems: [{ path: "addresses", message }],
   });
