@@ -21,6 +21,7 @@ import { refuseStaleNode } from "../node/node_settings.ts";
 import { refuseForeignTable } from "../node/node_table.ts";
 import { attachmentDifferences } from "../networks/network_check.ts";
 import { Pacer } from "../node/pacer.ts";
+import { hasNetworks } from "../records/network_notes.ts";
 import type { SandboxRecord } from "../records/records.ts";
 import { linksOfSandboxes, strayLinks } from "../node/stray_links.ts";
 import { sandboxDifferences } from "./sandbox_check.ts";
@@ -378,12 +379,14 @@ function differencesOf(context: NodeContext, id: string): Difference[] {
   }
 }
 
-/** Of a sandbox whose lock is held, and whose record can be read. */
+/** Of a sandbox whose lock is held, and whose record can be read: which is not done again for those that have none. */
 async function attachmentsOf(
   context: NodeContext,
   id: string,
 ): Promise<Difference[]> {
-  const record = context.state.readableSandbox(id);
+  const { state } = context;
+  if (!hasNetworks(state, id)) return [];
+  const record = state.readableSandbox(id);
   return record === undefined
     ? []
     : await attachmentDifferences(context, record);
