@@ -1,7 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { uptimeMs } from "../../ffi/process.ts";
 import { Membership } from "../../src/cluster/membership.ts";
-import type { Place } from "../../src/cluster/place.ts";
 import { writeMember } from "../../src/cluster/record.ts";
 import {
   type CallOptions,
@@ -14,30 +12,9 @@ import {
   type StoreUpdate,
 } from "../../src/cluster/store.ts";
 import { until } from "../support/patience.ts";
+import { place, self } from "./held_place.ts";
 
-const self = {
-  name: "n1",
-  podCidrs: ["10.244.1.0/24"],
-  addresses: ["192.168.50.1"],
-};
 const lease: Lease = { id: "7", ttlMs: 600 };
-
-function place(lease: Lease): Place {
-  return {
-    settings: {
-      podCidrs: ["10.244.0.0/16"],
-      nodePrefixLength4: 24,
-      nodePrefixLength6: 64,
-      backend: "auto",
-      vni: 112,
-      vxlanPort: 4789,
-    },
-    settingsText: "{}",
-    self,
-    lease,
-    endsAtMs: uptimeMs() + lease.ttlMs,
-  };
-}
 
 /** A store with one member, which can be made to answer nothing. */
 class OneMember implements ClusterStore {
